@@ -1,0 +1,127 @@
+/**
+ * Our own faults: one class, one table of codes.
+ *
+ * A command that fails on a host is not in here. That is a value: the run's `state` and `reason`.
+ */
+import { z } from 'zod'
+
+/**
+ * Every fault Muster itself can report. `status` is the HTTP status; `meaning` and `next` are for people,
+ * `next` being the one thing to do about it.
+ */
+export const ERRORS = {
+  invalid_request: {
+    status: 400,
+    meaning: 'The request does not have the documented form.',
+    next: 'Correct the named field and send the request again.',
+  },
+  invalid_target: {
+    status: 400,
+    meaning: 'The target expression cannot be parsed.',
+    next: 'Correct the expression at the given position.',
+  },
+  unauthorized: {
+    status: 401,
+    meaning: 'No API key was given, or it is unknown or revoked.',
+    next: 'Send the key as "Authorization: Bearer <key>". The first key is in the data directory, in the file api-key.',
+  },
+  forbidden_origin: {
+    status: 403,
+    meaning: 'The Host or Origin header names a site that may not call this server.',
+    next: 'Call the server by the address it listens on, or add the name to MUSTER_ALLOWED_HOSTS.',
+  },
+  not_found: {
+    status: 404,
+    meaning: 'There is no such job, run or route.',
+    next: 'List the jobs to find the ID.',
+  },
+  idempotency_conflict: {
+    status: 409,
+    meaning: 'The idempotency key was used before with another request.',
+    next: 'Use a new key for a new request.',
+  },
+  too_large: {
+    status: 413,
+    meaning: 'The request body is larger than the server takes.',
+    next: 'Send a smaller command, script or stdin; copy files by other means.',
+  },
+  unsupported_media_type: {
+    status: 415,
+    meaning: 'The request body is not JSON.',
+    next: 'Send the body as JSON with "Content-Type: application/json".',
+  },
+  unknown_target: {
+    status: 422,
+    meaning: 'A host or group is not in the inventory.',
+    next: 'Use one of the nearest names, or add the host to the inventory.',
+  },
+  no_targets: {
+    status: 422,
+    meaning: 'The target expression selects no host.',
+    next: 'Name at least one host; "@*" means all hosts.',
+  },
+  invalid_inventory: {
+    status: 500,
+    meaning: 'The inventory cannot be used as it is.',
+    next: 'Correct the named lines; the last good inventory stays in force.',
+  },
+  invalid_config: {
+    status: 500,
+    meaning: 'The environment or a file named in it cannot be used.',
+    next: 'Correct the named variables and start again.',
+  },
+  ledger_unavailable: {
+    status: 503,
+    meaning: 'Redis cannot be reached, or did not answer in time.',
+    next: 'Try again after the time in Retry-After, with the same idempotency key.',
+  },
+  internal: {
+    status: 500,
+    meaning: 'A fault in Muster.',
+    next: 'Look at the log of the server under the request ID.',
+  },
+} as const satisfies Record<string, { status: number; meaning: string; next: string }>
+
+/** A code from {@link ERRORS}. */
+export type ErrorCode = keyof typeof ERRORS
+
+/** What a caller is told about a fault: `application/problem+json` (RFC 9457) and the MCP and CLI error texts. */
+export const Problem = z
+  .object({
+    type: z.literal('about:blank'),
+    title: z.string().describe('What the code means.'),
+    status: z.number().int().describe('The HTTP status.'),
+    code: z.string().describe('A stable code, the one thing programs should branch on.'),
+    detail: z.string().describe('What failed here, and the value that was received.'),
+    next: z.string().describe('What to do about it.'),
+    field: z.string().optional().describe('The field at fault. Absent when no single field is.'),
+    position: z.number().int().optional().describe('Zero-based position in a target expression.'),
+    nearest: z.array(z.string()).optional().describe('Known names close to an unknown one.'),
+    job_id: z.string().optional().describe('The job concerned. Absent when there is none.'),
+  })
+  .meta({ id: 'Problem' })
+export type Problem = z.infer<typeof Problem>
+
+/** What an error can carry besides its text; the same names appear in {@link Problem}. */
+export type ErrorDetails = Pick<Problem, 'field' | 'position' | 'nearest' | 'job_id'>
+
+/** A fault of Muster or of the request. `code` is stable; `details` holds ids and names as data. */
+export class MusterError extends Error {
+  override readonly name = 'MusterError'
+  readonly code: ErrorCode
+  readonly details: ErrorDetails
+
+  constructor(code: ErrorCode, message: string, options: { details?: ErrorDetails; cause?: unknown } = {}) {
+    super(message, { cause: options.cause })
+    this.code = code
+    this.details = options.details ?? {}
+  }
+}
+
+/** The fault as callers see it. An unknown error, and any text of status 500, is told without its message. */
+export function toProblem(error: unknown): Problem {
+  const known = error instanceof MusterError ? error : new MusterError('internal', ERRORS.internal.meaning)
+  const { status, meaning, next } = ERRORS[known.code]
+  const detail = status === 500 ? meaning : known.message
+  return { type: 'about:blank', title: meaning, status, code: known.code, detail, next, ...known.details }
+}

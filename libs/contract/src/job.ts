@@ -1,0 +1,156 @@
+/**
+ * A job: one command and the frozen set of hosts it runs on. Holds what a caller may ask for and what a job
+ * looks like when read; limits are here so that every surface refuses the same things.
+ */
+import { z } from 'zod'
+import { RunState } from './run.ts'
+
+/** A job ID: `job_` and 128 random bits in base 32. */
+export const JobId = z
+  .string()
+  .regex(/^job_[a-z2-7]{26}$/, 'a job ID looks like job_ and 26 letters and digits')
+  .describe('The job ID.')
+export type JobId = z.infer<typeof JobId>
+
+/** Largest command, script or stdin, each. Larger data is no command: copy it to the hosts by other means. */
+export const TEXT_LIMIT_BYTES = 128 * 1024
+
+/** Longest answer to one waiting call: clients and proxies give up after 45 to 60 s. */
+export const WAIT_LIMIT_S = 45
+
+const noNul = (text: string) => !text.includes('\0')
+const text = z
+  .string()
+  .refine((value) => Buffer.byteLength(value) <= TEXT_LIMIT_BYTES, `longer than ${TEXT_LIMIT_BYTES} bytes`)
+const commandText = text.min(1).refine(noNul, 'must not contain a NUL character')
+
+/** `concurrency`: a count, or a percentage of the frozen set, rounded up. */
+export const Concurrency = z.union([
+  z.number().int().min(1).max(10_000),
+  z.string().regex(/^(100|[1-9]?[0-9])%$/, 'a whole number, or a percentage such as "25%"'),
+])
+export type Concurrency = z.infer<typeof Concurrency>
+
+/** What to run, and how. Everything of a job but its hosts. Durations are in seconds. */
+const JobOptions = z.object({
+  command: commandText.optional().describe('A shell command line, run by the login shell of the account.'),
+  argv: z
+    .array(z.string().refine(noNul, 'must not contain a NUL character'))
+    .min(1)
+    .max(1_000)
+    .optional()
+    .describe('A program and its arguments, each passed exactly as given; no shell reads them.'),
+  script: commandText
+    .optional()
+    .describe('A script, sent on stdin to the interpreter of its "#!" line, or to sh without one.'),
+  stdin: text.optional().describe('What the command reads on stdin. Not together with script.'),
+  cwd: z.string().min(1).refine(noNul, 'must not contain a NUL character').optional().describe('Directory to run in.'),
+  env: z
+    .record(
+      z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'a variable name has letters, digits and "_"'),
+      z.string().refine(noNul, 'must not contain a NUL character'),
+    )
+    .optional()
+    .describe('Environment variables. They never appear on a command line.'),
+  concurrency: Concurrency.default(50).describe('Runs in flight at once, over all workers: a number or "25%".'),
+  connect_timeout_s: z
+    .number()
+    .min(0.1)
+    .max(300)
+    .default(15)
+    .describe('Limit for reaching a host: TCP, jump host, handshake and authentication together.'),
+  exec_timeout_s: z
+    .number()
+    .min(0.1)
+    .max(7 * 24 * 3600)
+    .default(300)
+    .describe('Limit from sending the command to its exit; then it is killed.'),
+  kill_grace_s: z.number().min(0).max(60).default(5).describe('Time between TERM and KILL.'),
+  output_limit_bytes: z
+    .number()
+    .int()
+    .min(1_024)
+    .max(16 * 1024 * 1024)
+    .default(1024 * 1024)
+    .describe('Kept per stream and run; above it head and tail are kept and the middle is counted.'),
+  title: z
+    .string()
+    .min(1)
+    .max(80)
+    .optional()
+    .describe('A name for lists and Bull Board. Without one, the name of the program is shown.'),
+})
+
+function exactlyOneForm(options: { command?: unknown; argv?: unknown; script?: unknown; stdin?: unknown }): boolean {
+  const forms = [options.command, options.argv, options.script].filter((form) => form !== undefined)
+  return forms.length === 1
+}
+
+const Targets = z
+  .string()
+  .min(1)
+  .max(10_000)
+  .describe('Which hosts: names, @groups and ranges such as "web[01-12]", joined by ",", taken away by "!".')
+
+/** A request to run a command. */
+export const Submit = JobOptions.extend({
+  targets: Targets,
+  idempotency_key: z
+    .string()
+    .min(1)
+    .max(200)
+    .optional()
+    .describe('Same key and same request: the same job, however often it is sent. Kept for 24 hours.'),
+  wait_s: z
+    .number()
+    .min(0)
+    .max(WAIT_LIMIT_S)
+    .default(0)
+    .describe('Answer when the job has ended, or after this many seconds, whichever comes first.'),
+})
+  .refine(exactlyOneForm, { message: 'give exactly one of command, argv and script', path: ['command'] })
+  .refine((submit) => submit.script === undefined || submit.stdin === undefined, {
+    message: 'a script is read from stdin, so stdin cannot be given with it',
+    path: ['stdin'],
+  })
+export type Submit = z.infer<typeof Submit>
+
+/** What a worker needs to know of a job to run it on a host: the options with their defaults filled in. */
+export const JobSpec = JobOptions
+export type JobSpec = z.infer<typeof JobSpec>
+
+/** Where a job stands. */
+export const JobState = z
+  .enum(['queued', 'running', 'cancelling', 'succeeded', 'partial', 'failed', 'cancelled'])
+  .meta({ id: 'JobState' })
+export type JobState = z.infer<typeof JobState>
+
+const TERMINAL: ReadonlySet<JobState> = new Set<JobState>(['succeeded', 'partial', 'failed', 'cancelled'])
+
+/** Whether a job in this state has ended. */
+export function isTerminalJob(state: JobState): boolean {
+  return TERMINAL.has(state)
+}
+
+/** How many runs are in each state; states with none are 0, and the sum is `total`. */
+export const Counts = z.record(RunState, z.number().int()).meta({ id: 'Counts' })
+export type Counts = z.infer<typeof Counts>
+
+/** A job as every surface shows it. */
+export const Job = z
+  .object({
+    job_id: JobId,
+    state: JobState,
+    title: z.string(),
+    targets: z.string().describe('The target expression as it was given.'),
+    total: z.number().int().describe('Hosts in the frozen set.'),
+    counts: Counts,
+    concurrency: z.number().int().describe('Runs in flight at once.'),
+    submitted_by: z.string().describe('ID of the API key.'),
+    created_at: z.iso.datetime(),
+    started_at: z.iso.datetime().nullable(),
+    ended_at: z.iso.datetime().nullable(),
+    links: z.object({ self: z.string(), runs: z.string(), output: z.string() }),
+  })
+  .meta({ id: 'Job' })
+export type Job = z.infer<typeof Job>

@@ -1,0 +1,73 @@
+/** Output as callers read it: a page of one stream, or all hosts of a job folded into groups. */
+import { z } from 'zod'
+import { JobId, JobState } from './job.ts'
+import { Reason, RunState } from './run.ts'
+
+/** The two streams of a command. */
+export const OutputStream = z.enum(['stdout', 'stderr']).meta({ id: 'OutputStream' })
+export type OutputStream = z.infer<typeof OutputStream>
+
+/** Largest page of output, in bytes. */
+export const PAGE_LIMIT_BYTES = 256 * 1024
+
+/** A page of one stream. Offsets count the bytes the command wrote, also those that were not kept. */
+export const OutputPage = z
+  .object({
+    job_id: JobId,
+    host: z.string(),
+    stream: OutputStream,
+    offset: z.number().int().describe('Where data begins; above the one asked for when a gap was skipped.'),
+    next_offset: z.number().int().describe('The offset to ask for next.'),
+    omitted_bytes: z.number().int().describe('Bytes just before data that were not kept.'),
+    total_bytes: z.number().int().describe('Bytes written so far.'),
+    encoding: z.enum(['utf8', 'base64']),
+    data: z.string(),
+    eof: z.boolean().describe('True when the run has ended and next_offset is its end.'),
+  })
+  .meta({ id: 'OutputPage' })
+export type OutputPage = z.infer<typeof OutputPage>
+
+/** Hosts that ended in the same way with the same output. */
+export const OutputGroup = z
+  .object({
+    hosts: z.string().describe('Folded names, such as "web[01-40,42]".'),
+    count: z.number().int(),
+    state: RunState,
+    reason: Reason.nullable(),
+    exit_code: z.number().int().nullable(),
+    signal: z.string().nullable(),
+    stdout: z.string().describe('As text; at most the number of bytes asked for.'),
+    stderr: z.string(),
+    stdout_bytes: z.number().int(),
+    stderr_bytes: z.number().int(),
+    truncated: z.boolean().describe('True when stdout or stderr above is not all of it.'),
+  })
+  .meta({ id: 'OutputGroup' })
+export type OutputGroup = z.infer<typeof OutputGroup>
+
+/** Hosts in the same state for the same reason, without output. */
+export const HostsByState = z
+  .object({
+    state: RunState,
+    reason: Reason.nullable(),
+    exit_code: z.number().int().nullable(),
+    detail: z.string().nullable().describe('The detail of the first of these hosts.'),
+    hosts: z.string().describe('Folded names.'),
+    count: z.number().int(),
+  })
+  .meta({ id: 'HostsByState' })
+export type HostsByState = z.infer<typeof HostsByState>
+
+/** The output of a whole job, folded. Every host is in exactly one of groups and without_output. */
+export const GatheredOutput = z
+  .object({
+    job_id: JobId,
+    state: JobState,
+    total: z.number().int(),
+    groups: z.array(OutputGroup).describe('Hosts whose command ended, largest group first.'),
+    without_output: z.array(HostsByState).describe('All other hosts, by state and reason.'),
+    omitted_groups: z.number().int().describe('Groups left out because there were too many.'),
+    omitted_hosts: z.number().int().describe('Hosts in those groups.'),
+  })
+  .meta({ id: 'GatheredOutput' })
+export type GatheredOutput = z.infer<typeof GatheredOutput>

@@ -1,0 +1,122 @@
+/**
+ * A run: one job on one host. Holds the words for where a run stands and why; it does not change them
+ * (libs/ledger does, by Lua scripts).
+ */
+import { z } from 'zod'
+
+/** Where a run stands, in the order it usually goes through them. */
+export const RunState = z
+  .enum([
+    'pending',
+    'queued',
+    'connecting',
+    'running',
+    'succeeded',
+    'failed',
+    'timed_out',
+    'unreachable',
+    'cancelled',
+    'skipped',
+    'lost',
+  ])
+  .meta({ id: 'RunState' })
+export type RunState = z.infer<typeof RunState>
+
+/** The states a run can end in. A run never leaves one of these. */
+export const TerminalRunState = z.enum([
+  'succeeded',
+  'failed',
+  'timed_out',
+  'unreachable',
+  'cancelled',
+  'skipped',
+  'lost',
+])
+export type TerminalRunState = z.infer<typeof TerminalRunState>
+
+const TERMINAL: ReadonlySet<RunState> = new Set(TerminalRunState.options)
+
+/** Whether a run in this state has ended. */
+export function isTerminalRun(state: RunState): boolean {
+  return TERMINAL.has(state)
+}
+
+/** What is known about the host, apart from what Muster decided. `unknown`: the command may have run. */
+export const Remote = z.enum(['not_started', 'started', 'ended', 'unknown']).meta({ id: 'Remote' })
+export type Remote = z.infer<typeof Remote>
+
+/** Why a run ended as it did. Absent for `succeeded`. */
+export const Reason = z
+  .enum([
+    'exit_nonzero',
+    'signal',
+    'exec_timeout',
+    'idle_timeout',
+    'output_limit',
+    'dns_error',
+    'conn_refused',
+    'conn_timeout',
+    'kex_failed',
+    'host_key_unknown',
+    'host_key_changed',
+    'auth_failed',
+    'channel_refused',
+    'jump_failed',
+    'sudo_password_required',
+    'sudo_denied',
+    'conn_lost',
+    'worker_lost',
+    'kill_unconfirmed',
+    'error_budget',
+    'start_deadline',
+    'breaker_open',
+    'host_disabled',
+    'cancelled_by_user',
+    'policy_denied',
+  ])
+  .meta({ id: 'Reason' })
+export type Reason = z.infer<typeof Reason>
+
+const Time = z.iso.datetime().nullable()
+
+/** One output stream of a run, as far as it is known. */
+export const StreamSummary = z
+  .object({
+    bytes: z.number().int().describe('Bytes the command wrote so far, kept or not.'),
+    omitted_bytes: z.number().int().describe('Bytes that were not kept, between head and tail; 0 below the limit.'),
+  })
+  .meta({ id: 'StreamSummary' })
+export type StreamSummary = z.infer<typeof StreamSummary>
+
+/** A run as every surface shows it. */
+export const Run = z
+  .object({
+    job_id: z.string(),
+    host: z.string().describe('The name in the inventory.'),
+    index: z.number().int().describe('Position of the host in the frozen set of the job, from 0.'),
+    state: RunState,
+    remote: Remote,
+    safe_to_retry: z.boolean().describe('Whether the command certainly has not started.'),
+    reason: Reason.nullable(),
+    detail: z.string().nullable().describe('The reason in words, for people; may change between versions.'),
+    exit_code: z.number().int().nullable().describe('The real one, or null when the host did not report any.'),
+    signal: z.string().nullable().describe('The signal that ended the command, such as "TERM".'),
+    attempt: z.number().int().describe('Which try this is, from 1; 0 while the run is pending.'),
+    worker: z.string().nullable().describe('The worker that holds or held the run.'),
+    queued_at: Time,
+    connecting_at: Time,
+    started_at: Time.describe('When the command was sent to the host.'),
+    ended_at: Time,
+    connect_ms: z.number().int().nullable().describe('How long reaching and authenticating took.'),
+    duration_ms: z.number().int().nullable().describe('From started_at to ended_at.'),
+    stdout: StreamSummary,
+    stderr: StreamSummary,
+    output_complete: z.boolean().describe('False when output may be missing though the run ended.'),
+  })
+  .meta({ id: 'Run' })
+export type Run = z.infer<typeof Run>
+
+/** What is known about the host, given the run's state and whether the command was sent. */
+export function isSafeToRetry(remote: Remote): boolean {
+  return remote === 'not_started'
+}
