@@ -48,8 +48,9 @@ const limitOf = (most: number, usual: number) =>
   z.number().int().min(1).max(most).default(usual).describe(`Rows on a page, at most ${most}.`)
 const nextCursor = z.string().nullable().describe('Null on the last page.')
 
-/** A job with what went wrong in it. */
+/** A job with its command and what went wrong in it. */
 export const JobReport = Job.extend({
+  command: z.string().describe('What runs, for people to read; at most 2,000 characters.'),
   problems: z.array(HostsByState).describe('Hosts that ended in any other way than success, by state and reason.'),
   problems_omitted: z.number().int().describe('Hosts with problems that are not in the list above.'),
 }).meta({ id: 'JobReport' })

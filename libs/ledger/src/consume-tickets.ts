@@ -1,0 +1,56 @@
+/**
+ * Takes tickets from BullMQ and hands them to a worker's handler, so many at a time.
+ *
+ * Decides nothing: a ticket delivered twice is told apart by the claim (claim.lua), and a ticket whose handler threw
+ * is issued again by the sweep. So BullMQ itself never retries.
+ */
+import { Worker } from 'bullmq'
+import type { Ledger } from './open-ledger.ts'
+import { TICKET_QUEUE, Ticket } from './ticket.ts'
+
+/** A process that takes tickets. */
+export type Consumer = {
+  /** Takes no more tickets, and waits for those at hand; without a limit of its own. */
+  drain(): Promise<void>
+  /** Lets go of everything at once. */
+  close(): Promise<void>
+}
+
+/**
+ * With the default of 1, BullMQ fails tickets of runs that never started when connections are reset (facts/bullmq.md,
+ * section 4). Delivery after delivery is harmless here.
+ */
+const MAX_STALLED_COUNT = 100
+
+/**
+ * Starts taking tickets, `concurrency` at a time. `handle` resolves with a short word for Bull Board; when it rejects,
+ * that is a fault of ours and the ticket fails.
+ */
+export function consumeTickets(
+  ledger: Ledger,
+  options: {
+    concurrency: number
+    handle: (ticket: Ticket) => Promise<string>
+    onError: (error: Error) => void
+  },
+): Consumer {
+  const connection = ledger.connectBlocking()
+  const worker = new Worker(TICKET_QUEUE, (job) => options.handle(Ticket.parse(job.data)), {
+    connection,
+    prefix: ledger.keys.base,
+    concurrency: options.concurrency,
+    lockDuration: 60_000,
+    stalledInterval: 15_000,
+    maxStalledCount: MAX_STALLED_COUNT,
+  })
+  worker.on('error', options.onError)
+  worker.on('failed', (_job, error) => options.onError(error))
+  let closing: Promise<void> | undefined
+  return {
+    drain: () => worker.pause(),
+    close: () => {
+      closing ??= worker.close(true).then(() => connection.disconnect())
+      return closing
+    },
+  }
+}

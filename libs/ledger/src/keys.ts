@@ -1,0 +1,44 @@
+/**
+ * The names of everything the ledger keeps in Redis. All carry one hash tag, so that they live in one slot of a
+ * Redis Cluster and a Lua script may touch several of them.
+ */
+
+/** Builds the key names for one prefix, such as "muster". Two prefixes share nothing. */
+export type Keys = ReturnType<typeof keysOf>
+
+/** Key names under `{prefix}`. */
+export function keysOf(prefix: string) {
+  const base = `{${prefix}}`
+  return {
+    /** What every name begins with; also the prefix of BullMQ's own keys. */
+    base,
+    /** Hash: a job's facts and counts. */
+    job: (jobId: string) => `${base}:job:${jobId}`,
+    /** List: the frozen host names, in order. */
+    hosts: (jobId: string) => `${base}:job:${jobId}:hosts`,
+    /** Set: indexes of the runs that were released and have not ended. */
+    open: (jobId: string) => `${base}:job:${jobId}:open`,
+    /** List: indexes of the runs that ended in any other way than success, in the order they ended. */
+    wrong: (jobId: string) => `${base}:job:${jobId}:wrong`,
+    /** Hash: one run; exists from its release on. */
+    run: (jobId: string, index: number) => `${base}:run:${jobId}:${index}`,
+    /** String: the first bytes of a stream. */
+    head: (jobId: string, index: number, stream: string) => `${base}:out:${jobId}:${index}:${stream}`,
+    /** String: the last bytes of a stream that was longer than its head. */
+    tail: (jobId: string, index: number, stream: string) => `${base}:out:${jobId}:${index}:${stream}:tail`,
+    /** Sorted set: all jobs by the time of their submission. */
+    jobs: `${base}:jobs`,
+    /** Set: jobs that have not ended. */
+    active: `${base}:active`,
+    /** String with a time to live: the lease of a worker. */
+    worker: (workerId: string) => `${base}:worker:${workerId}`,
+    /** String with a time to live: the job an idempotency key stands for. */
+    idempotency: (owner: string, keyDigest: string) => `${base}:idem:${owner}:${keyDigest}`,
+    /** Hash: API keys by ID (libs/access). */
+    apiKeys: `${base}:api-keys`,
+    /** Channel: the ID of a job that changed. */
+    changed: `${base}:changed`,
+    /** Channel: the ID of a job that was cancelled. */
+    cancelled: `${base}:cancelled`,
+  }
+}

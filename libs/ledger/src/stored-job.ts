@@ -1,0 +1,34 @@
+/** A job as Redis holds it, beside its counts. Reads only; the Lua scripts write. */
+import { z } from 'zod'
+import { ask, type Ledger } from './open-ledger.ts'
+
+const millis = z.coerce.number().optional()
+
+/** The fields of a job; counts are read apart. */
+export const StoredJob = z.object({
+  state: z.string(),
+  title: z.string(),
+  targets: z.string(),
+  total: z.coerce.number().int(),
+  concurrency: z.coerce.number().int(),
+  owner: z.string(),
+  spec: z.string(),
+  created: z.coerce.number(),
+  started: millis,
+  ended: millis,
+  /** Index from which on runs were cancelled without ever having been released. */
+  rest_from: z.coerce.number().int().optional(),
+  rest_at: millis,
+})
+export type StoredJob = z.infer<typeof StoredJob>
+
+/** The stored facts of a job. Undefined when there is no such job. */
+export async function readStoredJob(ledger: Ledger, jobId: string): Promise<StoredJob | undefined> {
+  const fields = await ask(ledger.redis, () => ledger.redis.hgetall(ledger.keys.job(jobId)), jobId)
+  return fields.state === undefined ? undefined : StoredJob.parse(fields)
+}
+
+/** ISO 8601 in UTC; null for an event that has not happened. */
+export function isoTime(ms: number | undefined): string | null {
+  return ms === undefined ? null : new Date(ms).toISOString()
+}

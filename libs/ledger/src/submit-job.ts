@@ -1,0 +1,111 @@
+/**
+ * Accepting a job: one atomic step that stores it with its frozen hosts, then tickets for the first runs.
+ * Resolving the hosts is libs/inventory's; whether the caller may is libs/access's.
+ */
+import { createHash, randomBytes } from 'node:crypto'
+import { type Concurrency, type Input, JobSpec, MusterError } from '@muster/contract'
+import { z } from 'zod'
+import { ask, type Ledger } from './open-ledger.ts'
+import { parseReleased, runScript } from './scripts.ts'
+import { issueTickets } from './ticket.ts'
+
+const Answer = z.array(z.string())
+
+/** How long an idempotency key stands for its job. */
+const IDEMPOTENCY_S = 24 * 3600
+
+const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567'
+
+/** A job to be accepted. */
+export type NewJob = {
+  request: Input<'submit_job'>
+  /** The resolved names, in order, without repetition; at least one. */
+  hosts: readonly string[]
+  /** The ID of the API key that asks. */
+  owner: string
+}
+
+/**
+ * Stores a job and lets its first runs go. `created` is false when the same request came before under the same
+ * idempotency key: then it is that job's ID.
+ * @throws {MusterError} idempotency_conflict when the key stood for another request
+ * @throws {MusterError} ledger_unavailable with `details.job_id`: the ID under which the job would be found, should
+ *   it have been stored after all
+ */
+export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: string; created: boolean }> {
+  const { redis, keys } = ledger
+  const { targets, idempotency_key: idempotencyKey, concurrency } = job.request
+  const spec = JSON.stringify(JobSpec.parse(job.request))
+  const jobId = newJobId()
+  const title = job.request.title ?? programName(job.request)
+  const answer = await ask(
+    redis,
+    () =>
+      runScript(
+        redis,
+        'accept',
+        [keys.job(jobId)],
+        [
+          keys.base,
+          jobId,
+          idempotencyKey === undefined ? '' : keys.idempotency(job.owner, digest(idempotencyKey)),
+          digest(JSON.stringify([targets, spec])),
+          IDEMPOTENCY_S,
+          countOf(concurrency, job.hosts.length),
+          spec,
+          targets,
+          title,
+          job.owner,
+          ...job.hosts,
+        ],
+      ),
+    jobId,
+  )
+  const [word, seenJobId = ''] = Answer.parse(answer)
+  if (word === 'seen') return { jobId: seenJobId, created: false }
+  if (word === 'conflict') throw conflict(seenJobId)
+  try {
+    await issueTickets(ledger.tickets, jobId, title, parseReleased(answer).released)
+  } catch (error) {
+    // The job is stored, so the caller must be told so; the sweep issues what is missing.
+    ledger.tickets.emit('error', error instanceof Error ? error : new Error(String(error)))
+  }
+  return { jobId, created: true }
+}
+
+function conflict(jobId: string): MusterError {
+  return new MusterError('idempotency_conflict', `the idempotency key was used for another request, job ${jobId}`, {
+    details: { field: 'idempotency_key', job_id: jobId },
+  })
+}
+
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest('base64url')
+}
+
+/** `job_` and 128 random bits in base 32: unguessable, and one word to a double click. */
+function newJobId(): string {
+  let bits = BigInt(`0x${randomBytes(16).toString('hex')}`)
+  let text = ''
+  for (let i = 0; i < 26; i += 1) {
+    text = BASE32.charAt(Number(bits & 31n)) + text
+    bits >>= 5n
+  }
+  return `job_${text}`
+}
+
+function countOf(concurrency: Concurrency, total: number): number {
+  if (typeof concurrency === 'number') return concurrency
+  return Math.max(1, Math.ceil((Number.parseInt(concurrency, 10) * total) / 100))
+}
+
+/**
+ * The name of the program, for lists and Bull Board. Not the command line: that may hold a password.
+ */
+function programName(request: { command?: string; argv?: string[]; script?: string }): string {
+  if (request.script !== undefined) return 'script'
+  const words = request.argv ?? request.command?.trim().split(/\s+/) ?? []
+  const program = words.find((word) => !/^[A-Za-z_][A-Za-z0-9_]*=/.test(word)) ?? ''
+  const name = program.slice(program.lastIndexOf('/') + 1)
+  return /^[\w.+-]{1,40}$/.test(name) ? name : 'command'
+}

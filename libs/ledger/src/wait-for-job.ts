@@ -1,0 +1,90 @@
+/** Waiting for a job to change or to end, without asking all the time. */
+import { setMaxListeners } from 'node:events'
+import { setTimeout } from 'node:timers/promises'
+import { isTerminalJob, JobState } from '@muster/contract'
+import { ask, type Ledger } from './open-ledger.ts'
+
+/** A message may be lost with its connection, so a waiter also looks by itself this often. */
+const LOOK_EVERY_MS = 2_000
+/** Changes come in bursts; one look serves a burst. */
+const GATHER_MS = 25
+
+/**
+ * Resolves when the job has ended (`done`) or differs from what it was at the call (`any_change`), when `waitMs` is
+ * over, when `signal` aborts, or at once when there is no such job. Tells nothing: read the job afterwards.
+ * @throws {MusterError} ledger_unavailable
+ */
+export async function waitForJob(
+  ledger: Ledger,
+  jobId: string,
+  options: { until: 'done' | 'any_change'; waitMs: number; signal: AbortSignal },
+): Promise<void> {
+  if (options.waitMs <= 0) return
+  const stop = AbortSignal.any([options.signal, AbortSignal.timeout(options.waitMs)])
+  const doorbell = listen(ledger, jobId)
+  try {
+    const first = await look(ledger, jobId)
+    for (let now = first; !isOver(now, first, options.until); now = await look(ledger, jobId)) {
+      await doorbell.ring(stop)
+      if (stop.aborted) return
+    }
+  } finally {
+    doorbell.remove()
+  }
+}
+
+type Look = { state: JobState; version: string } | undefined
+
+function isOver(now: Look, first: Look, until: 'done' | 'any_change'): boolean {
+  if (now === undefined || isTerminalJob(now.state)) return true
+  return until === 'any_change' && now.version !== first?.version
+}
+
+async function look(ledger: Ledger, jobId: string): Promise<Look> {
+  const { redis, keys } = ledger
+  const [state, version] = await ask(redis, () => redis.hmget(keys.job(jobId), 'state', 'version'), jobId)
+  return state == null ? undefined : { state: JobState.parse(state), version: version ?? '' }
+}
+
+/** One subscription serves all waiters of a process. */
+function listen(ledger: Ledger, jobId: string) {
+  const listener = ledger.listener()
+  setMaxListeners(0, listener)
+  // A ring between two waits must not be missed, so it is remembered.
+  let rung = false
+  let wake = () => {}
+  const onMessage = (channel: string, changed: string) => {
+    if (channel !== ledger.keys.changed || changed !== jobId) return
+    rung = true
+    wake()
+  }
+  listener.on('message', onMessage)
+  // Subscribing again is a no-op for Redis; while it is away the looks must do.
+  listener.subscribe(ledger.keys.changed).catch(() => {})
+  return {
+    ring: async (stop: AbortSignal) => {
+      if (!rung)
+        await wakeOr(stop, LOOK_EVERY_MS, (wakeUp) => {
+          wake = wakeUp
+        })
+      if (!stop.aborted) await setTimeout(GATHER_MS)
+      rung = false
+    },
+    remove: () => listener.off('message', onMessage),
+  }
+}
+
+/** Resolves when woken, after `mostMs`, or when `stop` aborts. */
+function wakeOr(stop: AbortSignal, mostMs: number, onReady: (wakeUp: () => void) => void): Promise<void> {
+  return new Promise((resolve) => {
+    const wakeUp = () => {
+      clearTimeout(timer)
+      stop.removeEventListener('abort', wakeUp)
+      resolve()
+    }
+    const timer = globalThis.setTimeout(wakeUp, mostMs)
+    stop.addEventListener('abort', wakeUp)
+    onReady(wakeUp)
+    if (stop.aborted) wakeUp()
+  })
+}
