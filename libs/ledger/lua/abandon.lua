@@ -1,4 +1,5 @@
--- Settles a run whose worker let its lease run out. Not dispatched: it is queued again, as a new attempt.
+-- Settles a run whose worker let its lease run out. Not dispatched: it is queued again, as a new attempt; the next
+-- claim's epoch fences off the old worker, should it only have been asleep.
 -- Dispatched: nobody can know whether the command ran, so it is lost.
 -- KEYS[1] job.  ARGV 3 index.  Returns {'requeued' or 'lost', index, host, attempt, ...} or {'held'}.
 local key = run_key(ARGV[3])
@@ -6,8 +7,6 @@ local f = redis.call('HMGET', key, 'state', 'worker', 'host')
 if f[1] ~= 'connecting' and f[1] ~= 'running' then return {'held'} end
 if redis.call('EXISTS', base .. ':worker:' .. f[2]) == 1 then return {'held'} end
 local now = now_ms()
--- A new epoch fences off the old worker, should it only have been asleep.
-redis.call('HINCRBY', key, 'epoch', 1)
 local answer
 if f[1] == 'connecting' and redis.call('HGET', job, 'state') ~= 'cancelling' then
   local attempt = redis.call('HINCRBY', key, 'attempt', 1)

@@ -43,20 +43,20 @@ export async function startSweep(ledger: Ledger, onError: (error: Error) => void
 }
 
 /** One sweep over all jobs that have not ended. */
-export async function sweep(ledger: Ledger): Promise<void> {
-  for (const jobId of await ledger.redis.smembers(ledger.keys.active)) await sweepJob(ledger, jobId)
+export async function sweep(ledger: Ledger, ticketGraceMs = TICKET_GRACE_MS): Promise<void> {
+  for (const jobId of await ledger.redis.smembers(ledger.keys.active)) await sweepJob(ledger, jobId, ticketGraceMs)
 }
 
 type OpenRun = { index: number; host: string; attempt: number; state: string; worker: string; queuedAtMs: number }
 
-async function sweepJob(ledger: Ledger, jobId: string): Promise<void> {
+async function sweepJob(ledger: Ledger, jobId: string, ticketGraceMs: number): Promise<void> {
   const { redis, keys } = ledger
   const indexes = (await redis.srandmember(keys.open(jobId), SWEEP_LIMIT)).map(Number)
   const runs = await Promise.all(indexes.map((index) => readOpenRun(ledger, jobId, index)))
-  const [seconds] = await redis.time()
-  const longAgoMs = Number(seconds) * 1_000 - TICKET_GRACE_MS
+  const [seconds, micros] = await redis.time()
+  const longAgoMs = Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000) - ticketGraceMs
 
-  const waiting = runs.filter((run) => run.state === 'queued' && run.queuedAtMs < longAgoMs)
+  const waiting = runs.filter((run) => run.state === 'queued' && run.queuedAtMs <= longAgoMs)
   const missing: OpenRun[] = []
   for (const run of waiting) if (await hasNoTicket(ledger, jobId, run)) missing.push(run)
 

@@ -1,0 +1,19 @@
+/** A ledger of its own for a test: its own prefix on the shared test Redis, closed when the test ends. */
+import { randomUUID } from 'node:crypto'
+import { Submit } from '@muster/contract'
+import { type Ledger, openLedger, submitJob } from '@muster/ledger'
+import { inject, onTestFinished } from 'vitest'
+
+/** Opens a ledger that shares nothing with any other test. */
+export async function openTestLedger(role: 'server' | 'worker' = 'worker'): Promise<Ledger> {
+  const ledger = await openLedger({ redisUrl: inject('redisUrl'), prefix: `test-${randomUUID()}`, role })
+  onTestFinished(() => ledger.close())
+  return ledger
+}
+
+/** Submits a job for hosts `h0`, `h1`, … and answers its ID. */
+export async function submitTo(ledger: Ledger, hostCount: number, request: Record<string, unknown> = {}) {
+  const hosts = Array.from({ length: hostCount }, (_, i) => `h${i}`)
+  const job = { request: Submit.parse({ command: 'true', targets: '@*', ...request }), hosts, owner: 'tester' }
+  return (await submitJob(ledger, job)).jobId
+}
