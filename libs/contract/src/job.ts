@@ -27,7 +27,7 @@ const commandText = text.min(1).refine(noNul, 'must not contain a NUL character'
 /** `concurrency`: a count, or a percentage of the frozen set, rounded up. */
 export const Concurrency = z.union([
   z.number().int().min(1).max(10_000),
-  z.string().regex(/^(100|[1-9]?[0-9])%$/, 'a whole number, or a percentage such as "25%"'),
+  z.string().regex(/^(100|[1-9][0-9]?)%$/, 'a whole number, or a percentage such as "25%"'),
 ])
 export type Concurrency = z.infer<typeof Concurrency>
 
