@@ -1,0 +1,49 @@
+/**
+ * Makes a fresh clone ready to run: installs what package-lock.json names if that has not been done, and builds.
+ *
+ * Plain JavaScript without dependencies, because it runs before there are any. Quick when there is nothing to do.
+ */
+import { spawnSync } from 'node:child_process'
+import { statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** The oldest Node that every dependency supports; the same as `engines` in package.json. */
+const NODE_MIN = [20, 19]
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '../../..')
+
+refuseOldNode()
+if (!isInstalled()) {
+  console.error('Installing the dependencies (npm ci) …')
+  run('npm', ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'])
+}
+run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-b'])
+
+function refuseOldNode() {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+  if (major > NODE_MIN[0] || (major === NODE_MIN[0] && minor >= NODE_MIN[1])) return
+  console.error(`Muster needs Node ${NODE_MIN.join('.')} or newer; this is ${process.versions.node}.`)
+  process.exit(1)
+}
+
+/** npm writes node_modules/.package-lock.json at the end of an install; one cut short leaves none. */
+function isInstalled() {
+  const installedMs = modifiedMs('node_modules/.package-lock.json')
+  return installedMs !== undefined && installedMs >= (modifiedMs('package-lock.json') ?? 0)
+}
+
+function modifiedMs(path) {
+  return statSync(join(root, path), { throwIfNoEntry: false })?.mtimeMs
+}
+
+function run(command, args) {
+  // npm is a script of the shell on Windows.
+  const shell = process.platform === 'win32' && command === 'npm'
+  const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit', shell })
+  if (status === 0) return
+  console.error(
+    error === undefined ? `${command} ${args[0]} ended with status ${status}.` : `${command}: ${error.message}`,
+  )
+  process.exit(1)
+}

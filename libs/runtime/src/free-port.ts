@@ -1,0 +1,23 @@
+/**
+ * A free TCP port on loopback, for programs that must be told their port before they start.
+ *
+ * The port is not reserved: another process can take it in between, so whoever uses it retries with a new one.
+ * Servers of our own listen on port 0 and need none of this.
+ */
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { MusterError } from '@muster/contract'
+
+/** A port on 127.0.0.1 that nobody listened on a moment ago, chosen by the system. */
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  if (address === null || typeof address === 'string') {
+    throw new MusterError('internal', `The system gave no port on 127.0.0.1 but ${JSON.stringify(address)}.`)
+  }
+  return address.port
+}

@@ -1,0 +1,70 @@
+/**
+ * The log of a process: one JSON line per event on stderr (stdout belongs to what a program prints), secrets masked.
+ *
+ * The masking works on the finished line, so it covers messages, nested fields, error texts and stacks alike.
+ * It does not choose what to log; callers pass fields that are meant for the log.
+ */
+import { type Logger, destination as openDestination, pino, stdSerializers } from 'pino'
+import { z } from 'zod'
+import { SecretScrubber } from './secret-scrubber.ts'
+
+export type { Logger } from 'pino'
+
+/** How much is logged; each level includes those after it. */
+export const LogLevel = z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
+export type LogLevel = z.infer<typeof LogLevel>
+
+/** How {@link createLogger} is to log. */
+export interface LoggerOptions {
+  /** Which program speaks; a field of every line. */
+  name: string
+  level: LogLevel
+  /** Lines for people in place of JSON. Default false. */
+  pretty?: boolean
+  /** What to mask. Default: nothing is known to be secret. The caller may add to it later. */
+  secrets?: SecretScrubber
+  /** Where finished lines go. Default: stderr, written at once so that the last words of a dying process are kept. */
+  write?: (line: string) => void
+}
+
+/** A pino logger whose lines are scrubbed of secrets. Errors may be logged as `err` or `error`, or as first argument. */
+export function createLogger(options: LoggerOptions): Logger {
+  const secrets = options.secrets ?? new SecretScrubber()
+  const write = options.write ?? stderrWriter()
+  const finish = options.pretty === true ? toReadableLine : (line: string) => line
+  return pino(
+    {
+      name: options.name,
+      level: options.level,
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      formatters: { level: (label) => ({ level: label }) },
+      serializers: { err: stdSerializers.err, error: stdSerializers.err },
+    },
+    { write: (line: string) => write(`${finish(secrets.scrubJson(line.trimEnd()))}\n`) },
+  )
+}
+
+function stderrWriter(): (line: string) => void {
+  const stderr = openDestination({ dest: 2, sync: true })
+  return (line) => {
+    stderr.write(line)
+  }
+}
+
+const Line = z.looseObject({
+  level: z.string(),
+  time: z.string(),
+  name: z.string(),
+  msg: z.string().optional(),
+  err: z.looseObject({ stack: z.string().optional() }).optional(),
+})
+
+/** `12:30:01.123 INFO  server: listening url="http://…"`, with an error's stack below. */
+function toReadableLine(json: string): string {
+  const parsed = Line.safeParse(JSON.parse(json))
+  if (!parsed.success) return json
+  const { level, time, name, msg = '', err, pid: _pid, hostname: _hostname, ...fields } = parsed.data
+  const shown = Object.entries(fields).map(([key, value]) => ` ${key}=${JSON.stringify(value)}`)
+  const stack = err?.stack === undefined ? '' : `\n${err.stack}`
+  return `${time.slice(11, 23)} ${level.toUpperCase().padEnd(5)} ${name}: ${msg}${shown.join('')}${stack}`
+}

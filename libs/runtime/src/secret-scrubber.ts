@@ -1,0 +1,120 @@
+/**
+ * Masks known secret values in text that is about to leave the process.
+ *
+ * It knows values, not field names: a path-based redaction misses secrets inside command strings and error messages.
+ * It cannot mask a value it was never told of.
+ */
+
+const MASK = '[secret]'
+
+/**
+ * Below this length a value is masked only where it is the whole text: masking every "ab" would ruin the text
+ * and, by the holes it leaves, tell the secret.
+ */
+const EMBEDDED_LENGTH_MIN = 4
+
+/** A base64 core shorter than this could stand for too many other values. */
+const BASE64_CORE_MIN = 6
+
+/** Holds secret values and masks them, as given and in their usual encodings. */
+export class SecretScrubber {
+  readonly #whole = new Set<string>()
+  readonly #forms = new Set<string>()
+  #pattern: RegExp | undefined
+
+  /** Starts with these values; empty ones are ignored. */
+  constructor(secrets: Iterable<string> = []) {
+    for (const secret of secrets) this.add(secret)
+  }
+
+  /** Masks this value from now on. Of a URL with a password the password is masked by itself as well. */
+  add(secret: string): void {
+    const password = passwordOf(secret)
+    if (password !== undefined) this.#addForms(password)
+    this.#addForms(secret)
+    const longestFirst = [...this.#forms].sort((a, b) => b.length - a.length)
+    this.#pattern = longestFirst.length > 0 ? new RegExp(longestFirst.map(escapeRegExp).join('|'), 'g') : undefined
+  }
+
+  /** The text with every known secret replaced by `[secret]`. */
+  scrub(text: string): string {
+    if (this.#whole.has(text)) return MASK
+    return this.#pattern === undefined ? text : text.replaceAll(this.#pattern, MASK)
+  }
+
+  /**
+   * One line of JSON with every secret masked in its strings, keys and numbers; still valid JSON.
+   * Text that is not JSON is masked as plain text.
+   */
+  scrubJson(line: string): string {
+    if (this.#whole.size === 0) return line
+    let value: unknown
+    try {
+      value = JSON.parse(line)
+    } catch {
+      // Not JSON: masking it as text is the safe reading.
+      return this.scrub(line)
+    }
+    return JSON.stringify(this.#scrubValue(value))
+  }
+
+  #scrubValue(value: unknown): unknown {
+    if (typeof value === 'string') return this.scrub(value)
+    if (typeof value === 'number') return this.#whole.has(String(value)) ? MASK : value
+    if (Array.isArray(value)) return value.map((element) => this.#scrubValue(element))
+    if (typeof value !== 'object' || value === null) return value
+    return Object.fromEntries(Object.entries(value).map(([key, held]) => [this.scrub(key), this.#scrubValue(held)]))
+  }
+
+  #addForms(secret: string): void {
+    if (secret === '') return
+    this.#whole.add(secret)
+    if (secret.length < EMBEDDED_LENGTH_MIN) return
+    for (const form of formsOf(secret)) this.#forms.add(form)
+  }
+}
+
+/** The value as it appears raw, URL-encoded, inside quoted JSON, inside a single-quoted shell word, and in base64. */
+function formsOf(secret: string): string[] {
+  const encoded = encodeURIComponent(Buffer.from(secret).toString()) // Lone surrogates, which it refuses, are replaced.
+  return [
+    secret,
+    encoded,
+    encoded.replaceAll('%20', '+'),
+    encoded.replaceAll(/%[0-9A-F]{2}/g, (code) => code.toLowerCase()),
+    JSON.stringify(secret).slice(1, -1),
+    secret.replaceAll("'", "'\\''"),
+    ...base64Cores(secret),
+  ]
+}
+
+/**
+ * The base64 digits that depend on the secret alone, for each of its three alignments inside a longer text
+ * (as in `Basic base64(user:password)`), in both alphabets.
+ */
+function base64Cores(secret: string): string[] {
+  return [0, 1, 2].flatMap((shift) => {
+    const bytes = Buffer.concat([Buffer.alloc(shift), Buffer.from(secret)])
+    const digits = bytes.toString('base64').replaceAll('=', '')
+    // Digits that mix in bits of a neighbouring byte are not part of the core.
+    const core = digits.slice(shift === 0 ? 0 : shift + 1, bytes.length % 3 === 0 ? undefined : -1)
+    if (core.length < BASE64_CORE_MIN) return []
+    return [core, core.replaceAll('+', '-').replaceAll('/', '_')]
+  })
+}
+
+/** The password inside a URL; `undefined` when the text is no URL or has none. */
+function passwordOf(text: string): string | undefined {
+  if (!text.includes('://') || !URL.canParse(text)) return undefined
+  const { password } = new URL(text)
+  try {
+    return password === '' ? undefined : decodeURIComponent(password)
+  } catch {
+    // A stray "%": the password was never encoded, so it stands as it is.
+    return password
+  }
+}
+
+function escapeRegExp(text: string): string {
+  return text.replaceAll(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')
+}
