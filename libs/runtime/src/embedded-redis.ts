@@ -111,11 +111,10 @@ async function tryPort(program: RedisProgram, directory: string, port: number, e
     diesWithParent: true,
     stopTimeoutMs: STOP_TIMEOUT_MS,
   })
-  let hasEnded = false
-  const exited = child.exited.finally(() => {
-    hasEnded = true
-  })
-  const answer = await waitForRedis(url, READY_TIMEOUT_MS, () => hasEnded)
+  const ended = new AbortController()
+  const exited = child.exited.finally(() => ended.abort())
+  // Whoever else answers on this port, or never does, is not waited for once our Redis has ended.
+  const answer = await waitForRedis(url, READY_TIMEOUT_MS, ended.signal)
   if (answer.state === 'ready') return { child, url }
   await child.stop()
   await program.cleanUp?.()

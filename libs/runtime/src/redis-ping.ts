@@ -31,10 +31,10 @@ export function redisAddress(url: string): string {
 }
 
 /**
- * Asks once. Network trouble is an answer, not an error.
+ * Asks once. Network trouble is an answer, not an error; so is giving up by `signal` (`silent`).
  * @throws {MusterError} `invalid_config` when the URL is not of the form `redis://[user:password@]host[:port][/db]` (or `rediss:`).
  */
-export function pingRedis(url: string, timeoutMs: number): Promise<PingAnswer> {
+export function pingRedis(url: string, timeoutMs: number, signal?: AbortSignal): Promise<PingAnswer> {
   const { protocol, hostname, port, username, password } = parseRedisUrl(url)
   const address = { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || PORT_DEFAULT) }
   const auth =
@@ -46,9 +46,13 @@ export function pingRedis(url: string, timeoutMs: number): Promise<PingAnswer> {
     const timer = setTimeout(() => answer('silent', `no answer within ${timeoutMs} ms`), timeoutMs)
     const answer = (state: PingAnswer['state'], detail: string): void => {
       clearTimeout(timer)
+      signal?.removeEventListener('abort', giveUp)
       socket.destroy()
       resolve({ state, detail })
     }
+    const giveUp = (): void => answer('silent', 'given up')
+    if (signal?.aborted === true) giveUp()
+    signal?.addEventListener('abort', giveUp, { once: true })
     let received = ''
     socket.on('error', (error) => answer('unreachable', error.message))
     socket.on('close', () => answer('unreachable', 'the connection was closed without an answer'))
@@ -66,21 +70,15 @@ export function pingRedis(url: string, timeoutMs: number): Promise<PingAnswer> {
 }
 
 /**
- * Asks until Redis is ready; resolves with the last answer, which is `ready` unless the time ran out.
+ * Asks until Redis is ready; resolves with the last answer, which is `ready` unless the time ran out or `signal` gave up.
  * A server that is loading or cannot be reached yet is asked again; `denied` and `strange` are final.
- * `isOver` is looked at between two tries and ends the waiting.
  */
-export async function waitForRedis(
-  url: string,
-  deadlineMs: number,
-  isOver: () => boolean = () => false,
-): Promise<PingAnswer> {
+export async function waitForRedis(url: string, deadlineMs: number, signal?: AbortSignal): Promise<PingAnswer> {
   const until = performance.now() + deadlineMs
   for (;;) {
-    const leftMs = until - performance.now()
-    const answer = await pingRedis(url, Math.max(RETRY_MS, leftMs))
+    const answer = await pingRedis(url, Math.max(RETRY_MS, until - performance.now()), signal)
     const isFinal = answer.state === 'ready' || answer.state === 'denied' || answer.state === 'strange'
-    if (isFinal || isOver() || performance.now() + RETRY_MS > until) return answer
+    if (isFinal || signal?.aborted === true || performance.now() + RETRY_MS > until) return answer
     await delay(RETRY_MS)
   }
 }

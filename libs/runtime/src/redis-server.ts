@@ -14,8 +14,8 @@ import { redisAddress, waitForRedis } from './redis-ping.ts'
 import { findProgram, installSystemPackage, runToEnd } from './system-package.ts'
 
 /** A configured Redis may be starting at the same time as we are. */
-const CONFIGURED_TIMEOUT_MS = 10_000
-const DOCKER_INFO_TIMEOUT_MS = 3_000
+const ANSWER_TIMEOUT_MS = 10_000
+const DOCKER_TIMEOUT_MS = 3_000
 const DOCKER_PULL_TIMEOUT_MS = 300_000
 const DOCKER_IMAGE = 'redis:7'
 
@@ -23,6 +23,8 @@ const DOCKER_IMAGE = 'redis:7'
 export interface StartRedisOptions {
   /** A Redis that is already there: `redis://[user:password@]host[:port][/db]`, or `rediss:`. Absent or empty: one is started. */
   url?: string
+  /** How long a configured Redis is waited for. Default 10,000. */
+  answerTimeoutMs?: number
   /** Where an embedded Redis keeps its data, in the directory `redis`. Made if it is missing. */
   dataDir: string
   /** The port of an embedded Redis. Default: a free one. */
@@ -53,17 +55,17 @@ export interface RedisServer {
  *   `internal` when an embedded one does not come up.
  */
 export async function startRedis(options: StartRedisOptions): Promise<RedisServer> {
-  const { url, dataDir, port, env, log } = options
-  if (url !== undefined && url !== '') return await useConfigured(url, log)
+  const { url, answerTimeoutMs = ANSWER_TIMEOUT_MS, dataDir, port, env, log } = options
+  if (url !== undefined && url !== '') return await useConfigured(url, answerTimeoutMs, log)
   const { source, program } = await chooseProgram(options)
   const embedded = await launchRedis({ program, dataDir: resolve(dataDir), port, env })
   log(`Redis: ${program.name} on ${redisAddress(embedded.url)}, data in ${resolve(dataDir, 'redis')}`)
   return { ...embedded, source }
 }
 
-async function useConfigured(url: string, log: (line: string) => void): Promise<RedisServer> {
+async function useConfigured(url: string, timeoutMs: number, log: (line: string) => void): Promise<RedisServer> {
   const address = redisAddress(url)
-  const answer = await waitForRedis(url, CONFIGURED_TIMEOUT_MS)
+  const answer = await waitForRedis(url, timeoutMs)
   if (answer.state === 'denied') {
     throw new MusterError(
       'invalid_config',
@@ -71,7 +73,7 @@ async function useConfigured(url: string, log: (line: string) => void): Promise<
     )
   }
   if (answer.state !== 'ready') {
-    const message = `Redis at ${address} (REDIS_URL) did not answer PING within ${CONFIGURED_TIMEOUT_MS} ms: ${answer.detail}.`
+    const message = `Redis at ${address} (REDIS_URL) did not answer PING within ${timeoutMs} ms: ${answer.detail}.`
     throw new MusterError('ledger_unavailable', `${message} Start it, or unset REDIS_URL to use an embedded one.`)
   }
   log(`Redis: the configured one at ${address}`)
@@ -88,7 +90,8 @@ async function chooseProgram({ allowInstall, env, log }: StartRedisOptions): Pro
     const path = await findProgram(source, env)
     if (path !== undefined) return { source, program: local(path) }
   }
-  if (await hasDockerDaemon(env)) return { source: 'docker', program: await container(env, log) }
+  const docker = await findDocker(env)
+  if (docker !== undefined) return { source: 'docker', program: await container(docker, env, log) }
   const path = await installSystemPackage({
     name: 'redis-server',
     binary: 'redis-server',
@@ -109,15 +112,17 @@ function local(path: string): RedisProgram {
   return { name: path, commandLine: () => [path, '-'] }
 }
 
-/** The client alone is no use: it is often installed where no daemon runs. */
-async function hasDockerDaemon(env: Environment): Promise<boolean> {
-  if ((await findProgram('docker', env)) === undefined) return false
-  return (await runToEnd({ command: 'docker', args: ['info'], env, timeoutMs: DOCKER_INFO_TIMEOUT_MS })).isOk
+/** The path of a Docker client whose daemon answers: a client is often installed where no daemon runs. */
+async function findDocker(env: Environment): Promise<string | undefined> {
+  const command = await findProgram('docker', env)
+  if (command === undefined) return undefined
+  const info = await runToEnd({ command, args: ['info'], env, timeoutMs: DOCKER_TIMEOUT_MS })
+  return info.isOk ? command : undefined
 }
 
-async function container(env: Environment, log: (line: string) => void): Promise<RedisProgram> {
-  const docker = (args: string[], timeoutMs: number) => runToEnd({ command: 'docker', args, env, timeoutMs })
-  if (!(await docker(['image', 'inspect', DOCKER_IMAGE], DOCKER_INFO_TIMEOUT_MS)).isOk) {
+async function container(command: string, env: Environment, log: (line: string) => void): Promise<RedisProgram> {
+  const docker = (args: string[], timeoutMs: number) => runToEnd({ command, args, env, timeoutMs })
+  if (!(await docker(['image', 'inspect', DOCKER_IMAGE], DOCKER_TIMEOUT_MS)).isOk) {
     log(`Redis: pulling the image ${DOCKER_IMAGE}`)
     const pulled = await docker(['pull', '--quiet', DOCKER_IMAGE], DOCKER_PULL_TIMEOUT_MS)
     if (!pulled.isOk) throw new MusterError('internal', `Docker could not pull ${DOCKER_IMAGE}:\n${pulled.text}`)
@@ -129,13 +134,13 @@ async function container(env: Environment, log: (line: string) => void): Promise
     name: `docker container ${name}`,
     listen: { address: '0.0.0.0', port: 6379 },
     commandLine: (port, directory) => [
-      ...['docker', 'run', '--rm', '--interactive', '--name', name, ...user],
+      ...[command, 'run', '--rm', '--interactive', '--name', name, ...user],
       ...['--publish', `127.0.0.1:${port}:6379`, '--volume', `${directory}:/data`, '--workdir', '/data'],
       ...[DOCKER_IMAGE, 'redis-server', '-'],
     ],
     cleanUp: async () => {
       // Gone already after an orderly stop, so the outcome does not matter.
-      await docker(['rm', '--force', name], DOCKER_INFO_TIMEOUT_MS)
+      await docker(['rm', '--force', name], DOCKER_TIMEOUT_MS)
     },
   }
 }
