@@ -1,0 +1,70 @@
+/**
+ * Which credentials a host has, as references: those its entry names, or the usual ones of OpenSSH.
+ *
+ * Reads no key and no secret; only whether the usual key files exist is looked up.
+ */
+import { access } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import type { Defaults } from './inventory-fields.ts'
+import type { CredentialRef, SecretRef } from './inventory-host.ts'
+
+/** The keys that OpenSSH tries by itself, the strongest first; ssh_config(5), IdentityFile. */
+const USUAL_KEYS = ['id_ed25519', 'id_ecdsa', 'id_rsa']
+
+/** `~` is the home, and a relative path starts from the directory of the file that names it. */
+export function expandPath(path: string, base: { home: string; directory: string }): string {
+  if (path === '~' || path.startsWith('~/')) return join(base.home, path.slice(1))
+  return resolve(base.directory, path)
+}
+
+/** The credentials that an entry names: key, agent, password, in this order. Undefined when it names none. */
+export function namedCredentials(
+  fields: Defaults,
+  base: { home: string; directory: string; agentSocket?: string },
+): readonly CredentialRef[] | undefined {
+  const secret = (file: string | undefined, name: string | undefined): SecretRef | undefined => {
+    if (file !== undefined) return Object.freeze({ kind: 'file', path: expandPath(file, base) })
+    return name === undefined ? undefined : Object.freeze({ kind: 'env', name })
+  }
+  const credentials: CredentialRef[] = []
+  if (fields.identity_file !== undefined) {
+    const passphrase = secret(fields.passphrase_file, fields.passphrase_env)
+    const identityFile = expandPath(fields.identity_file, base)
+    credentials.push({ kind: 'key', identityFile, ...(passphrase && { passphrase }) })
+  }
+  if (fields.agent !== undefined) credentials.push(agent(base.agentSocket))
+  const password = secret(fields.password_file, fields.password_env)
+  if (password !== undefined) credentials.push({ kind: 'password', secret: password })
+  return credentials.length === 0 ? undefined : frozen(credentials)
+}
+
+/**
+ * What a host is offered that names no credential: the agent if there is one (its socket path), then the usual key
+ * files that exist below `home`. Empty when there is nothing.
+ */
+export async function usualCredentials(
+  home: string,
+  agentSocket: string | undefined,
+): Promise<readonly CredentialRef[]> {
+  const credentials: CredentialRef[] = agentSocket === undefined ? [] : [agent(agentSocket)]
+  for (const name of USUAL_KEYS) {
+    const identityFile = join(home, '.ssh', name)
+    if (await exists(identityFile)) credentials.push({ kind: 'key', identityFile })
+  }
+  return frozen(credentials)
+}
+
+function agent(socket: string | undefined): CredentialRef {
+  return { kind: 'agent', ...(socket !== undefined && { socket }) }
+}
+
+function frozen(credentials: CredentialRef[]): readonly CredentialRef[] {
+  return Object.freeze(credentials.map((credential) => Object.freeze(credential)))
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
+}

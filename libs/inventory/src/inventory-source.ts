@@ -1,0 +1,187 @@
+/**
+ * The inventory as it is now: reads all sources, looks every second whether their files changed, and reloads.
+ *
+ * A new version that is wrong changes nothing: the last good one stays in force and the mistakes are told. Files are
+ * polled and not watched for events: that sees every way of replacing a file (an editor's rename, a symbolic link,
+ * a network disk) in the same way. Environment variables are read once; a process cannot get new ones.
+ */
+import { readFile, stat } from 'node:fs/promises'
+import { MusterError } from '@muster/contract'
+import { usualCredentials } from './credentials.ts'
+import { type Inventory, joinSources } from './inventory.ts'
+import { readInventoryFile } from './inventory-file.ts'
+import type { HostDefaults, SourceContent } from './inventory-host.ts'
+import { invalidInventory } from './mistakes.ts'
+import { readSshConfig } from './ssh-config-source.ts'
+import { readSshServers } from './ssh-servers.ts'
+
+const POLL_INTERVAL_MS = 1_000
+
+/** A file that cannot be read in this time is on a dead network disk. */
+const READ_TIMEOUT_MS = 10_000
+
+/** Where the hosts come from, and who is told of changes. */
+export type InventoryOptions = {
+  /** The inventory file. It need not exist when another source gives hosts. */
+  readonly file: string
+  /** The value of `SSH_SERVERS`. */
+  readonly sshServers?: string
+  /** An SSH config to take hosts from. Absent: none is read. */
+  readonly sshConfigFile?: string
+  /** The home directory that `~` stands for. */
+  readonly home: string
+  /** The user to log in as where neither the host nor the defaults name one. */
+  readonly defaultUser: string
+  /** The value of `SSH_AUTH_SOCK`. Absent when there is no agent. */
+  readonly agentSocket?: string
+  /** How often files are looked at. A change is taken up when it has lasted for one interval. Default 1000. */
+  readonly pollIntervalMs?: number
+  /** Called with every new version, not with the first. */
+  readonly onReload?: (inventory: Inventory) => void
+  /** Called when a new version cannot be used; `message` holds every mistake. The last good one stays in force. */
+  readonly onProblem?: (error: MusterError) => void
+  /** Called once for each different warning: what was left out, or is unwise. */
+  readonly warn?: (text: string) => void
+}
+
+/** The inventory of a running process. */
+export type InventorySource = {
+  /** The last good version. */
+  current(): Inventory
+  /** Reads everything again now. Resolves when it is in force, or when `onProblem` was called. */
+  reload(): Promise<void>
+  /** Stops looking for changes. `current` still answers. */
+  close(): void
+}
+
+/**
+ * Reads the inventory and keeps it up to date until it is closed.
+ * @throws {MusterError} invalid_inventory when the first version cannot be used, with every mistake in the message
+ */
+export async function openInventory(options: InventoryOptions): Promise<InventorySource> {
+  const files = [options.file, options.sshConfigFile].filter((file) => file !== undefined)
+  const told = new Set<string>()
+  let loadedState = ''
+  let fileWasThere = false
+  let isClosed = false
+
+  async function load(): Promise<Inventory> {
+    // Looked at before reading: a change in between is then seen as one, and read again.
+    loadedState = await stateOf(files)
+    const { contents, fileIsThere } = await readSources(options, fileWasThere)
+    const { inventory, warnings } = joinSources(contents)
+    if (inventory.hosts.size === 0) throw noHosts(options.file, fileIsThere)
+    fileWasThere = fileIsThere
+    for (const warning of warnings) {
+      if (!told.has(warning)) options.warn?.(warning)
+      told.add(warning)
+    }
+    return inventory
+  }
+
+  async function replace(): Promise<void> {
+    if (isClosed) return
+    try {
+      current = await load()
+      options.onReload?.(current)
+    } catch (error) {
+      options.onProblem?.(asMusterError(error))
+    }
+  }
+
+  let current = await load()
+  let lastReload = Promise.resolve()
+  const reload = () => {
+    lastReload = lastReload.then(replace, replace)
+    return lastReload
+  }
+  const stopPolling = poll(options.pollIntervalMs ?? POLL_INTERVAL_MS, async (lastState) => {
+    const state = await stateOf(files)
+    // A file that is being written or replaced right now looks different at the next look.
+    if (state !== loadedState && state === lastState) await reload()
+    return state
+  })
+  const close = () => {
+    isClosed = true
+    stopPolling()
+  }
+  return { current: () => current, reload, close }
+}
+
+async function readSources(
+  options: InventoryOptions,
+  fileWasThere: boolean,
+): Promise<{ contents: SourceContent[]; fileIsThere: boolean }> {
+  const { home, agentSocket, defaultUser: user } = options
+  const defaults: HostDefaults = { home, agentSocket, user, credentials: await usualCredentials(home, agentSocket) }
+  const contents: SourceContent[] = []
+  const text = await readText(options.file)
+  if (text !== undefined) contents.push(readInventoryFile(text, options.file, defaults))
+  // Its hosts must not vanish because somebody moves the file away for a moment.
+  else if (fileWasThere) throw unreadable(options.file, 'the file is gone')
+  if (options.sshServers !== undefined) contents.push(readSshServers(options.sshServers, defaults))
+  if (options.sshConfigFile !== undefined) {
+    const sshConfig = await readText(options.sshConfigFile)
+    if (sshConfig === undefined) throw unreadable(options.sshConfigFile, 'there is no such file')
+    contents.push(readSshConfig(sshConfig, options.sshConfigFile, defaults))
+  }
+  return { contents, fileIsThere: text !== undefined }
+}
+
+/** The text of a file, or undefined when there is no such file. */
+async function readText(file: string): Promise<string | undefined> {
+  try {
+    return await readFile(file, { encoding: 'utf8', signal: AbortSignal.timeout(READ_TIMEOUT_MS) })
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw unreadable(file, error instanceof Error ? error.message : String(error), error)
+  }
+}
+
+/** What tells one version of the files from another. */
+async function stateOf(files: readonly string[]): Promise<string> {
+  const states = files.map((file) =>
+    stat(file, { bigint: true }).then(
+      ({ dev, ino, size, mtimeNs, ctimeNs }) => [dev, ino, size, mtimeNs, ctimeNs].join(),
+      // Why it cannot be looked at, reading it will tell.
+      () => 'absent',
+    ),
+  )
+  return (await Promise.all(states)).join(' ')
+}
+
+/** Calls `look` after each interval with what it answered before, never twice at once. The process may exit meanwhile. */
+function poll(intervalMs: number, look: (last: string) => Promise<string>): () => void {
+  let isStopped = false
+  let timer: NodeJS.Timeout | undefined
+  const schedule = (last: string) => {
+    if (isStopped) return
+    timer = setTimeout(() => void look(last).then(schedule), intervalMs)
+    timer.unref()
+  }
+  schedule('')
+  return () => {
+    isStopped = true
+    clearTimeout(timer)
+  }
+}
+
+function unreadable(file: string, why: string, cause?: unknown): MusterError {
+  const { message } = invalidInventory([{ place: { source: file }, text: `cannot be read: ${why}` }])
+  return new MusterError('invalid_inventory', message, { cause })
+}
+
+function noHosts(file: string, fileIsThere: boolean): MusterError {
+  const text = fileIsThere
+    ? 'names no host, and SSH_SERVERS gives none'
+    : 'there is no such file, and SSH_SERVERS is not set'
+  return invalidInventory([
+    { place: { source: file }, text: `${text}; add a host such as "web01: { address: 10.0.0.11 }"` },
+  ])
+}
+
+function asMusterError(error: unknown): MusterError {
+  if (error instanceof MusterError) return error
+  const why = error instanceof Error ? error.message : String(error)
+  return new MusterError('internal', `the inventory could not be reloaded: ${why}`, { cause: error })
+}

@@ -1,0 +1,61 @@
+/**
+ * The known names closest to one that is not known, for "did you mean".
+ *
+ * Only counts edits; it knows nothing of what the names stand for.
+ */
+
+/** More than these tell a reader nothing. */
+const NEAREST_LIMIT = 3
+
+/** A longer name is not a typing mistake, and comparing it with 10,000 others would hold up the process. */
+const LENGTH_LIMIT = 64
+
+/**
+ * Up to three of the known names, closest first; of equally close ones the first known. Empty when none is close:
+ * more than four in ten of the characters would have to change, and always more than one.
+ */
+export function nearest(name: string, known: Iterable<string>): string[] {
+  if (name.length > LENGTH_LIMIT) return []
+  const limit = Math.max(1, Math.floor(name.length * 0.4))
+  const close: { candidate: string; edits: number }[] = []
+  for (const candidate of known) {
+    if (Math.abs(candidate.length - name.length) > limit) continue
+    const edits = editDistance(name.toLowerCase(), candidate.toLowerCase())
+    if (edits <= limit) close.push({ candidate, edits })
+  }
+  close.sort((a, b) => a.edits - b.edits)
+  return close.slice(0, NEAREST_LIMIT).map(({ candidate }) => candidate)
+}
+
+/** The close names as the end of a sentence, or "" when there are none. */
+export function nearestHint(close: readonly string[]): string {
+  const [only] = close
+  if (only === undefined) return ''
+  return close.length === 1 ? `; did you mean "${only}"?` : `; the nearest are ${close.join(', ')}`
+}
+
+/**
+ * How many insertions, deletions, replacements and swaps of neighbours turn one text into the other
+ * (optimal string alignment: a swap counts once, as it is the commonest slip of the fingers).
+ */
+export function editDistance(a: string, b: string): number {
+  let beforeLast: number[] = []
+  let last = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i += 1) {
+    const row = [i]
+    for (let j = 1; j <= b.length; j += 1) {
+      const same = a[i - 1] === b[j - 1]
+      let edits = Math.min(at(last, j) + 1, at(row, j - 1) + 1, at(last, j - 1) + (same ? 0 : 1))
+      const isSwap = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
+      if (isSwap) edits = Math.min(edits, at(beforeLast, j - 2) + 1)
+      row.push(edits)
+    }
+    beforeLast = last
+    last = row
+  }
+  return at(last, b.length)
+}
+
+function at(row: readonly number[], index: number): number {
+  return row[index] ?? Number.POSITIVE_INFINITY
+}
