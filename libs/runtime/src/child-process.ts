@@ -23,19 +23,27 @@ const KEPT_LINES = 20
  * killed. SIGTERM is passed on; the exit status is the command's. The watcher is given nothing else to hold open.
  */
 const DEAD_MAN_SCRIPT = `
+child= ending=
+trap 'ending=1; [ -z "$child" ] || kill -s TERM "$child"' TERM
 exec 4<&0
 "$@" <&4 3<&- 4<&- &
 child=$!
+[ -z "$ending" ] || kill -s TERM "$child"
 exec 4<&- </dev/null
 (while read -r _; do :; done; kill -s TERM "$child") <&3 >/dev/null 2>&1 &
 watcher=$!
 exec 3<&-
-trap 'kill -s TERM "$child"' TERM
 while :; do
   wait "$child"
   status=$?
   kill -s 0 "$child" 2>/dev/null || break
 done
+# A wait that the trap cut short told 128+15, though the command may just have ended; 127: nothing left to tell.
+if [ -n "$ending" ]; then
+  wait "$child"
+  last=$?
+  [ "$last" -eq 127 ] || status=$last
+fi
 kill "$watcher" 2>/dev/null
 exit "$status"
 `
