@@ -12,11 +12,12 @@ const LENGTH_LIMIT = 64
 
 /**
  * Up to three of the known names, closest first; of equally close ones the first known. Empty when none is close:
- * more than four in ten of the characters would have to change, and always more than one.
+ * more than four in ten of the characters would have to change (of two and three characters, more than one).
  */
 export function nearest(name: string, known: Iterable<string>): string[] {
   if (name.length > LENGTH_LIMIT) return []
-  const limit = Math.max(1, Math.floor(name.length * 0.4))
+  // One letter is not close to another.
+  const limit = Math.min(name.length - 1, Math.max(1, Math.floor(name.length * 0.4)))
   const close: { candidate: string; edits: number }[] = []
   for (const candidate of known) {
     if (Math.abs(candidate.length - name.length) > limit) continue

@@ -15,7 +15,7 @@ import type { Mistake } from './mistakes.ts'
 export const SSH_SERVERS = 'SSH_SERVERS'
 
 /** The host may be an IPv6 address in brackets. */
-const ENTRY = /^([^:]*):(\[[^\]]*\]|[^:]*):([^:]*)(?::(.*))?$/s
+const ENTRY = /^([^:]*):(\s*\[[^\]]*\]\s*|[^:[\]]*):([^:]*)(?::(.*))?$/s
 
 type Entry = { name: string; address: string; user: string; password: string }
 

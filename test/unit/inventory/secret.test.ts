@@ -1,0 +1,94 @@
+/** Secrets are read where the reference points, and no error shows one. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { readSecret } from '@muster/inventory'
+import fc from 'fast-check'
+import { describe, expect, it, onTestFinished } from 'vitest'
+
+async function secretFile(content: string): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'muster-secret-'))
+  onTestFinished(() => rm(directory, { recursive: true, force: true }))
+  const path = join(directory, 'secret')
+  await writeFile(path, content, { mode: 0o600 })
+  return path
+}
+
+describe('a secret file', () => {
+  it.each([
+    ['hunter2', 'hunter2'],
+    ['hunter2\n', 'hunter2'],
+    ['hunter2\r\n', 'hunter2'],
+    [' two words \n\n', ' two words \n'],
+  ])('%j holds %j', async (content, expected) => {
+    expect(await readSecret({ kind: 'file', path: await secretFile(content) }, { env: {} })).toBe(expected)
+  })
+
+  it.each([
+    ['\n', 'is empty'],
+    ['x'.repeat(70_000), 'it has 70000 bytes, more than a secret can have'],
+  ])('that is unusable is told by its path only', async (content, expected) => {
+    const path = await secretFile(content)
+    await expect(readSecret({ kind: 'file', path }, { env: {} })).rejects.toMatchObject({
+      code: 'invalid_config',
+      message: expect.stringContaining(expected),
+    })
+  })
+
+  it('that does not exist is told with the cause', async () => {
+    await expect(readSecret({ kind: 'file', path: '/nowhere/secret' }, { env: {} })).rejects.toMatchObject({
+      code: 'invalid_config',
+      message: expect.stringContaining('the secret file /nowhere/secret cannot be read: ENOENT'),
+      cause: expect.objectContaining({ code: 'ENOENT' }),
+    })
+  })
+
+  it('that is a device is refused, so that nobody waits for it', async () => {
+    await expect(readSecret({ kind: 'file', path: '/dev/zero' }, { env: {} })).rejects.toThrow(
+      'it is not a regular file',
+    )
+  })
+})
+
+describe('a secret variable', () => {
+  it('is its value as it is', async () => {
+    expect(await readSecret({ kind: 'env', name: 'P' }, { env: { P: ' x\n' } })).toBe(' x\n')
+  })
+
+  it.each([
+    [{}, 'the environment variable P is not set'],
+    [{ P: '' }, 'the environment variable P is empty'],
+  ])('%j is not one', async (env, expected) => {
+    await expect(readSecret({ kind: 'env', name: 'P' }, { env })).rejects.toMatchObject({
+      code: 'invalid_config',
+      message: expected,
+    })
+  })
+})
+
+describe('a password in SSH_SERVERS', () => {
+  const read = (host: string, SSH_SERVERS?: string) =>
+    readSecret({ kind: 'ssh_servers', host }, { env: { SSH_SERVERS } })
+
+  it('is everything after the third colon, whatever it is made of but a comma', async () => {
+    const password = fc
+      .string({ minLength: 1 })
+      .filter((text) => !text.includes(',') && text.trimEnd() === text && text.trim() !== '')
+    await fc.assert(
+      fc.asyncProperty(password, async (text) => {
+        expect(await read('b', `a:h:u:other, b : [::1] : u:${text} ,c:h:u`)).toBe(text)
+      }),
+    )
+  })
+
+  it.each([
+    ['b', 'a:h:u:p'],
+    ['a', 'a:h:u'],
+    ['a', undefined],
+  ])('of %s is not in %s', async (host, value) => {
+    await expect(read(host, value)).rejects.toMatchObject({
+      code: 'invalid_config',
+      message: `the password of the host ${host} in SSH_SERVERS is not set`,
+    })
+  })
+})

@@ -1,0 +1,187 @@
+/** Where hosts come from besides the file: SSH_SERVERS, an SSH config, and the usual credentials. */
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type InventoryOptions, readSecret } from '@muster/inventory'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { hostsFile, openTestInventory, temporaryDirectory } from '../../support/test-inventory.ts'
+
+let directory = ''
+let file = ''
+
+beforeEach(async () => {
+  directory = await temporaryDirectory()
+  file = join(directory, 'inventory.yaml')
+})
+
+const open = (options?: Partial<InventoryOptions>) => openTestInventory(directory, options)
+
+describe('SSH_SERVERS', () => {
+  it('gives hosts, with spaces around its parts, and without the inventory file', async () => {
+    const { source } = await open({ sshServers: ' web1 : 10.0.0.1 : root , , db:[2001:db8::5]:admin:p:w ,' })
+    expect([...source.current().hosts.values()]).toEqual([
+      { name: 'web1', address: '10.0.0.1', port: 22, user: 'root', labels: {}, credentials: [], groups: [] },
+      {
+        name: 'db',
+        address: '2001:db8::5',
+        port: 22,
+        user: 'admin',
+        labels: {},
+        credentials: [{ kind: 'password', secret: { kind: 'ssh_servers', host: 'db' } }],
+        groups: [],
+      },
+    ])
+  })
+
+  it('keeps passwords out of the inventory and warns once of all hosts that have one', async () => {
+    const { source, warnings } = await open({ sshServers: 'n1:a:u:hunter2,n2:b:u:hunter2,c:c:u' })
+    await source.reload()
+    expect(warnings).toHaveLength(1)
+    expect(warnings[0]).toMatch(/^SSH_SERVERS holds passwords for n\[1-2\]: .* use a key, or password_file/)
+    expect(JSON.stringify([warnings, [...source.current().hosts.values()]])).not.toContain('hunter2')
+  })
+
+  it.each([
+    ['web1', 'entry 1: expected name:host:user[:password]; a password with a comma cannot be given here'],
+    ['a:b:c:pass,word', 'entry 2: expected name:host:user[:password]; a password with a comma cannot be given here'],
+    ['we b:b:c', 'entry 1: the name must have letters, digits, ".", "_" and "-" only'],
+    ['a:b c:d', 'entry 1: the host must be a host name or an IP address, IPv6 in brackets'],
+    ['a:b:', 'entry 1: the user is missing, or has spaces in it'],
+    ['a:b:c,a:d:e', 'entry 2: a is already defined at SSH_SERVERS: entry 1'],
+  ])('%s is a mistake that names the entry', async (sshServers, expected) => {
+    await expect(open({ sshServers })).rejects.toMatchObject({
+      code: 'invalid_inventory',
+      message: `the inventory has one mistake\nSSH_SERVERS: ${expected}`,
+    })
+  })
+
+  it('shows no part of an entry that may be the rest of a password', async () => {
+    const opened = open({ sshServers: 'a:b:c:first,hun ter2:x:y,hunter2' })
+    await expect(opened).rejects.toMatchObject({ message: expect.not.stringMatching(/hun|ter2|first/) })
+  })
+
+  it('and the file may not define the same host: the mistake names both places', async () => {
+    await writeFile(file, hostsFile('web1', 'web2'))
+    await expect(open({ sshServers: 'web2:h:u' })).rejects.toMatchObject({
+      message: `the inventory has one mistake\nSSH_SERVERS: entry 1: web2 is already defined at ${file}:3: hosts.web2`,
+    })
+  })
+})
+
+describe('the usual credentials', () => {
+  it('are the agent and the key files that exist, in the order of their strength', async () => {
+    await mkdir(join(directory, '.ssh'))
+    for (const name of ['id_rsa', 'id_ed25519', 'id_other']) await writeFile(join(directory, '.ssh', name), '')
+    await writeFile(file, hostsFile('a'))
+    const { source } = await open({ agentSocket: '/run/agent' })
+    expect(source.current().hosts.get('a')?.credentials).toEqual([
+      { kind: 'agent', socket: '/run/agent' },
+      { kind: 'key', identityFile: join(directory, '.ssh/id_ed25519') },
+      { kind: 'key', identityFile: join(directory, '.ssh/id_rsa') },
+    ])
+  })
+})
+
+describe('an SSH config', () => {
+  const withConfig = async (text: string, options: Partial<InventoryOptions> = {}) => {
+    const sshConfigFile = join(directory, 'ssh_config')
+    await writeFile(sshConfigFile, text)
+    const opened = await open({ sshConfigFile, ...options })
+    return { ...opened, warnings: opened.warnings.map((text) => text.replace(`${sshConfigFile}: `, '')) }
+  }
+
+  it('gives its hosts with what OpenSSH would apply to them', async () => {
+    const { source, warnings } = await withConfig(
+      `Host bastion
+         HostName 203.0.113.7
+         User jump
+       Host web1 web2 *.internal !web3
+         HostName %h.example.com
+         Port 2222
+         ProxyJump bastion
+         HostKeyAlias web
+         IdentityFile ~/.ssh/%r
+       Host *
+         User deploy
+         Port 22
+         IdentityFile "%d/all keys"`,
+      { agentSocket: '/run/agent' },
+    )
+    expect(warnings).toEqual([])
+    expect([...source.current().hosts.keys()]).toEqual(['bastion', 'web1', 'web2'])
+    expect(source.current().hosts.get('web1')).toEqual({
+      name: 'web1',
+      address: 'web1.example.com',
+      port: 2222,
+      user: 'deploy',
+      jump: 'bastion',
+      hostKeyAlias: 'web',
+      labels: {},
+      credentials: [
+        { kind: 'agent', socket: '/run/agent' },
+        { kind: 'key', identityFile: join(directory, '.ssh/deploy') },
+        { kind: 'key', identityFile: join(directory, 'all keys') },
+      ],
+      groups: [],
+    })
+    expect(source.current().hosts.get('bastion')).toMatchObject({ address: '203.0.113.7', user: 'jump', port: 22 })
+  })
+
+  it('leaves out what cannot be reached, and what leads through it, with warnings', async () => {
+    const { names, warnings } = await withConfig(
+      `Host a
+         ProxyJump gone
+       Host b
+         ProxyJump a
+       Host c
+         ProxyJump me@x:22,y
+       Host d
+         Port many
+       Host e
+         ProxyJump none
+       Host f
+         ProxyJump g
+       Host g
+         ProxyJump f`,
+    )
+    expect(names()).toEqual(['e'])
+    expect(warnings).toEqual([
+      'Host c: left out: ProxyJump must name one host of the inventory',
+      'Host d: left out: Port must be from 1 to 65535, not "many"',
+      'Host a: left out: there is no host "gone" in the inventory to jump through',
+      'Host f: left out: the jump hosts go in a circle: f → g → f',
+      'Host g: left out: the jump hosts go in a circle: g → f → g',
+      'Host b: left out: there is no host "a" in the inventory to jump through',
+    ])
+  })
+
+  it('never runs a program: Match, canonical names, Include and ProxyCommand are ignored with warnings', async () => {
+    const proof = join(directory, 'proof')
+    const { source, warnings } = await withConfig(
+      `Host a
+         ProxyCommand nc %h %p
+       Match exec "touch ${proof}"
+         User evil
+       Host *
+         CanonicalizeHostName yes
+         CanonicalDomains example.com
+         Include other`,
+    )
+    expect(source.current().hosts.get('a')).toMatchObject({ address: 'a', user: 'me' })
+    await expect(readSecret({ kind: 'file', path: proof }, { env: {} })).rejects.toThrow('ENOENT')
+    expect(warnings).toEqual([
+      'Match is ignored',
+      'CanonicalizeHostName is ignored',
+      'CanonicalDomains is ignored',
+      'Include is ignored',
+      'ProxyCommand is ignored for a',
+    ])
+  })
+
+  it('yields to the inventory file, and may jump through its hosts', async () => {
+    await writeFile(file, 'hosts:\n  a: { address: 10.0.0.1 }\n')
+    const { source, warnings } = await withConfig('Host a\n  HostName 10.0.0.2\nHost b\n  ProxyJump a\n')
+    expect(source.current().hosts.get('a')?.address).toBe('10.0.0.1')
+    expect(source.current().hosts.get('b')?.jump).toBe('a')
+    expect(warnings).toEqual([`Host a: left out: already defined at ${file}:2: hosts.a`])
+  })
+})
