@@ -3,7 +3,7 @@
  * read, how files are named and how long they may be. Each rule is also shown a planted violation.
  */
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { describe, expect, test } from 'vitest'
 
@@ -102,7 +102,7 @@ const sources: SourceFile[] = execFileSync('git', ['ls-files', '-co', '--exclude
   encoding: 'utf8',
 })
   .split('\n')
-  .filter((path) => path.endsWith('.ts') && path.includes('/src/'))
+  .filter((path) => path.endsWith('.ts') && path.includes('/src/') && existsSync(path))
   .map((path) => ({ path, text: readFileSync(path, 'utf8') }))
 
 describe('the source keeps the rules of the house', () => {
