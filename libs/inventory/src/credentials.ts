@@ -11,10 +11,14 @@ import type { CredentialRef, SecretRef } from './inventory-host.ts'
 /** The keys that OpenSSH tries by itself, the strongest first; ssh_config(5), IdentityFile. */
 const USUAL_KEYS = ['id_ed25519', 'id_ecdsa', 'id_rsa']
 
-/** `~` is the home, and a relative path starts from the directory of the file that names it. */
+/** The path with a leading `~` as the home; no shell does it for a value from a file. */
+export function expandHome(path: string, home: string): string {
+  return path === '~' || path.startsWith('~/') ? join(home, path.slice(1)) : path
+}
+
+/** As {@link expandHome}, and a relative path starts from the directory of the file that names it. */
 export function expandPath(path: string, base: { home: string; directory: string }): string {
-  if (path === '~' || path.startsWith('~/')) return join(base.home, path.slice(1))
-  return resolve(base.directory, path)
+  return resolve(base.directory, expandHome(path, base.home))
 }
 
 /** The credentials that an entry names: key, agent, password, in this order. Undefined when it names none. */

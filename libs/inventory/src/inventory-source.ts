@@ -7,7 +7,7 @@
  */
 import { readFile, stat } from 'node:fs/promises'
 import { MusterError } from '@muster/contract'
-import { usualCredentials } from './credentials.ts'
+import { expandHome, usualCredentials } from './credentials.ts'
 import { type Inventory, joinSources } from './inventory.ts'
 import { readInventoryFile } from './inventory-file.ts'
 import type { HostDefaults, SourceContent } from './inventory-host.ts'
@@ -58,7 +58,12 @@ export type InventorySource = {
  * Reads the inventory and keeps it up to date until it is closed.
  * @throws {MusterError} invalid_inventory when the first version cannot be used, with every mistake in the message
  */
-export async function openInventory(options: InventoryOptions): Promise<InventorySource> {
+export async function openInventory(given: InventoryOptions): Promise<InventorySource> {
+  const options = {
+    ...given,
+    file: expandHome(given.file, given.home),
+    sshConfigFile: given.sshConfigFile === undefined ? undefined : expandHome(given.sshConfigFile, given.home),
+  }
   const files = [options.file, options.sshConfigFile].filter((file) => file !== undefined)
   const told = new Set<string>()
   let loadedState = ''

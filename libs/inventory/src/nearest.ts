@@ -39,7 +39,7 @@ export function nearestHint(close: readonly string[]): string {
  * How many insertions, deletions, replacements and swaps of neighbours turn one text into the other
  * (optimal string alignment: a swap counts once, as it is the commonest slip of the fingers).
  */
-export function editDistance(a: string, b: string): number {
+function editDistance(a: string, b: string): number {
   let beforeLast: number[] = []
   let last = Array.from({ length: b.length + 1 }, (_, j) => j)
   for (let i = 1; i <= a.length; i += 1) {

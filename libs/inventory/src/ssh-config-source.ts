@@ -4,6 +4,7 @@
  * Not done, and told by a warning: `Match`, `Include`, `ProxyCommand`, several hops in `ProxyJump`, canonical names.
  * `Match exec` and canonical names would run programs to read a file, so they are taken out before anything is computed.
  */
+import { existsSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { foldHosts, isHostName } from '@muster/contract'
 import SSHConfig, { type Directive, type Line, type Section } from 'ssh-config'
@@ -159,7 +160,10 @@ function draft(
   }
 }
 
-/** As OpenSSH: the keys of the config in place of the usual ones, after the agent unless `IdentitiesOnly` is set. */
+/**
+ * As OpenSSH: the keys of the config in place of the usual ones, after the agent unless `IdentitiesOnly` is set. Key
+ * files that do not exist are passed over, since one `Host *` often lists the keys of several computers.
+ */
 function credentialsOf(
   settings: Settings,
   context: {
@@ -178,9 +182,10 @@ function credentialsOf(
     keys.push(Object.freeze({ kind: 'key', identityFile: expandPath(path, { home, directory: context.directory }) }))
   }
   if (keys.length === 0) return usual
+  const existing = keys.filter((key) => key.kind === 'key' && existsSync(key.identityFile))
   const hasAgent = agentSocket !== undefined && first(settings.identitiesonly)?.toLowerCase() !== 'yes'
   const agent: CredentialRef[] = hasAgent ? [Object.freeze({ kind: 'agent', socket: agentSocket })] : []
-  return Object.freeze([...agent, ...keys])
+  return Object.freeze([...agent, ...existing])
 }
 
 /** The text with its `%` tokens replaced, or undefined when one of them is not known. */

@@ -90,6 +90,8 @@ describe('an SSH config', () => {
   }
 
   it('gives its hosts with what OpenSSH would apply to them', async () => {
+    await mkdir(join(directory, '.ssh'))
+    for (const key of ['.ssh/deploy', 'all keys']) await writeFile(join(directory, key), '')
     const { source, warnings } = await withConfig(
       `Host bastion
          HostName 203.0.113.7
@@ -103,7 +105,8 @@ describe('an SSH config', () => {
        Host *
          User deploy
          Port 22
-         IdentityFile "%d/all keys"`,
+         IdentityFile "%d/all keys"
+         IdentityFile ~/.ssh/of-another-computer`,
       { agentSocket: '/run/agent' },
     )
     expect(warnings).toEqual([])
@@ -175,6 +178,11 @@ describe('an SSH config', () => {
       'Include is ignored',
       'ProxyCommand is ignored for a',
     ])
+  })
+
+  it('may be named with ~, since a value in .env is not expanded by a shell', async () => {
+    const { names } = await withConfig('Host a\n', { sshConfigFile: '~/ssh_config' })
+    expect(names()).toEqual(['a'])
   })
 
   it('yields to the inventory file, and may jump through its hosts', async () => {
