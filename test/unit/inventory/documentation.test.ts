@@ -6,7 +6,7 @@ import { expect, it } from 'vitest'
 import { openTestInventory, temporaryDirectory } from '../../support/test-inventory.ts'
 
 const page = readFileSync('docs/inventory.md', 'utf8')
-const blocks = [...page.matchAll(/^```(\w*)\n([^]*?)^```$/gm)].map(([, language = '', text = '']) => ({
+const blocks = [...page.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)].map(([, language = '', text = '']) => ({
   language,
   text,
 }))
