@@ -1,4 +1,5 @@
 export { ERRORS, type ErrorCode, type ErrorDetails, MusterError, Problem, toProblem } from './errors.ts'
+export { escapeControl } from './escape-control.ts'
 export { Host, HostTest } from './host.ts'
 export { EXPANSION_LIMIT, expandRanges, foldHosts, isHostName } from './host-range.ts'
 export {

@@ -1,4 +1,5 @@
 export { type Inventory, parseInventory } from './inventory.ts'
 export type { CredentialRef, HostDefaults, InventoryHost, SecretRef } from './inventory-host.ts'
 export { type InventoryOptions, type InventorySource, openInventory } from './inventory-source.ts'
+export { nearest, nearestHint } from './nearest.ts'
 export { readSecret } from './secret.ts'
