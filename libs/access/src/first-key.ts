@@ -1,0 +1,130 @@
+/**
+ * The first API key: made once for a ledger, however many servers start on it at the same time, or given by the operator.
+ *
+ * The text of a made key is in one place only, the file `api-key` in the data directory; Redis holds its digest.
+ */
+import { randomBytes } from 'node:crypto'
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import { MusterError } from '@muster/contract'
+import type { Ledger } from '@muster/ledger'
+import { asking, KeyRecord, readRecord, recordOf } from './key-record.ts'
+import { digestOf, KEY_FORM, makeKey, parseKey } from './key-text.ts'
+
+/** The ID of the key that the first server makes. As a fixed ID, only one can win it. */
+const FIRST_KEY_ID = 'first'
+
+/** How long a server waits for the key file of another one that started at the same time, and how often it looks. */
+const OTHER_SERVER_MS = 2_000
+const LOOK_EVERY_MS = 50
+
+/**
+ * What became of the first key.
+ * `made`: this call made it; show `key` to the operator now, it is not kept but in `file`.
+ * `given`: the operator's own key is accepted.
+ * `known`: it was made before, and `file` holds it.
+ * `elsewhere`: it was made before, but `file` does not hold it; `advice` says how to get a new one.
+ */
+export type FirstKey =
+  | { readonly kind: 'made'; readonly key: string; readonly file: string }
+  | { readonly kind: 'given'; readonly keyId: string }
+  | { readonly kind: 'known'; readonly file: string }
+  | { readonly kind: 'elsewhere'; readonly file: string; readonly advice: string }
+
+/**
+ * Makes sure that there is a key to call the server with.
+ * @throws {MusterError} invalid_config when `givenKey` does not look like a key, or the file cannot be written
+ * @throws {MusterError} ledger_unavailable
+ */
+export async function ensureFirstKey(
+  ledger: Ledger,
+  options: { dataDir: string; givenKey?: string | undefined },
+): Promise<FirstKey> {
+  if (options.givenKey !== undefined) return acceptGivenKey(ledger, options.givenKey)
+  const file = join(options.dataDir, 'api-key')
+  if ((await readRecord(ledger, FIRST_KEY_ID)) === undefined) {
+    const key = await makeFirstKey(ledger, options.dataDir, file)
+    if (key !== undefined) return { kind: 'made', key, file }
+    await untilInFile(ledger, file)
+  }
+  return (await isInFile(ledger, file)) ? { kind: 'known', file } : { kind: 'elsewhere', file, advice: advice(ledger) }
+}
+
+async function acceptGivenKey(ledger: Ledger, key: string): Promise<FirstKey> {
+  const parsed = parseKey(key)
+  if (parsed === undefined) {
+    throw new MusterError(
+      'invalid_config',
+      `MUSTER_API_KEY (not shown, it is a secret) is not valid; accepted: ${KEY_FORM}`,
+    )
+  }
+  const { redis, keys } = ledger
+  const stored = await asking(() => redis.hgetall(keys.apiKeys))
+  // A key that the operator replaced must not go on being accepted.
+  const replaced = Object.entries(stored).filter(
+    ([keyId, text]) => keyId !== parsed.keyId && KeyRecord.parse(JSON.parse(text)).source === 'given',
+  )
+  const record = JSON.stringify(recordOf(key, 'given', new Date()))
+  await asking(() => redis.hset(keys.apiKeys, parsed.keyId, record))
+  for (const [keyId] of replaced) await asking(() => redis.hdel(keys.apiKeys, keyId))
+  return { kind: 'given', keyId: parsed.keyId }
+}
+
+/** The key, or undefined when another server was faster. */
+async function makeFirstKey(ledger: Ledger, dataDir: string, file: string): Promise<string | undefined> {
+  const key = makeKey(FIRST_KEY_ID)
+  // Written before it counts: a server that dies in between leaves a file without a key, never a key that nobody knows.
+  const draft = join(dataDir, `.api-key-${randomBytes(6).toString('hex')}`)
+  await writing(file, async () => {
+    await mkdir(dataDir, { recursive: true, mode: 0o700 })
+    await writeFile(draft, `${key}\n`, { mode: 0o600, flag: 'wx' })
+  })
+  try {
+    const record = JSON.stringify(recordOf(key, 'made', new Date()))
+    const won = await asking(() => ledger.redis.hsetnx(ledger.keys.apiKeys, FIRST_KEY_ID, record))
+    if (won === 0) return undefined
+    await writing(file, () => rename(draft, file)).catch(async (error: unknown) => {
+      await asking(() => ledger.redis.hdel(ledger.keys.apiKeys, FIRST_KEY_ID))
+      throw error
+    })
+    return key
+  } finally {
+    await rm(draft, { force: true })
+  }
+}
+
+async function writing(file: string, write: () => Promise<void>): Promise<void> {
+  try {
+    await write()
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new MusterError('invalid_config', `the API key cannot be written to ${file} (MUSTER_DATA_DIR): ${why}`, {
+      cause: error,
+    })
+  }
+}
+
+/** The server that was faster is about to write the file, if it is ours too. */
+async function untilInFile(ledger: Ledger, file: string): Promise<void> {
+  const deadlineMs = performance.now() + OTHER_SERVER_MS
+  while (!(await isInFile(ledger, file)) && performance.now() < deadlineMs) await setTimeout(LOOK_EVERY_MS)
+}
+
+async function isInFile(ledger: Ledger, file: string): Promise<boolean> {
+  const record = await readRecord(ledger, FIRST_KEY_ID)
+  try {
+    const key = (await readFile(file, 'utf8')).trim()
+    return digestOf(key).toString('hex') === record?.sha256
+  } catch {
+    // Whatever keeps it from being read: the operator is told that it is not there to use.
+    return false
+  }
+}
+
+function advice(ledger: Ledger): string {
+  return (
+    'start the server with a key of your own in MUSTER_API_KEY, or let it make a new one: ' +
+    `redis-cli hdel '${ledger.keys.apiKeys}' ${FIRST_KEY_ID}, and start the server again`
+  )
+}
