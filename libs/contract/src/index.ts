@@ -17,6 +17,7 @@ export {
 export {
   type Input,
   JobReport,
+  OPERATION_NAMES,
   OPERATIONS,
   type Operation,
   type OperationName,

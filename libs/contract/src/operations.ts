@@ -228,6 +228,13 @@ export const OPERATIONS = {
 
 /** The name of an operation. */
 export type OperationName = keyof typeof OPERATIONS
+/** All names, in the order of the table. */
+export const OPERATION_NAMES: readonly OperationName[] = Object.keys(OPERATIONS).filter(isOperationName)
+
+function isOperationName(name: string): name is OperationName {
+  return name in OPERATIONS
+}
+
 /** What an operation is given, after validation and with defaults filled in. */
 export type Input<N extends OperationName> = z.infer<(typeof OPERATIONS)[N]['input']>
 /** What a caller may send for an operation: fields with defaults can be left out. */

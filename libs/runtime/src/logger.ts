@@ -23,6 +23,8 @@ export interface LoggerOptions {
   pretty?: boolean
   /** What to mask. Default: nothing is known to be secret. The caller may add to it later. */
   secrets?: SecretScrubber
+  /** A file that every line is appended to as well. Default: none. */
+  file?: string | undefined
   /** Where finished lines go. Default: stderr, written at once so that the last words of a dying process are kept. */
   write?: (line: string) => void
 }
@@ -30,7 +32,12 @@ export interface LoggerOptions {
 /** A pino logger whose lines are scrubbed of secrets. Errors may be logged as `err` or `error`, or as first argument. */
 export function createLogger(options: LoggerOptions): Logger {
   const secrets = options.secrets ?? new SecretScrubber()
-  const write = options.write ?? stderrWriter()
+  const writeFirst = options.write ?? streamWriter(2)
+  const writeSecond = options.file === undefined ? () => {} : streamWriter(options.file)
+  const write = (line: string) => {
+    writeFirst(line)
+    writeSecond(line)
+  }
   const finish = options.pretty === true ? toReadableLine : (line: string) => line
   return pino(
     {
@@ -44,10 +51,10 @@ export function createLogger(options: LoggerOptions): Logger {
   )
 }
 
-function stderrWriter(): (line: string) => void {
-  const stderr = openDestination({ dest: 2, sync: true })
+function streamWriter(dest: number | string): (line: string) => void {
+  const stream = openDestination({ dest, sync: true, append: true, mkdir: typeof dest === 'string' })
   return (line) => {
-    stderr.write(line)
+    stream.write(line)
   }
 }
 

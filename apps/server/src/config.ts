@@ -1,0 +1,33 @@
+/** What the server reads from its environment. Names are those of docs/configuration.md. */
+import { LogLevel } from '@muster/runtime'
+import { z } from 'zod'
+
+const HOST_NAME = /^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/
+
+const HostNames = z
+  .string()
+  .transform((text) => text.split(',').map((name) => name.trim().toLowerCase()))
+  .refine((names) => names.every((name) => HOST_NAME.test(name)), 'names without port, separated by ","')
+
+/** The variables of the server. Everything that is secret is marked so, and can be given as `NAME_FILE`. */
+export const ServerConfig = z.object({
+  REDIS_URL: z.string().meta({ secret: true, description: 'a redis:// or rediss:// address' }),
+  MUSTER_PREFIX: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]+$/)
+    .default('muster'),
+  MUSTER_HOST: z.string().default('127.0.0.1').describe('the address to listen on'),
+  MUSTER_PORT: z.coerce.number().int().min(0).max(65_535).default(7_420).describe('the port; 0 takes a free one'),
+  MUSTER_ALLOWED_HOSTS: HostNames.optional(),
+  MUSTER_API_KEY: z.string().optional().meta({ secret: true, description: 'an API key of your own' }),
+  MUSTER_INVENTORY: z.string().default('inventory.yaml'),
+  SSH_SERVERS: z.string().optional().meta({ secret: true, description: 'name:host:user[:password],…' }),
+  MUSTER_SSH_CONFIG: z.string().optional(),
+  MUSTER_DATA_DIR: z.string().default('.muster'),
+  MUSTER_SHUTDOWN_GRACE_S: z.coerce.number().min(0).max(3_600).default(20),
+  LOG_LEVEL: LogLevel.default('info'),
+  HOME: z.string().default('/'),
+  USER: z.string().optional(),
+  SSH_AUTH_SOCK: z.string().optional(),
+})
+export type ServerConfig = z.infer<typeof ServerConfig>

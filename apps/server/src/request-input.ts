@@ -1,0 +1,146 @@
+/**
+ * Turns what came with a call into the input of an operation, or refuses it with every problem named: the field, what
+ * was given, what is accepted.
+ *
+ * It knows the fields only from their schemas. Values that may be secret or long are described and not repeated.
+ */
+import { type ErrorDetails, MusterError } from '@muster/contract'
+import { nearest, nearestHint } from '@muster/inventory'
+import { z } from 'zod'
+
+/** The schema of an operation's input. */
+export type InputSchema<T> = z.ZodType<T> & { readonly shape: z.ZodRawShape }
+
+/** Fields by name, unchecked. */
+export type Fields = Readonly<Record<string, unknown>>
+
+/** A longer value is told by its length. */
+const SHOWN_LIMIT_CHARS = 60
+/** A request with more problems than this is no typing mistake. */
+const PROBLEMS_LIMIT = 20
+/** Fields whose values may hold a password, so they are never repeated. */
+const PRIVATE = new Set(['command', 'argv', 'script', 'stdin', 'env'])
+
+type Trouble = { field: string; text: string; nearest?: string[] }
+
+/**
+ * The input, with defaults filled in.
+ * @throws {MusterError} invalid_request telling all problems; `details.field` is the first one's
+ */
+export function parseInput<T>(schema: InputSchema<T>, given: Fields): T {
+  const unknown = Object.keys(given).filter((field) => !Object.hasOwn(schema.shape, field))
+  const parsed = schema.safeParse(given)
+  const issues = parsed.error?.issues ?? []
+  const troubles = [
+    ...unknown.map((field) => unknownField(field, Object.keys(schema.shape))),
+    ...issues.map((issue) => describe(issue, given, schema.shape)),
+  ]
+  if (!parsed.success || troubles.length > 0) throw refusal(troubles)
+  return parsed.data
+}
+
+/**
+ * The fields of a REST call in one record. Fields come from the path, and the rest from the query of a GET or the JSON
+ * body of a POST; text of the query becomes a number or boolean where the field is one.
+ * @throws {MusterError} invalid_request for a field given twice, in the wrong place, or a body that is no object
+ */
+export function gatherFields(
+  shape: z.ZodRawShape,
+  from: { method: 'GET' | 'POST'; path: unknown; query: unknown; body: unknown },
+): Fields {
+  const path = FieldRecord.parse(from.path ?? {})
+  const query = FieldRecord.parse(from.query ?? {})
+  if (from.method === 'POST') {
+    const [stray] = Object.keys(query)
+    if (stray !== undefined) throw misplaced(stray, 'a POST takes its fields in the JSON body, not in the query')
+  }
+  const body = FieldRecord.safeParse(from.method === 'POST' ? (from.body ?? {}) : {})
+  if (!body.success) {
+    const got = from.body === null ? 'null' : Array.isArray(from.body) ? 'an array' : `a ${typeof from.body}`
+    throw new MusterError(
+      'invalid_request',
+      `the body is ${got}; accepted: a JSON object with the fields of the request`,
+    )
+  }
+  const rest = from.method === 'POST' ? body.data : fromText(query, shape)
+  const twice = Object.keys(path).find((field) => Object.hasOwn(rest, field))
+  if (twice !== undefined) throw misplaced(twice, 'it is given by the path, so leave it out elsewhere')
+  return { ...rest, ...path }
+}
+
+const FieldRecord = z.record(z.string(), z.unknown())
+
+function fromText(query: Fields, shape: z.ZodRawShape): Fields {
+  return Object.fromEntries(
+    Object.entries(query).map(([field, text]) => {
+      if (Array.isArray(text)) throw misplaced(field, `it is given ${text.length} times; give it once`)
+      return [field, typeof text === 'string' ? convert(text, shape[field]) : text]
+    }),
+  )
+}
+
+/** Text that is no number stays text, for the schema to refuse with what was given. */
+function convert(text: string, field: unknown): unknown {
+  if (field instanceof z.ZodOptional || field instanceof z.ZodDefault) return convert(text, field.def.innerType)
+  if (field instanceof z.ZodNumber && /^-?\d+(\.\d+)?$/.test(text)) return Number(text)
+  if (field instanceof z.ZodBoolean && /^(true|false)$/.test(text)) return text === 'true'
+  return text
+}
+
+function unknownField(field: string, known: readonly string[]): Trouble {
+  const close = nearest(field, known)
+  const hint = close.length > 0 ? nearestHint(close) : `; the fields are ${known.join(', ')}`
+  return { field: shorten(field), text: `there is no such field${hint}`, nearest: close }
+}
+
+function describe(issue: z.core.$ZodIssue, given: Fields, shape: z.ZodRawShape): Trouble {
+  const [top] = issue.path
+  const field = issue.path.map(String).join('.')
+  const value = issue.path.reduce<unknown>((at, key) => (isFields(at) ? at[String(key)] : undefined), given)
+  const isMissing = issue.code === 'invalid_type' && value === undefined
+  const about = z.globalRegistry.get(
+    z.instanceof(z.ZodType).safeParse(shape[String(top)]).data ?? z.never(),
+  )?.description
+  const accepted = issue.message.replace(/^Invalid input: |, received \w+$/g, '')
+  if (isMissing)
+    return { field, text: `is missing; ${accepted}${about === undefined ? '' : ` (${about.replace(/\.$/, '')})`}` }
+  const received =
+    PRIVATE.has(String(top)) || issue.code === 'custom' ? describePrivate(value) : `; received ${show(value)}`
+  return { field, text: `${accepted === 'Invalid input' ? (about ?? accepted) : accepted}${received}` }
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null
+}
+
+function describePrivate(value: unknown): string {
+  if (typeof value === 'string') return `; received a text of ${value.length} characters`
+  return value === undefined ? '' : `; received ${Array.isArray(value) ? 'an array' : typeof value}`
+}
+
+function show(value: unknown): string {
+  if (value === undefined) return 'nothing'
+  const text = JSON.stringify(value)
+  return text.length <= SHOWN_LIMIT_CHARS ? text : `${text.slice(0, SHOWN_LIMIT_CHARS)}… (${text.length} characters)`
+}
+
+function shorten(field: string): string {
+  return field.length <= SHOWN_LIMIT_CHARS ? field : `${field.slice(0, SHOWN_LIMIT_CHARS)}…`
+}
+
+function refusal(troubles: readonly Trouble[]): MusterError {
+  const [first] = troubles
+  const shown = troubles.slice(0, PROBLEMS_LIMIT).map(({ field, text }) => (field === '' ? text : `${field}: ${text}`))
+  const rest = troubles.length - shown.length
+  const details: ErrorDetails = {
+    ...(first === undefined || first.field === '' ? {} : { field: first.field }),
+    ...(first?.nearest === undefined || first.nearest.length === 0 ? {} : { nearest: first.nearest }),
+  }
+  return new MusterError('invalid_request', `${shown.join('. ')}${rest > 0 ? `. And ${rest} more problems` : ''}`, {
+    details,
+  })
+}
+
+function misplaced(field: string, why: string): MusterError {
+  return new MusterError('invalid_request', `${shorten(field)}: ${why}`, { details: { field: shorten(field) } })
+}

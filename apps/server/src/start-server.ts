@@ -1,0 +1,81 @@
+/**
+ * Opens what the server needs, each with its close on the next line, and starts listening.
+ *
+ * Stopping goes backwards: `server.json` is removed, waiting calls are answered with what is known, connections close.
+ * No job is touched: jobs live in Redis.
+ */
+import { userInfo } from 'node:os'
+import { ensureFirstKey, type FirstKey, openKeyStore } from '@muster/access'
+import { openInventory } from '@muster/inventory'
+import { openLedger } from '@muster/ledger'
+import type { Life, Logger } from '@muster/runtime'
+import { announceServer } from './announce-server.ts'
+import type { ServerConfig } from './config.ts'
+import { isLoopback } from './origin-check.ts'
+import { buildServer } from './server.ts'
+
+/** Starts the server; resolves with its address when it listens. `print` shows a line to the operator, once. */
+export async function startServer(options: {
+  config: ServerConfig
+  logger: Logger
+  life: Life
+  print: (line: string) => void
+}): Promise<{ url: string }> {
+  const { config, logger, life, print } = options
+  const ledger = await openLedger({
+    redisUrl: config.REDIS_URL,
+    prefix: config.MUSTER_PREFIX,
+    role: 'server',
+    onError: (error) => logger.warn({ err: error }, 'Redis trouble; requests are refused until it answers'),
+  })
+  life.closers.add('ledger', () => ledger.close())
+
+  const inventory = await openInventory({
+    file: config.MUSTER_INVENTORY,
+    sshServers: config.SSH_SERVERS,
+    sshConfigFile: config.MUSTER_SSH_CONFIG,
+    home: config.HOME,
+    defaultUser: config.USER ?? userInfo().username,
+    agentSocket: config.SSH_AUTH_SOCK,
+    onReload: ({ hosts }) => logger.info({ hosts: hosts.size }, 'the inventory changed and is in force'),
+    onProblem: (error) =>
+      logger.error({ err: error }, 'the inventory cannot be used; the last good one stays in force'),
+    warn: (text) => logger.warn(text),
+  })
+  life.closers.add('inventory', () => inventory.close())
+
+  const { MUSTER_DATA_DIR: dataDir, MUSTER_HOST: host, MUSTER_PORT: port } = config
+  tellFirstKey(await ensureFirstKey(ledger, { dataDir, givenKey: config.MUSTER_API_KEY }), logger, print)
+
+  const allowedHosts = [host, ...(config.MUSTER_ALLOWED_HOSTS ?? [])]
+  const app = await buildServer({ ledger, inventory, keys: openKeyStore(ledger), logger, allowedHosts })
+  life.closers.add('http', () => app.close(), config.MUSTER_SHUTDOWN_GRACE_S * 1_000)
+  await app.listen({ host, port })
+  const { url, announcement } = await announceServer(app.addresses(), dataDir)
+  life.closers.add('server.json', () => announcement.remove())
+
+  if (!isLoopback(host)) {
+    logger.warn({ host }, 'listening beyond loopback, and TLS is not built in: put a proxy that speaks it in front')
+  }
+  logger.info({ url, hosts: inventory.current().hosts.size }, 'ready')
+  return { url }
+}
+
+function tellFirstKey(firstKey: FirstKey, logger: Logger, print: (line: string) => void): void {
+  switch (firstKey.kind) {
+    case 'made':
+      print(`API key (shown this once, and kept in ${firstKey.file}): ${firstKey.key}`)
+      logger.info({ file: firstKey.file }, 'made the first API key')
+      break
+    case 'given':
+      logger.info({ key_id: firstKey.keyId }, 'the API key in MUSTER_API_KEY is accepted')
+      break
+    case 'known':
+      break
+    case 'elsewhere':
+      logger.warn(`the first API key was made before, but ${firstKey.file} does not hold it: ${firstKey.advice}`)
+      break
+    default:
+      firstKey satisfies never
+  }
+}

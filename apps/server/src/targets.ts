@@ -1,0 +1,99 @@
+/** Which hosts there are, which of them an expression selects, and whether one can be reached. */
+import {
+  foldHosts,
+  type Host,
+  type HostTest,
+  type Input,
+  isHostName,
+  isTerminalRun,
+  MusterError,
+  type Output,
+  type Run,
+  Submit,
+} from '@muster/contract'
+import type { InventoryHost } from '@muster/inventory'
+import { findRun } from '@muster/ledger'
+import type { Caller, OperationDeps } from './operations.ts'
+import { noSuchRun } from './runs.ts'
+import { submit } from './submit.ts'
+
+/** `true` takes no time; a host that takes longer is not well. */
+const TEST_EXEC_TIMEOUT_S = 10
+
+/**
+ * The hosts that an expression selects, in order.
+ * @throws {MusterError} invalid_target, unknown_target, no_targets
+ */
+export function resolveTargets(deps: OperationDeps, input: Input<'resolve_targets'>): Output<'resolve_targets'> {
+  const hosts = [...deps.inventory.current().resolve(input.targets)]
+  return { count: hosts.length, folded: foldHosts(hosts), hosts }
+}
+
+/**
+ * A page of hosts, without credentials.
+ * @throws {MusterError} invalid_target, unknown_target, no_targets; invalid_request for a cursor that is none of ours
+ */
+export function listHosts(deps: OperationDeps, input: Input<'list_hosts'>): Output<'list_hosts'> {
+  const inventory = deps.inventory.current()
+  const names = inventory.resolve(input.targets)
+  const start = input.cursor === undefined ? 0 : readCursor(input.cursor)
+  const end = start + input.limit
+  const hosts = names.slice(start, end).flatMap((name) => {
+    const host = inventory.hosts.get(name)
+    return host === undefined ? [] : [publicHost(host)]
+  })
+  return { hosts, total: names.length, next_cursor: end < names.length ? writeCursor(end) : null }
+}
+
+function publicHost({ name, address, port, user, jump, groups, labels }: InventoryHost): Host {
+  return { name, address, port, user, jump: jump ?? null, groups: [...groups], labels: { ...labels } }
+}
+
+function writeCursor(index: number): string {
+  return Buffer.from(`hosts:${index}`).toString('base64url')
+}
+
+function readCursor(cursor: string): number {
+  const [, index] = /^hosts:(\d{1,9})$/.exec(Buffer.from(cursor, 'base64url').toString()) ?? []
+  if (index !== undefined) return Number(index)
+  throw new MusterError('invalid_request', `cursor: "${cursor}" is not the next_cursor of a page of hosts`, {
+    details: { field: 'cursor' },
+  })
+}
+
+/**
+ * Runs `true` on a host and tells whether it could be reached and logged in to.
+ * @throws {MusterError} unknown_target for a host that is not in the inventory
+ */
+export async function testHost(deps: OperationDeps, input: Input<'test_host'>, caller: Caller): Promise<HostTest> {
+  const { host, wait_s } = input
+  if (!isHostName(host)) {
+    throw new MusterError('invalid_request', `host: ${JSON.stringify(host)} is not the name of one host`, {
+      details: { field: 'host' },
+    })
+  }
+  const request = Submit.parse({
+    targets: host,
+    argv: ['true'],
+    title: 'connection test',
+    exec_timeout_s: TEST_EXEC_TIMEOUT_S,
+    wait_s,
+  })
+  const { job_id: jobId } = await submit(deps, request, caller)
+  const run = await findRun(deps.ledger, jobId, host)
+  if (run === undefined) throw await noSuchRun(deps, jobId, host)
+  return toHostTest(run)
+}
+
+function toHostTest(run: Run): HostTest {
+  const hasEnded = isTerminalRun(run.state)
+  return {
+    host: run.host,
+    ok: hasEnded ? run.state === 'succeeded' : null,
+    state: run.state,
+    reason: run.reason,
+    detail: hasEnded ? run.detail : 'No answer yet; the test goes on under its job ID.',
+    connect_ms: run.connect_ms,
+    job_id: run.job_id,
+  }
+}
