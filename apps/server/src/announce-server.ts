@@ -16,10 +16,10 @@ const Announcement = z.object({ url: z.string(), pid: z.number().int() })
  * when the server listens on all addresses. `remove` leaves the file alone when a later server has written its own.
  */
 export async function announceServer(
-  addresses: readonly AddressInfo[],
+  addresses: ReadonlyArray<AddressInfo | string>,
   dataDir: string,
-): Promise<{ url: string; announcement: { remove(): Promise<void> } }> {
-  const [address] = addresses
+): Promise<{ url: string; remove(): Promise<void> }> {
+  const address = addresses.find((candidate) => typeof candidate !== 'string')
   if (address === undefined) throw new MusterError('internal', 'the server listens on no address')
   const url = urlOf(address)
   const file = join(dataDir, 'server.json')
@@ -27,7 +27,7 @@ export async function announceServer(
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
   await writeFile(draft, `${JSON.stringify({ url, pid: process.pid })}\n`)
   await rename(draft, file)
-  return { url, announcement: { remove: () => removeOwn(file) } }
+  return { url, remove: () => removeOwn(file) }
 }
 
 function urlOf({ address, port, family }: AddressInfo): string {

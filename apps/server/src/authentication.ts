@@ -1,47 +1,59 @@
 /**
- * Who asks: an API key as a Bearer token, or as the password of HTTP Basic for a browser. Every route needs one but
- * the health routes; a new route needs one too, because the rule is in a hook and not at the routes.
+ * Asks every request for an API key, but for the two health routes: as a bearer token, or as the password of HTTP Basic
+ * so that a browser can open the board and the documentation.
  */
 import type { KeyStore } from '@muster/access'
 import { MusterError } from '@muster/contract'
+import type { Logger } from '@muster/runtime'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { sendProblem } from './problems.ts'
 
-/** The routes that answer anybody. */
-const OPEN_PATHS: ReadonlySet<string> = new Set(['/livez', '/readyz'])
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The ID of the API key; empty on the health routes. */
+    keyId: string
+  }
+}
 
-/** Who makes a request: the ID of an API key. */
-export type Caller = { readonly keyId: string }
+/** For load balancers and supervisors, which have no key. They tell nothing but that the process is well. */
+const OPEN_ROUTES: ReadonlySet<string> = new Set(['/livez', '/readyz'])
 
-const callers = new WeakMap<FastifyRequest, Caller>()
-
-/** Refuses every request without a good key. */
-export function requireKeys(app: FastifyInstance, keys: KeyStore): void {
+/** Checks the key of every request, also of those for routes that do not exist, so that nobody can look around. */
+export function addAuthentication(app: FastifyInstance, keys: KeyStore, logger: Logger): void {
+  app.decorateRequest('keyId', '')
   app.addHook('onRequest', async (request, reply) => {
-    if (OPEN_PATHS.has(request.routeOptions.url ?? '')) return
-    const key = keyOf(request.headers.authorization)
-    const caller = key === undefined ? undefined : await keys.verifyKey(key)
-    if (caller !== undefined) {
-      callers.set(request, caller)
-      return
+    // Refused already by the origin check.
+    if (reply.sent || OPEN_ROUTES.has(request.routeOptions.url ?? '')) return
+    try {
+      request.keyId = await authenticate(request, keys)
+    } catch (error) {
+      if (error instanceof MusterError && error.code === 'unauthorized') {
+        reply.header('www-authenticate', ['Basic realm="Muster", charset="UTF-8"', 'Bearer realm="Muster"'])
+      }
+      await sendProblem(reply, request, error, logger)
     }
-    const detail = key === undefined ? 'no API key was given' : 'the API key is unknown or revoked'
-    reply.header('www-authenticate', ['Bearer realm="muster"', 'Basic realm="muster", charset="UTF-8"'])
-    await sendProblem(reply, new MusterError('unauthorized', detail))
   })
 }
 
-/** Who makes this request. */
-export function callerOf(request: FastifyRequest): Caller {
-  const caller = callers.get(request)
-  if (caller === undefined) throw new MusterError('unauthorized', 'no API key was given')
-  return caller
+async function authenticate(request: FastifyRequest, keys: KeyStore): Promise<string> {
+  const { authorization } = request.headers
+  if (authorization === undefined) throw new MusterError('unauthorized', 'the request has no Authorization header')
+  const key = keyIn(authorization)
+  if (key === undefined) {
+    throw new MusterError(
+      'unauthorized',
+      'the Authorization header is neither "Bearer <key>" nor Basic with the key as password',
+    )
+  }
+  const known = await keys.verifyKey(key)
+  if (known === undefined) throw new MusterError('unauthorized', 'the API key is unknown or revoked')
+  return known.keyId
 }
 
-function keyOf(header: string | undefined): string | undefined {
-  const [, scheme = '', credentials = ''] = /^(\w+) +(\S+)$/.exec(header ?? '') ?? []
+function keyIn(authorization: string): string | undefined {
+  const [, scheme = '', credentials = ''] = /^(bearer|basic) +(\S+)$/i.exec(authorization.trim()) ?? []
   if (scheme.toLowerCase() === 'bearer') return credentials
-  if (scheme.toLowerCase() !== 'basic') return undefined
-  const text = Buffer.from(credentials, 'base64').toString('utf8')
-  return text.slice(text.indexOf(':') + 1)
+  if (scheme === '') return undefined
+  const pair = Buffer.from(credentials, 'base64').toString()
+  return pair.includes(':') ? pair.slice(pair.indexOf(':') + 1) : undefined
 }

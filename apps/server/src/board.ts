@@ -1,23 +1,32 @@
 /**
- * Bull Board at /board: the tickets as BullMQ sees them. Read-only, because whoever may add a ticket may ask workers
- * for things; and it is behind the same keys as everything else.
+ * Bull Board at `/board`, to look at tickets. Read-only: whoever could add a ticket there could have a run carried out.
+ * The key is asked for by `authentication.ts`, as for every other route.
  */
 import { createBullBoard } from '@bull-board/api'
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter'
 import { FastifyAdapter } from '@bull-board/fastify'
 import type { Ledger } from '@muster/ledger'
+import type { Logger } from '@muster/runtime'
 import type { FastifyInstance } from 'fastify'
 
+/** Where the board is. */
 const BASE_PATH = '/board'
 
-/** Mounts the board. */
-export async function mountBoard(app: FastifyInstance, ledger: Ledger): Promise<void> {
+/** Adds the board. Tickets hold IDs and titles, no command and no output. */
+export async function addBoard(app: FastifyInstance, ledger: Ledger, logger: Logger): Promise<void> {
   const serverAdapter = new FastifyAdapter()
-  serverAdapter.setBasePath(BASE_PATH)
   createBullBoard({
-    queues: [new BullMQAdapter(ledger.tickets, { readOnlyMode: true, description: 'One ticket per run' })],
+    queues: [
+      new BullMQAdapter(ledger.tickets, { readOnlyMode: true, description: 'One ticket for each attempt of a run' }),
+    ],
     serverAdapter,
     options: { uiConfig: { boardTitle: 'Muster', hideRedisDetails: true } },
+  })
+  serverAdapter.setBasePath(BASE_PATH)
+  serverAdapter.setErrorHandler((error) => {
+    logger.error({ err: error }, 'a request to the board failed')
+    // Its error may be of Redis, whose text is not for the browser.
+    return { status: 500, body: { error: 'The board cannot be read. Look at the log of the server.' } }
   })
   await app.register(serverAdapter.registerPlugin(), { prefix: BASE_PATH })
 }

@@ -25,6 +25,7 @@ export const ServerConfig = z.object({
   MUSTER_SSH_CONFIG: z.string().optional(),
   MUSTER_DATA_DIR: z.string().default('.muster'),
   MUSTER_SHUTDOWN_GRACE_S: z.coerce.number().min(0).max(3_600).default(20),
+  MUSTER_LOG_FILE: z.string().optional(),
   LOG_LEVEL: LogLevel.default('info'),
   HOME: z.string().default('/'),
   USER: z.string().optional(),

@@ -1,94 +1,109 @@
-/** The OpenAPI 3.1 document, made from the operation table. What is not in the table is not in the document. */
-import { ERRORS, OPERATION_NAMES, OPERATIONS, type Operation, Problem, type RestRoute } from '@muster/contract'
-import { z } from 'zod'
+/** The OpenAPI 3.1 document of the REST interface, made from the operation table. Describes no route of its own. */
+import { ERRORS, OPERATION_NAMES, OPERATIONS, type Operation, type OperationName, Problem } from '@muster/contract'
+import { componentSchemaOf, inputSchemaOf, type JsonSchema, type ObjectSchema } from './operation-schemas.ts'
 
-type Json = Record<string, unknown>
+/** The version of Muster, as callers are told. */
+export const VERSION = '0.1.0'
 
-/** JSON Schema of one field of an input. */
-const FieldSchema = z.looseObject({ description: z.string().optional() })
-const ObjectSchema = z.looseObject({
-  properties: z.record(z.string(), FieldSchema),
-  required: z.array(z.string()).default([]),
-})
-
-/** The document, for this version of Muster. */
-export function openApiDocument(version: string) {
-  const schemas: Json = {}
-  const paths: Record<string, Record<string, Json>> = {}
-  for (const name of OPERATION_NAMES) {
-    const operation: Operation = OPERATIONS[name]
-    if (operation.rest === undefined) continue
-    const path = operation.rest.path.replace(/:(\w+)/g, '{$1}')
-    paths[path] = {
-      ...paths[path],
-      [operation.rest.method.toLowerCase()]: describe(name, operation, operation.rest, schemas),
-    }
-  }
-  schemas['Problem'] = schemaOf(Problem, schemas)
-  return {
-    openapi: '3.1.0',
-    info: { title: 'Muster', version, description: 'Run a shell command on one host or on ten thousand.' },
-    servers: [{ url: '/' }],
-    security: [{ key: [] }],
-    paths,
-    components: { schemas, securitySchemes: { key: { type: 'http', scheme: 'bearer', description: 'An API key.' } } },
-  }
+/** An OpenAPI document. */
+export type OpenApiDocument = {
+  openapi: '3.1.0'
+  info: { title: string; version: string; description: string }
+  security: Array<Record<string, string[]>>
+  paths: Record<string, Record<string, JsonSchema>>
+  components: { schemas: Record<string, JsonSchema>; responses: JsonSchema; securitySchemes: JsonSchema }
 }
 
-function describe(name: string, operation: Operation, rest: RestRoute, schemas: Json): Json {
-  const input = ObjectSchema.parse(z.toJSONSchema(operation.input, { io: 'input' }))
-  const inPath = [...rest.path.matchAll(/:(\w+)/g)].map(([, field = '']) => field)
-  const others = Object.entries(input.properties).filter(([field]) => !inPath.includes(field))
-  const parameter = (field: string, where: 'path' | 'query') => {
-    const { description, ...schema } = input.properties[field] ?? {}
-    const required = where === 'path' || input.required.includes(field)
-    return { name: field, in: where, required, ...(description === undefined ? {} : { description }), schema }
+const DESCRIPTION =
+  'Runs shell commands on many hosts over SSH. Submit a job, keep its job_id, and ask for its state and output. ' +
+  'A command that fails on a host is a result; an error answer means that the request itself was not carried out.'
+
+/** The document. */
+export function createOpenApi(): OpenApiDocument {
+  const schemas: Record<string, JsonSchema> = { ...componentSchemaOf(Problem).components }
+  const paths: OpenApiDocument['paths'] = {}
+  for (const name of OPERATION_NAMES) {
+    const operation: Operation = OPERATIONS[name]
+    const { rest, output } = operation
+    if (rest === undefined) continue
+    const answer = componentSchemaOf(output)
+    Object.assign(schemas, answer.components)
+    const path = rest.path.replace(/:(\w+)/g, '{$1}')
+    paths[path] = { ...paths[path], [rest.method.toLowerCase()]: describeOperation(name, operation, answer.schema) }
   }
-  const isGet = rest.method === 'GET'
-  const query = isGet ? others.map(([field]) => parameter(field, 'query')) : []
-  const properties = Object.fromEntries(others)
-  const required = input.required.filter((field) => field in properties)
-  const body = { type: 'object', properties, additionalProperties: false, ...(required.length > 0 ? { required } : {}) }
   return {
-    operationId: name,
-    summary: operation.summary,
-    parameters: [...inPath.map((field) => parameter(field, 'path')), ...query],
-    ...(isGet || others.length === 0
-      ? {}
-      : { requestBody: { required: true, content: { 'application/json': { schema: body } } } }),
-    responses: {
-      [rest.status]: {
-        description: 'Success.',
-        content: { 'application/json': { schema: schemaOf(operation.output, schemas) } },
-      },
-      default: {
-        description: `A problem; its code is one of ${Object.keys(ERRORS).join(', ')}.`,
-        content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+    openapi: '3.1.0',
+    info: { title: 'Muster', version: VERSION, description: DESCRIPTION },
+    security: [{ bearer: [] }, { basic: [] }],
+    paths,
+    components: {
+      schemas: Object.fromEntries(Object.entries(schemas).sort(([a], [b]) => (a < b ? -1 : 1))),
+      responses: { Problem: problemResponse() },
+      securitySchemes: {
+        bearer: { type: 'http', scheme: 'bearer', description: 'The API key.' },
+        basic: { type: 'http', scheme: 'basic', description: 'Any user name, and the API key as the password.' },
       },
     },
   }
 }
 
-/** The schema of an answer; schemas with a name of their own go into the components. */
-function schemaOf(schema: z.ZodType, schemas: Json): Json {
-  const {
-    $defs,
-    $schema: _dialect,
-    ...own
-  } = z
-    .looseObject({ $defs: z.record(z.string(), z.looseObject({})).optional() })
-    .parse(relinked(z.toJSONSchema(schema, { io: 'output' })))
-  for (const [id, definition] of Object.entries($defs ?? {})) {
-    const { id: _id, ...rest } = definition
-    schemas[id] = rest
+function describeOperation(name: OperationName, { rest, summary }: Operation, answer: JsonSchema): JsonSchema {
+  if (rest === undefined) return {}
+  const input = inputSchemaOf(name)
+  const inPath = [...rest.path.matchAll(/:(\w+)/g)].map(([, field = '']) => field)
+  const others = Object.keys(input.properties).filter((field) => !inPath.includes(field))
+  const parameters = [
+    ...inPath.map((field) => parameter(field, 'path', input)),
+    ...(rest.method === 'GET' ? others.map((field) => parameter(field, 'query', input)) : []),
+    ...(others.includes('idempotency_key') ? [idempotencyHeader(input)] : []),
+  ]
+  const body = rest.method === 'POST' && others.length > 0 ? bodyOf(input, inPath) : undefined
+  return {
+    operationId: name,
+    summary,
+    ...(parameters.length > 0 ? { parameters } : {}),
+    ...(body === undefined ? {} : { requestBody: body }),
+    responses: {
+      [rest.status]: { description: 'Done as asked.', content: { 'application/json': { schema: answer } } },
+      default: { $ref: '#/components/responses/Problem' },
+    },
   }
-  const { id, ...rest } = own
-  if (typeof id !== 'string' || id === 'Problem') return rest
-  schemas[id] = rest
-  return { $ref: `#/components/schemas/${id}` }
 }
 
-/** JSON Schema keeps shared definitions inside; OpenAPI keeps them for the whole document. */
-function relinked(schema: unknown): unknown {
-  return JSON.parse(JSON.stringify(schema).replaceAll('"#/$defs/', '"#/components/schemas/'))
+function parameter(field: string, place: 'path' | 'query', input: ObjectSchema): JsonSchema {
+  const { description, ...schema } = input.properties[field] ?? {}
+  const required = place === 'path' || input.required?.includes(field) === true
+  return { name: field, in: place, required, ...(description === undefined ? {} : { description }), schema }
+}
+
+function idempotencyHeader(input: ObjectSchema): JsonSchema {
+  const { description, ...schema } = input.properties.idempotency_key ?? {}
+  return {
+    name: 'Idempotency-Key',
+    in: 'header',
+    required: false,
+    description: `As idempotency_key. ${description}`,
+    schema,
+  }
+}
+
+function bodyOf(input: ObjectSchema, inPath: readonly string[]): JsonSchema {
+  const properties = Object.fromEntries(Object.entries(input.properties).filter(([field]) => !inPath.includes(field)))
+  const required = (input.required ?? []).filter((field) => !inPath.includes(field))
+  const schema = { ...input, properties, ...(required.length > 0 ? { required } : { required: undefined }) }
+  const { required: stated, ...rest } = schema
+  const content = { 'application/json': { schema: stated === undefined ? rest : schema } }
+  return { required: required.length > 0, content }
+}
+
+function problemResponse(): JsonSchema {
+  const codes = Object.entries(ERRORS).map(([code, { status, meaning }]) => `- \`${code}\` (${status}): ${meaning}`)
+  return {
+    description: `The request was not carried out. The codes:\n\n${codes.join('\n')}`,
+    headers: {
+      'Retry-After': { description: 'With 503: seconds to wait before the next try.', schema: { type: 'integer' } },
+      'X-Request-Id': { description: 'Under this ID the server logs the request.', schema: { type: 'string' } },
+    },
+    content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+  }
 }

@@ -68,10 +68,3 @@ export async function callOperation<N extends OperationName>(
 ): Promise<Output<N>> {
   return operations[name](parseInput<Input<N>>(SCHEMAS[name].input, fields), caller)
 }
-
-/** The names of all operations, in the order of the table. */
-export const OPERATION_NAMES: readonly OperationName[] = Object.keys(OPERATIONS).filter(isOperationName)
-
-function isOperationName(name: string): name is OperationName {
-  return Object.hasOwn(OPERATIONS, name)
-}

@@ -1,42 +1,62 @@
 /**
- * Which names this server answers to. A web page that resolves its own name to 127.0.0.1 (DNS rebinding) sends its
- * name in Host, and a page of another site sends its name in Origin: both are refused, key or no key.
+ * Refuses requests that a web page of another site made a browser send: by its Host header (DNS rebinding) and by its
+ * Origin header (cross-site requests). Programs send no Origin, and are not affected.
+ *
+ * Says nothing about who may call; `authentication.ts` does.
  */
-import { isIP } from 'node:net'
 import { MusterError } from '@muster/contract'
-import type { FastifyInstance } from 'fastify'
+import type { Logger } from '@muster/runtime'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { sendProblem } from './problems.ts'
 
-const LOOPBACK: readonly string[] = ['localhost', '127.0.0.1', '[::1]']
+/** A name or IPv4 address, or an IPv6 address in brackets; then perhaps a port (RFC 9110, section 7.2). */
+const HOST_HEADER = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::\d{1,5})?$/i
 
-/** Refuses requests whose Host, or Origin if there is one, is not a name of this server. */
-export function checkOrigins(
-  app: FastifyInstance,
-  options: { listenHost: string; allowedHosts: readonly string[] },
-): void {
-  const isWildcard = options.listenHost === '0.0.0.0' || options.listenHost === '::'
-  const names = new Set(
-    [...LOOPBACK, bracketed(options.listenHost), ...options.allowedHosts].map((name) => name.toLowerCase()),
-  )
-  // Listening on all addresses, a caller may use any of them; a name is still only good when it was allowed.
-  const isAllowed = (name: string) => names.has(name) || (isWildcard && isIP(name.replace(/^\[|\]$/g, '')) !== 0)
-  app.addHook('onRequest', async (request) => {
-    const host = hostName(`http://${request.headers.host ?? ''}`)
-    if (host === undefined || !isAllowed(host)) {
-      throw new MusterError('forbidden_origin', `Host "${request.headers.host ?? ''}" is no name of this server`)
-    }
-    const { origin } = request.headers
-    if (origin === undefined) return
-    const site = hostName(origin)
-    if (site === undefined || !isAllowed(site)) {
-      throw new MusterError('forbidden_origin', `Origin "${origin}" is no name of this server`)
-    }
+/** Addresses that stand for "all of them" are no name that a caller could use. */
+const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::', ''])
+
+/**
+ * Checks every request, also those for routes that do not exist. `allowedHosts` are names without ports, in addition to
+ * loopback and the address that the connection came in on.
+ */
+export function addOriginCheck(app: FastifyInstance, allowedHosts: readonly string[], logger: Logger): void {
+  const allowed = new Set(allowedHosts.map((name) => name.toLowerCase()).filter((name) => !WILDCARDS.has(name)))
+  app.addHook('onRequest', async (request, reply) => {
+    const trouble = findTrouble(request, allowed)
+    if (trouble === undefined) return
+    await sendProblem(reply, request, new MusterError('forbidden_origin', trouble), logger)
   })
 }
 
-function hostName(url: string): string | undefined {
-  return URL.canParse(url) ? new URL(url).hostname.toLowerCase() : undefined
+/** Whether a name or address stands for this machine alone. */
+export function isLoopback(name: string): boolean {
+  return name === 'localhost' || name === '::1' || /^127(\.\d{1,3}){3}$/.test(name)
 }
 
-function bracketed(host: string): string {
-  return host.includes(':') ? `[${host}]` : host
+function findTrouble(request: FastifyRequest, allowed: ReadonlySet<string>): string | undefined {
+  const hostHeader = request.headers.host ?? ''
+  const name = nameIn(hostHeader)
+  if (name === undefined || !(isLoopback(name) || allowed.has(name) || name === localAddress(request))) {
+    return `this server does not answer for the Host ${JSON.stringify(hostHeader.slice(0, 100))}`
+  }
+  const { origin } = request.headers
+  if (origin === undefined) return undefined
+  const isOurs = URL.canParse(origin) && /^https?:/.test(origin) && isSameSite(new URL(origin), hostHeader, allowed)
+  return isOurs ? undefined : `pages of the Origin ${JSON.stringify(origin.slice(0, 100))} may not call this server`
+}
+
+/** Same host and port as the request itself: another port of this machine is another site. */
+function isSameSite(origin: URL, hostHeader: string, allowed: ReadonlySet<string>): boolean {
+  // Parsed alike, so that a default port that is written out makes no difference.
+  return origin.host === new URL(`${origin.protocol}//${hostHeader}`).host || allowed.has(origin.hostname)
+}
+
+function nameIn(hostHeader: string): string | undefined {
+  const [, ipv6, name] = HOST_HEADER.exec(hostHeader) ?? []
+  return (ipv6 ?? name)?.toLowerCase()
+}
+
+/** An IPv4 caller of an IPv6 socket has its address written as ::ffff:192.0.2.1. */
+function localAddress(request: FastifyRequest): string | undefined {
+  return request.socket.localAddress?.replace(/^::ffff:/i, '').toLowerCase()
 }

@@ -1,42 +1,65 @@
-/** Faults as HTTP answers: `application/problem+json` (RFC 9457), made from the error table of the contract. */
-import { ERRORS, type ErrorCode, MusterError, toProblem } from '@muster/contract'
+/**
+ * Every refusal and fault as `application/problem+json`, those of Fastify included.
+ *
+ * Faults of our own (500 and above) are logged under the request ID, and their text is not told.
+ */
+import { MusterError, toProblem } from '@muster/contract'
+import type { Logger } from '@muster/runtime'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 
-/** Redis is back in seconds, or somebody has to come. */
+/** Redis needs about this long to come back after a restart. */
 const RETRY_AFTER_S = 2
 
-/** What Fastify itself refuses, in our words. */
-const FASTIFY_CODES: Record<string, ErrorCode> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: 'too_large',
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
-  FST_ERR_CTP_EMPTY_JSON_BODY: 'invalid_request',
-  FST_ERR_CTP_INVALID_JSON_BODY: 'invalid_request',
-  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'invalid_request',
-}
-
-/** Answers every fault, and every path that is not there. */
-export function answerProblems(app: FastifyInstance): void {
-  app.setErrorHandler((error: FastifyError | MusterError | Error, request, reply) => {
-    const known = ours(error)
-    if (ERRORS[known.code].status >= 500) request.log.error({ err: error }, 'request failed')
-    return sendProblem(reply, known)
-  })
-  app.setNotFoundHandler((request: FastifyRequest, reply) => {
-    return sendProblem(reply, new MusterError('not_found', `there is no ${request.method} ${request.url}`))
+/** Makes the server answer errors, and routes that it does not have, as problems. */
+export function addProblems(app: FastifyInstance, logger: Logger): void {
+  app.setErrorHandler<FastifyError>((error, request, reply) => sendProblem(reply, request, error, logger))
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?', 1)[0]
+    const message = `there is no route ${request.method} ${path}; /openapi.json lists them`
+    return sendProblem(reply, request, new MusterError('not_found', message), logger)
   })
 }
 
-/** Sends one fault. */
-export function sendProblem(reply: FastifyReply, error: MusterError): FastifyReply {
-  const problem = toProblem(error)
+/** Answers with a problem. Hooks use it directly, because plugins may have error handlers of their own. */
+export function sendProblem(
+  reply: FastifyReply,
+  request: FastifyRequest,
+  error: unknown,
+  logger: Logger,
+): FastifyReply {
+  const fault = asMusterError(error)
+  const problem = toProblem(fault)
+  if (problem.status >= 500) {
+    logger.error({ err: error, request_id: request.id, route: request.routeOptions.url }, 'a request failed')
+  }
   if (problem.status === 503) reply.header('retry-after', String(RETRY_AFTER_S))
-  return reply.code(problem.status).type('application/problem+json').send(problem)
+  return reply
+    .code(problem.status)
+    .type('application/problem+json; charset=utf-8')
+    .serializer((body: unknown) => JSON.stringify(body))
+    .send(problem)
 }
 
-function ours(error: Error): MusterError {
-  if (error instanceof MusterError) return error
-  const code = 'code' in error ? FASTIFY_CODES[String(error.code)] : undefined
-  if (code !== undefined) return new MusterError(code, error.message, { cause: error })
-  if (error instanceof SyntaxError) return new MusterError('invalid_request', error.message, { cause: error })
-  return new MusterError('internal', error.message, { cause: error })
+/** An error of Fastify's own in our words. Anything unknown stays as it is, and is a fault of ours. */
+export function asMusterError(error: unknown): unknown {
+  if (error instanceof MusterError || !isFastifyError(error)) return error
+  const options = { cause: error }
+  switch (error.code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return new MusterError('too_large', 'the request body is larger than this route takes', options)
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return new MusterError(
+        'unsupported_media_type',
+        'the body must be JSON, with Content-Type: application/json',
+        options,
+      )
+    default: {
+      const isTheirs = error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500
+      return isTheirs ? new MusterError('invalid_request', error.message, options) : error
+    }
+  }
+}
+
+function isFastifyError(error: unknown): error is FastifyError {
+  return error instanceof Error && 'code' in error && 'statusCode' in error
 }

@@ -89,24 +89,29 @@ function convert(text: string, field: unknown): unknown {
 
 function unknownField(field: string, known: readonly string[]): Trouble {
   const close = nearest(field, known)
-  const hint = close.length > 0 ? nearestHint(close) : `; the fields are ${known.join(', ')}`
+  const hint = close.length > 0 ? nearestHint(close).replace(/\?$/, '') : `; the fields are ${known.join(', ')}`
   return { field: shorten(field), text: `there is no such field${hint}`, nearest: close }
 }
 
 function describe(issue: z.core.$ZodIssue, given: Fields, shape: z.ZodRawShape): Trouble {
-  const [top] = issue.path
+  const top = String(issue.path[0])
   const field = issue.path.map(String).join('.')
   const value = issue.path.reduce<unknown>((at, key) => (isFields(at) ? at[String(key)] : undefined), given)
-  const isMissing = issue.code === 'invalid_type' && value === undefined
-  const about = z.globalRegistry.get(
-    z.instanceof(z.ZodType).safeParse(shape[String(top)]).data ?? z.never(),
-  )?.description
-  const accepted = issue.message.replace(/^Invalid input: |, received \w+$/g, '')
-  if (isMissing)
-    return { field, text: `is missing; ${accepted}${about === undefined ? '' : ` (${about.replace(/\.$/, '')})`}` }
-  const received =
-    PRIVATE.has(String(top)) || issue.code === 'custom' ? describePrivate(value) : `; received ${show(value)}`
-  return { field, text: `${accepted === 'Invalid input' ? (about ?? accepted) : accepted}${received}` }
+  const purpose = purposeOf(shape[top])
+  const message = issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? issue.message) : issue.message
+  const accepted = message.replace(/^Invalid input: |, received \w+$/g, '')
+  if (issue.code === 'invalid_type' && value === undefined) {
+    return { field, text: `is missing; ${accepted}${purpose === '' ? '' : ` (${purpose})`}` }
+  }
+  // A rule over several fields has no single value; what was given for private fields is not repeated.
+  const isPrivate = PRIVATE.has(top) || issue.code === 'custom'
+  const received = isPrivate ? describePrivate(value) : `; received ${show(value)}`
+  return { field, text: `${issue.code === 'invalid_union' ? purpose : accepted}${received}` }
+}
+
+function purposeOf(field: unknown): string {
+  const description = field instanceof z.ZodType ? z.globalRegistry.get(field)?.description : undefined
+  return description?.replace(/\.$/, '') ?? ''
 }
 
 function isFields(value: unknown): value is Fields {

@@ -1,72 +1,64 @@
-/** The HTTP server: what is mounted where, and the rules that hold for all of it. Listens nowhere by itself. */
-
-import swagger from '@fastify/swagger'
-import swaggerUi from '@fastify/swagger-ui'
+/**
+ * The HTTP server: what every request passes through, and the surfaces behind it.
+ *
+ * Opens nothing but what Fastify opens; what it is given stays its owner's to close.
+ */
+import { randomBytes } from 'node:crypto'
 import type { KeyStore } from '@muster/access'
-import type { Inventory } from '@muster/inventory'
-import type { Ledger } from '@muster/ledger'
-import type { Logger } from '@muster/runtime'
-import { type FastifyBaseLogger, type FastifyInstance, fastify } from 'fastify'
-import { requireKeys } from './authentication.ts'
-import { mountBoard } from './board.ts'
-import { mountMcp } from './mcp.ts'
-import { openApiDocument } from './openapi.ts'
-import { createOperations } from './operations.ts'
-import { checkOrigins } from './origin-check.ts'
-import { answerProblems } from './problems.ts'
-import { registerRest } from './rest.ts'
+import Fastify, { type FastifyInstance } from 'fastify'
+import { addAuthentication } from './authentication.ts'
+import { addBoard } from './board.ts'
+import { createCallers } from './caller.ts'
+import { addDocumentation } from './documentation.ts'
+import { addHealth } from './health.ts'
+import { addJsonBodies } from './json-body.ts'
+import { addMcp } from './mcp.ts'
+import { createOperations, type OperationDeps } from './operations.ts'
+import { addOriginCheck } from './origin-check.ts'
+import { addProblems, sendProblem } from './problems.ts'
+import { addRequestLog } from './request-log.ts'
+import { addRest } from './rest.ts'
 
-/** What the server stands on. */
-export type ServerDeps = {
-  readonly ledger: Ledger
-  readonly inventory: () => Inventory
+/** A script and a stdin of the largest size, with room for what JSON adds to them. */
+const BODY_LIMIT_BYTES = 1024 * 1024
+/** How long a caller may take to send its headers, and all of its request. */
+const HEADERS_TIMEOUT_MS = 10_000
+const REQUEST_TIMEOUT_MS = 30_000
+/** How long a connection may be silent; longer than the longest wait (45 s), during which no byte is sent. */
+const CONNECTION_TIMEOUT_MS = 90_000
+
+/** What the server needs. */
+export type ServerDeps = OperationDeps & {
   readonly keys: KeyStore
-  readonly logger: Logger
-  readonly version: string
-  /** The address it is going to listen on, and further names it may be called by. */
-  readonly listenHost: string
+  /** Names that Host and Origin may carry, besides loopback. */
   readonly allowedHosts: readonly string[]
-  /** Aborts when the server is told to stop: waits then end with what is known. */
-  readonly closing: AbortSignal
 }
 
-/** A command, a script and a stdin of the largest size, escaped as JSON. */
-const BODY_LIMIT_BYTES = 2 * 1024 * 1024
-/** A request that takes longer to arrive is no request (slow loris). */
-const REQUEST_TIMEOUT_MS = 30_000
-
-/** Builds the server. Close it with `app.close()`. */
+/** A server that is ready to listen. Closing it answers waiting calls with what is known, and leaves jobs alone. */
 export async function buildServer(deps: ServerDeps): Promise<FastifyInstance> {
-  const loggerInstance: FastifyBaseLogger = deps.logger
-  const app = fastify({
-    loggerInstance,
-    disableRequestLogging: true,
+  const { keys, logger, ledger, allowedHosts } = deps
+  const app = Fastify({
+    logger: false,
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
-    forceCloseConnections: true,
+    connectionTimeout: CONNECTION_TIMEOUT_MS,
+    http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: HEADERS_TIMEOUT_MS / 2 },
     routerOptions: { ignoreTrailingSlash: true },
+    genReqId: () => `req_${randomBytes(8).toString('hex')}`,
+    frameworkErrors: (error, request, reply) => sendProblem(reply, request, error, logger),
   })
-  answerProblems(app)
-  checkOrigins(app, deps)
-  requireKeys(app, deps.keys)
-  app.addHook('onSend', async (_request, reply) => {
-    reply.header('x-content-type-options', 'nosniff')
-  })
+  addRequestLog(app, logger)
+  addProblems(app, logger)
+  addJsonBodies(app)
+  addOriginCheck(app, allowedHosts, logger)
+  addAuthentication(app, keys, logger)
 
-  app.get('/livez', () => ({ status: 'ok' }))
-  app.get('/readyz', async () => {
-    await deps.ledger.ping()
-    return { status: 'ready', hosts: deps.inventory().hosts.size }
-  })
-
-  const document = openApiDocument(deps.version)
-  await app.register(swagger, { mode: 'static', specification: { document: JSON.parse(JSON.stringify(document)) } })
-  await app.register(swaggerUi, { routePrefix: '/docs' })
-  app.get('/openapi.json', () => document)
-
+  const callers = createCallers(app)
   const operations = createOperations(deps)
-  registerRest(app, operations, deps.closing)
-  mountMcp(app, operations, deps)
-  await mountBoard(app, deps.ledger)
+  addHealth(app, deps)
+  addRest(app, operations, callers)
+  addMcp(app, { operations, callers, logger })
+  await addDocumentation(app)
+  await addBoard(app, ledger, logger)
   return app
 }

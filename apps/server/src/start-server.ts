@@ -51,14 +51,14 @@ export async function startServer(options: {
   const app = await buildServer({ ledger, inventory, keys: openKeyStore(ledger), logger, allowedHosts })
   life.closers.add('http', () => app.close(), config.MUSTER_SHUTDOWN_GRACE_S * 1_000)
   await app.listen({ host, port })
-  const { url, announcement } = await announceServer(app.addresses(), dataDir)
+  const announcement = await announceServer(app.addresses(), dataDir)
   life.closers.add('server.json', () => announcement.remove())
 
   if (!isLoopback(host)) {
     logger.warn({ host }, 'listening beyond loopback, and TLS is not built in: put a proxy that speaks it in front')
   }
-  logger.info({ url, hosts: inventory.current().hosts.size }, 'ready')
-  return { url }
+  logger.info({ url: announcement.url, hosts: inventory.current().hosts.size }, 'ready')
+  return { url: announcement.url }
 }
 
 function tellFirstKey(firstKey: FirstKey, logger: Logger, print: (line: string) => void): void {

@@ -7,6 +7,7 @@ import { gatherOutput, submitJob, waitForJob } from '@muster/ledger'
 import { reportOf } from './jobs.ts'
 import type { Caller, OperationDeps } from './operations.ts'
 import { withinLimit } from './output.ts'
+import { resolveHosts } from './resolve-hosts.ts'
 
 /** Most characters of output in the answer of `run_command`: an AI agent reads the rest on purpose, or not at all. */
 const ANSWER_LIMIT_CHARS = 16_000
@@ -19,7 +20,7 @@ const GROUP_LIMIT_BYTES = 4_096
  */
 export async function submit(deps: OperationDeps, request: Input<'submit_job'>, caller: Caller): Promise<JobReport> {
   const { ledger, inventory, logger } = deps
-  const hosts = inventory.current().resolve(request.targets)
+  const hosts = resolveHosts(inventory.current(), request.targets)
   const { jobId, created } = await submitJob(ledger, { request, hosts: [...hosts], owner: caller.keyId })
   if (created) logger.info({ job_id: jobId, hosts: hosts.length, key_id: caller.keyId }, 'job submitted')
   await waitForJob(ledger, jobId, { until: 'done', waitMs: request.wait_s * 1_000, signal: caller.signal })

@@ -14,6 +14,7 @@ import {
 import type { InventoryHost } from '@muster/inventory'
 import { findRun } from '@muster/ledger'
 import type { Caller, OperationDeps } from './operations.ts'
+import { resolveHosts } from './resolve-hosts.ts'
 import { noSuchRun } from './runs.ts'
 import { submit } from './submit.ts'
 
@@ -25,7 +26,7 @@ const TEST_EXEC_TIMEOUT_S = 10
  * @throws {MusterError} invalid_target, unknown_target, no_targets
  */
 export function resolveTargets(deps: OperationDeps, input: Input<'resolve_targets'>): Output<'resolve_targets'> {
-  const hosts = [...deps.inventory.current().resolve(input.targets)]
+  const hosts = [...resolveHosts(deps.inventory.current(), input.targets)]
   return { count: hosts.length, folded: foldHosts(hosts), hosts }
 }
 
@@ -35,7 +36,7 @@ export function resolveTargets(deps: OperationDeps, input: Input<'resolve_target
  */
 export function listHosts(deps: OperationDeps, input: Input<'list_hosts'>): Output<'list_hosts'> {
   const inventory = deps.inventory.current()
-  const names = inventory.resolve(input.targets)
+  const names = resolveHosts(inventory, input.targets)
   const start = input.cursor === undefined ? 0 : readCursor(input.cursor)
   const end = start + input.limit
   const hosts = names.slice(start, end).flatMap((name) => {

@@ -1,0 +1,13 @@
+/** `/openapi.json`, and a page for people at `/docs` that shows it and tries it out. */
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import type { FastifyInstance } from 'fastify'
+import { createOpenApi } from './openapi.ts'
+
+/** Adds the document and its page. The page loads nothing from other sites. */
+export async function addDocumentation(app: FastifyInstance): Promise<void> {
+  const document = createOpenApi()
+  app.get('/openapi.json', async () => document)
+  await app.register(swagger, { mode: 'static', specification: { document: JSON.parse(JSON.stringify(document)) } })
+  await app.register(swaggerUi, { routePrefix: '/docs', uiConfig: { validatorUrl: null, persistAuthorization: false } })
+}

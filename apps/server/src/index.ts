@@ -1,0 +1,8 @@
+export { announceServer } from './announce-server.ts'
+export { createTools } from './mcp-tools.ts'
+export { createOpenApi } from './openapi.ts'
+export { createOperations, type OperationDeps, type Operations } from './operations.ts'
+export { writeGathered, writePage } from './output-text.ts'
+export { gatherFields, parseInput } from './request-input.ts'
+export { buildServer, type ServerDeps } from './server.ts'
+export { startServer } from './start-server.ts'

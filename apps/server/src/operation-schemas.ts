@@ -1,0 +1,81 @@
+/**
+ * The JSON Schemas of the operations, made from the zod schemas of the contract: one form for OpenAPI, with named
+ * components, and one for MCP tools, each complete in itself because not every client follows references.
+ */
+import { OPERATIONS, type OperationName } from '@muster/contract'
+import { z } from 'zod'
+
+/** A JSON Schema (2020-12) of any form. */
+export const JsonSchema = z.record(z.string(), z.unknown())
+export type JsonSchema = z.infer<typeof JsonSchema>
+
+/** The JSON Schema of an object. */
+export const ObjectSchema = z.looseObject({
+  type: z.literal('object'),
+  properties: z.record(z.string(), JsonSchema),
+  required: z.array(z.string()).optional(),
+})
+export type ObjectSchema = z.infer<typeof ObjectSchema>
+
+const Definitions = z.record(z.string(), JsonSchema)
+
+/** What an operation takes, complete in itself. Fields that it does not name are refused. */
+export function inputSchemaOf(name: OperationName): ObjectSchema {
+  const { schema, definitions } = convert(OPERATIONS[name].input, 'input')
+  const inlined = ObjectSchema.parse(replaceReferences(schema, (id) => definitions[id] ?? {}))
+  return { ...inlined, additionalProperties: false }
+}
+
+/** What an operation answers, complete in itself. Undefined when it answers text. */
+export function outputSchemaOf(name: OperationName): ObjectSchema | undefined {
+  const { schema, definitions } = convert(OPERATIONS[name].output, 'output')
+  const inlined = replaceReferences(schema, (id) => definitions[id] ?? {})
+  return ObjectSchema.safeParse(inlined).data
+}
+
+/** A schema whose named parts are references into `components` of an OpenAPI document, and those parts. */
+export function componentSchemaOf(schema: z.ZodType): { schema: JsonSchema; components: Record<string, JsonSchema> } {
+  const { schema: root, definitions } = convert(schema, 'output')
+  const toComponent = (id: string) => ({ $ref: `#/components/schemas/${id}` })
+  const components = Object.entries(definitions).map(([id, part]) => [id, replaceOnce(part, toComponent)])
+  return { schema: replaceOnce(root, toComponent), components: Object.fromEntries(components) }
+}
+
+function convert(schema: z.ZodType, io: 'input' | 'output') {
+  const json = z.toJSONSchema(schema, { io, override: ({ jsonSchema }) => leaveOutNoise(jsonSchema) })
+  const { $schema: _version, $defs, ...root } = JsonSchema.parse(json)
+  return { schema: root, definitions: Definitions.parse($defs ?? {}) }
+}
+
+/** Limits that any integer in JSON has, and the pattern that repeats what `format: date-time` says. */
+function leaveOutNoise(schema: z.core.JSONSchema.BaseSchema): void {
+  if (schema.minimum === Number.MIN_SAFE_INTEGER) delete schema.minimum
+  if (schema.maximum === Number.MAX_SAFE_INTEGER) delete schema.maximum
+  if (schema.format === 'date-time') delete schema.pattern
+}
+
+/** Puts `replacement` where a reference was, and goes on inside it. No schema of the contract contains itself. */
+function replaceReferences(schema: JsonSchema, replacement: (id: string) => JsonSchema): JsonSchema {
+  return mapReferences(schema, (id) => replaceReferences(replacement(id), replacement))
+}
+
+function replaceOnce(schema: JsonSchema, replacement: (id: string) => JsonSchema): JsonSchema {
+  return mapReferences(schema, replacement)
+}
+
+const Reference = z.looseObject({ $ref: z.string().startsWith('#/$defs/') })
+
+function mapReferences(schema: JsonSchema, replace: (id: string) => JsonSchema): JsonSchema {
+  const reference = Reference.safeParse(schema)
+  if (reference.success) {
+    const { $ref, ...beside } = reference.data
+    return { ...replace($ref.slice('#/$defs/'.length)), ...beside }
+  }
+  return Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, mapValue(value, replace)]))
+}
+
+function mapValue(value: unknown, replace: (id: string) => JsonSchema): unknown {
+  if (Array.isArray(value)) return value.map((element: unknown) => mapValue(element, replace))
+  const record = JsonSchema.safeParse(value)
+  return record.success ? mapReferences(record.data, replace) : value
+}

@@ -1,0 +1,33 @@
+/**
+ * A line in the log for every request, and the headers that every answer carries.
+ *
+ * Never logs a body, a header or a query: commands, keys and cursors are nobody's business there.
+ */
+import type { Logger } from '@muster/runtime'
+import type { FastifyInstance } from 'fastify'
+
+/** Adds both. Requests are logged on level debug; what goes wrong on our side is logged where it is noticed. */
+export function addRequestLog(app: FastifyInstance, logger: Logger): void {
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers({
+      'x-request-id': request.id,
+      'x-content-type-options': 'nosniff',
+      'x-frame-options': 'DENY',
+      'referrer-policy': 'no-referrer',
+      'cache-control': 'no-store',
+    })
+  })
+  app.addHook('onResponse', async (request, reply) => {
+    logger.debug(
+      {
+        request_id: request.id,
+        method: request.method,
+        route: request.routeOptions.url ?? 'none',
+        status: reply.statusCode,
+        duration_ms: Math.round(reply.elapsedTime),
+        key_id: request.keyId,
+      },
+      'request answered',
+    )
+  })
+}
