@@ -41,7 +41,7 @@ export function writePage(page: OutputPage, { maxChars, fence }: TextLimits): st
   // Whether all of it fits decides how the frame ends.
   const frameChars = Math.max(frame(page.next_offset, '').length, frame(Math.max(0, page.next_offset - 1), '').length)
   const room = maxChars - frameChars
-  const shown = takeText(bytes, room, page.next_offset >= page.total_bytes && !page.eof)
+  const shown = takeText(bytes, room, page)
   return clip(frame(page.offset + shown.bytes, shown.text), maxChars)
 }
 
@@ -52,23 +52,22 @@ function pageHeader(page: OutputPage, nextOffset: number): string {
 }
 
 function pageFooter(page: OutputPage, nextOffset: number): string {
-  const hasEnded = page.eof || nextOffset < page.total_bytes
-  if (page.eof && nextOffset >= page.total_bytes) return 'This is the end of the stream.'
   const { job_id, host, stream } = page
-  const call = JSON.stringify({ job_id, host: clip(host, 60), stream, offset: nextOffset })
-  return hasEnded
-    ? `For more call get_output with ${call}`
-    : `The command still runs. Call get_output again with ${call}`
+  const call = `get_output with ${JSON.stringify({ job_id, host: clip(host, 60), stream, offset: nextOffset })}`
+  if (nextOffset < page.total_bytes) return `For more call ${call}`
+  return page.eof ? 'This is the end of the stream.' : `The run has not ended. Later call ${call}`
 }
 
-/** As much text as fits, and how many bytes it stands for. `isGrowing`: more bytes may come right after these. */
-function takeText(bytes: Buffer, maxChars: number, isGrowing: boolean): { text: string; bytes: number } {
+/** As much text as fits, and how many bytes it stands for. */
+function takeText(bytes: Buffer, maxChars: number, page: OutputPage): { text: string; bytes: number } {
+  const isGrowing = page.next_offset >= page.total_bytes && !page.eof
   let text = ''
   let at = 0
   while (at < bytes.length) {
     const length = characterLength(bytes[at] ?? 0)
-    const isCutOff = at + length > bytes.length
-    if (isCutOff && (isGrowing || at > 0) && couldBeCharacter(bytes.subarray(at))) break
+    const mayBeContinued = !page.eof && at + length > bytes.length && couldBeCharacter(bytes.subarray(at))
+    // At the start of a page that cannot grow, waiting would never get on: a gap in what was kept follows.
+    if (mayBeContinued && (isGrowing || at > 0)) break
     const whole = bytes.subarray(at, at + length)
     const isText = whole.length === length && isUtf8(whole)
     const shown = isText ? escapeControl(whole.toString('utf8')) : '\u{fffd}'

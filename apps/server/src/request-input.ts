@@ -48,27 +48,24 @@ export function gatherFields(
   shape: z.ZodRawShape,
   from: { method: 'GET' | 'POST'; path: unknown; query: unknown; body: unknown },
 ): Fields {
-  const path = FieldRecord.parse(from.path ?? {})
-  const query = FieldRecord.parse(from.query ?? {})
+  const path = isFields(from.path) ? from.path : {}
+  const query = isFields(from.query) ? from.query : {}
   if (from.method === 'POST') {
     const [stray] = Object.keys(query)
     if (stray !== undefined) throw misplaced(stray, 'a POST takes its fields in the JSON body, not in the query')
   }
-  const body = FieldRecord.safeParse(from.method === 'POST' ? (from.body ?? {}) : {})
-  if (!body.success) {
-    const got = from.body === null ? 'null' : Array.isArray(from.body) ? 'an array' : `a ${typeof from.body}`
-    throw new MusterError(
-      'invalid_request',
-      `the body is ${got}; accepted: a JSON object with the fields of the request`,
-    )
+  const body = from.body ?? {}
+  if (from.method === 'POST' && (!isFields(body) || Array.isArray(body))) {
+    const received = Array.isArray(body) ? 'an array' : `a ${typeof body}`
+    const message = `the body is ${received}; accepted: a JSON object with the fields of the request`
+    throw new MusterError('invalid_request', message)
   }
-  const rest = from.method === 'POST' ? body.data : fromText(query, shape)
+  const rest = from.method === 'POST' && isFields(body) ? body : fromText(query, shape)
   const twice = Object.keys(path).find((field) => Object.hasOwn(rest, field))
   if (twice !== undefined) throw misplaced(twice, 'it is given by the path, so leave it out elsewhere')
+  // Copied field by field: one named __proto__ stays a field, and is refused as an unknown one.
   return { ...rest, ...path }
 }
-
-const FieldRecord = z.record(z.string(), z.unknown())
 
 function fromText(query: Fields, shape: z.ZodRawShape): Fields {
   return Object.fromEntries(

@@ -1,0 +1,92 @@
+/** A whole HTTP server for a test: real Redis, real sockets, its own prefix and key; closed when the test ends. */
+import { randomUUID } from 'node:crypto'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ensureFirstKey, openKeyStore } from '@muster/access'
+import { parseInventory } from '@muster/inventory'
+import { openLedger } from '@muster/ledger'
+import { createLogger } from '@muster/runtime'
+import { buildServer } from '@muster/server'
+import { inject, onTestFinished } from 'vitest'
+import { z } from 'zod'
+
+/** The hosts of test servers; none of them exists. */
+export const INVENTORY_YAML = `
+defaults: { user: deploy }
+hosts:
+  "web[01-12]": { address: "10.0.0.[1-12]", labels: { env: prod } }
+  db1: { address: db1.internal, port: 2222, jump: bastion }
+  bastion: { address: 203.0.113.7 }
+groups:
+  web: "web[01-12]"
+  nobody: "{env=absent}"
+`
+
+/** An answer of the server. */
+export type Answer = { status: number; headers: Headers; body: Record<string, unknown>; text: string }
+
+const Body = z.record(z.string(), z.unknown())
+
+/** An empty directory, removed when the test ends. */
+export async function temporaryDataDir(): Promise<string> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'muster-server-'))
+  onTestFinished(() => rm(dataDir, { recursive: true, force: true }))
+  return dataDir
+}
+
+/** Starts a server. `prefix` keeps it apart from other tests; two servers may share one. */
+export async function startTestServer(
+  options: { redisUrl?: string; prefix?: string; dataDir?: string; allowedHosts?: string[] } = {},
+) {
+  const dataDir = options.dataDir ?? (await temporaryDataDir())
+  const ledger = await openLedger({
+    redisUrl: options.redisUrl ?? inject('redisUrl'),
+    prefix: options.prefix ?? `test-${randomUUID()}`,
+    role: 'server',
+  })
+  onTestFinished(() => ledger.close())
+  const lines: string[] = []
+  const logger = createLogger({ name: 'test', level: 'trace', write: (line) => lines.push(line) })
+  const defaults = { home: dataDir, user: 'me', credentials: [] }
+  const inventory = parseInventory(INVENTORY_YAML, 'inventory.yaml', defaults)
+  const firstKey = await ensureFirstKey(ledger, { dataDir })
+  const key = (await readFile(join(dataDir, 'api-key'), 'utf8')).trim()
+  const app = await buildServer({
+    ledger,
+    inventory: { current: () => inventory },
+    keys: openKeyStore(ledger),
+    logger,
+    allowedHosts: options.allowedHosts ?? [],
+  })
+  onTestFinished(() => app.close())
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = z.object({ port: z.number() }).parse(app.server.address()) satisfies Pick<AddressInfo, 'port'>
+  const url = `http://127.0.0.1:${port}`
+
+  /** One request with the key, unless `headers` says otherwise. */
+  const call = async (
+    method: string,
+    path: string,
+    init: { body?: unknown; headers?: Record<string, string> } = {},
+  ) => {
+    const hasBody = init.body !== undefined
+    const response = await fetch(url + path, {
+      method,
+      headers: {
+        authorization: `Bearer ${key}`,
+        ...(hasBody ? { 'content-type': 'application/json' } : {}),
+        ...init.headers,
+      },
+      ...(hasBody ? { body: typeof init.body === 'string' ? init.body : JSON.stringify(init.body) } : {}),
+      redirect: 'manual',
+      signal: AbortSignal.timeout(20_000),
+    })
+    const text = await response.text()
+    const isJson = /json/.test(response.headers.get('content-type') ?? '')
+    const body = isJson ? Body.parse(JSON.parse(text)) : {}
+    return { status: response.status, headers: response.headers, body, text } satisfies Answer
+  }
+  return { app, url, port, key, firstKey, ledger, dataDir, lines, call }
+}

@@ -1,0 +1,111 @@
+/** The operation table, REST, OpenAPI and MCP say the same. Whoever adds a field to one schema changes all of them. */
+import { OPERATION_NAMES, OPERATIONS, type Operation } from '@muster/contract'
+import { createOpenApi, createTools } from '@muster/server'
+import { Validator } from '@seriousme/openapi-schema-validator'
+import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
+
+const document = createOpenApi()
+const tools = createTools()
+
+const Schema = z.record(z.string(), z.unknown())
+const ObjectSchema = z.looseObject({
+  properties: z.record(z.string(), Schema),
+  required: z.array(z.string()).default([]),
+})
+const PathOperation = z.object({
+  operationId: z.string(),
+  summary: z.string(),
+  parameters: z
+    .array(z.object({ name: z.string(), in: z.string(), required: z.boolean(), schema: Schema }))
+    .default([]),
+  requestBody: z.object({ content: z.object({ 'application/json': z.object({ schema: ObjectSchema }) }) }).optional(),
+  responses: z.record(z.string(), Schema),
+})
+
+/** The schema straight from zod, with named parts put in place. */
+function plainInput(operation: Operation) {
+  const { $defs = {}, ...schema } = Schema.parse(z.toJSONSchema(operation.input, { io: 'input' }))
+  const definitions = z.record(z.string(), Schema).parse($defs)
+  const parsed = ObjectSchema.parse(schema)
+  const properties = Object.entries(parsed.properties).map(([field, { $ref, ...rest }]) => {
+    const definition = typeof $ref === 'string' ? definitions[$ref.slice('#/$defs/'.length)] : {}
+    return [field, withoutLimits({ ...definition, ...rest })]
+  })
+  return { properties: Object.fromEntries(properties), required: parsed.required }
+}
+
+/** zod gives every integer the limits of safe integers, which nobody needs to read. */
+function withoutLimits(schema: Record<string, unknown>): Record<string, unknown> {
+  const isNoise = ([key, value]: [string, unknown]) => key === 'maximum' && value === Number.MAX_SAFE_INTEGER
+  return Object.fromEntries(Object.entries(schema).filter((entry) => !isNoise(entry)))
+}
+
+function pathOperation(operation: Operation) {
+  const { path = '', method = 'GET' } = operation.rest ?? {}
+  return PathOperation.parse(document.paths[path.replace(/:(\w+)/g, '{$1}')]?.[method.toLowerCase()])
+}
+
+const withTool = OPERATION_NAMES.filter((name) => 'tool' in OPERATIONS[name])
+const withRest = OPERATION_NAMES.filter((name) => 'rest' in OPERATIONS[name])
+
+describe('each MCP tool', () => {
+  test.each(withTool)('of %s takes and answers what the table says', (name) => {
+    const operation: Operation = OPERATIONS[name]
+    const { tool } = tools.get(operation.tool?.name ?? '') ?? {}
+    const { properties, required } = ObjectSchema.parse(tool?.inputSchema)
+    expect({ properties, required }).toEqual(plainInput(operation))
+    expect(tool?.inputSchema).toMatchObject({ type: 'object', additionalProperties: false })
+    expect(tool?.description).toBe(operation.summary)
+    expect({ name: tool?.name, ...tool?.annotations }).toEqual(operation.tool)
+    expect(tool?.outputSchema === undefined).toBe(operation.output instanceof z.ZodString)
+  })
+
+  test('is complete in itself, because not every client follows references', () => {
+    expect(tools.size).toBe(withTool.length)
+    expect(JSON.stringify([...tools.values()])).not.toContain('$ref')
+  })
+})
+
+describe('each path of the OpenAPI document', () => {
+  test.each(withRest)('of %s takes what the table says', (name) => {
+    const operation: Operation = OPERATIONS[name]
+    const { operationId, summary, parameters, requestBody, responses } = pathOperation(operation)
+    const inBody = requestBody?.content['application/json'].schema
+    const named = parameters.filter((parameter) => parameter.in !== 'header')
+    const fields = [...named.map((parameter) => parameter.name), ...Object.keys(inBody?.properties ?? {})]
+    const plain = plainInput(operation)
+    expect([operationId, summary]).toEqual([name, operation.summary])
+    expect(fields.toSorted()).toEqual(Object.keys(plain.properties).toSorted())
+    const required = [
+      ...named.filter((parameter) => parameter.required).map((p) => p.name),
+      ...(inBody?.required ?? []),
+    ]
+    expect(required.toSorted()).toEqual(plain.required.toSorted())
+    for (const [field, schema] of Object.entries(inBody?.properties ?? {}))
+      expect(schema).toEqual(plain.properties[field])
+    for (const { name: field, schema } of named) {
+      const { description: _description, ...expected } = Schema.parse(plain.properties[field])
+      expect(schema).toEqual(expected)
+    }
+    expect(Object.keys(responses).toSorted()).toEqual([String(operation.rest?.status), 'default'])
+  })
+
+  test('is there for each row of the table, and for nothing else', () => {
+    const count = Object.values(document.paths).flatMap((path) => Object.keys(path)).length
+    expect(count).toBe(withRest.length)
+  })
+
+  test('belongs to a valid document of OpenAPI 3.1', async () => {
+    const result = await new Validator().validate(JSON.parse(JSON.stringify(document)))
+    expect(result.errors).toBeUndefined()
+    expect(result.valid).toBe(true)
+  })
+
+  test('names only components that exist', () => {
+    const names = [...JSON.stringify(document).matchAll(/"#\/components\/schemas\/(\w+)"/g)].map(([, name]) => name)
+    expect(names.length).toBeGreaterThan(10)
+    for (const name of names) expect(document.components.schemas).toHaveProperty(name ?? '')
+    expect(JSON.stringify(document)).not.toContain('#/$defs/')
+  })
+})
