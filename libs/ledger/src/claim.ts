@@ -32,6 +32,8 @@ export type RunEnd = {
     readonly stderr: StreamEnd
     /** False when bytes may be missing, such as those of a child left in the background. */
     readonly complete: boolean
+    /** A digest of all bytes of both streams, kept or not: equal digests, equal output. At most 64 characters. */
+    readonly digest: string
   }
 }
 
@@ -40,8 +42,6 @@ export type StreamEnd = {
   readonly bytes: number
   readonly omittedBytes: number
   readonly tail: Buffer
-  /** SHA-256 of all bytes, kept or not, in base64url. */
-  readonly sha256: string
 }
 
 const Answer = z.array(z.string()).min(1)
@@ -149,11 +149,11 @@ function fieldsOf(end: RunEnd): Array<[string, string | number]> {
   if (end.exitCode !== null) fields.push(['exit_code', end.exitCode])
   if (end.signal !== null) fields.push(['signal', end.signal])
   if (end.output === undefined) return fields
-  const { stdout, stderr, complete } = end.output
+  const { stdout, stderr, complete, digest } = end.output
   fields.push(['stdout', stdout.bytes], ['stderr', stderr.bytes])
   if (stdout.omittedBytes > 0) fields.push(['stdout_omitted', stdout.omittedBytes])
   if (stderr.omittedBytes > 0) fields.push(['stderr_omitted', stderr.omittedBytes])
-  if (stdout.bytes + stderr.bytes > 0) fields.push(['digest', `${stdout.sha256}.${stderr.sha256}`])
+  fields.push(['digest', digest])
   if (!complete) fields.push(['incomplete', 1])
   return fields
 }

@@ -1,0 +1,42 @@
+/** What `muster` reads from its environment, and where it finds a local server and its key. */
+import { readFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import { MusterError } from '@muster/contract'
+import { z } from 'zod'
+
+/** The variables of `muster`. */
+export const CliConfig = z.object({
+  REDIS_URL: z.string().optional().meta({ secret: true, description: 'a redis:// or rediss:// address' }),
+  MUSTER_DATA_DIR: z.string().default('.muster'),
+  MUSTER_URL: z.url().optional(),
+  MUSTER_API_KEY: z.string().optional().meta({ secret: true, description: 'an API key' }),
+  MUSTER_WORKER_PROCESSES: z.coerce.number().int().min(1).max(256).default(availableParallelism()),
+  MUSTER_SHUTDOWN_GRACE_S: z.coerce.number().min(0).max(3_600).default(20),
+})
+export type CliConfig = z.infer<typeof CliConfig>
+
+/**
+ * The server to talk to and the key for it: as configured, else the local ones from the data directory.
+ * @throws {MusterError} invalid_config when there is neither
+ */
+export async function findServer(config: CliConfig): Promise<{ url: string; apiKey: string }> {
+  const dataDir = config.MUSTER_DATA_DIR
+  const url = config.MUSTER_URL ?? (await localUrl(dataDir))
+  const apiKey = config.MUSTER_API_KEY ?? (await readFile(join(dataDir, 'api-key'), 'utf8').catch(() => '')).trim()
+  if (apiKey !== '') return { url: url.replace(/\/$/, ''), apiKey }
+  throw new MusterError(
+    'invalid_config',
+    `no API key: set MUSTER_API_KEY, or MUSTER_DATA_DIR to the server's (${dataDir})`,
+  )
+}
+
+async function localUrl(dataDir: string): Promise<string> {
+  try {
+    const text = await readFile(join(dataDir, 'server.json'), 'utf8')
+    return z.object({ url: z.string() }).parse(JSON.parse(text)).url
+  } catch (error) {
+    const detail = `no server runs here (${dataDir}/server.json is missing): start one with "muster up", or set MUSTER_URL`
+    throw new MusterError('invalid_config', detail, { cause: error })
+  }
+}

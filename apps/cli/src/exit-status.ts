@@ -1,0 +1,35 @@
+/** What `muster` tells the shell: one number for how a job ended, or why there is none. */
+import type { Counts, JobReport, Problem } from '@muster/contract'
+
+/** Every exit status, by what it means. docs/cli.md lists them. */
+export const EXIT = {
+  succeeded: 0,
+  someFailed: 1,
+  usage: 2,
+  noTargets: 3,
+  onlyUnreached: 4,
+  anyLost: 5,
+  waitEnded: 124,
+  interrupted: 130,
+} as const
+
+/**
+ * The status for a job that has ended. Lost runs outrank everything: nobody knows what they did. 4 says that every
+ * command that started succeeded, and some hosts were never reached.
+ */
+export function exitStatusOf({ counts, total }: { counts: Counts; total: number }): number {
+  if (counts.lost > 0) return EXIT.anyLost
+  if (counts.succeeded === total) return EXIT.succeeded
+  const unreached = counts.unreachable + counts.skipped
+  return counts.succeeded + unreached === total ? EXIT.onlyUnreached : EXIT.someFailed
+}
+
+/** The status for a job as it is now: 124 while it goes on. */
+export function exitStatusNow(job: JobReport): number {
+  return job.ended_at === null ? EXIT.waitEnded : exitStatusOf(job)
+}
+
+/** The status for a request that was refused. */
+export function exitStatusOfProblem(problem: Pick<Problem, 'code'>): number {
+  return problem.code === 'no_targets' ? EXIT.noTargets : EXIT.usage
+}

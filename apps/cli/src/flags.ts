@@ -1,0 +1,124 @@
+/**
+ * Flags made from the operation table: a field `exec_timeout_s` is `--exec-timeout-s`, with the field's own type,
+ * description and default. Reads words into fields; whether the values make sense, the schema decides.
+ */
+import { parseArgs } from 'node:util'
+import { MusterError, type Operation } from '@muster/contract'
+import { z } from 'zod'
+
+/** One flag. */
+export type Flag = {
+  /** As typed, without the dashes. */
+  readonly name: string
+  readonly field: string
+  readonly kind: 'text' | 'number' | 'boolean' | 'pairs'
+  readonly description: string
+  readonly usual: string | undefined
+}
+
+const FieldSchema = z.looseObject({
+  type: z.union([z.string(), z.array(z.string())]).optional(),
+  description: z.string().optional(),
+  default: z.unknown().optional(),
+})
+
+/** The flags for the fields of an input, but for those that the command line says in another way. */
+export function flagsOf(schema: Operation['input'], spelledOtherwise: readonly string[] = []): Flag[] {
+  const { properties } = z
+    .looseObject({ properties: z.record(z.string(), FieldSchema) })
+    .parse(z.toJSONSchema(schema, { io: 'input' }))
+  return Object.entries(properties)
+    .filter(([field]) => !spelledOtherwise.includes(field))
+    .map(([field, { type, description = '', default: usual }]) => ({
+      name: field.replaceAll('_', '-'),
+      field,
+      kind: kindOf(type),
+      description,
+      usual: usual === undefined ? undefined : String(usual),
+    }))
+}
+
+function kindOf(type: unknown): Flag['kind'] {
+  if (type === 'object') return 'pairs'
+  if (type === 'boolean') return 'boolean'
+  return type === 'number' || type === 'integer' ? 'number' : 'text'
+}
+
+/** The words of a command line: fields from flags, switches, words before `--` and words after it. */
+export type CommandLine = {
+  readonly fields: Record<string, unknown>
+  readonly switches: ReadonlyMap<string, string | true>
+  readonly words: readonly string[]
+  /** Undefined when there was no `--`. */
+  readonly afterDashes: readonly string[] | undefined
+}
+
+/** A flag of the command line's own, which is no field of an operation. */
+export type Switch = { readonly name: string; readonly takesValue: boolean; readonly description: string }
+
+/**
+ * Reads a command line.
+ * @throws {MusterError} invalid_request for an unknown flag or a missing value, naming it
+ */
+export function readCommandLine(
+  args: readonly string[],
+  flags: readonly Flag[],
+  switches: readonly Switch[],
+): CommandLine {
+  const dashes = args.indexOf('--')
+  const before = dashes === -1 ? args : args.slice(0, dashes)
+  const options = Object.fromEntries([
+    ...flags.map(({ name, kind }) => [
+      name,
+      kind === 'boolean' ? { type: 'boolean' as const } : { type: 'string' as const, multiple: kind === 'pairs' },
+    ]),
+    ...switches.map(({ name, takesValue }) => [
+      name,
+      { type: takesValue ? ('string' as const) : ('boolean' as const) },
+    ]),
+  ])
+  const { values, positionals } = parse([...before], options)
+  const given = new Map(Object.entries(values))
+  const fields = Object.fromEntries(
+    flags.flatMap((flag) => {
+      const value = given.get(flag.name)
+      return value === undefined ? [] : [[flag.field, fieldValue(flag, value)]]
+    }),
+  )
+  const set = switches.flatMap(({ name }) => {
+    const value = given.get(name)
+    return value === undefined ? [] : [[name, value === true ? true : String(value)] as const]
+  })
+  return {
+    fields,
+    switches: new Map(set),
+    words: positionals,
+    afterDashes: dashes === -1 ? undefined : args.slice(dashes + 1),
+  }
+}
+
+function parse(args: string[], options: Record<string, { type: 'boolean' | 'string'; multiple?: boolean }>) {
+  try {
+    return parseArgs({ args, options, allowPositionals: true, strict: true })
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error)
+    throw new MusterError('invalid_request', `${message.split('. ')[0]}; muster help shows the flags`, { cause: error })
+  }
+}
+
+function fieldValue({ name, kind }: Flag, value: unknown): unknown {
+  if (kind === 'pairs') return pairsOf(name, z.array(z.string()).parse(value))
+  if (kind === 'number' && /^-?\d+(\.\d+)?$/.test(String(value))) return Number(value)
+  // A field that takes a number or a text, such as a percentage, gets the number when it is one.
+  return kind === 'text' && /^\d+$/.test(String(value)) && name === 'concurrency' ? Number(value) : value
+}
+
+function pairsOf(name: string, texts: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    texts.map((text) => {
+      const at = text.indexOf('=')
+      if (at > 0) return [text.slice(0, at), text.slice(at + 1)]
+      throw new MusterError('invalid_request', `--${name} takes NAME=VALUE, not ${JSON.stringify(text)}`)
+    }),
+  )
+}

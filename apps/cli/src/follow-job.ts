@@ -1,0 +1,74 @@
+/** Following a job to its end, and what Ctrl-C means meanwhile: once detaches, twice cancels. */
+import { isTerminalJob, type JobReport } from '@muster/contract'
+import type { Client } from './client.ts'
+import { EXIT, exitStatusOf } from './exit-status.ts'
+import type { Progress } from './progress.ts'
+
+/** One answer is waited for so long: short enough for every proxy. */
+const WAIT_S = 20
+/** The least time between two looks at a job that changes all the time. */
+const LOOK_EVERY_MS = 200
+
+/** How following ended. */
+export type Followed = { readonly job: JobReport; readonly status: number }
+
+/**
+ * Follows the job until it has ended, `limitS` is over, or the person interrupts.
+ * `interrupts` tells how often Ctrl-C was pressed so far and aborts a wait at each press.
+ */
+export async function followJob(
+  client: Client,
+  first: JobReport,
+  options: { limitS: number | undefined; progress: Progress; interrupts: Interrupts; say: (line: string) => void },
+): Promise<Followed> {
+  const { progress, interrupts, say } = options
+  const endMs = options.limitS === undefined ? Number.POSITIVE_INFINITY : performance.now() + options.limitS * 1_000
+  let job = first
+  try {
+    progress.show(job)
+    while (!isTerminalJob(job.state)) {
+      const leftMs = endMs - performance.now()
+      if (leftMs <= 0) return { job, status: EXIT.waitEnded }
+      const wait_s = Math.min(WAIT_S, Math.ceil(leftMs / 1_000))
+      const lookMs = performance.now()
+      job = await client.call('get_job', { job_id: job.job_id, wait_s, until: 'any_change' }, interrupts.signal())
+      progress.show(job)
+      await interrupts.sleep(LOOK_EVERY_MS - (performance.now() - lookMs))
+    }
+    return { job, status: exitStatusOf(job) }
+  } catch (error) {
+    if (interrupts.count() === 0) throw error
+    return await interrupted(client, job, interrupts, say)
+  } finally {
+    progress.end()
+  }
+}
+
+async function interrupted(
+  client: Client,
+  job: JobReport,
+  interrupts: Interrupts,
+  say: (line: string) => void,
+): Promise<Followed> {
+  say(`\nDetached; the job goes on. Wait for it again with: muster wait ${job.job_id}`)
+  say('Press Ctrl-C once more now to cancel the job.')
+  const isCancel = await interrupts.again(GRACE_MS)
+  if (!isCancel) return { job, status: EXIT.interrupted }
+  const cancelled = await client.call('cancel_job', { job_id: job.job_id })
+  say(`Asked to cancel; the job is ${cancelled.state}.`)
+  return { job: cancelled, status: EXIT.interrupted }
+}
+
+/** How long a second Ctrl-C is waited for. */
+const GRACE_MS = 2_000
+
+/** Presses of Ctrl-C. */
+export type Interrupts = {
+  count(): number
+  /** Aborts at the next press; already aborted when there was one. */
+  signal(): AbortSignal
+  /** Waits so long, or until the next press, which makes it reject. */
+  sleep(ms: number): Promise<void>
+  /** Whether there is another press within this time. */
+  again(ms: number): Promise<boolean>
+}

@@ -1,0 +1,29 @@
+/** Ctrl-C as something to ask about, in place of the end of the process. */
+import { once } from 'node:events'
+import { setTimeout } from 'node:timers/promises'
+import type { Interrupts } from './follow-job.ts'
+
+/** Begins to listen for SIGINT. `stop` gives the signal its usual effect again. */
+export function listenForInterrupts(): Interrupts & { stop(): void } {
+  let count = 0
+  const pressed = new AbortController()
+  const onPress = () => {
+    count += 1
+    pressed.abort()
+  }
+  process.on('SIGINT', onPress)
+  return {
+    count: () => count,
+    signal: () => pressed.signal,
+    sleep: async (ms) => {
+      if (ms > 0 || pressed.signal.aborted) await setTimeout(ms, undefined, { signal: pressed.signal })
+    },
+    again: async (ms) => {
+      const before = count
+      const abort = AbortSignal.timeout(ms)
+      await once(process, 'SIGINT', { signal: abort }).catch(() => {})
+      return count > before
+    },
+    stop: () => process.off('SIGINT', onPress),
+  }
+}

@@ -1,0 +1,104 @@
+/** The `muster` command: reads the command line, calls one function, and turns what comes of it into an exit status. */
+import { readFile } from 'node:fs/promises'
+import { MusterError } from '@muster/contract'
+import { createLogger, loadDotEnv, parseConfig, runProcess } from '@muster/runtime'
+import { z } from 'zod'
+import type { Cli } from './cli.ts'
+import { createClient, Refused } from './client.ts'
+import { CliConfig, findServer } from './config.ts'
+import { EXIT, exitStatusOfProblem } from './exit-status.ts'
+import { readCommandLine } from './flags.ts'
+import { OVERVIEW, runHelp } from './help.ts'
+import { hostsCommand, pingCommand } from './host-commands.ts'
+import { listenForInterrupts } from './interrupts.ts'
+import { cancelCommand, listJobsCommand, showCommand, waitCommand } from './job-commands.ts'
+import { outputCommand } from './output-command.ts'
+import { RUN_FLAGS, RUN_SWITCHES, runCommand } from './run-command.ts'
+import { up } from './up.ts'
+
+const COMMANDS: ReadonlyMap<string, (cli: Cli, args: readonly string[]) => Promise<number>> = new Map([
+  ['run', runCommand],
+  ['jobs', listJobsCommand],
+  ['show', showCommand],
+  ['wait', waitCommand],
+  ['output', outputCommand],
+  ['cancel', cancelCommand],
+  ['hosts', hostsCommand],
+  ['ping', pingCommand],
+])
+
+const env = { ...loadDotEnv('.env'), ...process.env }
+const out = (text: string | Buffer) => void process.stdout.write(text)
+const say = (line: string) => void process.stderr.write(`${line}\n`)
+
+// A reader that has had enough, such as head, is no fault.
+process.stdout.on('error', () => process.exit(0))
+
+process.exitCode = await main(process.argv.slice(2)).catch(explain)
+
+async function main([name = 'help', ...args]: string[]): Promise<number> {
+  if (name === '--version') {
+    const manifest = await readFile(new URL('../package.json', import.meta.url), 'utf8')
+    out(`${z.object({ version: z.string() }).parse(JSON.parse(manifest)).version}\n`)
+    return 0
+  }
+  if (name === 'help' || name === '--help' || args.includes('--help')) {
+    out(name === 'run' || args.includes('run') ? runHelp(RUN_FLAGS, RUN_SWITCHES) : OVERVIEW)
+    return 0
+  }
+  if (name === 'up') return runUp(args)
+  const command = COMMANDS.get(name)
+  if (command === undefined)
+    throw new MusterError('invalid_request', `there is no command "${name}"; muster help lists them`)
+  const interrupts = listenForInterrupts()
+  const client = createClient(await findServer(parseConfig(CliConfig, env)))
+  const isTerminal = process.stdout.isTTY === true
+  try {
+    return await command({ client, interrupts, out, isTerminal, say, stderr: process.stderr }, args)
+  } catch (error) {
+    if (interrupts.count() > 0) return EXIT.interrupted
+    throw error
+  } finally {
+    interrupts.stop()
+  }
+}
+
+async function runUp(args: readonly string[]): Promise<number> {
+  const install = { name: 'install', takesValue: false, description: 'Install Redis if it is missing.' }
+  const { switches } = readCommandLine(args, [], [install])
+  const config = parseConfig(CliConfig, env)
+  const stopTimeoutMs = config.MUSTER_SHUTDOWN_GRACE_S * 1_000 + 20_000
+  await runProcess({
+    logger: createLogger({ name: 'up', level: 'warn', pretty: true }),
+    exit: (status) => process.exit(status),
+    graceMs: stopTimeoutMs + 20_000,
+    start: (life) =>
+      up({
+        life,
+        env,
+        redisUrl: config.REDIS_URL,
+        dataDir: config.MUSTER_DATA_DIR,
+        workerProcesses: config.MUSTER_WORKER_PROCESSES,
+        stopTimeoutMs,
+        allowInstall: switches.has('install'),
+        say: (line) => out(`${line}\n`),
+      }),
+  })
+  return 0
+}
+
+function explain(error: unknown): number {
+  if (error instanceof Refused) {
+    const { code, detail, next, nearest } = error.problem
+    say(
+      `muster: ${detail} (${code})${nearest === undefined || nearest.length === 0 ? '' : `; nearest: ${nearest.join(', ')}`}\n${next}`,
+    )
+    return exitStatusOfProblem(error.problem)
+  }
+  if (error instanceof MusterError) {
+    say(`muster: ${error.message}`)
+    return EXIT.usage
+  }
+  say(`muster: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
+  return EXIT.usage
+}
