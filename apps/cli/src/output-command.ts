@@ -1,5 +1,5 @@
 /** `muster output`: what a job printed, of all hosts folded, or of one host byte for byte. */
-import { escapeControl, MusterError } from '@muster/contract'
+import { escapeControl, MusterError, PAGE_LIMIT_BYTES } from '@muster/contract'
 import { type Cli, checkedInput } from './cli.ts'
 import { readCommandLine, type Switch } from './flags.ts'
 import { gatheredText } from './render.ts'
@@ -22,7 +22,7 @@ export async function outputCommand(cli: Cli, args: readonly string[]): Promise<
   if (host !== undefined) return pages(cli, { job_id, host, stream: switches.get('stream') ?? 'stdout' }, switches)
   const gathered = await cli.client.call(
     'gather_output',
-    checkedInput('gather_output', { job_id, limit_bytes: 262_144 }),
+    checkedInput('gather_output', { job_id, limit_bytes: PAGE_LIMIT_BYTES }),
   )
   cli.out(switches.has('json') ? `${JSON.stringify(gathered)}\n` : gatheredText(gathered))
   return 0

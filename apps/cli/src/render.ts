@@ -22,9 +22,14 @@ export function summaryLine(job: Job): string {
 /** The output of all hosts, equal ones together, and below it the hosts without any. */
 export function gatheredText(gathered: GatheredOutput): string {
   const groups = gathered.groups.map((group) => {
-    const how = [group.state, group.exit_code === null || group.exit_code === 0 ? null : `exit code ${group.exit_code}`]
+    const how = [
+      group.state,
+      group.reason === 'exit_nonzero' ? null : group.reason,
+      group.exit_code === null || group.exit_code === 0 ? null : `exit code ${group.exit_code}`,
+      group.signal === null ? null : `signal ${group.signal}`,
+    ]
     const hosts = group.count === 1 ? '' : ` (${group.count} hosts)`
-    const title = `── ${group.hosts}${hosts}: ${[...how, group.signal].filter((part) => part !== null).join(', ')}`
+    const title = `── ${group.hosts}${hosts}: ${how.filter((part) => part !== null).join(', ')}`
     const stderr = group.stderr === '' ? '' : `${prefixed(withEnd(escapeControl(group.stderr)), 'stderr: ')}`
     const cut = group.truncated ? '[not all of it; muster output JOB HOST has the rest]\n' : ''
     return `${title}\n${withEnd(escapeControl(group.stdout))}${stderr}${cut}`

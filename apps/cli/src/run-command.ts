@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
-import { MusterError, OPERATIONS } from '@muster/contract'
+import { MusterError, OPERATIONS, PAGE_LIMIT_BYTES } from '@muster/contract'
 import type { Cli } from './cli.ts'
 import { checkedInput } from './cli.ts'
 import { type CommandLine, flagsOf, readCommandLine, type Switch } from './flags.ts'
@@ -45,7 +45,7 @@ export async function runCommand(cli: Cli, args: readonly string[]): Promise<num
     interrupts: cli.interrupts,
     say: cli.say,
   })
-  const gathered = await cli.client.call('gather_output', { job_id: job.job_id })
+  const gathered = await cli.client.call('gather_output', { job_id: job.job_id, limit_bytes: PAGE_LIMIT_BYTES })
   if (line.switches.has('json')) cli.out(`${JSON.stringify({ job: followed.job, output: gathered })}\n`)
   else cli.out(gatheredText(gathered))
   cli.say(summaryLine(followed.job))

@@ -1,0 +1,93 @@
+/**
+ * From a name to everything that is needed to log in there. Secrets are read here, from their files, each time they
+ * are needed: only a worker ever holds them, and only for the hosts they are bound to.
+ */
+import { readFile } from 'node:fs/promises'
+import { MusterError, type Reason, type TerminalRunState } from '@muster/contract'
+import { type CredentialRef, type Inventory, type InventoryHost, readSecret } from '@muster/inventory'
+import type { Credential, SshHost } from '@muster/ssh'
+
+/** Why a host cannot be tried at all. */
+export type NotReachable = { readonly state: TerminalRunState; readonly reason: Reason; readonly detail: string }
+
+/** Looks up hosts. */
+export type ReachableHosts = {
+  /** The host with its credentials, or why there is no point in trying. */
+  find(name: string): Promise<SshHost | NotReachable>
+}
+
+/** Looks hosts up in the inventory as it is at that moment, so that a reload is seen by the next run. */
+export function reachableHosts(options: {
+  inventory: () => Inventory
+  env: Record<string, string | undefined>
+}): ReachableHosts {
+  const toSshHost = async (host: InventoryHost): Promise<SshHost> => {
+    const credentials = await readCredentials(host.credentials, options.env)
+    const jump = host.jump === undefined ? undefined : options.inventory().hosts.get(host.jump)
+    return {
+      name: host.name,
+      address: host.address,
+      port: host.port,
+      user: host.user,
+      credentials,
+      ...(host.hostKeyAlias === undefined ? {} : { hostKeyAlias: host.hostKeyAlias }),
+      ...(jump === undefined ? {} : { jump: await toSshHost(jump) }),
+    }
+  }
+  return {
+    find: async (name) => {
+      const host = options.inventory().hosts.get(name)
+      if (host === undefined) {
+        return { state: 'skipped', reason: 'host_disabled', detail: `${name} is not in the inventory of this worker` }
+      }
+      try {
+        return await toSshHost(host)
+      } catch (error) {
+        if (!(error instanceof MusterError)) throw error
+        return { state: 'unreachable', reason: 'auth_failed', detail: error.message }
+      }
+    },
+  }
+}
+
+/**
+ * All credentials that can be read. One unreadable file does not stop the others; when none is left, its error tells.
+ * @throws {MusterError} when not one of several can be read
+ */
+async function readCredentials(
+  refs: readonly CredentialRef[],
+  env: Record<string, string | undefined>,
+): Promise<Credential[]> {
+  const results = await Promise.allSettled(refs.map((ref) => readCredential(ref, env)))
+  const credentials = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
+  const failure = results.find((result) => result.status === 'rejected')
+  if (credentials.length === 0 && failure !== undefined) throw failure.reason
+  return credentials
+}
+
+async function readCredential(ref: CredentialRef, env: Record<string, string | undefined>): Promise<Credential> {
+  switch (ref.kind) {
+    case 'agent':
+      return { kind: 'agent', socket: ref.socket ?? env['SSH_AUTH_SOCK'] ?? '' }
+    case 'password':
+      return { kind: 'password', password: await readSecret(ref.secret, { env }) }
+    case 'key': {
+      const pem = await readKeyFile(ref.identityFile)
+      if (ref.passphrase === undefined) return { kind: 'key', pem, source: ref.identityFile }
+      return { kind: 'key', pem, source: ref.identityFile, passphrase: await readSecret(ref.passphrase, { env }) }
+    }
+    default:
+      return ref satisfies never
+  }
+}
+
+async function readKeyFile(file: string): Promise<Buffer> {
+  try {
+    return await readFile(file)
+  } catch (error) {
+    const why = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error'
+    throw new MusterError('invalid_inventory', `the key file ${file} cannot be read by the worker: ${why}`, {
+      cause: error,
+    })
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * Opens what a worker needs, each with its close on the next line, and starts taking tickets.
+ *
+ * Stopping goes backwards: no more tickets; those at hand may end in peace for a while; then their commands are killed;
+ * last, the lease is given up, so that what was not started is queued again at once.
+ */
+import { randomBytes } from 'node:crypto'
+import { hostname, userInfo } from 'node:os'
+import { setTimeout } from 'node:timers/promises'
+import { openInventory } from '@muster/inventory'
+import { consumeTickets, openLedger, startHeartbeat, startSweep, watchCancels } from '@muster/ledger'
+import type { Life, Logger } from '@muster/runtime'
+import { loadKnownHosts } from '@muster/ssh'
+import type { WorkerConfig } from './config.ts'
+import { reachableHosts } from './reachable-hosts.ts'
+import { runTicket } from './run-ticket.ts'
+
+/** For killing commands and confirming it, after the drain. */
+const STOP_COMMANDS_MS = 15_000
+
+/** Starts a worker; resolves when it takes tickets. */
+export async function startWorker(options: {
+  config: WorkerConfig
+  env: Record<string, string | undefined>
+  logger: Logger
+  life: Life
+}): Promise<void> {
+  const { config, env, logger, life } = options
+  const onError = (error: unknown) => logger.warn({ err: error }, 'Redis trouble; going on')
+  const workerId = `${hostname()}-${process.pid}-${randomBytes(3).toString('hex')}`
+
+  const ledger = await openLedger({
+    redisUrl: config.REDIS_URL,
+    prefix: config.MUSTER_PREFIX,
+    role: 'worker',
+    onError,
+  })
+  life.closers.add('ledger', () => ledger.close())
+
+  const inventory = await openInventory({
+    file: config.MUSTER_INVENTORY,
+    sshServers: config.SSH_SERVERS,
+    sshConfigFile: config.MUSTER_SSH_CONFIG,
+    home: config.HOME,
+    defaultUser: config.USER ?? userInfo().username,
+    agentSocket: config.SSH_AUTH_SOCK,
+    onProblem: (error) =>
+      logger.error({ err: error }, 'the inventory cannot be used; the last good one stays in force'),
+    warn: (text) => logger.warn(text),
+  })
+  life.closers.add('inventory', () => inventory.close())
+
+  const heartbeat = await startHeartbeat(ledger, workerId, onError)
+  life.closers.add('lease', () => heartbeat.stop())
+
+  const cancels = await watchCancels(ledger, onError)
+  life.closers.add('cancel watch', () => cancels.stop())
+
+  const sweep = await startSweep(ledger, onError)
+  life.closers.add('sweep', () => sweep.stop())
+
+  const shutdown = new AbortController()
+  const knownHosts = loadKnownHosts(knownHostsFiles(config))
+  const secretsFrom = { ...env, SSH_SERVERS: config.SSH_SERVERS }
+  const hosts = reachableHosts({ inventory: () => inventory.current(), env: secretsFrom })
+  const deps = { ledger, workerId, hosts, knownHosts, cancels, shutdown: shutdown.signal, log: logger }
+  const consumer = consumeTickets(ledger, {
+    concurrency: config.MUSTER_WORKER_CONCURRENCY,
+    handle: (ticket) => runTicket(deps, ticket),
+    onError,
+  })
+  const graceMs = config.MUSTER_SHUTDOWN_GRACE_S * 1_000
+  life.closers.add(
+    'tickets',
+    async () => {
+      const drained = consumer.drain()
+      await Promise.race([drained, setTimeout(graceMs, undefined, { ref: false })])
+      shutdown.abort()
+      await Promise.race([drained, setTimeout(STOP_COMMANDS_MS, undefined, { ref: false })])
+      await consumer.close()
+    },
+    graceMs + STOP_COMMANDS_MS + 2_000,
+  )
+  logger.info({ worker: workerId, concurrency: config.MUSTER_WORKER_CONCURRENCY }, 'ready')
+}
+
+function knownHostsFiles(config: WorkerConfig): string[] {
+  const given = config.MUSTER_KNOWN_HOSTS ?? `${config.HOME}/.ssh/known_hosts:/etc/ssh/ssh_known_hosts`
+  return given.split(':').map((file) => file.replace(/^~(?=\/)/, config.HOME))
+}
