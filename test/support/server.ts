@@ -84,7 +84,7 @@ export async function startTestServer(
       signal: AbortSignal.timeout(20_000),
     })
     const text = await response.text()
-    const isJson = /json/.test(response.headers.get('content-type') ?? '')
+    const isJson = text !== '' && /json/.test(response.headers.get('content-type') ?? '')
     const body = isJson ? Body.parse(JSON.parse(text)) : {}
     return { status: response.status, headers: response.headers, body, text } satisfies Answer
   }

@@ -28,5 +28,12 @@ export async function addBoard(app: FastifyInstance, ledger: Ledger, logger: Log
     // Its error may be of Redis, whose text is not for the browser.
     return { status: 500, body: { error: 'The board cannot be read. Look at the log of the server.' } }
   })
-  await app.register(serverAdapter.registerPlugin(), { prefix: BASE_PATH })
+  await app.register(async (scope) => {
+    // A second lock on the same door: whatever a later version of the board lets through, nothing but reading is.
+    scope.addHook('onRequest', async (request, reply) => {
+      if (request.method === 'GET' || request.method === 'HEAD') return
+      await reply.code(405).header('allow', 'GET, HEAD').send({ error: 'The board is read-only.' })
+    })
+    await scope.register(serverAdapter.registerPlugin(), { prefix: BASE_PATH })
+  })
 }

@@ -9,7 +9,7 @@ import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/
 import { CallToolRequestSchema, ErrorCode, ListToolsRequestSchema, McpError } from '@modelcontextprotocol/sdk/types.js'
 import type { Logger } from '@muster/runtime'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { Callers } from './caller.ts'
+import type { CallerOf } from './caller.ts'
 import { callTool, createTools } from './mcp-tools.ts'
 import { VERSION } from './openapi.ts'
 import type { Caller, Operations } from './operations.ts'
@@ -25,11 +25,11 @@ const INSTRUCTIONS =
 /** Adds the endpoint. */
 export function addMcp(
   app: FastifyInstance,
-  options: { operations: Operations; callers: Callers; logger: Logger },
+  options: { operations: Operations; callerOf: CallerOf; logger: Logger },
 ): void {
   const createServer = serverFactory(options.operations, options.logger)
   app.post('/mcp', { bodyLimit: BODY_LIMIT_BYTES }, async (request, reply) => {
-    const server = createServer(options.callers.of(request, reply), request.id)
+    const server = createServer(options.callerOf(request, reply), request.id)
     const transport = new StreamableHTTPServerTransport({ sessionIdGenerator: undefined, enableJsonResponse: true })
     await server.connect(transport)
     try {

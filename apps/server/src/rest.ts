@@ -1,12 +1,12 @@
 /** One REST route for each operation of the table that has one. What an operation does, `operations.ts` knows. */
 import { Job, MusterError, OPERATION_NAMES, OPERATIONS, type Operation } from '@muster/contract'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import type { Callers } from './caller.ts'
+import type { CallerOf } from './caller.ts'
 import { callOperation, type Operations } from './operations.ts'
 import { type Fields, gatherFields } from './request-input.ts'
 
 /** Adds the routes. */
-export function addRest(app: FastifyInstance, operations: Operations, callers: Callers): void {
+export function addRest(app: FastifyInstance, operations: Operations, callerOf: CallerOf): void {
   for (const name of OPERATION_NAMES) {
     const { rest, input }: Operation = OPERATIONS[name]
     if (rest === undefined) continue
@@ -17,7 +17,7 @@ export function addRest(app: FastifyInstance, operations: Operations, callers: C
         const { params: path, query, body } = request
         const fields = gatherFields(input.shape, { method: rest.method, path, query, body })
         const given = Object.hasOwn(input.shape, 'idempotency_key') ? withIdempotencyKey(fields, request) : fields
-        const answer = await callOperation(operations, name, given, callers.of(request, reply))
+        const answer = await callOperation(operations, name, given, callerOf(request, reply))
         reply.code(rest.status)
         if (name === 'submit_job') reply.header('location', Job.parse(answer).links.self)
         return answer

@@ -8,12 +8,13 @@ import type { KeyStore } from '@muster/access'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { addAuthentication } from './authentication.ts'
 import { addBoard } from './board.ts'
-import { createCallers } from './caller.ts'
+import { createCallerOf } from './caller.ts'
 import { addDocumentation } from './documentation.ts'
 import { addHealth } from './health.ts'
 import { addJsonBodies } from './json-body.ts'
 import { addMcp } from './mcp.ts'
 import { createOperations, type OperationDeps } from './operations.ts'
+import { addOrderlyClose } from './orderly-close.ts'
 import { addOriginCheck } from './origin-check.ts'
 import { addProblems, sendProblem } from './problems.ts'
 import { addRequestLog } from './request-log.ts'
@@ -47,17 +48,18 @@ export async function buildServer(deps: ServerDeps): Promise<FastifyInstance> {
     genReqId: () => `req_${randomBytes(8).toString('hex')}`,
     frameworkErrors: (error, request, reply) => sendProblem(reply, request, error, logger),
   })
+  const closing = addOrderlyClose(app)
   addRequestLog(app, logger)
   addProblems(app, logger)
   addJsonBodies(app)
   addOriginCheck(app, allowedHosts, logger)
   addAuthentication(app, keys, logger)
 
-  const callers = createCallers(app)
+  const callerOf = createCallerOf(closing)
   const operations = createOperations(deps)
   addHealth(app, deps)
-  addRest(app, operations, callers)
-  addMcp(app, { operations, callers, logger })
+  addRest(app, operations, callerOf)
+  addMcp(app, { operations, callerOf, logger })
   await addDocumentation(app)
   await addBoard(app, ledger, logger)
   return app
