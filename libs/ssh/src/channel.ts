@@ -1,0 +1,81 @@
+/**
+ * Opening a channel on a connection and asking for a line to be run there, with a deadline: a host may hang after
+ * the log-in as well as before. What is run is decided elsewhere (launcher.ts, kill.ts); until something is written
+ * to the channel's stdin, none of it has started.
+ */
+import type { ClientChannel } from 'ssh2'
+import type { SshConnection } from './connection.ts'
+import { type Failure, printable } from './failure.ts'
+
+/** How what ran in a channel ended. Both null: the host did not say. */
+export type Exit = { readonly code: number | null; readonly signal: string | null }
+
+/** A channel, and what is known of the end of what runs in it. */
+export type RunningChannel = {
+  readonly channel: ClientChannel
+  /** Undefined while it runs; and for good when the channel was closed without a word. */
+  exit(): Exit | undefined
+  /** Resolves when the exit is known, or the channel closed without it. */
+  readonly exited: Promise<void>
+}
+
+/** A channel whose line the host has accepted, or why there is none; then nothing was started. */
+export type OpenedChannel = RunningChannel | { readonly failure: Failure }
+
+/** Opens a channel that runs this line. An abort of the signal is a failure with `cancelled_by_user`. */
+export function openChannel(
+  connection: SshConnection,
+  line: string,
+  { timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal },
+): Promise<OpenedChannel> {
+  return new Promise((resolve) => {
+    const fail = (reason: Failure['reason'], detail: string) => {
+      settle()
+      resolve({ failure: { reason, detail: `${connection.hostName}: ${detail}` } })
+    }
+    const onAbort = () => fail('cancelled_by_user', 'stopped before the command was sent')
+    const settle = () => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', onAbort)
+      isSettled = true
+    }
+    let isSettled = false
+    const timer = setTimeout(
+      () => fail('channel_refused', `no answer within ${timeoutMs / 1_000} s to the request for a channel`),
+      timeoutMs,
+    )
+    if (signal?.aborted === true) return onAbort()
+    signal?.addEventListener('abort', onAbort)
+    try {
+      connection.client.exec(line, (error: Error | undefined, channel) => {
+        if (error === undefined && isSettled) return channel.close()
+        if (isSettled) return
+        if (error === undefined) {
+          settle()
+          // Here and not later: the exit may follow in the same packet.
+          return resolve(watchExit(channel))
+        }
+        // On a dead connection ssh2 gives the same error as for a refusal.
+        if (!connection.isOpen()) return fail('conn_lost', 'the connection was lost before the command was sent')
+        fail('channel_refused', `the host refused a channel: ${printable(error.message)}`)
+      })
+    } catch (error) {
+      // ssh2 throws when the connection is gone already.
+      fail('conn_lost', `the connection was lost before the command was sent: ${String(error)}`)
+    }
+  })
+}
+
+function watchExit(channel: ClientChannel): RunningChannel {
+  let exit: Exit | undefined
+  const exited = new Promise<void>((resolve) => {
+    channel.on('exit', (code: number | null, signal?: string) => {
+      exit = { code, signal: signal?.replace(/^SIG/, '') ?? null }
+      resolve()
+    })
+    channel.on('close', resolve)
+  })
+  // A write to a channel that is closing may fail late; the end of the channel tells all there is to know.
+  channel.on('error', () => {})
+  return { channel, exit: () => exit, exited }
+}

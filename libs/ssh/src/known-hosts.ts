@@ -1,0 +1,149 @@
+/**
+ * OpenSSH's known_hosts: patterns, negation, `[host]:port`, hashed names, `@revoked`, `@cert-authority`.
+ *
+ * Says what the files know about a key; what to do about it is host-verification.ts. Writes nothing: enrolling a key
+ * is an explicit act of a person. A line that cannot be read is passed over, as ssh does.
+ * @see sshd(8), SSH_KNOWN_HOSTS FILE FORMAT
+ */
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import { readFile, stat } from 'node:fs/promises'
+
+/** What the files say about a key shown by a host. `certificate_only`: only an authority is listed for the host. */
+export type HostKeyVerdict = 'known' | 'unknown' | 'changed' | 'revoked' | 'certificate_only'
+
+/** The known hosts at one moment. */
+export type KnownHosts = {
+  /** For people: the files that were read, and why one could not be. */
+  readonly files: readonly string[]
+  /** What is known about this key for this name, as given by {@link knownHostsName}. */
+  check(name: string, key: Buffer): HostKeyVerdict
+  /** Types of the keys listed for the name, in the order of the files. */
+  knownTypes(name: string): readonly string[]
+}
+
+/** Where the known hosts come from; asked anew for each connection. */
+export type KnownHostsSource = { read(): Promise<KnownHosts> }
+
+type Entry = { readonly marker: string | undefined; readonly type: string; readonly key: Buffer }
+type PatternEntry = Entry & { readonly matches: (name: string) => boolean }
+
+/** The name a host is listed under: `[address]:port` for any port but 22. */
+export function knownHostsName(address: string, port: number): string {
+  return port === 22 ? address.toLowerCase() : `[${address.toLowerCase()}]:${port}`
+}
+
+/** The known hosts of a text. `files` is only for messages. */
+export function parseKnownHosts(text: string, files: readonly string[] = []): KnownHosts {
+  const patterns = text.split('\n').flatMap(parseLine)
+  const found = new Map<string, readonly Entry[]>()
+  // Remembered by name: a hashed file costs one HMAC for every line, and the same hosts are asked for again and again.
+  const entriesFor = (name: string): readonly Entry[] => {
+    const known = found.get(name) ?? patterns.filter((entry) => entry.matches(name))
+    found.set(name, known)
+    return known
+  }
+  return {
+    files,
+    check: (name, key) => {
+      const entries = entriesFor(name)
+      const same = entries.filter((entry) => entry.key.equals(key))
+      if (same.some((entry) => entry.marker === '@revoked')) return 'revoked'
+      if (same.some((entry) => entry.marker === undefined)) return 'known'
+      if (entries.some((entry) => entry.marker === undefined)) return 'changed'
+      return entries.some((entry) => entry.marker === '@cert-authority') ? 'certificate_only' : 'unknown'
+    },
+    knownTypes: (name) => {
+      const plain = entriesFor(name).filter((entry) => entry.marker === undefined)
+      return [...new Set(plain.map((entry) => entry.type))]
+    },
+  }
+}
+
+/** Known hosts from a text that does not change. */
+export function fixedKnownHosts(text: string, name = 'the given known hosts'): KnownHostsSource {
+  const known = parseKnownHosts(text, [name])
+  return { read: async () => known }
+}
+
+/**
+ * Known hosts from files, read again when one of them has changed (time or size). A file that cannot be read counts as
+ * empty, as for ssh; `files` says so, and every host that is listed only there is refused.
+ */
+export function loadKnownHosts(files: readonly string[]): KnownHostsSource {
+  let last: { readonly version: string; readonly known: Promise<KnownHosts> } | undefined
+  return {
+    read: async () => {
+      const version = (await Promise.all(files.map(versionOf))).join('\n')
+      if (last?.version !== version) last = { version, known: readFiles(files) }
+      return await last.known
+    },
+  }
+}
+
+async function versionOf(file: string): Promise<string> {
+  try {
+    const { mtimeMs, size, ino } = await stat(file)
+    return `${mtimeMs} ${size} ${ino}`
+  } catch {
+    // Absent or unreadable: readFiles says which. A change of that is a change of version too.
+    return 'unreadable'
+  }
+}
+
+async function readFiles(files: readonly string[]): Promise<KnownHosts> {
+  const contents = await Promise.all(
+    files.map(async (file) => {
+      try {
+        return { text: await readFile(file, 'utf8'), name: file }
+      } catch (error) {
+        const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+        return { text: '', name: code === 'ENOENT' ? `${file} (does not exist)` : `${file} (cannot be read: ${code})` }
+      }
+    }),
+  )
+  return parseKnownHosts(
+    contents.map(({ text }) => text).join('\n'),
+    contents.map(({ name }) => name),
+  )
+}
+
+function parseLine(line: string): PatternEntry[] {
+  const words = line.trim().split(/[ \t]+/)
+  const marker = words[0]?.startsWith('@') ? words.shift() : undefined
+  if (marker !== undefined && marker !== '@revoked' && marker !== '@cert-authority') return []
+  const [names = '', type, key] = words
+  if (type === undefined || key === undefined || names.startsWith('#')) return []
+  const matches = names.startsWith('|1|') ? matchHashed(names) : matchPatterns(names)
+  return [{ marker, type, key: Buffer.from(key, 'base64'), matches }]
+}
+
+function matchHashed(hashed: string): (name: string) => boolean {
+  const [, , salt = '', mac = ''] = hashed.split('|')
+  const wanted = Buffer.from(mac, 'base64')
+  return (name) => {
+    const found = createHmac('sha1', Buffer.from(salt, 'base64')).update(name).digest()
+    return found.length === wanted.length && timingSafeEqual(found, wanted)
+  }
+}
+
+function matchPatterns(list: string): (name: string) => boolean {
+  const patterns = list.split(',').map((pattern) => {
+    const isNegated = pattern.startsWith('!')
+    return { isNegated, matches: matchPattern(isNegated ? pattern.slice(1) : pattern) }
+  })
+  return (name) => {
+    const hits = patterns.filter((pattern) => pattern.matches(name))
+    return hits.length > 0 && !hits.some((hit) => hit.isNegated)
+  }
+}
+
+function matchPattern(pattern: string): (name: string) => boolean {
+  const wanted = pattern.toLowerCase()
+  if (!/[*?]/.test(wanted)) return (name) => name === wanted
+  const source = wanted
+    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replaceAll(/\*+/g, '.*')
+    .replaceAll('?', '.')
+  const expression = new RegExp(`^${source}$`)
+  return (name) => expression.test(name)
+}

@@ -1,0 +1,126 @@
+/**
+ * How a command gets to a host: the account's shell is asked for one fixed line, and everything else (directory,
+ * environment, command) follows as a small sh program on stdin. So no secret is ever on a command line that `ps`
+ * shows, and the account's shell may be csh or fish.
+ *
+ * The launcher's first act is to write a marker with its process ID on stderr. Until the marker was seen the command
+ * has certainly not started; from then on there is a process group to kill. Does not open channels (channel.ts).
+ */
+import { MusterError } from '@muster/contract'
+import { execWords, interpreterOf, quoteWord } from './quote.ts'
+
+/** A command as it is to run on a host. A script is itself read from stdin, so `stdin` is for the other forms only. */
+export type RemoteCommand = {
+  readonly form: { readonly command: string } | { readonly argv: readonly string[] } | { readonly script: string }
+  /** Absent: the command sees the end of its input at once. */
+  readonly stdin?: string | Buffer
+  /** Absent: the directory the account logs in to. */
+  readonly cwd?: string
+  readonly env?: Readonly<Record<string, string>>
+}
+
+/** What to send for a command. */
+export type Launch = {
+  /** The line for the account's shell. */
+  readonly line: string
+  /** The launcher, to be written to stdin first. */
+  readonly launcher: Buffer
+  /** What follows on stdin once the marker was seen; undefined when nothing does. */
+  readonly input: Buffer | undefined
+}
+
+/** Where the command runs: its process ID, and whether that is also the ID of a process group of its own. */
+export type Started = { readonly pid: number; readonly isGroup: boolean }
+
+/**
+ * The line that reads a launcher of so many bytes from stdin and runs it. The shell reads a group in braces to its
+ * end before it runs any of it, so a launcher that is cut off on the way is a syntax error and starts nothing.
+ */
+export function launchLine(launcher: Buffer): string {
+  return `exec sh -c 'eval "$(head -c "$1")"' sh ${launcher.length}`
+}
+
+/**
+ * What to send to a host to run this command.
+ * @throws {MusterError} invalid_request: a NUL character, a malformed variable name, or stdin together with a script.
+ */
+export function writeLaunch(command: RemoteCommand, nonce: string): Launch {
+  checkCommand(command)
+  const { form, cwd, env = {} } = command
+  const lines = [
+    '{',
+    // Kept in a parameter, because the environment that is set below may bring a SHELL of its own.
+    `set -- "\${SHELL:-/bin/sh}"`,
+    'if kill -s 0 -- "-$$" 2>/dev/null; then set -- "$1" group; else set -- "$1" process; fi',
+    `printf '${markerStart(nonce)}%s:%s\\n' "$$" "$2" >&2 || exit 125`,
+    // "-" alone would mean the previous directory; CDPATH would make cd look elsewhere and print what it found.
+    ...(cwd === undefined ? [] : [`CDPATH= cd -- ${quoteWord(cwd === '-' ? './-' : cwd)} || exit`]),
+    ...Object.entries(env).map(([name, value]) => `export ${name}=${quoteWord(value)}`),
+    startLine(form),
+    '}',
+  ]
+  const launcher = Buffer.from(lines.join('\n'))
+  const input = 'script' in form ? form.script : command.stdin
+  return { line: launchLine(launcher), launcher, input: input === undefined ? undefined : Buffer.from(input) }
+}
+
+/**
+ * Takes the marker out of what comes on stderr. `pass` gives what is not part of it, in order and exactly, however
+ * the bytes are cut; it holds back as much as may still be the beginning of the marker, and `rest` gives that.
+ * What the account's start-up files print before it is left as it is.
+ */
+export function findMarker(
+  nonce: string,
+  onFound: (started: Started) => void,
+): { pass(bytes: Buffer): Buffer; rest(): Buffer } {
+  const start = Buffer.from(markerStart(nonce))
+  let isFound = false
+  let held: Buffer = Buffer.alloc(0)
+  const pass = (bytes: Buffer): Buffer => {
+    if (isFound) return bytes
+    const text = Buffer.concat([held, bytes])
+    const at = text.indexOf(start)
+    const lineEnd = at === -1 ? -1 : text.indexOf('\n', at)
+    if (lineEnd === -1) {
+      const keepFrom = at === -1 ? Math.max(0, text.length - start.length + 1) : at
+      held = text.subarray(keepFrom)
+      return text.subarray(0, keepFrom)
+    }
+    isFound = true
+    held = Buffer.alloc(0)
+    const [pid, kind] = text.toString('latin1', at + start.length, lineEnd).split(':')
+    onFound({ pid: Number(pid), isGroup: kind === 'group' })
+    return Buffer.concat([text.subarray(0, at), text.subarray(lineEnd + 1)])
+  }
+  return { pass, rest: () => held }
+}
+
+function markerStart(nonce: string): string {
+  return `muster-${nonce}:`
+}
+
+function startLine(form: RemoteCommand['form']): string {
+  if ('argv' in form) return execWords(form.argv)
+  if ('script' in form) return execWords(interpreterOf(form.script) ?? ['sh'])
+  return `exec "$1" -c ${quoteWord(form.command)}`
+}
+
+function checkCommand({ form, stdin, cwd = '', env = {} }: RemoteCommand): void {
+  if ('argv' in form && form.argv.length === 0) {
+    throw new MusterError('invalid_request', 'argv is empty: give at least the program', { details: { field: 'argv' } })
+  }
+  if ('script' in form && stdin !== undefined) {
+    const message = 'stdin was given with a script, which is itself read from stdin'
+    throw new MusterError('invalid_request', message, { details: { field: 'stdin' } })
+  }
+  const badName = Object.keys(env).find((name) => !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name))
+  if (badName !== undefined) {
+    const message = `${JSON.stringify(badName)} is no name for an environment variable: use letters, digits and "_"`
+    throw new MusterError('invalid_request', message, { details: { field: 'env' } })
+  }
+  // A script is not looked at: it travels as bytes, and its interpreter decides.
+  const words = 'argv' in form ? form.argv : 'command' in form ? [form.command] : []
+  if ([...words, cwd, ...Object.values(env)].some((word) => word.includes('\0'))) {
+    throw new MusterError('invalid_request', 'a command, argument, directory or variable contains a NUL character')
+  }
+}
