@@ -11,6 +11,9 @@ import { fileURLToPath } from 'node:url'
 /** The oldest Node that every dependency supports; the same as `engines` in package.json. */
 const NODE_MIN = [20, 19]
 
+/** Building these builds every library too. */
+const APPS = ['apps/server', 'apps/worker', 'apps/cli', 'apps/demo']
+
 const root = join(dirname(fileURLToPath(import.meta.url)), '../../..')
 
 refuseOldNode()
@@ -18,7 +21,8 @@ if (!isInstalled()) {
   console.error('Installing the dependencies (npm ci) …')
   run('npm', ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'])
 }
-run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-b'])
+// The product only: tests are checked by `npm run check`.
+run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-b', ...APPS])
 
 function refuseOldNode() {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
