@@ -44,7 +44,7 @@ const PATH = '/usr/local/bin:/usr/bin:/bin'
 
 /** Starts a fleet. Commands find the name of their host in the variable MUSTER_HOST_NAME. */
 export async function startDemoFleet({ hosts }: { hosts: readonly DemoHost[] }): Promise<DemoFleet> {
-  const client = ssh2.utils.generateKeyPairSync('ed25519')
+  const client = newKeyPair()
   const clientKey = parsed(client.private)
   const started: (StartedHost & { name: string })[] = []
   for (const { name, unreachable } of hosts) {
@@ -64,8 +64,19 @@ export async function startDemoFleet({ hosts }: { hosts: readonly DemoHost[] }):
 
 type StartedHost = { readonly port: number; readonly knownHostsLine?: string; close(): Promise<void> }
 
+/**
+ * A key pair. ssh2 1.17.0 writes one in about three hundred ed25519 keys so that it cannot read it again (counted: 7
+ * of 2,000), so what it made is read before it is used.
+ */
+function newKeyPair(): { readonly private: string; readonly public: string } {
+  for (;;) {
+    const pair = ssh2.utils.generateKeyPairSync('ed25519')
+    if (!(ssh2.utils.parseKey(pair.private) instanceof Error)) return pair
+  }
+}
+
 async function startHost(name: string, clientKey: ParsedKey): Promise<StartedHost> {
-  const hostKey = ssh2.utils.generateKeyPairSync('ed25519')
+  const hostKey = newKeyPair()
   const children = new Set<ChildProcess>()
   const sockets = new Set<Socket>()
   const server = new ssh2.Server({ hostKeys: [hostKey.private] }, (connection) => {
