@@ -1,0 +1,103 @@
+/**
+ * A whole Muster for a test: one server and some workers as processes of their own, the shared test Redis under a
+ * prefix of its own, and an inventory. Everything ends with the test.
+ */
+import { randomUUID } from 'node:crypto'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { isTerminalJob, type JobReport, OPERATIONS, type Request } from '@muster/contract'
+import { type RunningProcess, startProcess } from '@muster/runtime'
+import { inject, onTestFinished } from 'vitest'
+
+/** A running Muster. */
+export type Stack = {
+  readonly url: string
+  readonly apiKey: string
+  readonly dataDir: string
+  readonly env: Record<string, string | undefined>
+  readonly workers: RunningProcess[]
+  startWorker(): Promise<RunningProcess>
+  /** One request with the key; the answer's body as it is. */
+  ask(
+    method: 'GET' | 'POST',
+    path: string,
+    body?: unknown,
+  ): Promise<{ status: number; body: unknown; headers: Headers }>
+  /** Submits a job; answers without waiting for it. */
+  submit(request: Request<'submit_job'>): Promise<JobReport>
+  /** Waits until the job has ended. */
+  ended(jobId: string): Promise<JobReport>
+}
+
+/** Starts it. `inventory` is the text of the file, `knownHosts` that of the host keys to trust. */
+export async function startStack(options: {
+  inventory: string
+  knownHosts: string
+  workers?: number
+  env?: Record<string, string>
+}): Promise<Stack> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'muster-e2e-'))
+  onTestFinished(() => rm(dataDir, { recursive: true, force: true }))
+  await writeFile(join(dataDir, 'inventory.yaml'), options.inventory)
+  await writeFile(join(dataDir, 'known_hosts'), options.knownHosts)
+  const env = {
+    PATH: process.env['PATH'],
+    HOME: dataDir,
+    REDIS_URL: inject('redisUrl'),
+    MUSTER_PREFIX: `test-${randomUUID()}`,
+    MUSTER_DATA_DIR: dataDir,
+    MUSTER_INVENTORY: join(dataDir, 'inventory.yaml'),
+    MUSTER_KNOWN_HOSTS: join(dataDir, 'known_hosts'),
+    MUSTER_PORT: '0',
+    MUSTER_SHUTDOWN_GRACE_S: '1',
+    LOG_LEVEL: 'warn',
+    ...options.env,
+  }
+  const start = async (app: string) => {
+    const script = resolve('apps', app, 'dist/main.js')
+    const child = await startProcess({ name: app, command: process.execPath, args: [script], env, ready: 'message' })
+    onTestFinished(() => child.stop())
+    return child
+  }
+  await start('server')
+  const workers: RunningProcess[] = []
+  const startWorker = async () => {
+    const worker = await start('worker')
+    workers.push(worker)
+    return worker
+  }
+  for (let i = 0; i < (options.workers ?? 1); i += 1) await startWorker()
+
+  const { url }: { url: string } = JSON.parse(await readFile(join(dataDir, 'server.json'), 'utf8'))
+  const apiKey = (await readFile(join(dataDir, 'api-key'), 'utf8')).trim()
+  const ask: Stack['ask'] = async (method, path, body) => {
+    const response = await fetch(url + path, {
+      method,
+      headers: {
+        authorization: `Bearer ${apiKey}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      signal: AbortSignal.timeout(60_000),
+    })
+    return { status: response.status, body: await response.json(), headers: response.headers }
+  }
+  const report = (answer: { body: unknown }) => OPERATIONS.get_job.output.parse(answer.body)
+  return {
+    url,
+    apiKey,
+    dataDir,
+    env,
+    workers,
+    startWorker,
+    ask,
+    submit: async (request) => report(await ask('POST', '/v1/jobs', request)),
+    ended: async (jobId) => {
+      for (;;) {
+        const job = report(await ask('GET', `/v1/jobs/${jobId}?wait_s=20`))
+        if (isTerminalJob(job.state)) return job
+      }
+    },
+  }
+}
