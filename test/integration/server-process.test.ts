@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join, resolve } from 'node:path'
-import { JobReport, Problem } from '@muster/contract'
+import { JobReport, OPERATIONS, Problem } from '@muster/contract'
 import { freePort, startRedis } from '@muster/runtime'
 import { describe, expect, inject, onTestFinished, test } from 'vitest'
 import { INVENTORY_YAML, startTestServer, temporaryDataDir } from '../support/server.ts'
@@ -153,5 +153,21 @@ describe('while Redis is away', () => {
     const accepted = await after.call('POST', '/v1/jobs', submit)
     expect([accepted.status, accepted.body.total]).toEqual([202, 12])
     expect((await after.call('GET', '/v1/jobs')).body.jobs).toHaveLength(2)
+  })
+
+  test('a job that was refused because Redis hung is there whole under the ID that was told, or not at all', async () => {
+    const dataDir = await temporaryDataDir()
+    const redis = await startRedis({ dataDir, allowInstall: false, env: process.env, log: () => {} })
+    onTestFinished(() => redis.close())
+    const server = await startTestServer({ redisUrl: redis.url, dataDir })
+    await server.call('GET', '/v1/jobs')
+    // Longer than a server waits for an answer.
+    await server.ledger.redis.call('CLIENT', 'PAUSE', '3000', 'ALL')
+    const refused = await server.call('POST', '/v1/jobs', { body: { command: 'date', targets: '@web' } })
+    expect([refused.status, refused.body.code]).toEqual([503, 'ledger_unavailable'])
+    await expect.poll(async () => (await server.call('GET', '/readyz')).status, { timeout: 10_000 }).toBe(200)
+    const { jobs } = OPERATIONS.list_jobs.output.parse((await server.call('GET', '/v1/jobs')).body)
+    for (const job of jobs) expect(job).toMatchObject({ job_id: refused.body.job_id, total: 12 })
+    expect(jobs.length).toBeLessThanOrEqual(1)
   })
 })

@@ -1,5 +1,5 @@
 /**
- * The file `server.json` in the data directory, by which programs on the same machine find the running server:
+ * The file `server.json` in the data directory, by which programs on the same computer find the running server:
  * `{ "url": …, "pid": … }`. Holds no secret; the API key is in a file of its own.
  */
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
@@ -12,7 +12,7 @@ import { z } from 'zod'
 const Announcement = z.object({ url: z.string(), pid: z.number().int() })
 
 /**
- * Writes the file, whole or not at all, and answers the address in it: one that this machine can call, so loopback
+ * Writes the file, whole or not at all, and answers the address in it: one that can be called from here, so loopback
  * when the server listens on all addresses. `remove` leaves the file alone when a later server has written its own.
  */
 export async function announceServer(

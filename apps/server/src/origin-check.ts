@@ -28,7 +28,7 @@ export function addOriginCheck(app: FastifyInstance, allowedHosts: readonly stri
   })
 }
 
-/** Whether a name or address stands for this machine alone. */
+/** Whether a name or address means this computer alone. */
 export function isLoopback(name: string): boolean {
   return name === 'localhost' || name === '::1' || /^127(\.\d{1,3}){3}$/.test(name)
 }
@@ -45,7 +45,7 @@ function findTrouble(request: FastifyRequest, allowed: ReadonlySet<string>): str
   return isOurs ? undefined : `pages of the Origin ${JSON.stringify(origin.slice(0, 100))} may not call this server`
 }
 
-/** Same host and port as the request itself: another port of this machine is another site. */
+/** Same host and port as the request itself: another port is another site. */
 function isSameSite(origin: URL, hostHeader: string, allowed: ReadonlySet<string>): boolean {
   // Parsed alike, so that a default port that is written out makes no difference.
   return origin.host === new URL(`${origin.protocol}//${hostHeader}`).host || allowed.has(origin.hostname)

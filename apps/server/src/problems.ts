@@ -41,7 +41,7 @@ export function sendProblem(
 }
 
 /** An error of Fastify's own in our words. Anything unknown stays as it is, and is a fault of ours. */
-export function asMusterError(error: unknown): unknown {
+function asMusterError(error: unknown): unknown {
   if (error instanceof MusterError || !isFastifyError(error)) return error
   const options = { cause: error }
   switch (error.code) {

@@ -1,6 +1,6 @@
 /** Output as text: never too long, nothing lost between pages, nothing that acts on a terminal or hides. */
 import type { GatheredOutput, OutputPage } from '@muster/contract'
-import { writeGathered, writePage } from '@muster/server'
+import { withinLimit, writeGathered, writePage } from '@muster/server'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 
@@ -153,4 +153,15 @@ test('gathered output of any form is never longer than asked for', () => {
     }),
     { numRuns: 60 },
   )
+})
+
+test('output within a limit keeps the first groups, cuts the one that no longer fits, and counts the others', () => {
+  const all = gathered([group('a', 'x'.repeat(60), 'y'.repeat(30)), group('b', 'x'.repeat(60)), group('c', 'x')])
+  const small = withinLimit({ ...all, omitted_groups: 1, omitted_hosts: 7 }, 100)
+  expect(small.groups.map(({ stdout, stderr, truncated }) => [stdout.length, stderr.length, truncated])).toEqual([
+    [60, 30, false],
+    [10, 0, true],
+  ])
+  expect([small.omitted_groups, small.omitted_hosts]).toEqual([2, 8])
+  expect(withinLimit(all, 1_000)).toEqual(all)
 })
