@@ -72,7 +72,7 @@ export function refuseHostKey(host: HostIdentity, known: KnownHosts, key: Buffer
 }
 
 /** A key's fingerprint as OpenSSH prints it. */
-export function fingerprintOf(key: Buffer): string {
+function fingerprintOf(key: Buffer): string {
   return `SHA256:${createHash('sha256').update(key).digest('base64').replaceAll('=', '')}`
 }
 

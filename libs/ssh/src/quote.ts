@@ -15,12 +15,14 @@ export function quoteWord(word: string): string {
  *
  * Through `exec`, so that a word such as "cd" or "echo" is the program of that name and never the shell's own. A
  * program name that begins with "-" is the trap: bash takes it for an option of exec unless "--" comes first, and
- * older dash takes that "--" for the program. So such a name asks the shell which of the two it is.
+ * dash takes that "--" for the program. So for such a name the shell is asked which of the two it is, with a PATH on
+ * which no program called "--" can be.
  */
 export function execWords(words: readonly string[]): string {
   const quoted = words.map(quoteWord).join(' ')
   const isLikeOption = words[0]?.startsWith('-') === true
-  return isLikeOption ? `(exec -- true) 2>/dev/null && exec -- ${quoted}\nexec ${quoted}` : `exec ${quoted}`
+  if (!isLikeOption) return `exec ${quoted}`
+  return `(PATH=/dev/null; exec -- /bin/sh -c :) 2>/dev/null && exec -- ${quoted}\nexec ${quoted}`
 }
 
 /**
