@@ -25,7 +25,7 @@ groups:
 `
 
 /** An answer of the server. */
-export type Answer = { status: number; headers: Headers; body: Record<string, unknown>; text: string }
+type Answer = { status: number; headers: Headers; body: Record<string, unknown>; text: string }
 
 const Body = z.record(z.string(), z.unknown())
 

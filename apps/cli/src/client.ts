@@ -36,7 +36,7 @@ export type Client = {
 }
 
 /** The operations that have a route. */
-export type RestOperation = {
+type RestOperation = {
   [N in OperationName]: (typeof OPERATIONS)[N] extends { rest: RestRoute } ? N : never
 }[OperationName]
 

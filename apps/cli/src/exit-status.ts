@@ -1,5 +1,5 @@
 /** What `muster` tells the shell: one number for how a job ended, or why there is none. */
-import type { Counts, JobReport, Problem } from '@muster/contract'
+import type { Counts, Problem } from '@muster/contract'
 
 /** Every exit status, by what it means. docs/cli.md lists them. */
 export const EXIT = {
@@ -22,11 +22,6 @@ export function exitStatusOf({ counts, total }: { counts: Counts; total: number 
   if (counts.succeeded === total) return EXIT.succeeded
   const unreached = counts.unreachable + counts.skipped
   return counts.succeeded + unreached === total ? EXIT.onlyUnreached : EXIT.someFailed
-}
-
-/** The status for a job as it is now: 124 while it goes on. */
-export function exitStatusNow(job: JobReport): number {
-  return job.ended_at === null ? EXIT.waitEnded : exitStatusOf(job)
 }
 
 /** The status for a request that was refused. */

@@ -50,7 +50,7 @@ export async function cancelCommand(cli: Cli, args: readonly string[]): Promise<
 }
 
 /** @throws {MusterError} invalid_request when there is not exactly one word */
-export function wordOf(words: readonly string[], command: string): string {
+function wordOf(words: readonly string[], command: string): string {
   const [word, ...more] = words
   if (word !== undefined && more.length === 0) return word
   throw new MusterError('invalid_request', `muster ${command} takes one job ID; muster jobs lists them`)

@@ -40,7 +40,7 @@ export function gatheredText(gathered: GatheredOutput): string {
 }
 
 /** Hosts by state and reason, a line each. */
-export function problemsText(problems: readonly HostsByState[]): string {
+function problemsText(problems: readonly HostsByState[]): string {
   return problems
     .map(({ hosts, count, state, reason, exit_code, detail }) => {
       const why = [
@@ -68,7 +68,7 @@ export function jobText(job: JobReport): string {
 }
 
 /** Rows under a heading, in columns. */
-export function tableText(heading: readonly string[], rows: ReadonlyArray<readonly string[]>): string {
+function tableText(heading: readonly string[], rows: ReadonlyArray<readonly string[]>): string {
   const widths = heading.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]?.length ?? 0)))
   const line = (row: readonly string[]) =>
     row

@@ -1,9 +1,10 @@
 /** The server process: REST, MCP and Bull Board until it is told to stop. Talks to Redis and callers, never to hosts. */
-import { createLogger, loadDotEnv, parseConfig, runProcess, SecretScrubber, secretsOf } from '@muster/runtime'
+import { createLogger, loadDotEnv, parseConfigOrExit, runProcess, SecretScrubber, secretsOf } from '@muster/runtime'
 import { ServerConfig } from './config.ts'
 import { startServer } from './start-server.ts'
 
-const config = parseConfig(ServerConfig, { ...loadDotEnv('.env'), ...process.env })
+const env = { ...loadDotEnv('.env'), ...process.env }
+const config = parseConfigOrExit(ServerConfig, env, process.exit)
 const secrets = new SecretScrubber(secretsOf(ServerConfig, config))
 const logger = createLogger({ name: 'server', level: config.LOG_LEVEL, secrets, file: config.MUSTER_LOG_FILE })
 

@@ -1,10 +1,10 @@
 /** The worker process: takes tickets and runs them over SSH until it is told to stop. Talks to Redis and hosts only. */
-import { createLogger, loadDotEnv, parseConfig, runProcess, SecretScrubber, secretsOf } from '@muster/runtime'
+import { createLogger, loadDotEnv, parseConfigOrExit, runProcess, SecretScrubber, secretsOf } from '@muster/runtime'
 import { WorkerConfig } from './config.ts'
 import { startWorker } from './start-worker.ts'
 
 const env = { ...loadDotEnv('.env'), ...process.env }
-const config = parseConfig(WorkerConfig, env)
+const config = parseConfigOrExit(WorkerConfig, env, process.exit)
 const secrets = new SecretScrubber(secretsOf(WorkerConfig, config))
 const logger = createLogger({ name: 'worker', level: config.LOG_LEVEL, secrets, file: config.MUSTER_LOG_FILE })
 

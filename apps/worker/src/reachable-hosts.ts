@@ -8,7 +8,7 @@ import { type CredentialRef, type Inventory, type InventoryHost, readSecret } fr
 import type { Credential, SshHost } from '@muster/ssh'
 
 /** Why a host cannot be tried at all. */
-export type NotReachable = { readonly state: TerminalRunState; readonly reason: Reason; readonly detail: string }
+type NotReachable = { readonly state: TerminalRunState; readonly reason: Reason; readonly detail: string }
 
 /** Looks up hosts. */
 export type ReachableHosts = {

@@ -38,7 +38,7 @@ export type RunEnd = {
 }
 
 /** The end of one stream: what is kept beyond the head that was appended. */
-export type StreamEnd = {
+type StreamEnd = {
   readonly bytes: number
   readonly omittedBytes: number
   readonly tail: Buffer

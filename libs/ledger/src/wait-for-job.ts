@@ -53,14 +53,17 @@ function listen(ledger: Ledger, jobId: string) {
   // A ring between two waits must not be missed, so it is remembered.
   let rung = false
   let wake = () => {}
-  const onMessage = (channel: string, changed: string) => {
-    if (channel !== ledger.keys.changed || changed !== jobId) return
+  const ring = () => {
     rung = true
     wake()
   }
+  const onMessage = (channel: string, changed: string) => {
+    if (channel === ledger.keys.changed && changed === jobId) ring()
+  }
   listener.on('message', onMessage)
-  // Subscribing again is a no-op for Redis; while it is away the looks must do.
-  listener.subscribe(ledger.keys.changed).catch(() => {})
+  // Subscribing again is a no-op for Redis. What happened before the first subscription held was not heard, so a look
+  // is due then; while Redis is away the regular looks must do.
+  listener.subscribe(ledger.keys.changed).then(ring, () => {})
   return {
     ring: async (stop: AbortSignal) => {
       if (!rung)

@@ -3,7 +3,7 @@
  *
  * It never reads the process environment by itself, and it never shows a secret value or what stands in a file.
  */
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeSync } from 'node:fs'
 import { parseEnv } from 'node:util'
 import { MusterError } from '@muster/contract'
 import { z } from 'zod'
@@ -53,6 +53,24 @@ export function parseConfig<S extends z.ZodObject>(schema: S, env: Environment):
     )
   }
   return Object.freeze(parsed.data)
+}
+
+/**
+ * The same for a `main.ts`: mistakes are told on stderr, a line each and without a stack, and the process exits with
+ * status 2.
+ */
+export function parseConfigOrExit<S extends z.ZodObject>(
+  schema: S,
+  env: Environment,
+  exit: (status: number) => never,
+): Readonly<z.output<S>> {
+  try {
+    return parseConfig(schema, env)
+  } catch (error) {
+    if (!(error instanceof MusterError)) throw error
+    writeSync(2, `${error.message}\n`)
+    return exit(2)
+  }
 }
 
 /** The secret values of a parsed configuration, for the log's scrubber: of the fields marked `.meta({ secret: true })`. */

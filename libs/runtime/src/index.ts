@@ -6,7 +6,7 @@ export {
   startProcess,
 } from './child-process.ts'
 export { Closers } from './closers.ts'
-export { type Environment, loadDotEnv, parseConfig, secretsOf } from './config.ts'
+export { type Environment, loadDotEnv, parseConfig, parseConfigOrExit, secretsOf } from './config.ts'
 export { freePort } from './free-port.ts'
 export { createLogger, type Logger, type LoggerOptions, LogLevel } from './logger.ts'
 export { type PingAnswer, pingRedis, redisAddress } from './redis-ping.ts'

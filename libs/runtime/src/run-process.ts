@@ -4,6 +4,7 @@
  * Reasons to end: a signal, a parent that is gone (when started with an IPC channel), an error nobody caught, or a
  * part of the process that reports its own failure. It does not know what is started or closed.
  */
+import { MusterError } from '@muster/contract'
 import { Closers } from './closers.ts'
 import type { Logger } from './logger.ts'
 import { untilSignal } from './until-signal.ts'
@@ -47,6 +48,7 @@ export async function runProcess({ logger, exit, graceMs, start }: RunProcessOpt
   const requested = new Promise<End>((resolve) => {
     const fail = (error: unknown): void => {
       if (ending.signal.aborted) logger.error({ err: error }, 'failed while closing')
+      else if (isMistake(error)) logger.fatal({ code: error.code }, error.message)
       else logger.fatal({ err: error }, 'failed; closing')
       resolve({ status: 1, reason: 'a fault' })
     }
@@ -82,6 +84,11 @@ export async function runProcess({ logger, exit, graceMs, start }: RunProcessOpt
   ended.abort()
   logger.info('closed')
   exit(Math.max(status, end.status))
+}
+
+/** A mistake of whoever started the process: its text says all, and a stack would only hide it. */
+function isMistake(error: unknown): error is MusterError {
+  return error instanceof MusterError && error.code !== 'internal'
 }
 
 async function closeWithin(closers: Closers, graceMs: number, logger: Logger): Promise<0 | 1> {

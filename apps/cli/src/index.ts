@@ -1,0 +1,5 @@
+export { EXIT, exitStatusOf, exitStatusOfProblem } from './exit-status.ts'
+export { readCommandLine } from './flags.ts'
+export { createProgress } from './progress.ts'
+export { gatheredText, jobText } from './render.ts'
+export { RUN_FLAGS, SPELLED_OTHERWISE } from './run-command.ts'
