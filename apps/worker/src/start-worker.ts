@@ -5,6 +5,7 @@
  * last, the lease is given up, so that what was not started is queued again at once.
  */
 import { randomBytes } from 'node:crypto'
+import { setMaxListeners } from 'node:events'
 import { hostname, userInfo } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import { openInventory } from '@muster/inventory'
@@ -60,6 +61,8 @@ export async function startWorker(options: {
   life.closers.add('sweep', () => sweep.stop())
 
   const shutdown = new AbortController()
+  // Every run listens to it, and there are as many runs as the concurrency allows.
+  setMaxListeners(0, shutdown.signal)
   const knownHosts = loadKnownHosts(knownHostsFiles(config))
   const secretsFrom = { ...env, SSH_SERVERS: config.SSH_SERVERS }
   const hosts = reachableHosts({ inventory: () => inventory.current(), env: secretsFrom })
