@@ -1,4 +1,4 @@
-/** Reaching a real sshd: credentials, host keys, jump hosts, and every way in which it can fail. */
+/** Reaching a real sshd: credentials, host keys, and the ways in which it can fail. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
@@ -9,7 +9,6 @@ import { type Credential, fixedKnownHosts, loadKnownHosts, type SshHost } from '
 import ssh2 from 'ssh2'
 import { describe, expect, inject, onTestFinished, test } from 'vitest'
 import { dial, keyFile, reach, run, sshdHost } from '../support/ssh.ts'
-import { descendantsOf, startSshd } from '../support/sshd.ts'
 
 const sshd = inject('sshd')
 const password = (value: string): Credential => ({ kind: 'password', password: value })
@@ -189,67 +188,6 @@ describe('a host is not reached because', () => {
   })
 })
 
-describe('through a jump host', () => {
-  const bastion = (changes: Partial<SshHost> = {}) => sshdHost({ name: 'bastion', address: '127.0.2.1', ...changes })
-
-  test('a command runs on the host behind it', async () => {
-    const connection = await reach(sshdHost({ jump: bastion() }))
-    expect(await run(connection, 'echo $SSH_CONNECTION')).toMatchObject({ out: expect.stringContaining(' 127.0.1.1 ') })
-  })
-
-  test('and another one too', async () => {
-    const jump = bastion({ jump: bastion({ name: 'outer', address: '127.0.3.1' }) })
-    expect(await run(await reach(sshdHost({ jump })), 'echo hi')).toMatchObject({ state: 'succeeded', out: 'hi\n' })
-  })
-
-  test('each host is verified under its own name', async () => {
-    const only = (address: string) => fixedKnownHosts(sshd.knownHosts.replaceAll('127.0.*', address))
-    const behind = await dial(sshdHost({ jump: bastion() }), { knownHosts: only('127.0.2.1') })
-    expect(behind).toMatchObject({ reason: 'host_key_unknown', detail: expect.stringContaining('web1') })
-    const before = await dial(sshdHost({ jump: bastion() }), { knownHosts: only('127.0.1.1') })
-    expect(before).toMatchObject({ reason: 'jump_failed', detail: expect.stringMatching(/bastion.*host_key_unknown/) })
-  })
-
-  test.each<[string, Partial<SshHost>, RegExp]>([
-    ['that cannot be logged in to', { credentials: [] }, /jump host bastion: auth_failed: /],
-    ['that is not there', { port: 1 }, /jump host bastion: conn_refused: /],
-    ['whose name is unknown', { address: 'no-such-host.invalid' }, /jump host bastion: dns_error: /],
-  ])('%s, nothing is reached', async (_title, changes, detail) => {
-    const result = await dial(sshdHost({ jump: bastion(changes) }))
-    expect(result).toMatchObject({ ok: false, reason: 'jump_failed', detail: expect.stringMatching(detail) })
-  })
-
-  test('a host that is not there is not reached either', async () => {
-    const result = await dial(sshdHost({ port: 1, jump: bastion() }))
-    expect(result).toMatchObject({ reason: 'jump_failed', detail: expect.stringContaining('did not connect to') })
-  })
-
-  test('the end of the jump host ends the connection', async () => {
-    const own = await ownSshd()
-    const jump = sshdHost({ name: 'bastion', address: '127.0.2.1' }, own)
-    const connection = await reach(sshdHost({ jump }, own), { knownHosts: fixedKnownHosts(own.knownHosts) })
-    const running = run(connection, 'echo started; sleep 60', {
-      onOutput: async () => {
-        // The daemon's first child is the session of the bastion, as that was reached first.
-        const [session = 0] = await descendantsOf(own.pid)
-        for (const pid of [session, ...(await descendantsOf(session))]) process.kill(pid, 'SIGKILL')
-      },
-    })
-    expect(await running).toMatchObject({ state: 'lost', reason: 'conn_lost', remote: 'unknown' })
-    expect(connection.isOpen()).toBe(false)
-  })
-
-  test('closing the connection closes both', async () => {
-    const own = await ownSshd()
-    const jump = sshdHost({ name: 'bastion', address: '127.0.2.1' }, own)
-    const connection = await reach(sshdHost({ jump }, own), { knownHosts: fixedKnownHosts(own.knownHosts) })
-    expect(await descendantsOf(own.pid)).not.toEqual([])
-    connection.close()
-    connection.close()
-    await expect.poll(() => descendantsOf(own.pid), { timeout: 5_000 }).toEqual([])
-  })
-})
-
 test('ssh2 runs without its native add-on', async () => {
   await reach()
   const report: unknown = process.report.getReport()
@@ -265,13 +203,6 @@ test('the host is not made to prove its other keys', async () => {
   expect(Reflect.get(connection.client, '_remoteVer')).toBe('')
   expect(Reflect.get(connection.client, '_callbacks')).toEqual([])
 })
-
-/** A daemon of the test's own: what is killed in it is nobody else's. */
-async function ownSshd() {
-  const own = await startSshd()
-  onTestFinished(() => own.close())
-  return own.facts
-}
 
 async function startAgent(): Promise<{ socket: string; agent: ChildProcess }> {
   const dir = mkdtempSync(join(tmpdir(), 'muster-agent-'))

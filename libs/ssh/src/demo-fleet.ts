@@ -137,7 +137,9 @@ function run(command: string, name: string, channel: ServerChannel): ChildProces
   const env = { PATH, HOME: homedir(), USER, LOGNAME: USER, SHELL: '/bin/sh', MUSTER_HOST_NAME: name }
   // Detached: a process group of its own, as sshd does it.
   const child = spawn('/bin/sh', ['-c', command], { detached: true, cwd: homedir(), env })
+  // Whoever asked may go at any moment, and what is written after that fails.
   channel.on('error', () => {})
+  channel.stderr.on('error', () => {})
   child.stdin.on('error', () => {})
   channel.pipe(child.stdin)
   const write = writeInTurn(channel)
@@ -166,6 +168,9 @@ function pump(source: Readable, target: Writable | Readable, write: Write): void
   })
 }
 
+/** Where ssh2 keeps what waits for the window of a channel; it does not clear them. */
+const WAITING = ['_chunk', '_chunkcb', '_chunkErr', '_chunkcbErr'] as const
+
 /**
  * Writes to stdout and stderr of a channel one after the other. When both wait for the window of the channel, ssh2
  * wakes only one of them, and sends what stdout last waited with again in place of stderr.
@@ -180,7 +185,7 @@ function writeInTurn(channel: ServerChannel): Write {
       new Promise<void>((resolve) => {
         if (bytes.length === 0 || !('write' in target)) return resolve()
         target.write(bytes, () => {
-          Reflect.set(channel, '_chunk', undefined)
+          for (const field of WAITING) Reflect.set(channel, field, undefined)
           resolve()
         })
       })

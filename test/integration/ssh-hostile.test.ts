@@ -1,0 +1,121 @@
+/**
+ * Servers that hang, lie and leave before anything could be run on them. Whatever they do, there is an answer in time,
+ * and it has the right reason.
+ */
+import type { Socket } from 'node:net'
+import { fixedKnownHosts } from '@muster/ssh'
+import { startDemoFleet } from '@muster/ssh/demo-fleet'
+import ssh2, { type AuthContext } from 'ssh2'
+import { describe, expect, inject, test } from 'vitest'
+import { dialOdd, HOST_KEY, listen, PASSWORD, reachOdd, serve } from '../support/odd-server.ts'
+import { dial, sshdHost } from '../support/ssh.ts'
+
+const BANNER = 'SSH-2.0-OpenSSH_9.2\r\n'
+
+describe('before the log-in, a server that', () => {
+  test.each<[string, (socket: Socket) => void, string, RegExp]>([
+    ['says nothing', () => {}, 'conn_timeout', /waiting for the SSH handshake.*limit 0\.3 s/],
+    ['says nothing after its banner', (s) => s.write(BANNER), 'conn_timeout', /waiting for the SSH handshake/],
+    ['closes at once', (s) => s.end(), 'conn_refused', /closed the connection/],
+    ['resets at once', (s) => s.resetAndDestroy(), 'conn_refused', /ECONNRESET/],
+    ['closes after its banner', (s) => s.end(BANNER), 'conn_refused', /closed the connection/],
+    ['talks HTTP', (s) => s.end('HTTP/1.1 400 Bad Request\r\n\r\n'), 'conn_refused', /no SSH server at all/],
+    ['talks garbage after its banner', (s) => s.write(`${BANNER}${'x'.repeat(4_000)}`), 'kex_failed', /handshake/],
+    ['talks an old protocol', (s) => s.write('SSH-1.5-old\r\n'), 'kex_failed', /handshake/],
+    ['lets its banner never end', (s) => s.write('x'.repeat(100_000)), '^kex_failed$', /./],
+  ])('%s is told as it is', async (_title, onSocket, reason, detail) => {
+    const result = await dialOdd(await listen(onSocket), 300)
+    expect(result).toMatchObject({ ok: false, reason: expect.stringMatching(reason) })
+    expect(result).toMatchObject({ detail: expect.stringMatching(detail) })
+  })
+
+  test('has no algorithm in common is told as it is', async () => {
+    const host = await serve({ algorithms: { kex: ['diffie-hellman-group14-sha1'] } })
+    const result = await dialOdd(host)
+    expect(result).toMatchObject({ reason: 'kex_failed', detail: expect.stringContaining('no matching') })
+  })
+
+  test('is left alone once it has failed: no connection stays open', async () => {
+    const closed = new Promise<void>((resolve) => {
+      void listen((socket) => {
+        socket.write(`${BANNER}${'x'.repeat(4_000)}`)
+        socket.resume()
+        socket.once('close', () => resolve())
+      }).then(dialOdd)
+    })
+    await closed
+  })
+})
+
+describe('in the log-in, a server that', () => {
+  test('never answers is left in time, and the text says what was tried', async () => {
+    const result = await dialOdd(await serve({ onAuth: () => {} }), 500)
+    expect(result).toMatchObject({ reason: 'conn_timeout', detail: expect.stringContaining('password: no answer') })
+  })
+
+  test('goes away is told as it is', async () => {
+    const sockets: Socket[] = []
+    const server = new ssh2.Server({ hostKeys: [HOST_KEY.private] }, (connection) => {
+      connection.on('error', () => {})
+      connection.on('authentication', () => sockets[0]?.end())
+    })
+    const host = await listen((socket) => {
+      sockets.push(socket)
+      server.injectSocket(socket)
+    })
+    expect(await dialOdd(host)).toMatchObject({ reason: 'conn_refused', detail: expect.stringContaining('log-in') })
+  })
+
+  test('takes no method we have is told as it is', async () => {
+    const result = await dialOdd(await serve({ onAuth: (context) => context.reject(['hostbased']) }))
+    expect(result).toMatchObject({ reason: 'auth_failed', detail: expect.stringContaining('not taken by this host') })
+  })
+})
+
+describe('prompts of the host', () => {
+  const asks = (prompts: string[], isRight: (answers: string[]) => boolean) => ({
+    onAuth: (context: AuthContext) => {
+      if (context.method !== 'keyboard-interactive') return context.reject(['keyboard-interactive'])
+      context.prompt(prompts, (answers) => (isRight(answers) ? context.accept() : context.reject(['publickey'])))
+    },
+  })
+
+  test('for the password are answered with it', async () => {
+    const connection = await reachOdd(asks(['Password for me: '], ([answer]) => answer === 'sesame'))
+    expect(connection.isOpen()).toBe(true)
+  })
+
+  test('for a code or a new password are not, and the text says what was asked', async () => {
+    const given: string[] = []
+    const prompts = ['Verification code: \u001b[31m', 'New password: ', 'One-time password: ']
+    const result = await dialOdd(await serve(asks(prompts, (answers) => given.push(...answers) < 0)))
+    expect(given).toEqual(['', '', ''])
+    expect(result).toMatchObject({
+      reason: 'auth_failed',
+      detail: expect.stringMatching(/it asked "Verification code: +\[31m"/),
+    })
+  })
+
+  test('after a key are answered too, where the host wants both', async () => {
+    const { clientKeyPem: pem, close } = await startDemoFleet({ hosts: [] })
+    await close()
+    const host = await serve({
+      onAuth: (context) => {
+        if (context.method === 'publickey')
+          return context.reject(['keyboard-interactive'], context.signature !== undefined)
+        if (context.method !== 'keyboard-interactive') return context.reject(['publickey'])
+        context.prompt('password:', ([answer]) => (answer === 'sesame' ? context.accept() : context.reject()))
+      },
+    })
+    const credentials = [PASSWORD, { kind: 'key', pem, source: 'k' } as const]
+    expect(await dialOdd({ ...host, credentials })).toMatchObject({ ok: true })
+  })
+})
+
+test('a jump host whose other side never answers is left in time', async () => {
+  const silent = await listen(() => {})
+  const jump = sshdHost({ name: 'bastion' })
+  const knownHosts = fixedKnownHosts(inject('sshd').knownHosts)
+  const result = await dial({ ...silent, jump }, { knownHosts, timeoutMs: 1_500 })
+  expect(result).toMatchObject({ ok: false, reason: 'conn_timeout' })
+})

@@ -1,0 +1,78 @@
+/** Servers that stop behaving like one at a chosen step, for the tests of libs/ssh. */
+import { once } from 'node:events'
+import { createServer, type Socket } from 'node:net'
+import { type Credential, fixedKnownHosts } from '@muster/ssh'
+import ssh2, { type AuthContext, type Connection, type ServerChannel, type Session } from 'ssh2'
+import { onTestFinished } from 'vitest'
+import { dial, reach, sshdHost } from './ssh.ts'
+
+/** The key all of these servers show. */
+export const HOST_KEY = ssh2.utils.generateKeyPairSync('ed25519')
+/** What every one of these servers is offered. */
+export const PASSWORD: Credential = { kind: 'password', password: 'sesame' }
+const hostOn = (port: number) => sshdHost({ name: 'odd', address: '127.0.0.1', port, credentials: [PASSWORD] })
+
+/** A listener of the test's own; everything is gone at its end. */
+export async function listen(onSocket: (socket: Socket) => void) {
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => {
+    sockets.add(socket)
+    socket.on('error', () => {})
+    onSocket(socket)
+  })
+  onTestFinished(() => {
+    server.close()
+    for (const socket of sockets) socket.destroy()
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('a TCP listener without a port')
+  return hostOn(address.port)
+}
+
+/** What a server does at each step; without a step it is well-behaved. */
+export type Behaviour = {
+  onAuth?: (context: AuthContext) => void
+  onSession?: (session: Session, connection: Connection, count: number) => void
+  /** Undefined: neither opened nor refused. */
+  refuseSession?: (count: number) => boolean | undefined
+  algorithms?: ConstructorParameters<typeof ssh2.Server>[0]['algorithms']
+}
+
+/** A server that speaks SSH, up to a point. */
+export function serve({ onAuth, onSession, refuseSession, algorithms }: Behaviour) {
+  let count = 0
+  const server = new ssh2.Server({ hostKeys: [HOST_KEY.private], ...(algorithms && { algorithms }) }, (connection) => {
+    connection.on('error', () => {})
+    connection.on('authentication', (context) => (onAuth === undefined ? context.accept() : onAuth(context)))
+    connection.on('session', (accept, reject) => {
+      count += 1
+      const isRefused = refuseSession?.(count)
+      if (isRefused === true) reject()
+      if (isRefused === false || refuseSession === undefined) onSession?.(accept(), connection, count)
+    })
+  })
+  return listen((socket) => server.injectSocket(socket))
+}
+
+/** Tries to reach such a server, whose key is known. */
+export const dialOdd = (host: Awaited<ReturnType<typeof listen>>, timeoutMs = 5_000) =>
+  dial(host, { knownHosts: fixedKnownHosts(`* ${HOST_KEY.public}\n`), timeoutMs })
+/** A connection to such a server. */
+export const reachOdd = async (behaviour: Behaviour) =>
+  reach(await serve(behaviour), { knownHosts: fixedKnownHosts(`* ${HOST_KEY.public}\n`) })
+
+/** Answers an exec as a host would whose command runs: with the marker. */
+export function startLauncher(channel: ServerChannel, onStarted: () => void): void {
+  channel.on('error', () => {})
+  let text = ''
+  channel.on('data', (bytes: Buffer) => {
+    text += bytes
+    const nonce = /muster-(\w+):/.exec(text)?.[1]
+    if (nonce === undefined) return
+    text = ''
+    channel.stderr.write(`muster-${nonce}:4194304:group\n`)
+    onStarted()
+  })
+}
