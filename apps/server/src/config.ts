@@ -1,4 +1,5 @@
 /** What the server reads from its environment. Names are those of docs/configuration.md. */
+import { inventoryVariables } from '@muster/inventory'
 import { LogLevel } from '@muster/runtime'
 import { z } from 'zod'
 
@@ -20,15 +21,10 @@ export const ServerConfig = z.object({
   MUSTER_PORT: z.coerce.number().int().min(0).max(65_535).default(7_420).describe('the port; 0 takes a free one'),
   MUSTER_ALLOWED_HOSTS: HostNames.optional(),
   MUSTER_API_KEY: z.string().optional().meta({ secret: true, description: 'an API key of your own' }),
-  MUSTER_INVENTORY: z.string().default('inventory.yaml'),
-  SSH_SERVERS: z.string().optional().meta({ secret: true, description: 'name:host:user[:password],…' }),
-  MUSTER_SSH_CONFIG: z.string().optional(),
   MUSTER_DATA_DIR: z.string().default('.muster'),
   MUSTER_SHUTDOWN_GRACE_S: z.coerce.number().min(0).max(3_600).default(20),
   MUSTER_LOG_FILE: z.string().optional(),
   LOG_LEVEL: LogLevel.default('info'),
-  HOME: z.string().default('/'),
-  USER: z.string().optional(),
-  SSH_AUTH_SOCK: z.string().optional(),
+  ...inventoryVariables,
 })
 export type ServerConfig = z.infer<typeof ServerConfig>

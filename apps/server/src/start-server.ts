@@ -4,9 +4,8 @@
  * Stopping goes backwards: `server.json` is removed, waiting calls are answered with what is known, connections close.
  * No job is touched: jobs live in Redis.
  */
-import { userInfo } from 'node:os'
 import { ensureFirstKey, type FirstKey, openKeyStore } from '@muster/access'
-import { openInventory } from '@muster/inventory'
+import { openConfiguredInventory } from '@muster/inventory'
 import { openLedger } from '@muster/ledger'
 import type { Life, Logger } from '@muster/runtime'
 import { announceServer } from './announce-server.ts'
@@ -30,18 +29,7 @@ export async function startServer(options: {
   })
   life.closers.add('ledger', () => ledger.close())
 
-  const inventory = await openInventory({
-    file: config.MUSTER_INVENTORY,
-    sshServers: config.SSH_SERVERS,
-    sshConfigFile: config.MUSTER_SSH_CONFIG,
-    home: config.HOME,
-    defaultUser: config.USER ?? userInfo().username,
-    agentSocket: config.SSH_AUTH_SOCK,
-    onReload: ({ hosts }) => logger.info({ hosts: hosts.size }, 'the inventory changed and is in force'),
-    onProblem: (error) =>
-      logger.error({ err: error }, 'the inventory cannot be used; the last good one stays in force'),
-    warn: (text) => logger.warn(text),
-  })
+  const inventory = await openConfiguredInventory(config, logger)
   life.closers.add('inventory', () => inventory.close())
 
   const { MUSTER_DATA_DIR: dataDir, MUSTER_HOST: host, MUSTER_PORT: port } = config

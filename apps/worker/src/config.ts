@@ -1,4 +1,5 @@
 /** What a worker reads from its environment. Names are those of docs/configuration.md. */
+import { inventoryVariables } from '@muster/inventory'
 import { LogLevel } from '@muster/runtime'
 import { z } from 'zod'
 
@@ -9,16 +10,11 @@ export const WorkerConfig = z.object({
     .string()
     .regex(/^[A-Za-z0-9._-]+$/)
     .default('muster'),
-  MUSTER_INVENTORY: z.string().default('inventory.yaml'),
-  SSH_SERVERS: z.string().optional().meta({ secret: true, description: 'name:host:user[:password],…' }),
-  MUSTER_SSH_CONFIG: z.string().optional(),
   MUSTER_KNOWN_HOSTS: z.string().optional(),
   MUSTER_WORKER_CONCURRENCY: z.coerce.number().int().min(1).max(2_000).default(200),
   MUSTER_SHUTDOWN_GRACE_S: z.coerce.number().min(0).max(3_600).default(20),
   MUSTER_LOG_FILE: z.string().optional(),
   LOG_LEVEL: LogLevel.default('info'),
-  HOME: z.string().default('/'),
-  USER: z.string().optional(),
-  SSH_AUTH_SOCK: z.string().optional(),
+  ...inventoryVariables,
 })
 export type WorkerConfig = z.infer<typeof WorkerConfig>

@@ -6,9 +6,9 @@
  */
 import { randomBytes } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
-import { hostname, userInfo } from 'node:os'
+import { hostname } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
-import { openInventory } from '@muster/inventory'
+import { openConfiguredInventory } from '@muster/inventory'
 import { consumeTickets, openLedger, startHeartbeat, startSweep, watchCancels } from '@muster/ledger'
 import type { Life, Logger } from '@muster/runtime'
 import { loadKnownHosts } from '@muster/ssh'
@@ -38,17 +38,7 @@ export async function startWorker(options: {
   })
   life.closers.add('ledger', () => ledger.close())
 
-  const inventory = await openInventory({
-    file: config.MUSTER_INVENTORY,
-    sshServers: config.SSH_SERVERS,
-    sshConfigFile: config.MUSTER_SSH_CONFIG,
-    home: config.HOME,
-    defaultUser: config.USER ?? userInfo().username,
-    agentSocket: config.SSH_AUTH_SOCK,
-    onProblem: (error) =>
-      logger.error({ err: error }, 'the inventory cannot be used; the last good one stays in force'),
-    warn: (text) => logger.warn(text),
-  })
+  const inventory = await openConfiguredInventory(config, logger)
   life.closers.add('inventory', () => inventory.close())
 
   const heartbeat = await startHeartbeat(ledger, workerId, onError)

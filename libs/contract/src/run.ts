@@ -4,37 +4,19 @@
  */
 import { z } from 'zod'
 
+const TERMINAL_STATES = ['succeeded', 'failed', 'timed_out', 'unreachable', 'cancelled', 'skipped', 'lost'] as const
+
+/** The states a run can end in. A run never leaves one of these. */
+export const TerminalRunState = z.enum(TERMINAL_STATES)
+export type TerminalRunState = z.infer<typeof TerminalRunState>
+
 /** Where a run stands, in the order it usually goes through them. */
 export const RunState = z
-  .enum([
-    'pending',
-    'queued',
-    'connecting',
-    'running',
-    'succeeded',
-    'failed',
-    'timed_out',
-    'unreachable',
-    'cancelled',
-    'skipped',
-    'lost',
-  ])
+  .enum(['pending', 'queued', 'connecting', 'running', ...TERMINAL_STATES])
   .meta({ id: 'RunState' })
 export type RunState = z.infer<typeof RunState>
 
-/** The states a run can end in. A run never leaves one of these. */
-export const TerminalRunState = z.enum([
-  'succeeded',
-  'failed',
-  'timed_out',
-  'unreachable',
-  'cancelled',
-  'skipped',
-  'lost',
-])
-export type TerminalRunState = z.infer<typeof TerminalRunState>
-
-const TERMINAL: ReadonlySet<RunState> = new Set(TerminalRunState.options)
+const TERMINAL: ReadonlySet<RunState> = new Set(TERMINAL_STATES)
 
 /** Whether a run in this state has ended. */
 export function isTerminalRun(state: RunState): boolean {

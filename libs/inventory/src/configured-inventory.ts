@@ -1,0 +1,47 @@
+/**
+ * The inventory of a process as its environment configures it: which variables there are, and what is said to the log.
+ * One place, because every process must see the same hosts. Does not read the environment by itself.
+ */
+import { userInfo } from 'node:os'
+import { z } from 'zod'
+import { type InventorySource, openInventory } from './inventory-source.ts'
+
+/** The variables, as fields for a process's configuration schema. */
+export const inventoryVariables = {
+  MUSTER_INVENTORY: z.string().default('inventory.yaml'),
+  SSH_SERVERS: z.string().optional().meta({ secret: true, description: 'name:host:user[:password],…' }),
+  MUSTER_SSH_CONFIG: z.string().optional(),
+  HOME: z.string().default('/'),
+  USER: z.string().optional(),
+  SSH_AUTH_SOCK: z.string().optional(),
+}
+
+const Variables = z.object(inventoryVariables)
+
+/** What is told of an inventory that changes; a pino logger is one. */
+type InventoryLog = {
+  info(fields: object, text: string): void
+  warn(text: string): void
+  error(fields: object, text: string): void
+}
+
+/**
+ * Opens the inventory and keeps it up to date until it is closed.
+ * @throws {MusterError} invalid_inventory when it cannot be used, with every mistake in the message
+ */
+export function openConfiguredInventory(
+  variables: z.infer<typeof Variables>,
+  log: InventoryLog,
+): Promise<InventorySource> {
+  return openInventory({
+    file: variables.MUSTER_INVENTORY,
+    sshServers: variables.SSH_SERVERS,
+    sshConfigFile: variables.MUSTER_SSH_CONFIG,
+    home: variables.HOME,
+    defaultUser: variables.USER ?? userInfo().username,
+    agentSocket: variables.SSH_AUTH_SOCK,
+    onReload: ({ hosts }) => log.info({ hosts: hosts.size }, 'the inventory changed and is in force'),
+    onProblem: (error) => log.error({ err: error }, 'the inventory cannot be used; the last good one stays in force'),
+    warn: (text) => log.warn(text),
+  })
+}
