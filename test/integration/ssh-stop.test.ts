@@ -98,5 +98,6 @@ test('a command whose session is killed on the host is lost, and nobody says tha
   })
   expect(end).toMatchObject({ state: 'lost', reason: 'conn_lost', remote: 'unknown', exitCode: null })
   expect(end).toMatchObject({ out: 'started\n', outputComplete: false })
+  expect(connection.isOpen()).toBe(false)
   expect(await run(connection, 'true')).toMatchObject({ state: 'unreachable', remote: 'not_started' })
 })

@@ -87,37 +87,37 @@ async function findSshd(): Promise<string | undefined> {
   const dirs = [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/usr/local/sbin']
   for (const dir of dirs.filter((candidate) => candidate.startsWith('/'))) {
     const file = join(dir, 'sshd')
-    const isThere = await access(file).then(
-      () => true,
-      () => false,
-    )
-    if (isThere) return file
+    if (await succeeds(access(file))) return file
   }
   return undefined
 }
 
+async function succeeds(attempt: Promise<unknown>): Promise<boolean> {
+  return await attempt.then(
+    () => true,
+    () => false,
+  )
+}
+
 async function installSshd(): Promise<string> {
-  const sudo = process.getuid?.() === 0 ? [] : ['sudo', '-n']
+  // env alone changes nothing: it stands where sudo does.
+  const [asRoot = '', ...rest] = process.getuid?.() === 0 ? ['env'] : ['sudo', '-n']
   // RUNLEVEL=1 keeps the package from starting a daemon of its own: ours is the only one that is wanted.
-  const apt = [...sudo, 'env', 'RUNLEVEL=1', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '-y']
+  const apt = [...rest, 'env', 'RUNLEVEL=1', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '-y']
   const wasRunning = await ownDaemonPid()
   try {
     process.stderr.write('The tests need sshd: installing openssh-server with apt-get\n')
-    await runWords([...apt, 'update'])
-    await runWords([...apt, 'install', '--no-install-recommends', 'openssh-server', 'openssh-client'])
+    await run(asRoot, [...apt, 'update'])
+    await run(asRoot, [...apt, 'install', '--no-install-recommends', 'openssh-server', 'openssh-client'])
   } catch (cause) {
     const fix = 'sudo apt-get install openssh-server'
     throw new Error(`the tests need sshd, which is missing and cannot be installed unattended; run: ${fix}`, { cause })
   }
   const running = await ownDaemonPid()
-  if (running !== undefined && running !== wasRunning) await runWords([...sudo, 'kill', String(running)])
+  if (running !== undefined && running !== wasRunning) await run(asRoot, [...rest, 'kill', String(running)])
   const program = await findSshd()
   if (program === undefined) throw new Error('openssh-server was installed, but there is no sshd in /usr/sbin')
   return program
-}
-
-async function runWords([program = '', ...args]: string[]): Promise<void> {
-  await run(program, args)
 }
 
 /** The daemon of the machine itself, if it runs. */
@@ -194,11 +194,7 @@ async function writeConfig(program: string, dir: string, port: number): Promise<
   ]
   // Since OpenSSH 9.8, and on by default: failed log-ins, which tests are full of, would lock the tests out.
   await writeFile(file, [...lines, 'PerSourcePenalties no', ''].join('\n'))
-  const isUnderstood = await run(program, ['-t', '-f', file]).then(
-    () => true,
-    () => false,
-  )
-  if (!isUnderstood) await writeFile(file, [...lines, ''].join('\n'))
+  if (!(await succeeds(run(program, ['-t', '-f', file])))) await writeFile(file, [...lines, ''].join('\n'))
   return file
 }
 

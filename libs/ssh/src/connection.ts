@@ -108,7 +108,6 @@ function openForward(hop: SshConnection, host: SshHost, signal: AbortSignal): Pr
           stream.destroy()
           hop.close()
         }
-        stream.once('close', () => hop.close())
         resolve({ stream, destroy })
       })
     } catch (error) {

@@ -54,7 +54,7 @@ test.each(['sh', 'dash', 'bash'])('in %s a launcher that is cut off anywhere sta
   const start = (sent: Buffer) => {
     const args = ['-c', 'eval "$(head -c "$1")"', 'sh', String(launcher.length)]
     // SHLVL: with a socket as its stdin, bash takes itself for the shell of a log-in and reads the start-up files.
-    return spawnSync(shell, args, { input: sent, env: { PATH: '/usr/bin:/bin', SHLVL: '2' } })
+    return spawnSync(shell, args, { input: sent, env: { PATH: '/usr/bin:/bin', SHLVL: '2' }, timeout: 10_000 })
   }
   for (let length = 0; length < launcher.length; length++) {
     start(launcher.subarray(0, length))

@@ -32,7 +32,7 @@ afterAll(() => rmSync(bin, { recursive: true }))
 
 function run(shell: string, text: string): string {
   const args = shell === 'busybox' ? ['sh', '-c', text] : ['-c', text]
-  return execFileSync(shell, args, { encoding: 'utf8', env: { PATH: `${bin}:/usr/bin:/bin` } })
+  return execFileSync(shell, args, { encoding: 'utf8', env: { PATH: `${bin}:/usr/bin:/bin`, SHLVL: '2' } })
 }
 
 describe.each(SHELLS)('in %s', (shell) => {
