@@ -1,7 +1,7 @@
 /** What `muster` tells the shell: one number for how a job ended, or why there is none. */
 import type { Counts, Problem } from '@muster/contract'
 
-/** Every exit status, by what it means. docs/cli.md lists them. */
+/** Every exit status, by what it means; `muster help` lists them. */
 export const EXIT = {
   succeeded: 0,
   someFailed: 1,
