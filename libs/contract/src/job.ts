@@ -12,8 +12,11 @@ export const JobId = z
   .describe('The job ID.')
 export type JobId = z.infer<typeof JobId>
 
-/** Largest command, script or stdin, each. Larger data is no command: copy it to the hosts by other means. */
-export const TEXT_LIMIT_BYTES = 128 * 1024
+/**
+ * Largest command, script or stdin, each. Linux takes no longer argument (execve(2): 32 pages with the final NUL).
+ * Larger data is no command: copy it to the hosts by other means.
+ */
+export const TEXT_LIMIT_BYTES = 128 * 1024 - 1
 
 /** Longest answer to one waiting call: clients and proxies give up after 45 to 60 s. */
 export const WAIT_LIMIT_S = 45

@@ -27,7 +27,7 @@ describe('a request to run a command', () => {
     [{ targets: 'a', command: 'x', wait_s: 46 }, 'Too big'],
     [{ targets: 'a', stdin: 'long', command: 'x' }, 'longer than'],
   ])('%j is refused: %s', (request, message) => {
-    const long = 'stdin' in request && request.stdin === 'long' ? { ...request, stdin: 'x'.repeat(131_073) } : request
+    const long = 'stdin' in request && request.stdin === 'long' ? { ...request, stdin: 'x'.repeat(131_072) } : request
     expect(JSON.stringify(Submit.safeParse(long).error?.issues)).toContain(message)
   })
 })
