@@ -2,7 +2,8 @@
  * The main job, end to end: a real server and real workers as processes, a real Redis, and a real OpenSSH sshd that
  * answers on many loopback addresses. What is asserted of a host is read from a file that only the commands write.
  */
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -177,6 +178,32 @@ describe('the same job by other ways', () => {
     })
     expect(await muster('run', '@web', '--wait-s', '1', '--', 'sleep 30')).toMatchObject({ status: 124 })
     expect(await muster('ping', 'web01')).toMatchObject({ status: 0, stdout: expect.stringMatching(/^web01 ok/) })
+  }, 60_000)
+
+  test('Ctrl-C detaches and the job goes on; pressed again it cancels', async () => {
+    const stack = await startStack({ ...fleetFiles(1) })
+    const interrupt = async (presses: number) => {
+      const args = [MUSTER, 'run', 'web01', '--kill-grace-s', '0.5', '--', 'sleep 60']
+      const child = spawn(process.execPath, args, { env: stack.env, stdio: ['ignore', 'ignore', 'pipe'] })
+      let said = ''
+      child.stderr.on('data', (bytes) => {
+        said += bytes
+      })
+      const ended = once(child, 'exit')
+      await expect.poll(() => said, { timeout: 20_000 }).toMatch(/job_/)
+      child.kill('SIGINT')
+      await expect.poll(() => said, { timeout: 20_000 }).toContain('Press Ctrl-C once more')
+      if (presses > 1) child.kill('SIGINT')
+      const [status] = await ended
+      return { status, jobId: /job_\w{26}/.exec(said)?.[0] ?? '' }
+    }
+    const twice = await interrupt(2)
+    expect(twice.status).toBe(130)
+    expect(await stack.ended(twice.jobId)).toMatchObject({ state: 'cancelled' })
+    const detached = await interrupt(1)
+    expect(detached.status).toBe(130)
+    const { body } = await stack.ask('GET', `/v1/jobs/${detached.jobId}`)
+    expect(OPERATIONS.get_job.output.parse(body).ended_at).toBeNull()
   }, 60_000)
 
   test('an AI agent runs it over MCP and gets the result in the same call', async () => {

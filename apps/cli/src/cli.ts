@@ -29,8 +29,11 @@ const SCHEMAS: {
 export function checkedInput<N extends OperationName>(name: N, given: Record<string, unknown>): Request<N> {
   const parsed = SCHEMAS[name].input.safeParse(given)
   if (parsed.success) return parsed.data
-  const mistakes = parsed.error.issues.map(
-    ({ path, message }) => `--${path.join('.').replaceAll('_', '-')}: ${message}`,
-  )
+  const mistakes = parsed.error.issues.map(({ path, message }) => `${spelled(path.join('.'))}: ${message}`)
   throw new MusterError('invalid_request', mistakes.join('; '))
+}
+
+/** A field as a person typed it: a word of its own, or a flag. */
+function spelled(field: string): string {
+  return ['job_id', 'host', 'targets', 'command'].includes(field) ? field : `--${field.replaceAll('_', '-')}`
 }

@@ -20,8 +20,10 @@ export function listenForInterrupts(): Interrupts & { stop(): void } {
     },
     again: async (ms) => {
       const before = count
-      const abort = AbortSignal.timeout(ms)
-      await once(process, 'SIGINT', { signal: abort }).catch(() => {})
+      const over = new AbortController()
+      // A timer of our own: that of AbortSignal.timeout does not keep the process alive.
+      await Promise.race([setTimeout(ms, undefined, over), once(process, 'SIGINT', over)])
+      over.abort()
       return count > before
     },
     stop: () => process.off('SIGINT', onPress),

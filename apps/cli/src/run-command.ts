@@ -5,6 +5,7 @@ import { text } from 'node:stream/consumers'
 import { MusterError, OPERATIONS, PAGE_LIMIT_BYTES } from '@muster/contract'
 import type { Cli } from './cli.ts'
 import { checkedInput } from './cli.ts'
+import { EXIT } from './exit-status.ts'
 import { type CommandLine, flagsOf, readCommandLine, type Switch } from './flags.ts'
 import { followJob } from './follow-job.ts'
 import { createProgress } from './progress.ts'
@@ -45,6 +46,7 @@ export async function runCommand(cli: Cli, args: readonly string[]): Promise<num
     interrupts: cli.interrupts,
     say: cli.say,
   })
+  if (followed.status === EXIT.interrupted) return followed.status
   const gathered = await cli.client.call('gather_output', { job_id: job.job_id, limit_bytes: PAGE_LIMIT_BYTES })
   if (line.switches.has('json')) cli.out(`${JSON.stringify({ job: followed.job, output: gathered })}\n`)
   else cli.out(gatheredText(gathered))
