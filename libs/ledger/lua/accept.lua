@@ -5,12 +5,23 @@
 -- Returns {'accepted', index, host, attempt, ...}, {'seen', job ID} or {'conflict', job ID}.
 if ARGV[3] ~= '' then
   local seen = redis.call('HMGET', ARGV[3], 'job_id', 'digest')
-  if seen[1] then
+  if seen[1] and seen[1] ~= job_id then
     if seen[2] == ARGV[4] then return {'seen', seen[1]} end
     return {'conflict', seen[1]}
   end
   redis.call('HSET', ARGV[3], 'job_id', job_id, 'digest', ARGV[4])
   redis.call('EXPIRE', ARGV[3], ARGV[5])
+end
+
+-- The same request again, its reply was lost: the job is there. Its runs that wait are told of once more, because
+-- their tickets may not have been issued; issuing one twice makes one.
+if redis.call('EXISTS', job) == 1 then
+  local answer = {'accepted'}
+  for _, index in ipairs(redis.call('SMEMBERS', open)) do
+    local f = redis.call('HMGET', run_key(index), 'host', 'attempt')
+    for _, word in ipairs({index, f[1], f[2]}) do answer[#answer + 1] = word end
+  end
+  return answer
 end
 
 local now = now_ms()

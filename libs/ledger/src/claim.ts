@@ -7,6 +7,7 @@
  *
  * Knows nothing of SSH, and starts nothing by itself.
  */
+import { randomBytes } from 'node:crypto'
 import { JobSpec, type Reason, type Remote, type TerminalRunState } from '@muster/contract'
 import { z } from 'zod'
 import type { Ledger } from './open-ledger.ts'
@@ -54,7 +55,12 @@ export async function claimRun(ledger: Ledger, ticket: Ticket, worker: string): 
   const { redis, keys } = ledger
   const jobId = ticket.job_id
   const answer = Answer.parse(
-    await runScript(redis, 'claim', [keys.job(jobId)], [keys.base, jobId, ticket.index, ticket.attempt, worker]),
+    await runScript(
+      redis,
+      'claim',
+      [keys.job(jobId)],
+      [keys.base, jobId, ticket.index, ticket.attempt, worker, randomBytes(6).toString('base64url')],
+    ),
   )
   const [word, epoch, host] = answer
   if (word !== 'claimed' || host === undefined) return undefined
