@@ -4,14 +4,15 @@
  */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { OPERATIONS, TEXT_LIMIT_BYTES } from '@muster/contract'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { Redis } from 'ioredis'
+import { describe, expect, inject, onTestFinished, test } from 'vitest'
 import { fleetFiles, fleetFilesWithBadHosts } from '../support/fleet-files.ts'
 import { startStack } from '../support/stack.ts'
 
@@ -228,6 +229,33 @@ describe('the same job by other ways', () => {
     const tested = await client.callTool({ name: 'test_connection', arguments: { host: 'web01' } })
     expect(tested.structuredContent).toMatchObject({ ok: true })
   }, 60_000)
+
+  test('a password is in no answer, no log, and nowhere in Redis', async (context) => {
+    const { password, port, user } = inject('sshd')
+    if (password === null) return context.skip('only root can set a password to test with')
+    const directory = await mkdtemp(join(tmpdir(), 'muster-password-'))
+    onTestFinished(() => rm(directory, { recursive: true, force: true }))
+    await writeFile(join(directory, 'password'), `${password}\n`, { mode: 0o600 })
+    const host = `{ address: 127.0.1.1, port: ${port}, user: ${user}, password_file: ${join(directory, 'password')} }`
+    const log = join(directory, 'log')
+    const env = { MUSTER_LOG_FILE: log, LOG_LEVEL: 'trace' }
+    const stack = await startStack({ ...fleetFiles(1), inventory: `hosts:\n  web01: ${host}\n`, env })
+    const { job_id } = await stack.submit({ targets: 'web01', command: 'echo in' })
+    const job = await stack.ended(job_id)
+    expect(job.state).toBe('succeeded')
+
+    const redis = new Redis(inject('redisUrl'))
+    onTestFinished(() => redis.disconnect())
+    // A compressed dump would hide what is looked for.
+    await redis.config('SET', 'rdbcompression', 'no')
+    const names = await redis.keys(`{${stack.env['MUSTER_PREFIX']}}*`)
+    expect(names.length).toBeGreaterThan(5)
+    const dumps = await Promise.all(names.map((name) => redis.dumpBuffer(name)))
+    const hosts = (await stack.ask('GET', '/v1/hosts')).body
+    const seen = [...dumps.map(String), JSON.stringify([job, hosts]), await readFile(log, 'utf8')].join('\n')
+    expect(seen).toContain(job_id)
+    expect(seen).not.toContain(password)
+  })
 
   test('Bull Board knows the tickets of the job by its ID, and holds no command', async () => {
     const stack = await startStack({ ...fleetFiles(1) })
