@@ -33,12 +33,17 @@ export const ERRORS = {
   not_found: {
     status: 404,
     meaning: 'There is no such job, run or route.',
-    next: 'List the jobs to find the ID.',
+    next: 'Check the ID and the host: the jobs are listed with their IDs, the runs of a job with its hosts.',
   },
   idempotency_conflict: {
     status: 409,
     meaning: 'The idempotency key was used before with another request.',
     next: 'Use a new key for a new request.',
+  },
+  job_ended: {
+    status: 409,
+    meaning: 'The job has ended, so nothing of it can be changed.',
+    next: 'Read its result, or submit a new job.',
   },
   too_large: {
     status: 413,
@@ -60,6 +65,11 @@ export const ERRORS = {
     meaning: 'The target expression selects no host.',
     next: 'Name at least one host; "@*" means all hosts.',
   },
+  busy: {
+    status: 503,
+    meaning: 'The server serves as many followers as it can.',
+    next: 'Try again after the time in Retry-After, or ask with wait_s or by offset.',
+  },
   invalid_inventory: {
     status: 500,
     meaning: 'The inventory cannot be used as it is.',
@@ -73,7 +83,7 @@ export const ERRORS = {
   ledger_unavailable: {
     status: 503,
     meaning: 'Redis cannot be reached, or did not answer in time.',
-    next: 'Try again after the time in Retry-After, with the same idempotency key.',
+    next: 'Try again after the time in Retry-After; a submit with the same idempotency key, so that it is one job.',
   },
   internal: {
     status: 500,

@@ -14,6 +14,7 @@ export {
   TEXT_LIMIT_BYTES,
   WAIT_LIMIT_S,
 } from './job.ts'
+export { JobEvent } from './job-events.ts'
 export {
   type Input,
   JobReport,
@@ -26,6 +27,25 @@ export {
   type RestRoute,
   type Tool,
 } from './operations.ts'
-export { GatheredOutput, HostsByState, OutputGroup, OutputPage, OutputStream, PAGE_LIMIT_BYTES } from './output.ts'
-export { isSafeToRetry, isTerminalRun, Reason, Remote, Run, RunState, StreamSummary, TerminalRunState } from './run.ts'
+export {
+  GatheredOutput,
+  HostsByState,
+  HostsNoticed,
+  OutputGroup,
+  OutputPage,
+  OutputStream,
+  PAGE_LIMIT_BYTES,
+} from './output.ts'
+export {
+  isSafeToRetry,
+  isTerminalRun,
+  LateResult,
+  Reason,
+  Remote,
+  Run,
+  RunMode,
+  RunState,
+  StreamSummary,
+  TerminalRunState,
+} from './run.ts'
 export { parseTargets, type TargetStep } from './target-expression.ts'

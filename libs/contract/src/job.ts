@@ -34,6 +34,11 @@ export const Concurrency = z.union([
 ])
 export type Concurrency = z.infer<typeof Concurrency>
 
+const ExecTimeout = z
+  .number()
+  .min(0.1)
+  .max(7 * 24 * 3600)
+
 /** What to run, and how. Everything of a job but its hosts. Durations are in seconds. */
 const JobOptions = z.object({
   command: commandText.optional().describe('A shell command line, run by the login shell of the account.'),
@@ -56,19 +61,63 @@ const JobOptions = z.object({
     .optional()
     .describe('Environment variables. They never appear on a command line.'),
   concurrency: Concurrency.default(50).describe('Runs in flight at once, over all workers: a number or "25%".'),
+  start_deadline_s: z
+    .number()
+    .min(0.1)
+    .max(7 * 24 * 3600)
+    .default(3600)
+    .describe('Limit from submit to the start on a host; what has not started by then is skipped.'),
+  job_timeout_s: z
+    .number()
+    .min(0.1)
+    .max(14 * 24 * 3600)
+    .optional()
+    .describe('Limit for the whole job: then nothing more starts, and what runs is killed. None unless given.'),
   connect_timeout_s: z
     .number()
     .min(0.1)
     .max(300)
     .default(15)
     .describe('Limit for reaching a host: TCP, jump host, handshake and authentication together.'),
-  exec_timeout_s: z
+  exec_timeout_s: ExecTimeout.default(300).describe('Limit from sending the command to its exit; then it is killed.'),
+  idle_timeout_s: z
     .number()
     .min(0.1)
     .max(7 * 24 * 3600)
-    .default(300)
-    .describe('Limit from sending the command to its exit; then it is killed.'),
+    .optional()
+    .describe('Longest time without output from the command; then it is killed. None unless given.'),
   kill_grace_s: z.number().min(0).max(60).default(5).describe('Time between TERM and KILL.'),
+  retries: z
+    .number()
+    .int()
+    .min(0)
+    .max(10)
+    .default(2)
+    .describe('How often a host is tried again when the command has certainly not started there.'),
+  retry_backoff_s: z
+    .number()
+    .min(0)
+    .max(600)
+    .default(2)
+    .describe('Time before the first retry, with jitter; doubled each time.'),
+  retry_on: z
+    .array(z.union([z.enum(['lost', 'timed_out']), z.number().int().min(1).max(255)]))
+    .max(50)
+    .optional()
+    .describe(
+      'Also retry after these ends: exit codes, "lost", "timed_out". Says that running twice does no harm, for "lost" ' +
+        'even at the same time: what is lost may still run.',
+    ),
+  durable: z
+    .boolean()
+    .default(false)
+    .describe('Run detached on the host: survives the worker and the connection, and its true result is fetched.'),
+  sudo: z.boolean().default(false).describe('Run as root, or as run_as, by sudo.'),
+  run_as: z
+    .string()
+    .regex(/^[a-z_][a-z0-9_.-]{0,31}$/i, 'a user name has letters, digits, "_", "." and "-"')
+    .optional()
+    .describe('The user to run as, by sudo. Says sudo by itself.'),
   output_limit_bytes: z
     .number()
     .int()
@@ -149,11 +198,13 @@ export const Job = z
     total: z.number().int().describe('Hosts in the frozen set.'),
     counts: Counts,
     concurrency: z.number().int().describe('Runs in flight at once.'),
+    exec_timeout_s: z.number().describe('The present limit for a command; it may have been raised since the submit.'),
     submitted_by: z.string().describe('ID of the API key.'),
     created_at: z.iso.datetime(),
     started_at: z.iso.datetime().nullable(),
     ended_at: z.iso.datetime().nullable(),
-    links: z.object({ self: z.string(), runs: z.string(), output: z.string() }),
+    cancel_requested_at: z.iso.datetime().nullable().describe('When the whole job was cancelled.'),
+    links: z.object({ self: z.string(), runs: z.string(), output: z.string(), events: z.string() }),
   })
   .meta({ id: 'Job' })
 export type Job = z.infer<typeof Job>

@@ -7,7 +7,8 @@
 import { z } from 'zod'
 import { Host, HostTest } from './host.ts'
 import { Job, JobId, Submit, WAIT_LIMIT_S } from './job.ts'
-import { GatheredOutput, HostsByState, OutputPage, OutputStream, PAGE_LIMIT_BYTES } from './output.ts'
+import { JobEvent } from './job-events.ts'
+import { GatheredOutput, HostsByState, HostsNoticed, OutputPage, OutputStream, PAGE_LIMIT_BYTES } from './output.ts'
 import { Run, RunState } from './run.ts'
 
 /** Where an operation is found over REST. Fields in the path come from it; the rest from the query (GET) or body. */
@@ -17,6 +18,8 @@ export type RestRoute = {
   readonly path: string
   /** The status of success. */
   readonly status: 200 | 202
+  /** Set when the answer is a stream of server-sent events; `output` is then one of them. */
+  readonly answers?: 'events'
 }
 
 /** How an operation is offered to AI agents. The hints are those of the MCP specification, each set truthfully. */
@@ -44,6 +47,8 @@ const until = z
   .default('done')
   .describe('Wait for the end of the job, or for any change of its counts.')
 const cursor = z.string().max(100).optional().describe('next_cursor of the page before.')
+const offset = z.number().int().min(0).default(0)
+const encoding = z.enum(['utf8', 'base64']).default('utf8').describe('base64 is exact; utf8 replaces what is not text.')
 const limitOf = (most: number, usual: number) =>
   z.number().int().min(1).max(most).default(usual).describe(`Rows on a page, at most ${most}.`)
 const nextCursor = z.string().nullable().describe('Null on the last page.')
@@ -53,6 +58,9 @@ export const JobReport = Job.extend({
   command: z.string().describe('What runs, for people to read; at most 2,000 characters.'),
   problems: z.array(HostsByState).describe('Hosts that ended in any other way than success, by state and reason.'),
   problems_omitted: z.number().int().describe('Hosts with problems that are not in the list above.'),
+  notices: z
+    .array(HostsNoticed)
+    .describe('What else to know of some hosts, such as that durable mode could not be had.'),
 }).meta({ id: 'JobReport' })
 export type JobReport = z.infer<typeof JobReport>
 
@@ -137,12 +145,30 @@ export const OPERATIONS = {
     input: z.object({
       ...ofRun,
       stream: OutputStream.default('stdout'),
-      offset: z.number().int().min(0).default(0).describe('First byte wanted.'),
+      offset: offset.describe('First byte wanted.'),
       limit_bytes: z.number().int().min(1).max(PAGE_LIMIT_BYTES).default(65_536).describe('Most bytes wanted.'),
-      encoding: z.enum(['utf8', 'base64']).default('utf8').describe('base64 is exact; utf8 replaces what is not text.'),
+      encoding,
     }),
     output: OutputPage,
     rest: { method: 'GET', path: '/v1/jobs/:job_id/runs/:host/output', status: 200 },
+  },
+  follow_job: {
+    summary:
+      'Follow a job: an event at every change of it, or with a host what that host prints as it comes, and an "end".',
+    input: z.object({
+      ...ofJob,
+      host: ofRun.host.optional().describe('Follow what this host of the job prints.'),
+      stream: OutputStream.default('stdout').describe('Only with host.'),
+      offset: offset.describe('Only with host: first byte wanted.'),
+      after: z
+        .string()
+        .regex(/^\d{1,15}-\d{1,15}$/, 'expected the ID of an "output" event')
+        .optional()
+        .describe('Only with host, in place of offset: the ID of the last "output" event seen, as Last-Event-ID is.'),
+      encoding,
+    }),
+    output: JobEvent,
+    rest: { method: 'GET', path: '/v1/jobs/:job_id/events', status: 200, answers: 'events' },
   },
   gather_output: {
     summary: 'Get the output of all hosts of a job; hosts with the same result are one group.',
@@ -167,7 +193,7 @@ export const OPERATIONS = {
       ...ofJob,
       host: ofRun.host.optional(),
       stream: OutputStream.default('stdout').describe('Only with host.'),
-      offset: z.number().int().min(0).default(0).describe('Only with host: first byte wanted.'),
+      offset: offset.describe('Only with host: first byte wanted.'),
       max_chars: z.number().int().min(200).max(24_000).default(8_000).describe('Longest answer.'),
     }),
     output: z.string(),
@@ -176,7 +202,10 @@ export const OPERATIONS = {
   cancel_job: {
     summary:
       'Cancel a job: what has not started never starts, what runs is killed. Cancelling twice does nothing more.',
-    input: z.object(ofJob),
+    input: z.object({
+      ...ofJob,
+      targets: Submit.shape.targets.optional().describe('Cancel only these hosts of the job; all of it without.'),
+    }),
     output: JobReport,
     rest: { method: 'POST', path: '/v1/jobs/:job_id/cancel', status: 202 },
     tool: {
@@ -186,6 +215,19 @@ export const OPERATIONS = {
       idempotentHint: true,
       openWorldHint: true,
     },
+  },
+  extend_job: {
+    summary: 'Raise the exec timeout of a job, also for commands that are running. It can only be raised.',
+    input: z.object({
+      ...ofJob,
+      exec_timeout_s: z
+        .number()
+        .min(0.1)
+        .max(7 * 24 * 3600)
+        .describe('The new limit, counted from when each command was sent.'),
+    }),
+    output: JobReport,
+    rest: { method: 'POST', path: '/v1/jobs/:job_id/extend', status: 200 },
   },
   resolve_targets: {
     summary: 'Show which hosts a target expression selects. Runs nothing.',

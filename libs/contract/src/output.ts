@@ -20,6 +20,10 @@ export const OutputPage = z
     next_offset: z.number().int().describe('The offset to ask for next.'),
     omitted_bytes: z.number().int().describe('Bytes just before data that were not kept.'),
     total_bytes: z.number().int().describe('Bytes written so far.'),
+    started_at: z.iso
+      .datetime()
+      .nullable()
+      .describe('When the command that wrote this was started. Another value: another attempt, from offset 0 again.'),
     encoding: z.enum(['utf8', 'base64']),
     data: z.string(),
     eof: z.boolean().describe('True when the run has ended and next_offset is its end.'),
@@ -41,6 +45,7 @@ export const OutputGroup = z
     stdout_bytes: z.number().int(),
     stderr_bytes: z.number().int(),
     truncated: z.boolean().describe('True when stdout or stderr above is not all of it.'),
+    output_complete: z.boolean().describe('False when the command may have printed more than is known.'),
   })
   .meta({ id: 'OutputGroup' })
 export type OutputGroup = z.infer<typeof OutputGroup>
@@ -51,12 +56,18 @@ export const HostsByState = z
     state: RunState,
     reason: Reason.nullable(),
     exit_code: z.number().int().nullable(),
-    detail: z.string().nullable().describe('The detail of the first of these hosts.'),
+    detail: z.string().nullable().describe('In words, where it is the same for all of these hosts; else null.'),
     hosts: z.string().describe('Folded names.'),
     count: z.number().int(),
   })
   .meta({ id: 'HostsByState' })
 export type HostsByState = z.infer<typeof HostsByState>
+
+/** Hosts of which the same is to be known, beside how they ended. */
+export const HostsNoticed = z
+  .object({ notice: z.string(), hosts: z.string().describe('Folded names.'), count: z.number().int() })
+  .meta({ id: 'HostsNoticed' })
+export type HostsNoticed = z.infer<typeof HostsNoticed>
 
 /** The output of a whole job, folded. Every host is in exactly one of groups and without_output. */
 export const GatheredOutput = z
@@ -64,7 +75,7 @@ export const GatheredOutput = z
     job_id: JobId,
     state: JobState,
     total: z.number().int(),
-    groups: z.array(OutputGroup).describe('Hosts whose command ended, largest group first.'),
+    groups: z.array(OutputGroup).describe('Hosts whose command ended or printed something, largest group first.'),
     without_output: z.array(HostsByState).describe('All other hosts, by state and reason.'),
     omitted_groups: z.number().int().describe('Groups left out because there were too many.'),
     omitted_hosts: z.number().int().describe('Hosts in those groups.'),

@@ -12,7 +12,7 @@ export type TerminalRunState = z.infer<typeof TerminalRunState>
 
 /** Where a run stands, in the order it usually goes through them. */
 export const RunState = z
-  .enum(['pending', 'queued', 'connecting', 'running', ...TERMINAL_STATES])
+  .enum(['pending', 'queued', 'connecting', 'running', 'retry_wait', ...TERMINAL_STATES])
   .meta({ id: 'RunState' })
 export type RunState = z.infer<typeof RunState>
 
@@ -34,6 +34,7 @@ export const Reason = z
     'signal',
     'exec_timeout',
     'idle_timeout',
+    'job_timeout',
     'output_limit',
     'dns_error',
     'conn_refused',
@@ -48,6 +49,8 @@ export const Reason = z
     'sudo_denied',
     'conn_lost',
     'worker_lost',
+    'host_rebooted',
+    'result_missing',
     'kill_unconfirmed',
     'error_budget',
     'start_deadline',
@@ -66,9 +69,29 @@ export const StreamSummary = z
   .object({
     bytes: z.number().int().describe('Bytes the command wrote so far, kept or not.'),
     omitted_bytes: z.number().int().describe('Bytes that were not kept, between head and tail; 0 below the limit.'),
+    sha256: z.string().nullable().describe('SHA-256 of all bytes, kept or not, in hexadecimal; null until the end.'),
   })
   .meta({ id: 'StreamSummary' })
 export type StreamSummary = z.infer<typeof StreamSummary>
+
+/** What a worker found out too late: the run had been settled without it. It changes nothing. */
+export const LateResult = z
+  .object({
+    state: TerminalRunState,
+    remote: Remote,
+    reason: Reason.nullable(),
+    detail: z.string().nullable(),
+    exit_code: z.number().int().nullable(),
+    signal: z.string().nullable(),
+    worker: z.string(),
+    at: z.iso.datetime(),
+  })
+  .meta({ id: 'LateResult' })
+export type LateResult = z.infer<typeof LateResult>
+
+/** How a command is held: by the connection that started it, or detached on the host. */
+export const RunMode = z.enum(['attached', 'durable']).meta({ id: 'RunMode' })
+export type RunMode = z.infer<typeof RunMode>
 
 /** A run as every surface shows it. */
 export const Run = z
@@ -84,13 +107,17 @@ export const Run = z
     exit_code: z.number().int().nullable().describe('The real one, or null when the host did not report any.'),
     signal: z.string().nullable().describe('The signal that ended the command, such as "TERM".'),
     attempt: z.number().int().describe('Which try this is, from 1; 0 while the run is pending.'),
+    retry_at: Time.describe('When the next attempt is due; null unless the state is retry_wait.'),
+    mode: RunMode.nullable().describe('Null until the command was sent.'),
+    notice: z.string().nullable().describe('What else to know, such as why durable mode could not be had.'),
+    late_result: LateResult.nullable().describe('A result that arrived after the run had been settled.'),
     worker: z.string().nullable().describe('The worker that holds or held the run.'),
     queued_at: Time,
     connecting_at: Time,
-    started_at: Time.describe('When the command was sent to the host.'),
-    ended_at: Time,
+    started_at: Time.describe('When the command was about to be sent to the host.'),
+    ended_at: Time.describe('When the end was known here; for a run that was fetched later or is lost, that is later.'),
     connect_ms: z.number().int().nullable().describe('How long reaching and authenticating took.'),
-    duration_ms: z.number().int().nullable().describe('From started_at to ended_at.'),
+    duration_ms: z.number().int().nullable().describe('From started_at to ended_at; null for a lost run.'),
     stdout: StreamSummary,
     stderr: StreamSummary,
     output_complete: z.boolean().describe('False when output may be missing though the run ended.'),

@@ -4,12 +4,14 @@ import {
   EXIT,
   exitStatusOf,
   exitStatusOfProblem,
+  exitStatusOfRun,
   gatheredText,
+  jobText,
   RUN_FLAGS,
   readCommandLine,
   SPELLED_OTHERWISE,
 } from '@muster/cli'
-import { Counts, type GatheredOutput, type Job, OPERATIONS, RunState } from '@muster/contract'
+import { Counts, type GatheredOutput, HostsByState, type Job, OPERATIONS, RunState } from '@muster/contract'
 import { describe, expect, test } from 'vitest'
 
 function countsOf(some: Partial<Counts>): { counts: Counts; total: number } {
@@ -32,11 +34,34 @@ describe('the exit status of a job that has ended', () => {
     expect(exitStatusOf(countsOf(counts))).toBe(status)
   })
 
+  test.each(['succeeded', 'failed', 'timed_out', 'unreachable', 'cancelled', 'skipped', 'lost'] as const)(
+    'one run that is %s has that of a job of one host',
+    (state) => {
+      expect(exitStatusOfRun(state)).toBe(exitStatusOf(countsOf({ [state]: 1 })))
+    },
+  )
+
   test('an empty target set has a status of its own; any other refusal is a usage error', () => {
     expect(exitStatusOfProblem({ code: 'no_targets' })).toBe(3)
     expect(exitStatusOfProblem({ code: 'unknown_target' })).toBe(2)
   })
 })
+
+const JOB: Job = {
+  ...countsOf({}),
+  job_id: `job_${'a'.repeat(26)}`,
+  state: 'running',
+  title: 't',
+  targets: 'x',
+  concurrency: 1,
+  submitted_by: 'k',
+  created_at: '2026-01-01T00:00:00.000Z',
+  started_at: null,
+  ended_at: null,
+  links: { self: '', runs: '', output: '', events: '' },
+  exec_timeout_s: 300,
+  cancel_requested_at: null,
+}
 
 describe('flags', () => {
   test('every field of a submit has a flag, or is said in another way', () => {
@@ -66,8 +91,20 @@ describe('flags', () => {
     expect(readCommandLine(['--concurrency', '7'], RUN_FLAGS, []).fields).toEqual({ concurrency: 7 })
   })
 
+  test('a list is given at once, one by one, or both, and its numbers are numbers', () => {
+    const args = ['--retry-on', '75,lost', '--retry-on', 'timed_out', '--durable', '--run-as', 'postgres', '--sudo']
+    expect(readCommandLine(args, RUN_FLAGS, []).fields).toEqual({
+      retry_on: [75, 'lost', 'timed_out'],
+      durable: true,
+      sudo: true,
+      run_as: 'postgres',
+    })
+  })
+
   test.each([
     [['--bogus'], '--bogus'],
+    [['--retry-on'], '--retry-on'],
+    [['--durable=no'], '--durable'],
     [['--exec-timeout-s'], '--exec-timeout-s'],
     [['--env', 'novalue'], '--env takes NAME=VALUE, not "novalue"'],
   ])('%j is refused by name', (args, message) => {
@@ -93,6 +130,7 @@ describe('what is shown', () => {
     stderr: '',
     stderr_bytes: 0,
     truncated: false,
+    output_complete: true,
   } as const
   const gathered: GatheredOutput = {
     job_id: `job_${'a'.repeat(26)}`,
@@ -121,6 +159,71 @@ describe('what is shown', () => {
     expect(text.endsWith('\n')).toBe(true)
   })
 
+  test('a reason without a detail is told in words', () => {
+    const skipped = {
+      state: 'skipped',
+      reason: 'start_deadline',
+      exit_code: null,
+      detail: null,
+      hosts: 'db1',
+      count: 1,
+    }
+    const text = gatheredText({ ...gathered, groups: [], without_output: [HostsByState.parse(skipped)] })
+    expect(text).toBe('── db1: skipped, start_deadline, it could not start within start_deadline_s\n')
+  })
+
+  test.each([
+    [{ state: 'failed', reason: 'exit_nonzero', exit_code: 3 }, 'failed, exit code 3'],
+    [
+      { state: 'timed_out', reason: 'exec_timeout', exit_code: 143, signal: 'TERM' },
+      'timed out, exec_timeout, exit code 143, signal TERM, it ran longer than exec_timeout_s, and was killed',
+    ],
+    [
+      { state: 'lost', reason: 'conn_lost', exit_code: null, output_complete: false },
+      'lost, conn_lost, the connection was lost; nobody knows how the command ended',
+    ],
+  ] as const)('a group of hosts tells why in words, and what may be missing: %j', (end, title) => {
+    const some = { ...group, hosts: 'web01', count: 1, stdout: 'some', stdout_bytes: 4, ...end }
+    const missing = end.state === 'lost' ? '[some of it may be missing]\n' : ''
+    const text = gatheredText({ ...gathered, groups: [some], without_output: [] })
+    expect(text).toBe(`── web01: ${title}\nsome\n${missing}`)
+  })
+
+  test('hosts without output tell why in words, also when there is an exit code', () => {
+    const killed = HostsByState.parse({
+      state: 'timed_out',
+      reason: 'idle_timeout',
+      exit_code: 143,
+      detail: null,
+      hosts: 'db1',
+      count: 1,
+    })
+    const failed = HostsByState.parse({ ...killed, state: 'failed', reason: 'exit_nonzero', exit_code: 1 })
+    expect(gatheredText({ ...gathered, groups: [], without_output: [killed, failed] })).toBe(
+      '── db1: timed out, idle_timeout, exit code 143, it printed nothing for idle_timeout_s, and was killed\n' +
+        '── db1: failed, exit_nonzero, exit code 1\n',
+    )
+  })
+
+  test('a job shows the notices of its hosts, and no control character of them', () => {
+    const notices = [{ notice: 'ran attached: \x1b[2J', hosts: 'web[01-02]', count: 2 }]
+    const report = { ...JOB, command: 'true', problems: [], problems_omitted: 0, notices }
+    const text = jobText(report)
+    expect(text).toContain('\n── web[01-02] (2 hosts): ran attached: ')
+    expect(text).not.toContain('\x1b')
+  })
+
+  test('a run that waits to be tried again has not ended, and says so', () => {
+    let written = ''
+    const progress = createProgress({
+      write: (text) => {
+        written += text
+      },
+    })
+    progress.show({ ...JOB, ...countsOf({ retry_wait: 2, succeeded: 1 }) })
+    expect(written).toBe('1/3 ended: 2 waiting to retry, 1 succeeded\n')
+  })
+
   test('progress is a line drawn again on a terminal, and whole lines in a pipe', () => {
     const job = { ...countsOf({ succeeded: 1, running: 1 }), ended_at: null } as const
     const shown = (isTTY: boolean) => {
@@ -132,18 +235,7 @@ describe('what is shown', () => {
           written += text
         },
       })
-      const asJob: Job = {
-        ...job,
-        job_id: gathered.job_id,
-        state: 'running',
-        title: 't',
-        targets: 'x',
-        concurrency: 1,
-        submitted_by: 'k',
-        created_at: '2026-01-01T00:00:00.000Z',
-        started_at: null,
-        links: { self: '', runs: '', output: '' },
-      }
+      const asJob: Job = { ...JOB, ...job }
       progress.show(asJob)
       progress.show(asJob)
       progress.end()
