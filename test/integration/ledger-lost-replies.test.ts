@@ -3,7 +3,10 @@ import { randomUUID } from 'node:crypto'
 import { claimRun, dispatchRun, findJob, findRun, finishRun, type Ledger, listRuns, openLedger } from '@muster/ledger'
 import { expect, inject, onTestFinished, test } from 'vitest'
 import { type CuttingProxy, startCuttingProxy } from '../support/cutting-proxy.ts'
+import { ended } from '../support/held-run.ts'
 import { submitTo } from '../support/ledger.ts'
+
+const SENT = { connectMs: 5, mode: 'attached' } as const
 
 async function openThroughProxy(): Promise<{ ledger: Ledger; proxy: CuttingProxy }> {
   const proxy = await startCuttingProxy(inject('redisUrl'))
@@ -12,37 +15,31 @@ async function openThroughProxy(): Promise<{ ledger: Ledger; proxy: CuttingProxy
   return { ledger, proxy }
 }
 
-const succeeded = {
-  state: 'succeeded',
-  remote: 'ended',
-  reason: null,
-  detail: null,
-  exitCode: 0,
-  signal: null,
-} as const
+const succeeded = ended()
 
 test('a claim whose reply was lost is still a claim', async () => {
   const { ledger, proxy } = await openThroughProxy()
   const jobId = await submitTo(ledger, 1)
   // The script must be known before, so that the lost reply is that of the claim itself.
-  await claimRun(ledger, { job_id: jobId, index: 9, host: 'none', attempt: 1 }, 'w1')
+  await claimRun(ledger, { job_id: jobId, index: 9, host: 'none', attempt: 1, resume: 0 }, 'w1')
   proxy.loseNextReply()
-  const claim = await claimRun(ledger, { job_id: jobId, index: 0, host: 'h0', attempt: 1 }, 'w1')
+  const claim = await claimRun(ledger, { job_id: jobId, index: 0, host: 'h0', attempt: 1, resume: 0 }, 'w1')
   expect(proxy.lost()).toBe(1)
   expect(claim).toMatchObject({ index: 0, epoch: 1 })
   // The same worker asking anew, as after a second delivery, gets nothing.
-  expect(await claimRun(ledger, { job_id: jobId, index: 0, host: 'h0', attempt: 1 }, 'w1')).toBeUndefined()
+  expect(await claimRun(ledger, { job_id: jobId, index: 0, host: 'h0', attempt: 1, resume: 0 }, 'w1')).toBeUndefined()
 })
 
 test('a dispatch mark and an end whose replies were lost hold, and the counts move once', async () => {
   const { ledger, proxy } = await openThroughProxy()
   const jobId = await submitTo(ledger, 3, { concurrency: 1 })
-  const claim = await claimRun(ledger, { job_id: jobId, index: 0, host: 'h0', attempt: 1 }, 'w1')
+  await ledger.redis.set(ledger.keys.worker('w1'), 1)
+  const claim = await claimRun(ledger, { job_id: jobId, index: 0, host: 'h0', attempt: 1, resume: 0 }, 'w1')
   if (claim === undefined) throw new Error('the run could not be claimed')
-  expect(await dispatchRun(ledger, { ...claim, index: 9 }, 1)).toBe('fenced')
+  expect(await dispatchRun(ledger, { ...claim, index: 9 }, SENT)).toMatchObject({ word: 'fenced' })
   proxy.loseNextReply()
-  expect(await dispatchRun(ledger, claim, 1)).toBe('go')
-  expect(await finishRun(ledger, { ...claim, index: 9 }, succeeded)).toBe(false)
+  expect(await dispatchRun(ledger, claim, SENT)).toMatchObject({ word: 'go' })
+  expect(await finishRun(ledger, { ...claim, index: 9 }, succeeded)).toBe('fenced')
   proxy.loseNextReply()
   await finishRun(ledger, claim, succeeded)
   expect(proxy.lost()).toBe(2)

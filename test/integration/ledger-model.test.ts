@@ -1,48 +1,37 @@
 /**
- * The Lua scripts against a model: any order of submits, claims, dispatches, ends, cancels and dead workers leaves
- * the ledger in the state that the model says, with counts that add up and every run in one state.
+ * The Lua scripts against the state machine: any order of claims, dispatches, ends, cancels, clocks and dead workers
+ * leaves Redis as the pure function says, with counts that add up and every run in one state. Fifty thousand steps.
  */
-import { isTerminalRun, type RunState, TerminalRunState } from '@muster/contract'
+import { isTerminalRun, RunState } from '@muster/contract'
 import {
+  acceptedJob,
   type Claim,
   cancelJob,
   claimRun,
   dispatchRun,
-  findJob,
   finishRun,
+  handOver,
+  jobStateOf,
   type Ledger,
-  listRuns,
-  type RunEnd,
+  type MachineEnd,
+  type MachineEvent,
+  type MachineJob,
+  step,
   sweep,
 } from '@muster/ledger'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { openTestLedger, submitTo } from '../support/ledger.ts'
 
-type ModelRun = { state: RunState; attempt: number; worker?: string; claim?: Claim }
-type Model = { runs: ModelRun[]; concurrency: number; cancelled: boolean; stale: Claim[] }
+const RUNS = 1_100
+const STEPS_PER_RUN = 110
+const WORKERS = ['w0', 'w1', 'w2'] as const
+const NOW = { ticketGraceMs: 3_600_000, suspectMs: 0, claimNamedMs: 3_600_000 }
+
+type Model = { job: MachineJob; claims: Map<number, Claim[]> }
 type Real = { ledger: Ledger; jobId: string }
 
-const HELD: ReadonlySet<RunState> = new Set(['queued', 'connecting', 'running'])
-
-/** What release does: pending runs go, in order, up to the fan-out. */
-function release(model: Model): void {
-  if (model.cancelled) return
-  for (const run of model.runs) {
-    if (model.runs.filter(({ state }) => HELD.has(state)).length >= model.concurrency) return
-    if (run.state === 'pending') Object.assign(run, { state: 'queued', attempt: 1 })
-  }
-}
-
-function endOf(state: TerminalRunState): RunEnd {
-  const remote = { unreachable: 'not_started', lost: 'unknown' } as const
-  const known = state === 'unreachable' || state === 'lost' ? remote[state] : 'ended'
-  return { state, remote: known, reason: null, detail: null, exitCode: null, signal: null }
-}
-
-/** One step picks a run by number; a number beyond the list wraps around, so that shrinking works. */
-const pick = fc.nat(11)
-
+/** One step: an event for the state machine, made from what the model is like at that time, and the same in Redis. */
 class Step implements fc.AsyncCommand<Model, Real> {
   readonly #name: string
   readonly #act: (model: Model, real: Real) => Promise<void>
@@ -55,136 +44,193 @@ class Step implements fc.AsyncCommand<Model, Real> {
   }
   async run(model: Model, real: Real): Promise<void> {
     await this.#act(model, real)
-    await compare(model, real)
+    steps += 1
+    await compare(model.job, real)
   }
   toString(): string {
     return this.#name
   }
 }
+let steps = 0
 
-async function compare(model: Model, { ledger, jobId }: Real): Promise<void> {
-  const job = await findJob(ledger, jobId)
-  const page = await listRuns(ledger, jobId, { limit: 1_000 })
-  expect(page?.runs.map(({ state }) => state)).toEqual(model.runs.map(({ state }) => state))
-  for (const [state, count] of Object.entries(job?.counts ?? {})) {
-    expect([state, count]).toEqual([state, model.runs.filter((run) => run.state === state).length])
-  }
-  expect(job?.state).toBe(jobStateOf(model))
+function advance(model: Model, event: MachineEvent): string {
+  const { job, answer } = step(model.job, event)
+  model.job = job
+  return answer
 }
 
-function jobStateOf(model: Model): string {
-  const ended = model.runs.every(({ state }) => isTerminalRun(state))
-  const succeeded = model.runs.filter(({ state }) => state === 'succeeded').length
-  if (!ended) {
-    if (model.cancelled) return 'cancelling'
-    return model.runs.some(({ claim }) => claim !== undefined) ? 'running' : 'queued'
+async function compare(job: MachineJob, { ledger, jobId }: Real): Promise<void> {
+  const { redis, keys } = ledger
+  const [stored, ...runs] = await Promise.all([
+    redis.hgetall(keys.job(jobId)),
+    ...job.runs.map((_, index) => redis.hgetall(keys.run(jobId, index))),
+  ])
+  const restFrom = Number(stored?.rest_from ?? job.runs.length)
+  const seen = runs.map((run, index) =>
+    run.state === undefined
+      ? { state: index < restFrom ? 'pending' : stored?.rest_state, attempt: 0, epoch: 0 }
+      : {
+          state: run.state,
+          attempt: Number(run.attempt),
+          epoch: Number(run.epoch),
+          remote: run.remote,
+          reason: run.reason ?? '',
+          worker: isTerminalRun(RunState.parse(run.state)) ? undefined : run.worker || undefined,
+          hasLateResult: run.late_result !== undefined,
+        },
+  )
+  const wanted = job.runs.map((run, index) =>
+    runs[index]?.state === undefined
+      ? { state: run.state, attempt: run.attempt, epoch: run.epoch }
+      : {
+          state: run.state,
+          attempt: run.attempt,
+          epoch: run.epoch,
+          remote: run.remote,
+          reason: run.reason,
+          worker: isTerminalRun(run.state) ? undefined : run.worker,
+          hasLateResult: run.hasLateResult,
+        },
+  )
+  expect(seen).toEqual(wanted)
+  expect(stored?.state).toBe(jobStateOf(job))
+  for (const state of RunState.options) {
+    expect([state, Number(stored?.[`n:${state}`] ?? 0)]).toEqual([
+      state,
+      job.runs.filter((run) => run.state === state).length,
+    ])
   }
-  if (succeeded === model.runs.length) return 'succeeded'
-  if (model.cancelled && model.runs.some(({ state }) => state === 'cancelled')) return 'cancelled'
-  return succeeded === 0 ? 'failed' : 'partial'
 }
 
+/** One step picks a run by number; a number beyond the list wraps around, so that shrinking works. */
+const pick = fc.nat(11)
+const at = (model: Model, n: number) => n % model.job.runs.length
 /** True once in so many steps: a cancel, or a stale ticket, soon ends the story that the other steps tell. */
 const oneIn = (n: number) => fc.nat(n - 1).map((value) => value === 0)
+/** The newest claim of a run, or an old one that may have been fenced off. */
+const claimOf = (model: Model, index: number, isOld: boolean) => {
+  const claims = model.claims.get(index) ?? []
+  return isOld ? claims[0] : claims.at(-1)
+}
 
-const steps = [
-  fc.tuple(pick, oneIn(5)).map(
-    ([n, asStale]) =>
-      new Step(`claim(${n}${asStale ? ', with an old ticket' : ''})`, async (model, { ledger, jobId }) => {
-        const index = n % model.runs.length
-        const run = model.runs[index]
-        if (run === undefined) return
-        const attempt = asStale ? run.attempt + 1 : Math.max(1, run.attempt)
-        const worker = `w${n % 3}`
+const ENDS: readonly MachineEnd[] = [
+  { state: 'succeeded', remote: 'ended', reason: '', exitCode: 0, isRetryable: false },
+  { state: 'failed', remote: 'ended', reason: 'exit_nonzero', exitCode: 75, isRetryable: false },
+  { state: 'failed', remote: 'ended', reason: 'exit_nonzero', exitCode: 3, isRetryable: false },
+  { state: 'failed', remote: 'not_started', reason: 'sudo_denied', exitCode: null, isRetryable: false },
+  { state: 'timed_out', remote: 'ended', reason: 'exec_timeout', exitCode: null, isRetryable: false },
+  { state: 'timed_out', remote: 'ended', reason: 'job_timeout', exitCode: null, isRetryable: false },
+  { state: 'lost', remote: 'unknown', reason: 'conn_lost', exitCode: null, isRetryable: false },
+  { state: 'unreachable', remote: 'not_started', reason: 'conn_refused', exitCode: null, isRetryable: true },
+  { state: 'unreachable', remote: 'not_started', reason: 'auth_failed', exitCode: null, isRetryable: false },
+  { state: 'cancelled', remote: 'ended', reason: 'cancelled_by_user', exitCode: null, isRetryable: false },
+]
+
+const commands = [
+  fc.tuple(pick, oneIn(6)).map(
+    ([n, isStale]) =>
+      new Step(`claim(${n}${isStale ? ', with an old ticket' : ''})`, async (model, { ledger, jobId }) => {
+        const index = at(model, n)
+        const run = model.job.runs[index]
+        const ticket = { attempt: Math.max(1, (run?.attempt ?? 1) + (isStale ? 1 : 0)), resume: run?.resume ?? 0 }
+        const worker = WORKERS[n % 3] ?? 'w0'
         await ledger.redis.set(ledger.keys.worker(worker), 1)
-        const claim = await claimRun(ledger, { job_id: jobId, index, host: `h${index}`, attempt }, worker)
-        expect(claim !== undefined).toBe(run.state === 'queued' && !asStale)
+        const answer = advance(model, { kind: 'claim', index, worker, ...ticket })
+        const claim = await claimRun(ledger, { job_id: jobId, index, host: `h${index}`, ...ticket }, worker)
+        expect(claim !== undefined).toBe(answer === 'start' || answer === 'attach')
         if (claim === undefined) return
-        if (run.claim !== undefined) model.stale.push(run.claim)
-        Object.assign(run, { state: 'connecting', claim, worker })
+        expect(claim.startedAgoMs !== undefined).toBe(answer === 'attach')
+        model.claims.set(index, [...(model.claims.get(index) ?? []), claim])
       }),
   ),
-  pick.map(
-    (n) =>
-      new Step(`dispatch(${n})`, async (model, { ledger }) => {
-        const run = model.runs[n % model.runs.length]
-        if (run?.claim === undefined) return
-        const answer = await dispatchRun(ledger, run.claim, 1)
-        // Sent again, as after a lost reply, the mark is still its own.
-        if (run.state === 'running') expect(answer).toBe('go')
-        else if (run.state !== 'connecting') expect(answer).toBe('fenced')
-        else expect(answer).toBe(model.cancelled ? 'cancelled' : 'go')
-        if (answer === 'go') run.state = 'running'
-      }),
-  ),
-  fc.tuple(pick, fc.constantFrom(...TerminalRunState.options)).map(
-    ([n, state]) =>
-      new Step(`finish(${n}, ${state})`, async (model, { ledger }) => {
-        const run = model.runs[n % model.runs.length]
-        if (run?.claim === undefined) return
-        const applied = await finishRun(ledger, run.claim, endOf(state))
-        expect(applied).toBe(run.state === 'connecting' || run.state === 'running')
-        if (!applied) return
-        run.state = state
-        release(model)
-      }),
-  ),
-  pick.map(
-    (n) =>
-      new Step(`a fenced worker acts(${n})`, async (model, { ledger }) => {
-        const claim = model.stale[n % Math.max(1, model.stale.length)]
+  fc.tuple(pick, oneIn(4), fc.boolean()).map(
+    ([n, isOld, isDurable]) =>
+      new Step(`dispatch(${n}${isOld ? ', by an old claim' : ''})`, async (model, { ledger }) => {
+        const index = at(model, n)
+        const claim = claimOf(model, index, isOld)
         if (claim === undefined) return
-        expect(await finishRun(ledger, claim, endOf('succeeded'))).toBe(false)
-        expect(await dispatchRun(ledger, claim, 1)).toBe('fenced')
+        const wanted = advance(model, { kind: 'dispatch', index, epoch: claim.epoch, isDurable })
+        const mode = isDurable ? ('durable' as const) : ('attached' as const)
+        const answer = await dispatchRun(ledger, claim, { connectMs: 1, mode })
+        const told = answer.word === 'over' ? `over ${answer.state} ${answer.reason}` : answer.word
+        expect(told).toBe(wanted)
+      }),
+  ),
+  fc.tuple(pick, oneIn(4), fc.constantFrom(...ENDS)).map(
+    ([n, isOld, end]) =>
+      new Step(`finish(${n}, ${end.state} ${end.reason}${isOld ? ', by an old claim' : ''})`, async (model, real) => {
+        const index = at(model, n)
+        const claim = claimOf(model, index, isOld)
+        if (claim === undefined) return
+        const wanted = advance(model, { kind: 'finish', index, epoch: claim.epoch, end })
+        const reason = end.reason === '' ? null : end.reason
+        expect(await finishRun(real.ledger, claim, { ...end, reason, detail: null, signal: null })).toBe(wanted)
+      }),
+  ),
+  fc.tuple(pick, oneIn(4)).map(
+    ([n, isOld]) =>
+      new Step(`hand over(${n})`, async (model, { ledger }) => {
+        const index = at(model, n)
+        const claim = claimOf(model, index, isOld)
+        if (claim === undefined) return
+        const wanted = advance(model, { kind: 'hand_over', index, epoch: claim.epoch })
+        expect(await handOver(ledger, claim)).toBe(wanted === 'resumed')
       }),
   ),
   pick.map(
     (n) =>
       new Step(`worker w${n % 3} dies`, async (model, { ledger }) => {
-        const worker = `w${n % 3}`
+        const worker = WORKERS[n % 3] ?? 'w0'
         await ledger.redis.del(ledger.keys.worker(worker))
-        await sweep(ledger)
-        for (const run of model.runs) {
-          if (run.worker !== worker || run.claim === undefined) continue
-          if (run.state !== 'connecting' && run.state !== 'running') continue
-          model.stale.push(run.claim)
-          if (run.state === 'running') run.state = 'lost'
-          else if (model.cancelled) run.state = 'cancelled'
-          else Object.assign(run, { state: 'queued', attempt: run.attempt + 1 })
-        }
-        release(model)
+        advance(model, { kind: 'worker_dies', worker })
+        await sweep(ledger, NOW)
       }),
   ),
-  oneIn(6).map(
-    (isMeant) =>
-      new Step(isMeant ? 'cancel' : 'nothing', async (model, { ledger, jobId }) => {
+  fc.tuple(oneIn(3), oneIn(4), fc.uniqueArray(pick, { minLength: 1, maxLength: 3 })).map(
+    ([isMeant, isWhole, some]) =>
+      new Step(isMeant ? `cancel ${isWhole ? 'all' : some}` : 'nothing', async (model, { ledger, jobId }) => {
         if (!isMeant) return
-        const ended = model.runs.every(({ state }) => isTerminalRun(state))
-        expect(await cancelJob(ledger, jobId)).toBe(true)
-        if (ended) return
-        model.cancelled = true
-        for (const run of model.runs) if (run.state === 'pending' || run.state === 'queued') run.state = 'cancelled'
+        const indexes = [...new Set(some.map((n) => at(model, n)))]
+        advance(model, isWhole ? { kind: 'cancel' } : { kind: 'cancel', indexes })
+        const hosts = indexes.map((index) => `h${index}`)
+        expect(await cancelJob(ledger, jobId, isWhole ? undefined : hosts)).toBe(true)
+      }),
+  ),
+  fc.constantFrom('start_deadline', 'job_timeout', '', '', '', '', '', '').map(
+    (kind) =>
+      new Step(kind === '' ? 'time passes' : `${kind} is over`, async (model, { ledger, jobId }) => {
+        if (kind !== 'start_deadline' && kind !== 'job_timeout') return
+        advance(model, { kind })
+        const field = kind === 'start_deadline' ? 'start_deadline' : 'job_deadline'
+        await ledger.redis.hset(ledger.keys.job(jobId), field, 1)
+        await sweep(ledger, NOW)
       }),
   ),
 ]
 
-test('any order of steps leaves the ledger as the model says', async () => {
+const setup = fc.record({
+  hosts: fc.integer({ min: 1, max: 6 }),
+  concurrency: fc.integer({ min: 1, max: 7 }),
+  retries: fc.nat(2),
+  retry_on: fc.subarray(['lost' as const, 'timed_out' as const, 75]),
+})
+
+test('any order of steps leaves the ledger as the state machine says', async () => {
   const ledger = await openTestLedger()
-  const setup = fc.record({ hosts: fc.integer({ min: 1, max: 6 }), concurrency: fc.integer({ min: 1, max: 7 }) })
   await fc.assert(
     fc.asyncProperty(
       setup,
-      fc.commands(steps, { maxCommands: 60, size: 'max' }),
-      async ({ hosts, concurrency }, commands) => {
-        const jobId = await submitTo(ledger, hosts, { concurrency })
-        const runs = Array.from({ length: hosts }, (): ModelRun => ({ state: 'pending', attempt: 0 }))
-        const model: Model = { runs, concurrency, cancelled: false, stale: [] }
-        release(model)
-        await fc.asyncModelRun(() => ({ model, real: { ledger, jobId } }), commands)
+      fc.commands(commands, { maxCommands: STEPS_PER_RUN, size: 'max' }),
+      async ({ hosts, ...options }, list) => {
+        const jobId = await submitTo(ledger, hosts, { ...options, retry_backoff_s: 0 })
+        const { concurrency, retries, retry_on: retryOn } = options
+        const model: Model = { job: acceptedJob(hosts, { concurrency, retries, retryOn }), claims: new Map() }
+        await fc.asyncModelRun(() => ({ model, real: { ledger, jobId } }), list)
         // The next case has a ledger to itself: this job must not be swept any more.
         await ledger.redis.del(ledger.keys.active)
       },
     ),
-    { numRuns: 100 },
+    { numRuns: RUNS },
   )
-}, 120_000)
+  expect(steps).toBeGreaterThanOrEqual(50_000)
+}, 600_000)

@@ -1,5 +1,5 @@
 /** The ledger against a real Redis: what is stored, what is handed back, what is told. */
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { type Job, JobId, MusterError, Submit } from '@muster/contract'
 import {
   appendOutput,
@@ -25,18 +25,20 @@ import fc from 'fast-check'
 import { describe, expect, inject, test } from 'vitest'
 import { openTestLedger, submitTo } from '../support/ledger.ts'
 
+const SENT = { connectMs: 5, mode: 'attached' } as const
+
 async function claimAndDispatch(ledger: Ledger, jobId: string, index: number): Promise<Claim> {
   await ledger.redis.set(ledger.keys.worker('w1'), 1)
-  const claim = await claimRun(ledger, { job_id: jobId, index, host: `h${index}`, attempt: 1 }, 'w1')
+  const claim = await claimRun(ledger, { job_id: jobId, index, host: `h${index}`, attempt: 1, resume: 0 }, 'w1')
   if (claim === undefined) throw new Error(`run ${index} could not be claimed`)
-  await dispatchRun(ledger, claim, 5)
+  await dispatchRun(ledger, claim, SENT)
   return claim
 }
 
 /** Ends a run as a worker would after a command that printed this. */
 async function succeedWith(ledger: Ledger, claim: Claim, text: string, exitCode = 0): Promise<void> {
   const bytes = Buffer.from(text)
-  if (bytes.length > 0) await appendOutput(ledger, claim, 'stdout', 0, bytes)
+  if (bytes.length > 0) await appendOutput(ledger, claim, { stream: 'stdout', place: 'head', offset: 0, bytes })
   await finishRun(ledger, claim, {
     state: exitCode === 0 ? 'succeeded' : 'failed',
     remote: 'ended',
@@ -44,12 +46,13 @@ async function succeedWith(ledger: Ledger, claim: Claim, text: string, exitCode 
     detail: null,
     exitCode,
     signal: null,
+    isRetryable: false,
     output: { stdout: streamEnd(bytes), stderr: streamEnd(Buffer.alloc(0)), complete: true, digest: text },
   })
 }
 
 function streamEnd(bytes: Buffer, tail = Buffer.alloc(0), omittedBytes = 0) {
-  return { bytes: bytes.length, omittedBytes, tail }
+  return { bytes: bytes.length, omittedBytes, tail, sha256: createHash('sha256').update(bytes).digest('hex') }
 }
 
 describe('submitting', () => {
@@ -112,7 +115,7 @@ describe('claiming', () => {
   test('of many workers that get the same ticket, one has the run', async () => {
     const ledger = await openTestLedger()
     const jobId = await submitTo(ledger, 1)
-    const ticket = { job_id: jobId, index: 0, host: 'h0', attempt: 1 }
+    const ticket = { job_id: jobId, index: 0, host: 'h0', attempt: 1, resume: 0 }
     const claims = await Promise.all(Array.from({ length: 20 }, (_, i) => claimRun(ledger, ticket, `w${i}`)))
     expect(claims.filter((claim) => claim !== undefined)).toHaveLength(1)
   })
@@ -130,9 +133,9 @@ describe('claiming', () => {
     const ledger = await openTestLedger()
     const jobId = await submitTo(ledger, 2)
     await ledger.tickets.remove(`${jobId}-0-1`)
-    await sweep(ledger, 60_000)
+    await sweep(ledger, { ticketGraceMs: 60_000, suspectMs: 0, claimNamedMs: 3_600_000 })
     expect(await ledger.tickets.getJob(`${jobId}-0-1`)).toBeUndefined()
-    await sweep(ledger, 0)
+    await sweep(ledger, { ticketGraceMs: 0, suspectMs: 0, claimNamedMs: 3_600_000 })
     expect(await ledger.tickets.getJob(`${jobId}-0-1`)).toBeDefined()
     expect(await ledger.tickets.count()).toBe(2)
   })
@@ -219,12 +222,13 @@ describe('reading', () => {
     const claim = await claimAndDispatch(ledger, jobId, 0)
     const head = randomBytes(1_000)
     const tail = randomBytes(700)
-    await appendOutput(ledger, claim, 'stdout', 0, head.subarray(0, 400))
-    await appendOutput(ledger, claim, 'stdout', 400, head.subarray(400))
+    const part = { stream: 'stdout', place: 'head' } as const
+    await appendOutput(ledger, claim, { ...part, offset: 0, bytes: head.subarray(0, 400) })
+    await appendOutput(ledger, claim, { ...part, offset: 400, bytes: head.subarray(400) })
     const end = streamEnd(Buffer.concat([head, tail]), tail, 300)
     const stdout = { ...end, bytes: 2_000 }
     const stderr = streamEnd(Buffer.alloc(0))
-    const nothingWrong = { reason: null, detail: null, exitCode: 0, signal: null } as const
+    const nothingWrong = { reason: null, detail: null, exitCode: 0, signal: null, isRetryable: false } as const
     const output = { stdout, stderr, complete: true, digest: 'any' }
     await finishRun(ledger, claim, { state: 'succeeded', remote: 'ended', ...nothingWrong, output })
 

@@ -118,11 +118,11 @@ describe('output of hosts', () => {
   /** Ends the run of a one-host job as a worker would after a command that printed this. */
   async function printAndEnd(ledger: Ledger, jobId: string, stdout: Buffer): Promise<void> {
     await ledger.redis.set(ledger.keys.worker('w1'), 1)
-    const claim = await claimRun(ledger, { job_id: jobId, index: 0, host: 'db1', attempt: 1 }, 'w1')
+    const claim = await claimRun(ledger, { job_id: jobId, index: 0, host: 'db1', attempt: 1, resume: 0 }, 'w1')
     if (claim === undefined) throw new Error('the run could not be claimed')
-    await dispatchRun(ledger, claim, 5)
-    await appendOutput(ledger, claim, 'stdout', 0, stdout)
-    const end = (bytes: number) => ({ bytes, omittedBytes: 0, tail: Buffer.alloc(0) })
+    await dispatchRun(ledger, claim, { connectMs: 5, mode: 'attached' })
+    await appendOutput(ledger, claim, { stream: 'stdout', place: 'head', offset: 0, bytes: stdout })
+    const end = (bytes: number) => ({ bytes, omittedBytes: 0, tail: Buffer.alloc(0), sha256: '' })
     await finishRun(ledger, claim, {
       state: 'failed',
       remote: 'ended',
@@ -130,6 +130,7 @@ describe('output of hosts', () => {
       detail: 'ends\u202e\x1b[2J',
       exitCode: 3,
       signal: null,
+      isRetryable: false,
       output: { stdout: end(stdout.length), stderr: end(0), complete: true, digest: 'x' },
     })
   }

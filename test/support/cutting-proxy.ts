@@ -1,6 +1,6 @@
 /**
  * A TCP proxy in front of Redis that can lose a reply: the request is carried out, its answer never arrives, and the
- * connection is cut. That is what a client cannot tell from a request that was never carried out.
+ * connection is cut. That is what a client cannot tell from a request that was never carried out. It can also be away.
  */
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
@@ -13,6 +13,8 @@ export type CuttingProxy = {
   loseNextReply(): void
   /** How many replies were lost so far. */
   lost(): number
+  /** Cuts all connections and takes none, until it is told otherwise: Redis is away. */
+  setAway(isAway: boolean): void
 }
 
 /** Starts a proxy to the Redis at this address; it ends with the test. */
@@ -22,7 +24,12 @@ export async function startCuttingProxy(redisUrl: string): Promise<CuttingProxy>
   const sockets = new Set<Socket>()
   let isArmed = false
   let lost = 0
+  let isAway = false
   const server = createServer((client) => {
+    if (isAway) {
+      client.destroy()
+      return
+    }
     const redis = connect(port, host)
     for (const socket of [client, redis]) {
       sockets.add(socket)
@@ -56,5 +63,9 @@ export async function startCuttingProxy(redisUrl: string): Promise<CuttingProxy>
   const loseNextReply = () => {
     isArmed = true
   }
-  return { url: url.href, loseNextReply, lost: () => lost }
+  const setAway = (away: boolean) => {
+    isAway = away
+    if (away) for (const socket of sockets) socket.destroy()
+  }
+  return { url: url.href, loseNextReply, lost: () => lost, setAway }
 }

@@ -1,26 +1,43 @@
--- Settles a run whose worker let its lease run out. Not dispatched: it is queued again, as a new attempt; the next
--- claim's epoch fences off the old worker, should it only have been asleep.
--- Dispatched: nobody can know whether the command ran, so it is lost.
--- KEYS[1] job.  ARGV 3 index.  Returns {'requeued' or 'lost', index, host, attempt, ...} or {'held'}.
+-- Settles a run whose worker let its lease run out, or lives and does not know of the run any more (Redis forgot the
+-- end of it, say); the epoch fences off the old worker, should it only have slept.
+-- Not dispatched: it is queued again, as a new attempt. Dispatched: nobody can know whether the command ran, so it is
+-- lost, but for a durable one: that goes on at its host, and another worker attaches to it.
+-- KEYS[1] job.  ARGV 3 index, 4 worker, 5 milliseconds after the exec timeout in which a durable run must be taken,
+-- 6 the epoch that the living worker does not know, or ''.
+-- Returns {'requeued', 'resumed', 'retrying' or 'lost', tickets...} or {'held'}.
 local key = run_key(ARGV[3])
-local f = redis.call('HMGET', key, 'state', 'worker', 'host')
-if f[1] ~= 'connecting' and f[1] ~= 'running' then return {'held'} end
-if redis.call('EXISTS', base .. ':worker:' .. f[2]) == 1 then return {'held'} end
+local f = redis.call('HMGET', key, 'state', 'worker', 'host', 'mode', 'started', 'kept_remote', 'epoch')
+if (f[1] ~= 'connecting' and f[1] ~= 'running') or f[2] ~= ARGV[4] then return {'held'} end
+if f[2] ~= '' and f[7] ~= ARGV[6] and redis.call('EXISTS', base .. ':worker:' .. f[2]) == 1 then return {'held'} end
 local now = now_ms()
-local answer
-if f[1] == 'connecting' and redis.call('HGET', job, 'state') ~= 'cancelling' then
-  local attempt = redis.call('HINCRBY', key, 'attempt', 1)
-  redis.call('HSET', key, 'state', 'queued', 'queued', now)
-  move('connecting', 'queued', 1)
-  answer = {'requeued', ARGV[3], f[3], tostring(attempt)}
-elseif f[1] == 'connecting' then
-  settle(ARGV[3], f[1], 'cancelled', 'not_started', 'cancelled_by_user', now)
-  answer = {'lost'}
+local answer = {'lost'}
+if f[1] == 'connecting' then
+  redis.call('HINCRBY', key, 'epoch', 1)
+  local to, reason = why_not(ARGV[3], now)
+  if to then
+    settle(ARGV[3], f[1], to, 'not_started', reason, now)
+  else
+    answer[1] = 'requeued'
+    local attempt = redis.call('HINCRBY', key, 'attempt', 1)
+    redis.call('HSET', key, 'state', 'queued', 'remote', f[6] or 'not_started', 'queued', now)
+    move('connecting', 'queued', 1)
+    ticket(answer, ARGV[3], f[3], attempt, 0, 0)
+  end
+elseif f[4] == 'durable' and now < f[5] + redis.call('HGET', job, 'exec_timeout_ms') + ARGV[5] then
+  -- A run that is waiting for a worker already has its ticket.
+  if f[2] == '' then return {'held'} end
+  answer[1] = 'resumed'
+  resume(answer, ARGV[3], now)
 else
-  settle(ARGV[3], f[1], 'lost', 'unknown', 'worker_lost', now)
-  answer = release(now)
-  table.insert(answer, 1, 'lost')
+  redis.call('HINCRBY', key, 'epoch', 1)
+  redis.call('HSET', key, 'detail', 'its worker died or was out of reach while the command ran')
+  if retry(answer, ARGV[3], f[1], 'lost', 'unknown', 'worker_lost', '', false, now) then
+    answer[1] = 'retrying'
+  else
+    settle(ARGV[3], f[1], 'lost', 'unknown', 'worker_lost', now)
+  end
 end
+release(answer, now)
 close_if_done(now)
 changed()
 return answer

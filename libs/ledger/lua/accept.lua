@@ -1,8 +1,8 @@
 -- Accepts a job: stores it with its frozen hosts and releases the first window of runs, or finds that it was
 -- accepted before under the same idempotency key.
 -- KEYS[1] job.  ARGV 3 idempotency key or '', 4 digest of the request, 5 seconds the key is kept,
--- 6 concurrency, 7 spec, 8 targets as given, 9 title, 10 owner, 11... hosts.
--- Returns {'accepted', index, host, attempt, ...}, {'seen', job ID} or {'conflict', job ID}.
+-- 6 milliseconds to the start deadline, 7 to the end of the job or '', 8 how many fields, 9... field, value, ...,
+-- then the hosts.  Returns {'accepted', tickets...}, {'seen', job ID} or {'conflict', job ID}.
 if ARGV[3] ~= '' then
   local seen = redis.call('HMGET', ARGV[3], 'job_id', 'digest')
   if seen[1] and seen[1] ~= job_id then
@@ -18,23 +18,25 @@ end
 if redis.call('EXISTS', job) == 1 then
   local answer = {'accepted'}
   for _, index in ipairs(redis.call('SMEMBERS', open)) do
-    local f = redis.call('HMGET', run_key(index), 'host', 'attempt')
-    for _, word in ipairs({index, f[1], f[2]}) do answer[#answer + 1] = word end
+    local f = redis.call('HMGET', run_key(index), 'host', 'attempt', 'state')
+    if f[3] == 'queued' then ticket(answer, index, f[1], f[2], 0, 0) end
   end
   return answer
 end
 
 local now = now_ms()
-local total = #ARGV - 10
-redis.call('HSET', job, 'state', 'queued', 'total', total, 'next', 0, 'concurrency', ARGV[6], 'spec', ARGV[7],
-  'targets', ARGV[8], 'title', ARGV[9], 'owner', ARGV[10], 'created', now, 'n:pending', total, 'done', 0)
+local first = 9 + 2 * ARGV[8]
+local total = #ARGV - first + 1
+redis.call('HSET', job, 'state', 'queued', 'total', total, 'next', 0, 'created', now, 'n:pending', total, 'done', 0,
+  'start_deadline', now + ARGV[6], unpack(ARGV, 9, first - 1))
+if ARGV[7] ~= '' then redis.call('HSET', job, 'job_deadline', now + ARGV[7]) end
 -- Lua's stack bounds how many values one call may take.
-for first = 11, #ARGV, 1000 do
-  redis.call('RPUSH', hosts, unpack(ARGV, first, math.min(first + 999, #ARGV)))
+for from = first, #ARGV, 1000 do
+  redis.call('RPUSH', hosts, unpack(ARGV, from, math.min(from + 999, #ARGV)))
 end
 redis.call('ZADD', base .. ':jobs', now, job_id)
 redis.call('SADD', base .. ':active', job_id)
 
-local answer = release(now)
-table.insert(answer, 1, 'accepted')
+local answer = {'accepted'}
+release(answer, now)
 return answer

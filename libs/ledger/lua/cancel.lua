@@ -1,24 +1,35 @@
--- Cancels a job. What is pending or queued ends here; what a worker holds is left to that worker, which is told.
--- KEYS[1] job.  Returns 'cancelling', 'ended' or 'unknown'.
-local f = redis.call('HMGET', job, 'state', 'next', 'total')
-if not f[1] then return 'unknown' end
-if f[1] ~= 'queued' and f[1] ~= 'running' and f[1] ~= 'cancelling' then return 'ended' end
+-- Cancels a job, or some of its runs. What no worker holds ends here; the rest is left to the workers, which are told.
+-- KEYS[1] job.  ARGV 3... indexes; none: the whole job.  Returns {'ended'}, {'unknown'} or {'cancelling', tickets...}.
+local f = redis.call('HMGET', job, 'state', 'ended')
+if not f[1] then return {'unknown'} end
+if f[2] then return {'ended'} end
 local now = now_ms()
-redis.call('HSET', job, 'state', 'cancelling')
+local answer = {'cancelling'}
 
--- Runs that were never released have no record of their own: the job says what became of all of them.
-local rest = f[3] - f[2]
-if rest > 0 then
-  redis.call('HSET', job, 'next', f[3], 'rest_from', f[2], 'rest_at', now)
-  move('pending', 'cancelled', rest)
-  redis.call('HINCRBY', job, 'done', rest)
+if #ARGV == 2 then
+  redis.call('HSET', job, 'state', 'cancelling', 'stop', 'cancelled_by_user')
+  redis.call('HSETNX', job, 'cancel_requested', now)
+  close_waiting('cancelled', 'cancelled_by_user', now)
 end
-for _, index in ipairs(redis.call('SMEMBERS', open)) do
-  if redis.call('HGET', run_key(index), 'state') == 'queued' then
-    settle(index, 'queued', 'cancelled', 'not_started', 'cancelled_by_user', now)
+for i = 3, #ARGV do
+  local index = ARGV[i]
+  local key = run_key(index)
+  local state = redis.call('HGET', key, 'state')
+  local rest_from = redis.call('HGET', job, 'rest_from')
+  if not state and not (rest_from and tonumber(index) >= tonumber(rest_from)) then
+    redis.call('HSET', key, 'state', 'cancelled', 'remote', 'not_started', 'reason', 'cancelled_by_user',
+      'host', redis.call('LINDEX', hosts, index), 'attempt', 0, 'epoch', 0, 'ended', now)
+    move('pending', 'cancelled', 1)
+    redis.call('HINCRBY', job, 'done', 1)
+    redis.call('RPUSH', wrong, index)
+  elseif state == 'queued' or state == 'retry_wait' then
+    settle(index, state, 'cancelled', 'not_started', 'cancelled_by_user', now)
+  elseif state == 'connecting' or state == 'running' then
+    redis.call('HSET', key, 'stop', 'cancelled_by_user')
   end
 end
+release(answer, now)
 close_if_done(now)
 changed()
-redis.call('PUBLISH', base .. ':cancelled', job_id)
-return 'cancelling'
+order()
+return answer

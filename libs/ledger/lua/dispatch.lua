@@ -1,13 +1,25 @@
 -- The dispatch mark: written before the command is sent. From here on nobody may say that it did not start.
--- KEYS[1] job.  ARGV 3 index, 4 epoch, 5 milliseconds that connecting took.  Returns 'go', 'cancelled' or 'fenced'.
+-- KEYS[1] job.  ARGV 3 index, 4 epoch, 5 milliseconds that connecting took, 6 'attached' or 'durable'.
+-- Returns {'go', ms for which the lease of the worker certainly holds}, {'over', state, reason} when it must not start
+-- any more, {'fenced'}, or {'no_lease'} when the lease has run out though nobody took the run away yet.
 local key = run_key(ARGV[3])
-local f = redis.call('HMGET', key, 'state', 'epoch')
+local f = redis.call('HMGET', key, 'state', 'epoch', 'worker', 'attempt')
+local lease = base .. ':worker:' .. (f[3] or '')
 -- The same request again, its reply was lost: a claim dispatches once, so this is its own mark.
-if f[1] == 'running' and f[2] == ARGV[4] then return 'go' end
+if f[1] == 'running' and f[2] == ARGV[4] then return {'go', tostring(redis.call('PTTL', lease))} end
 -- The claim is not ours any more: another epoch, or the run has ended.
-if f[1] ~= 'connecting' or f[2] ~= ARGV[4] then return 'fenced' end
-if redis.call('HGET', job, 'state') == 'cancelling' then return 'cancelled' end
-redis.call('HSET', key, 'state', 'running', 'remote', 'started', 'started', now_ms(), 'connect_ms', ARGV[5])
+if f[1] ~= 'connecting' or f[2] ~= ARGV[4] then return {'fenced'} end
+if redis.call('EXISTS', lease) == 0 then return {'no_lease'} end
+local now = now_ms()
+local to, reason = why_not(ARGV[3], now)
+if to then return {'over', to, reason} end
+
+-- What an earlier attempt left is not of this one; it is put away, should this one not start after all.
+redis.call('SREM', noticed, ARGV[3])
+redis.call('HDEL', key, 'reason', 'detail', 'notice', 'ended')
+if tonumber(f[4]) > 1 then move_output(ARGV[3], '', 'kept') end
+redis.call('HSET', key, 'state', 'running', 'remote', 'started', 'started', now, 'connect_ms', ARGV[5],
+  'mode', ARGV[6])
 move('connecting', 'running', 1)
 changed()
-return 'go'
+return {'go', tostring(redis.call('PTTL', lease))}

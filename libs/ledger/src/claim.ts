@@ -1,165 +1,146 @@
 /**
- * What a worker does to a run, step by step: claim, dispatch, append, finish. Each is a compare-and-set on the run's
- * epoch, so a worker whose claim was taken away changes nothing any more.
+ * What a worker does to a run, step by step. Each is a compare-and-set on the run's epoch, so a worker whose claim was
+ * taken away changes nothing any more.
  *
- *   queued ──claimRun──► connecting ──dispatchRun──► running ──finishRun──► terminal
+ *   queued ──claimRun──► connecting ──dispatchRun──► running ──finishRun──► terminal, or retry_wait
  *                             └──────────finishRun (never started)─────────────┘
+ *   running (durable) ──handOver──► nobody's ──claimRun──► running
  *
- * Knows nothing of SSH, and starts nothing by itself.
+ * Knows nothing of SSH, and starts nothing by itself. How a run ends is in finish-run.ts.
  */
 import { randomBytes } from 'node:crypto'
-import { JobSpec, type Reason, type Remote, type TerminalRunState } from '@muster/contract'
+import { JobSpec, type OutputStream, Reason, type RunMode, TerminalRunState } from '@muster/contract'
 import { z } from 'zod'
 import type { Ledger } from './open-ledger.ts'
-import { parseReleased, runScript } from './scripts.ts'
-import { issueTickets, type Ticket } from './ticket.ts'
+import { releaseTickets } from './release-tickets.ts'
+import { runScript } from './scripts.ts'
+import type { Ticket } from './ticket.ts'
 
 /** A run that this worker holds. `epoch` fences off every earlier claim on it. */
-export type Claim = { readonly jobId: string; readonly index: number; readonly host: string; readonly epoch: number }
-
-/** How a run ended, as its worker found it. */
-export type RunEnd = {
-  readonly state: TerminalRunState
-  readonly remote: Remote
-  readonly reason: Reason | null
-  /** The reason in words. Null when there is nothing to add. */
-  readonly detail: string | null
-  /** As the host reported it; null when it did not. */
-  readonly exitCode: number | null
-  readonly signal: string | null
-  /** Absent when the command was never sent. */
-  readonly output?: {
-    readonly stdout: StreamEnd
-    readonly stderr: StreamEnd
-    /** False when bytes may be missing, such as those of a child left in the background. */
-    readonly complete: boolean
-    /** A digest of all bytes of both streams, kept or not: equal digests, equal output. At most 64 characters. */
-    readonly digest: string
-  }
-}
-
-/** The end of one stream: what is kept beyond the head that was appended. */
-type StreamEnd = {
-  readonly bytes: number
-  readonly omittedBytes: number
-  readonly tail: Buffer
+export type Claim = {
+  readonly jobId: string
+  readonly index: number
+  readonly host: string
+  readonly attempt: number
+  readonly epoch: number
+  /** The worker's ID. */
+  readonly worker: string
+  /** Absent: the command is to be started. Else it was started so long ago, is durable, and goes on at its host. */
+  readonly startedAgoMs?: number
+  /** Time left for the whole job, from the claim on. Absent: no limit. */
+  readonly jobLeftMs?: number
 }
 
 const Answer = z.array(z.string()).min(1)
+const optionalMs = (text: string | undefined) => (text === undefined || text === '' ? undefined : Number(text))
 
 /**
- * Takes the run a ticket asks for. Undefined when there is nothing to do: someone holds it, it has ended, or the
- * ticket is of an earlier attempt. Then the ticket is done with; the sweep watches over whoever holds the run.
+ * Takes the run a ticket asks for. Undefined when there is nothing to do: someone holds it, it has ended, it must not
+ * start any more, or the ticket is of an earlier attempt. Then the ticket is done with; the sweep watches over whoever
+ * holds the run.
  */
 export async function claimRun(ledger: Ledger, ticket: Ticket, worker: string): Promise<Claim | undefined> {
   const { redis, keys } = ledger
-  const jobId = ticket.job_id
-  const answer = Answer.parse(
-    await runScript(
-      redis,
-      'claim',
-      [keys.job(jobId)],
-      [keys.base, jobId, ticket.index, ticket.attempt, worker, randomBytes(6).toString('base64url')],
-    ),
+  const { job_id: jobId, index, attempt, resume } = ticket
+  const answer = await runScript(
+    redis,
+    'claim',
+    [keys.job(jobId)],
+    [keys.base, jobId, index, attempt, resume, worker, randomBytes(6).toString('base64url')],
   )
-  const [word, epoch, host] = answer
+  const [word, epoch, host, , startedAgo, jobLeft] = Answer.parse(answer)
+  if (word === 'over') await releaseTickets(ledger, jobId, answer)
   if (word !== 'claimed' || host === undefined) return undefined
-  return { jobId, index: ticket.index, host, epoch: Number(epoch) }
+  const [startedAgoMs, jobLeftMs] = [optionalMs(startedAgo), optionalMs(jobLeft)]
+  return {
+    jobId,
+    index,
+    host,
+    attempt,
+    epoch: Number(epoch),
+    worker,
+    ...(startedAgoMs === undefined ? {} : { startedAgoMs }),
+    ...(jobLeftMs === undefined ? {} : { jobLeftMs }),
+  }
 }
 
-/** The command of a job and how to run it. Immutable, so callers may keep it. */
-export async function readSpec(ledger: Ledger, jobId: string): Promise<JobSpec> {
-  const text = await ledger.redis.hget(ledger.keys.job(jobId), 'spec')
-  return JobSpec.parse(JSON.parse(text ?? 'null'))
+/** The command of a job and how to run it, with the exec timeout as it is now. Undefined when there is no such job. */
+export async function readSpec(ledger: Ledger, jobId: string): Promise<JobSpec | undefined> {
+  const [text, execTimeoutMs] = await ledger.redis.hmget(ledger.keys.job(jobId), 'spec', 'exec_timeout_ms')
+  if (text == null) return undefined
+  return { ...JobSpec.parse(JSON.parse(text)), exec_timeout_s: Number(execTimeoutMs) / 1_000 }
 }
 
-/**
- * Writes the dispatch mark; only after `go` may the command be sent. `cancelled`: the job was cancelled meanwhile, so
- * finish the run as never started. `fenced`: the claim is not ours any more, so do nothing.
- */
+/** What a worker is told that asks to send a command. */
+export type DispatchAnswer =
+  /** Send it, before `performance.now()` reaches `sendBeforeMs`; later the lease may have run out. */
+  | { readonly word: 'go'; readonly sendBeforeMs: number }
+  /** It must not start any more; finish the run so, as never started. */
+  | { readonly word: 'over'; readonly state: TerminalRunState; readonly reason: Reason }
+  /** The claim is not ours any more: do nothing. */
+  | { readonly word: 'fenced' }
+  /** The lease has run out: finish the run as never started. */
+  | { readonly word: 'no_lease' }
+
+/** Writes the dispatch mark; only after `go` may the command be sent. */
 export async function dispatchRun(
   ledger: Ledger,
   claim: Claim,
-  connectMs: number,
-): Promise<'go' | 'cancelled' | 'fenced'> {
+  options: { connectMs: number; mode: RunMode },
+): Promise<DispatchAnswer> {
   const { redis, keys } = ledger
+  const askedMs = performance.now()
   const answer = await runScript(
     redis,
     'dispatch',
     [keys.job(claim.jobId)],
-    [keys.base, claim.jobId, claim.index, claim.epoch, Math.round(connectMs)],
+    [keys.base, claim.jobId, claim.index, claim.epoch, Math.round(options.connectMs), options.mode],
   )
-  return z.enum(['go', 'cancelled', 'fenced']).parse(answer)
+  const [word, first, second] = Answer.parse(answer)
+  if (word === 'go') {
+    const leaseMs = Number(first)
+    // -1: a lease that does not run out.
+    return { word, sendBeforeMs: leaseMs === -1 ? Number.POSITIVE_INFINITY : askedMs + leaseMs }
+  }
+  if (word === 'over') return { word, state: TerminalRunState.parse(first), reason: Reason.parse(second) }
+  return { word: z.enum(['fenced', 'no_lease']).parse(word) }
 }
 
-/** Stores bytes of the head of a stream at their offset. False when the claim is not ours any more. */
-export async function appendOutput(
-  ledger: Ledger,
-  claim: Claim,
-  stream: 'stdout' | 'stderr',
-  offset: number,
-  bytes: Buffer,
-): Promise<boolean> {
+/** Says that a run that was to be durable is attached, before it is sent. False when the claim is not ours any more. */
+export async function fallBackToAttached(ledger: Ledger, claim: Claim, notice: string): Promise<boolean> {
   const { redis, keys } = ledger
-  const answer = await runScript(
-    redis,
-    'append',
-    [keys.job(claim.jobId), keys.head(claim.jobId, claim.index, stream)],
-    [keys.base, claim.jobId, claim.index, claim.epoch, offset, bytes],
-  )
-  return answer === 'ok'
+  const args = [keys.base, claim.jobId, claim.index, claim.epoch, notice]
+  return (await runScript(redis, 'fall-back', [keys.job(claim.jobId)], args)) === 'ok'
+}
+
+/** Hands a durable run that goes on at its host to another worker. False when the claim is not ours any more. */
+export async function handOver(ledger: Ledger, claim: Claim): Promise<boolean> {
+  const { redis, keys } = ledger
+  const args = [keys.base, claim.jobId, claim.index, claim.epoch]
+  const answer = await runScript(redis, 'hand-over', [keys.job(claim.jobId)], args)
+  return (await releaseTickets(ledger, claim.jobId, answer)) === 'resumed'
+}
+
+/** Whether these claims still hold: a worker that slept past its lease asks. */
+export async function holdsClaim(ledger: Ledger, claim: Claim): Promise<boolean> {
+  const { redis, keys } = ledger
+  const [state, epoch] = await redis.hmget(keys.run(claim.jobId, claim.index), 'state', 'epoch')
+  return (state === 'connecting' || state === 'running') && epoch === String(claim.epoch)
 }
 
 /**
- * Ends the run, moves the counts and lets the next runs of the job go. False when the claim is not ours any more;
- * then nothing was changed.
+ * Stores output while the command runs: bytes of the `head` of a stream at their offset, or its present `tail`, in place
+ * of what was stored of the tail before. False when the claim is not ours any more.
  */
-export async function finishRun(ledger: Ledger, claim: Claim, end: RunEnd): Promise<boolean> {
+export async function appendOutput(
+  ledger: Ledger,
+  claim: Claim,
+  part: { stream: OutputStream; place: 'head' | 'tail'; offset: number; bytes: Buffer },
+): Promise<boolean> {
   const { redis, keys } = ledger
-  await storeTails(ledger, claim, end)
-  const answer = await runScript(
-    redis,
-    'finish',
-    [keys.job(claim.jobId)],
-    [
-      keys.base,
-      claim.jobId,
-      claim.index,
-      claim.epoch,
-      end.state,
-      end.remote,
-      end.reason ?? '',
-      ...fieldsOf(end).flat(),
-    ],
-  )
-  const { word, released } = parseReleased(answer)
-  if (released.length > 0) {
-    const title = await redis.hget(keys.job(claim.jobId), 'title')
-    await issueTickets(ledger.tickets, claim.jobId, title ?? '', released)
-  }
-  return word === 'finished'
-}
-
-/** The tail goes first: a run that has ended has all its output. */
-async function storeTails(ledger: Ledger, claim: Claim, end: RunEnd): Promise<void> {
-  if (end.output === undefined) return
-  for (const stream of ['stdout', 'stderr'] as const) {
-    const { tail } = end.output[stream]
-    if (tail.length > 0) await ledger.redis.set(ledger.keys.tail(claim.jobId, claim.index, stream), tail)
-  }
-}
-
-function fieldsOf(end: RunEnd): Array<[string, string | number]> {
-  const fields: Array<[string, string | number]> = []
-  if (end.detail !== null) fields.push(['detail', end.detail])
-  if (end.exitCode !== null) fields.push(['exit_code', end.exitCode])
-  if (end.signal !== null) fields.push(['signal', end.signal])
-  if (end.output === undefined) return fields
-  const { stdout, stderr, complete, digest } = end.output
-  fields.push(['stdout', stdout.bytes], ['stderr', stderr.bytes])
-  if (stdout.omittedBytes > 0) fields.push(['stdout_omitted', stdout.omittedBytes])
-  if (stderr.omittedBytes > 0) fields.push(['stderr_omitted', stderr.omittedBytes])
-  fields.push(['digest', digest])
-  if (!complete) fields.push(['incomplete', 1])
-  return fields
+  const { stream, place, offset, bytes } = part
+  const { jobId, index, epoch } = claim
+  const key = place === 'head' ? keys.head(jobId, index, stream) : keys.tail(jobId, index, stream)
+  const args = [keys.base, jobId, index, epoch, stream, place, offset, bytes]
+  return (await runScript(redis, 'append', [keys.job(jobId), key], args)) === 'ok'
 }

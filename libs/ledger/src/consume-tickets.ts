@@ -39,8 +39,9 @@ export function consumeTickets(
     connection,
     prefix: ledger.keys.base,
     concurrency: options.concurrency,
-    lockDuration: 60_000,
-    stalledInterval: 15_000,
+    // A ticket that a dead worker took and never claimed is delivered again so soon. A lock that is lost does no harm.
+    lockDuration: 20_000,
+    stalledInterval: 5_000,
     maxStalledCount: MAX_STALLED_COUNT,
   })
   worker.on('error', options.onError)

@@ -30,12 +30,15 @@ export async function gatherOutput(
   const groups = new Map<string, RunWithDigest[]>()
   const without: RunWithDigest[] = []
   for await (const run of allRuns(ledger, jobId, job)) {
-    // A command that ended belongs to a group even when it printed nothing.
-    if (run.remote !== 'ended' && run.digest === '') {
+    const hasPrinted = run.stdout.bytes + run.stderr.bytes > 0
+    // A command that ended belongs to a group even when it printed nothing; sudo that refused is no command.
+    if (run.remote === 'not_started' ? !hasPrinted : run.remote !== 'ended' && !hasPrinted) {
       without.push(run)
       continue
     }
-    const key = JSON.stringify([run.state, run.reason, run.exit_code, run.signal, run.digest])
+    // Without a digest nobody has seen all of the output: such a run is told by itself.
+    const output = run.digest === '' ? run.index : run.digest
+    const key = JSON.stringify([run.state, run.reason, run.exit_code, run.signal, output, run.output_complete])
     const group = groups.get(key) ?? []
     group.push(run)
     groups.set(key, group)
@@ -70,8 +73,7 @@ async function toGroup(
 ): Promise<OutputGroup> {
   const [first] = runs
   if (first === undefined) throw new Error('a group has at least one run')
-  const read = (stream: 'stdout' | 'stderr') =>
-    readBeginning(ledger, jobId, first.index, stream, limitBytes, first[stream].omitted_bytes)
+  const read = (stream: 'stdout' | 'stderr') => readBeginning(ledger, jobId, first.index, stream, limitBytes)
   const [stdout, stderr] = await Promise.all([read('stdout'), read('stderr')])
   return {
     hosts: foldHosts(runs.map((run) => run.host)),
@@ -85,5 +87,6 @@ async function toGroup(
     stdout_bytes: first.stdout.bytes,
     stderr_bytes: first.stderr.bytes,
     truncated: !stdout.isAll || !stderr.isAll,
+    output_complete: first.output_complete,
   }
 }

@@ -2,29 +2,54 @@
  * The lease of a worker: a key with a time to live, renewed by heartbeat. While it lives, the runs the worker holds
  * are left alone; when it has run out, the sweep settles them (abandon.lua).
  *
- * One lease for all runs of a worker: its cost does not grow with them.
+ * One lease for all runs of a worker. It is Redis' clock that lets it run out; the worker's own only ever says "this
+ * long ago I certainly had it". The lease names the claims the worker knows: a run that Redis takes for this worker's
+ * and the worker does not (Redis forgot its end, a fault of ours dropped it) is found by the sweep and settled too.
  */
+import { z } from 'zod'
+import type { Claim } from './claim.ts'
 import type { Ledger } from './open-ledger.ts'
 
-/** How long a lease lasts after its last renewal: a dead worker is noticed this much later, plus one sweep. */
-const LEASE_MS = 15_000
+/** How long a lease lasts after its last renewal: a dead worker is noticed this much later, plus two sweeps. */
+const LEASE_MS = 12_000
 /** Three renewals may fail before the lease runs out. */
-const RENEW_EVERY_MS = 4_000
+const RENEW_EVERY_MS = 3_000
 
-/**
- * Takes the lease, and renews it until `stop` is called, which gives it up.
- * `onError` is told when a renewal fails; the next one is tried all the same.
- */
-export async function startHeartbeat(
-  ledger: Ledger,
-  workerId: string,
-  onError: (error: unknown) => void,
-): Promise<{ stop(): Promise<void> }> {
+/** A lease that is being renewed. */
+export type Lease = {
+  /** Gives it up. */
+  stop(): Promise<void>
+}
+
+/** Who wants to know about a lease. */
+export type LeaseOptions = {
+  /** Told when a renewal fails; the next one is tried all the same. */
+  readonly onError: (error: unknown) => void
+  /** It had run out and was taken anew: what the worker holds may have been given to others meanwhile. */
+  readonly onLapse: () => void
+  /** The claims the worker holds now. */
+  readonly claims: () => readonly Claim[]
+}
+
+/** Takes the lease, and renews it until `stop` is called. */
+export async function startHeartbeat(ledger: Ledger, workerId: string, options: LeaseOptions): Promise<Lease> {
   const key = ledger.keys.worker(workerId)
-  const renew = () => ledger.redis.set(key, Date.now(), 'PX', LEASE_MS)
+  const renew = async () => {
+    const known = options.claims().map(nameOf)
+    const [existed] =
+      (await ledger.redis
+        .multi()
+        .exists(key)
+        .set(key, JSON.stringify(known), 'PX', LEASE_MS)
+        .del(ledger.keys.suspect(workerId))
+        .exec()) ?? []
+    return existed?.[1] === 1
+  }
   await renew()
   const timer = setInterval(() => {
-    renew().catch(onError)
+    renew().then((wasHeld) => {
+      if (!wasHeld) options.onLapse()
+    }, options.onError)
   }, RENEW_EVERY_MS)
   return {
     stop: async () => {
@@ -32,4 +57,21 @@ export async function startHeartbeat(
       await ledger.redis.del(key)
     },
   }
+}
+
+const Known = z.array(z.string())
+
+/** What a lease names. Undefined when there is no lease; without claims where it names none in our form. */
+export function claimsOfLease(lease: string | null): ReadonlySet<string> | undefined {
+  if (lease === null) return undefined
+  try {
+    return new Set(Known.parse(JSON.parse(lease)))
+  } catch {
+    return undefined
+  }
+}
+
+/** How a claim is named in a lease. */
+export function nameOf({ jobId, index, epoch }: Pick<Claim, 'jobId' | 'index' | 'epoch'>): string {
+  return `${jobId}:${index}:${epoch}`
 }

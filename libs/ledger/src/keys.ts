@@ -20,6 +20,8 @@ export function keysOf(prefix: string) {
     open: (jobId: string) => `${base}:job:${jobId}:open`,
     /** List: indexes of the runs that ended in any other way than success, in the order they ended. */
     wrong: (jobId: string) => `${base}:job:${jobId}:wrong`,
+    /** Set: indexes of the runs of which there is something else to know: a notice, or a late result. */
+    noticed: (jobId: string) => `${base}:job:${jobId}:noticed`,
     /** Hash: one run; exists from its release on. */
     run: (jobId: string, index: number) => `${base}:run:${jobId}:${index}`,
     /** String: the first bytes of a stream. */
@@ -38,7 +40,9 @@ export function keysOf(prefix: string) {
     apiKeys: `${base}:api-keys`,
     /** Channel: the ID of a job that changed. */
     changed: `${base}:changed`,
-    /** Channel: the ID of a job that was cancelled. */
-    cancelled: `${base}:cancelled`,
+    /** String with a time to live: when a worker was first seen without its lease. */
+    suspect: (workerId: string) => `${base}:suspect:${workerId}`,
+    /** Channel: the ID of a job that workers must look at: it is to stop, in part or whole, or a limit was raised. */
+    orders: `${base}:orders`,
   }
 }

@@ -3,6 +3,7 @@ import {
   Counts,
   foldHosts,
   type HostsByState,
+  type HostsNoticed,
   Job,
   type JobReport,
   JobSpec,
@@ -28,6 +29,15 @@ export async function findJob(ledger: Ledger, jobId: string): Promise<Job | unde
 }
 
 /**
+ * The frozen set of hosts of a job, in order. Undefined when there is no such job.
+ * @throws {MusterError} ledger_unavailable
+ */
+export async function hostsOfJob({ redis, keys }: Ledger, jobId: string): Promise<string[] | undefined> {
+  const hosts = await ask(redis, () => redis.lrange(keys.hosts(jobId), 0, -1), jobId)
+  return hosts.length === 0 ? undefined : hosts
+}
+
+/**
  * A job, its command, and what went wrong in it so far, hosts folded by state and reason.
  * @throws {MusterError} ledger_unavailable
  */
@@ -40,28 +50,25 @@ export async function reportJob(ledger: Ledger, jobId: string): Promise<JobRepor
     Promise.all([redis.lrange(keys.wrong(jobId), 0, PROBLEMS_LIMIT - 1), redis.llen(keys.wrong(jobId))]),
   )
   const runs = await readRuns(ledger, jobId, stored, indexes.map(Number))
-  const never = stored.rest_from === undefined ? 0 : stored.total - stored.rest_from
-  const unreleased =
-    stored.rest_from === undefined
-      ? []
-      : await redis.lrange(keys.hosts(jobId), stored.rest_from, stored.rest_from + PROBLEMS_LIMIT - 1)
-  const problems = groupByState(runs)
-  if (unreleased.length > 0) {
-    problems.push({
-      state: 'cancelled',
-      reason: 'cancelled_by_user',
-      exit_code: null,
-      detail: null,
-      hosts: foldHosts(unreleased),
-      count: unreleased.length,
-    })
-  }
+  const rest = await readRest(ledger, jobId, stored)
+  const noticed = await ask(redis, () => redis.srandmember(keys.noticed(jobId), PROBLEMS_LIMIT))
   return {
     ...toJob(jobId, fields),
     command: commandText(JobSpec.parse(JSON.parse(stored.spec))),
-    problems,
-    problems_omitted: wrong - runs.length + never - unreleased.length,
+    // They come in the order in which they ended; names fold best in that of the set.
+    problems: groupByState([...runs, ...rest].sort((a, b) => a.index - b.index)),
+    problems_omitted: wrong - runs.length + stored.rest_count - rest.length,
+    notices: groupByNotice(await readRuns(ledger, jobId, stored, noticed.map(Number))),
   }
+}
+
+/** The first of the runs that ended without ever having been released. Those that ended before by themselves are not. */
+async function readRest(ledger: Ledger, jobId: string, job: StoredJob): Promise<Run[]> {
+  const { rest_from: from, total } = job
+  if (from === undefined) return []
+  const indexes = Array.from({ length: Math.min(PROBLEMS_LIMIT, total - from) }, (_, i) => from + i)
+  const runs = await readRuns(ledger, jobId, job, indexes)
+  return runs.filter((run) => run.queued_at === null && run.ended_at === isoTime(job.rest_at))
 }
 
 /**
@@ -84,25 +91,46 @@ export async function listJobs(
   })
 }
 
-/** Runs without output, folded: those that ended alike are one row. */
+/** Runs without output, folded: those that ended alike are one row. A detail is told where it is that of all. */
 export function groupByState(runs: readonly Run[]): HostsByState[] {
-  const groups = new Map<string, { first: Run; hosts: string[] }>()
-  for (const run of runs) {
-    const key = JSON.stringify([run.state, run.reason, run.exit_code])
-    const group = groups.get(key) ?? { first: run, hosts: [] }
-    group.hosts.push(run.host)
-    groups.set(key, group)
-  }
-  return [...groups.values()]
-    .sort((a, b) => b.hosts.length - a.hosts.length)
-    .map(({ first, hosts }) => ({
+  return groupBy(runs, (run) => [run.state, run.reason, run.exit_code, run.remote])
+    .sort((a, b) => b.runs.length - a.runs.length)
+    .map(({ first, runs: alike }) => ({
       state: first.state,
       reason: first.reason,
       exit_code: first.exit_code,
-      detail: first.detail,
-      hosts: foldHosts(hosts),
-      count: hosts.length,
+      detail: alike.every(({ detail }) => detail === first.detail) ? first.detail : null,
+      hosts: foldHosts(alike.map(({ host }) => host)),
+      count: alike.length,
     }))
+}
+
+function groupByNotice(runs: readonly Run[]): HostsNoticed[] {
+  const noticed = [...runs].sort((a, b) => a.index - b.index)
+  return groupBy(noticed, (run) => [noticeOf(run)]).map(({ first, runs: alike }) => ({
+    notice: noticeOf(first),
+    hosts: foldHosts(alike.map(({ host }) => host)),
+    count: alike.length,
+  }))
+}
+
+function noticeOf({ notice, late_result: late }: Run): string {
+  if (late === null) return notice ?? ''
+  const code = late.exit_code === null ? '' : `, exit code ${late.exit_code}`
+  const reason = late.reason === null ? '' : `, ${late.reason}`
+  const told = `a result came too late and changes nothing: ${late.state}${reason}${code}`
+  return notice === null ? told : `${notice}; ${told}`
+}
+
+function groupBy(runs: readonly Run[], keyOf: (run: Run) => unknown): { first: Run; runs: Run[] }[] {
+  const groups = new Map<string, { first: Run; runs: Run[] }>()
+  for (const run of runs) {
+    const key = JSON.stringify(keyOf(run))
+    const group = groups.get(key) ?? { first: run, runs: [] }
+    group.runs.push(run)
+    groups.set(key, group)
+  }
+  return [...groups.values()]
 }
 
 function toJob(jobId: string, fields: Record<string, string>): Job {
@@ -117,11 +145,13 @@ function toJob(jobId: string, fields: Record<string, string>): Job {
     total: stored.total,
     counts: Counts.parse(counts),
     concurrency: stored.concurrency,
+    exec_timeout_s: stored.exec_timeout_ms / 1_000,
     submitted_by: stored.owner,
     created_at: isoTime(stored.created),
     started_at: isoTime(stored.started),
     ended_at: isoTime(stored.ended),
-    links: { self: path, runs: `${path}/runs`, output: `${path}/output` },
+    cancel_requested_at: isoTime(stored.cancel_requested),
+    links: { self: path, runs: `${path}/runs`, output: `${path}/output`, events: `${path}/events` },
   })
 }
 

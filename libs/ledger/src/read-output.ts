@@ -5,8 +5,11 @@
  * and a page never joins the two: it says how many are missing.
  */
 import { isTerminalRun, type OutputPage, type OutputStream } from '@muster/contract'
+import { z } from 'zod'
 import { ask, type Ledger } from './open-ledger.ts'
 import { findRunWithDigest } from './read-run.ts'
+import { runScriptForBytes } from './scripts.ts'
+import { isoTime } from './stored-job.ts'
 
 /** What is asked for. */
 export type OutputQuery = {
@@ -30,12 +33,13 @@ export async function readOutput(
   if (found === undefined) return undefined
   const { run, index } = found
   const stored = run[query.stream]
-  const part = await readPart(ledger, jobId, index, query, stored.omitted_bytes)
+  const part = await readPart(ledger, jobId, index, query)
   const hasEnded = isTerminalRun(run.state)
   const totalBytes = Math.max(stored.bytes, part.knownBytes)
   const isEnd = hasEnded && part.offset + part.bytes.length >= totalBytes
   // Text is cut between characters, so that pages join up; the rest of a character comes with the next page.
-  const bytes = query.encoding === 'utf8' && !isEnd ? wholeCharacters(part.bytes) : part.bytes
+  const mayGrow = !hasEnded && part.offset + part.bytes.length >= part.knownBytes
+  const bytes = query.encoding === 'utf8' && !isEnd ? wholeCharacters(part.bytes, mayGrow) : part.bytes
   const nextOffset = part.offset + bytes.length
   return {
     job_id: jobId,
@@ -45,47 +49,53 @@ export async function readOutput(
     next_offset: nextOffset,
     omitted_bytes: part.skippedBytes,
     total_bytes: totalBytes,
+    started_at: isoTime(part.startedMs),
     encoding: query.encoding,
     data: bytes.toString(query.encoding),
     eof: hasEnded && nextOffset >= totalBytes,
   }
 }
 
-type Part = { offset: number; bytes: Buffer; skippedBytes: number; knownBytes: number }
+type Part = {
+  offset: number
+  bytes: Buffer
+  skippedBytes: number
+  knownBytes: number
+  omittedBytes: number
+  startedMs: number | undefined
+}
+
+const PartAnswer = z.tuple([z.number(), z.instanceof(Buffer), z.number(), z.number(), z.number()])
 
 async function readPart(
   ledger: Ledger,
   jobId: string,
   index: number,
   { stream, offset, limitBytes }: OutputQuery,
-  omittedBytes: number,
 ): Promise<Part> {
   const { redis, keys } = ledger
-  const headKey = keys.head(jobId, index, stream)
-  const tailKey = keys.tail(jobId, index, stream)
-  return ask(redis, async () => {
-    const [headBytes, tailBytes] = await Promise.all([redis.strlen(headKey), redis.strlen(tailKey)])
-    const tailOffset = headBytes + omittedBytes
-    const knownBytes = tailOffset + tailBytes
-    if (offset < headBytes) {
-      const bytes = await redis.getrangeBuffer(headKey, offset, Math.min(headBytes, offset + limitBytes) - 1)
-      return { offset, bytes, skippedBytes: 0, knownBytes }
-    }
-    if (offset >= knownBytes) return { offset, bytes: Buffer.alloc(0), skippedBytes: 0, knownBytes }
-    const from = Math.max(offset, tailOffset)
-    const bytes = await redis.getrangeBuffer(tailKey, from - tailOffset, from - tailOffset + limitBytes - 1)
-    return { offset: from, bytes, skippedBytes: from - offset, knownBytes }
-  })
+  const answer = await ask(redis, () =>
+    runScriptForBytes(
+      redis,
+      'output',
+      [keys.head(jobId, index, stream), keys.tail(jobId, index, stream)],
+      [keys.base, jobId, index, stream, offset, limitBytes],
+    ),
+  )
+  const [from, bytes, knownBytes, omittedBytes, startedMs] = PartAnswer.parse(answer)
+  const part = { offset: from, bytes, skippedBytes: from - offset, knownBytes, omittedBytes }
+  return { ...part, startedMs: startedMs === 0 ? undefined : startedMs }
 }
 
 /** Leaves out a UTF-8 character (RFC 3629) whose last bytes are not there yet; at most three bytes. */
-function wholeCharacters(bytes: Buffer): Buffer {
+function wholeCharacters(bytes: Buffer, mayGrow: boolean): Buffer {
   for (let back = 1; back <= Math.min(3, bytes.length); back += 1) {
     const byte = bytes[bytes.length - back] ?? 0
     if ((byte & 0b1100_0000) === 0b1000_0000) continue
     const length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1
-    // A page that holds nothing but such a beginning is given as it is, or no page would ever pass it.
-    return length > back && bytes.length > back ? bytes.subarray(0, bytes.length - back) : bytes
+    // A page that holds nothing but such a beginning is given as it is, or no page would ever pass it; unless the rest
+    // of the character may still come.
+    return length > back && (bytes.length > back || mayGrow) ? bytes.subarray(0, bytes.length - back) : bytes
   }
   return bytes
 }
@@ -97,16 +107,13 @@ export async function readBeginning(
   index: number,
   stream: OutputStream,
   limitBytes: number,
-  omittedBytes: number,
 ): Promise<{ text: string; isAll: boolean }> {
-  const head = await readPart(ledger, jobId, index, { stream, offset: 0, limitBytes, encoding: 'utf8' }, omittedBytes)
-  if (head.bytes.length < limitBytes && head.bytes.length < head.knownBytes && omittedBytes === 0) {
-    // Nothing was left out between head and tail, so the two read as one.
-    const offset = head.bytes.length
-    const query = { stream, offset, limitBytes: limitBytes - offset, encoding: 'utf8' } as const
-    const tail = await readPart(ledger, jobId, index, query, omittedBytes)
-    const bytes = Buffer.concat([head.bytes, tail.bytes])
-    return { text: bytes.toString('utf8'), isAll: bytes.length >= head.knownBytes }
-  }
-  return { text: head.bytes.toString('utf8'), isAll: head.bytes.length >= head.knownBytes }
+  const read = (offset: number, most: number) =>
+    readPart(ledger, jobId, index, { stream, offset, limitBytes: most, encoding: 'utf8' })
+  const head = await read(0, limitBytes)
+  const isHeadOnly = head.omittedBytes > 0 || head.bytes.length >= Math.min(limitBytes, head.knownBytes)
+  // Where nothing was left out between head and tail, the two read as one.
+  const tail = isHeadOnly ? Buffer.alloc(0) : (await read(head.bytes.length, limitBytes - head.bytes.length)).bytes
+  const bytes = Buffer.concat([head.bytes, tail])
+  return { text: bytes.toString('utf8'), isAll: bytes.length >= head.knownBytes }
 }

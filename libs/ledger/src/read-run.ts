@@ -1,5 +1,5 @@
 /** Reading runs: one by its host, some by their index, all by pages. */
-import { isSafeToRetry, isTerminalRun, Reason, Remote, type Run, RunState } from '@muster/contract'
+import { isSafeToRetry, isTerminalRun, LateResult, Reason, Remote, type Run, RunMode, RunState } from '@muster/contract'
 import { z } from 'zod'
 import { ask, type Ledger } from './open-ledger.ts'
 import { isoTime, readStoredJob, type StoredJob } from './stored-job.ts'
@@ -18,6 +18,10 @@ const StoredRun = z.object({
   state: RunState,
   remote: Remote,
   attempt: z.coerce.number().int(),
+  mode: RunMode.optional(),
+  notice: z.string().optional(),
+  late_result: z.string().optional(),
+  retry_at: millis,
   reason: Reason.optional(),
   detail: z.string().optional(),
   exit_code: z.coerce.number().int().optional(),
@@ -32,6 +36,8 @@ const StoredRun = z.object({
   stderr: count,
   stdout_omitted: count,
   stderr_omitted: count,
+  stdout_sha256: z.string().optional(),
+  stderr_sha256: z.string().optional(),
   incomplete: z.string().optional(),
   digest: z.string().default(''),
 })
@@ -113,16 +119,16 @@ async function readHosts(ledger: Ledger, jobId: string, indexes: readonly number
   return new Map(names.map((name, i) => [first + i, name]))
 }
 
-/** A run that was never released: pending, or cancelled with the rest of its job. */
+/** A run that was never released: pending, or ended with the rest of its job. */
 function unreleasedRun(jobId: string, index: number, host: string, job: StoredJob): RunWithDigest {
-  const isCancelled = job.rest_from !== undefined && index >= job.rest_from
+  const hasEnded = job.rest_from !== undefined && index >= job.rest_from
   return toRun(jobId, index, {
     host,
-    state: isCancelled ? 'cancelled' : 'pending',
+    state: hasEnded ? (job.rest_state ?? 'cancelled') : 'pending',
     remote: 'not_started',
     attempt: 0,
-    reason: isCancelled ? 'cancelled_by_user' : undefined,
-    ended: isCancelled ? job.rest_at : undefined,
+    reason: hasEnded ? job.rest_reason : undefined,
+    ended: hasEnded ? job.rest_at : undefined,
     stdout: 0,
     stderr: 0,
     stdout_omitted: 0,
@@ -144,15 +150,20 @@ function toRun(jobId: string, index: number, run: z.infer<typeof StoredRun>): Ru
     exit_code: run.exit_code ?? null,
     signal: run.signal ?? null,
     attempt: run.attempt,
-    worker: run.worker ?? null,
+    retry_at: isoTime(run.retry_at),
+    mode: run.mode ?? null,
+    notice: run.notice ?? null,
+    late_result: run.late_result === undefined ? null : LateResult.parse(JSON.parse(run.late_result)),
+    worker: run.worker || null,
     queued_at: isoTime(run.queued),
     connecting_at: isoTime(run.connecting),
     started_at: isoTime(run.started),
     ended_at: isoTime(run.ended),
     connect_ms: run.connect_ms ?? null,
-    duration_ms: run.started === undefined || run.ended === undefined ? null : run.ended - run.started,
-    stdout: { bytes: run.stdout, omitted_bytes: run.stdout_omitted },
-    stderr: { bytes: run.stderr, omitted_bytes: run.stderr_omitted },
+    duration_ms:
+      run.started === undefined || run.ended === undefined || run.state === 'lost' ? null : run.ended - run.started,
+    stdout: { bytes: run.stdout, omitted_bytes: run.stdout_omitted, sha256: run.stdout_sha256 ?? null },
+    stderr: { bytes: run.stderr, omitted_bytes: run.stderr_omitted, sha256: run.stderr_sha256 ?? null },
     output_complete: run.incomplete === undefined && run.remote !== 'unknown',
     digest: run.digest,
   }

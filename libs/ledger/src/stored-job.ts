@@ -1,4 +1,5 @@
 /** A job as Redis holds it, beside its counts. Reads only; the Lua scripts write. */
+import { Reason, TerminalRunState } from '@muster/contract'
 import { z } from 'zod'
 import { ask, type Ledger } from './open-ledger.ts'
 
@@ -16,9 +17,14 @@ export const StoredJob = z.object({
   created: z.coerce.number(),
   started: millis,
   ended: millis,
-  /** Index from which on runs were cancelled without ever having been released. */
+  exec_timeout_ms: z.coerce.number(),
+  cancel_requested: millis,
+  /** Index from which on runs ended without ever having been released, as what, why, when, and how many. */
   rest_from: z.coerce.number().int().optional(),
+  rest_state: TerminalRunState.optional(),
+  rest_reason: Reason.optional(),
   rest_at: millis,
+  rest_count: z.coerce.number().int().default(0),
 })
 export type StoredJob = z.infer<typeof StoredJob>
 

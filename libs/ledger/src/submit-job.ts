@@ -34,10 +34,23 @@ export type NewJob = {
  */
 export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: string; created: boolean }> {
   const { redis, keys } = ledger
-  const { targets, idempotency_key: idempotencyKey, concurrency } = job.request
-  const spec = JSON.stringify(JobSpec.parse(job.request))
+  const { targets, idempotency_key: idempotencyKey } = job.request
+  const spec = JobSpec.parse(job.request)
+  const specText = JSON.stringify(spec)
   const jobId = newJobId()
   const title = job.request.title ?? programName(job.request)
+  const fields: Array<[string, string | number]> = [
+    ['concurrency', countOf(spec.concurrency, job.hosts.length)],
+    ['spec', specText],
+    ['targets', targets],
+    ['title', title],
+    ['owner', job.owner],
+    ['exec_timeout_ms', toMs(spec.exec_timeout_s)],
+    ['retries', spec.retries],
+    ['backoff_ms', toMs(spec.retry_backoff_s)],
+    // Commas at both ends, so that a script finds a word by its commas.
+    ['retry_on', `,${(spec.retry_on ?? []).join(',')},`],
+  ]
   const answer = await ask(
     redis,
     () =>
@@ -49,13 +62,12 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
           keys.base,
           jobId,
           idempotencyKey === undefined ? '' : keys.idempotency(job.owner, digest(idempotencyKey)),
-          digest(JSON.stringify([targets, spec])),
+          digest(JSON.stringify([targets, specText])),
           IDEMPOTENCY_S,
-          countOf(concurrency, job.hosts.length),
-          spec,
-          targets,
-          title,
-          job.owner,
+          toMs(spec.start_deadline_s),
+          spec.job_timeout_s === undefined ? '' : toMs(spec.job_timeout_s),
+          fields.length,
+          ...fields.flat(),
           ...job.hosts,
         ],
       ),
@@ -77,6 +89,10 @@ function conflict(jobId: string): MusterError {
   return new MusterError('idempotency_conflict', `the idempotency key was used for another request, job ${jobId}`, {
     details: { field: 'idempotency_key', job_id: jobId },
   })
+}
+
+function toMs(seconds: number): number {
+  return Math.round(seconds * 1_000)
 }
 
 function digest(text: string): string {

@@ -13,6 +13,8 @@ export const Ticket = z.object({
   index: z.number().int().min(0),
   host: z.string(),
   attempt: z.number().int().min(1),
+  /** How often the attempt, a durable one, was handed from one worker to another. */
+  resume: z.number().int().min(0),
 })
 export type Ticket = z.infer<typeof Ticket>
 
@@ -23,8 +25,9 @@ export const TICKET_QUEUE = 'tickets'
 const KEPT = { age: 24 * 3600, count: 5_000 }
 
 /** BullMQ refuses ":" in an ID, and ignores an ID it already holds: issuing twice makes one ticket. */
-export function ticketId(ticket: { job_id: string; index: number; attempt: number }): string {
-  return `${ticket.job_id}-${ticket.index}-${ticket.attempt}`
+export function ticketId(ticket: Pick<Ticket, 'job_id' | 'index' | 'attempt' | 'resume'>): string {
+  const { job_id: jobId, index, attempt, resume } = ticket
+  return `${jobId}-${index}-${attempt}${resume === 0 ? '' : `-${resume}`}`
 }
 
 /** Puts one ticket for each released run into the queue. `title` is what Bull Board shows; it holds no secret. */
@@ -36,12 +39,13 @@ export async function issueTickets(
 ): Promise<void> {
   if (released.length === 0) return
   await queue.addBulk(
-    released.map(({ index, host, attempt }) => {
-      const ticket: Ticket = { job_id: jobId, index, host, attempt }
+    released.map(({ delayMs, ...run }) => {
+      const ticket: Ticket = { job_id: jobId, ...run }
+      const delay = delayMs === 0 ? {} : { delay: delayMs }
       return {
-        name: `${host}: ${title}`,
+        name: `${run.host}: ${title}`,
         data: ticket,
-        opts: { jobId: ticketId(ticket), attempts: 1, removeOnComplete: KEPT, removeOnFail: KEPT },
+        opts: { jobId: ticketId(ticket), attempts: 1, removeOnComplete: KEPT, removeOnFail: KEPT, ...delay },
       }
     }),
   )

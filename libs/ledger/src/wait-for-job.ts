@@ -21,7 +21,7 @@ export async function waitForJob(
 ): Promise<void> {
   if (options.waitMs <= 0) return
   const stop = AbortSignal.any([options.signal, AbortSignal.timeout(options.waitMs)])
-  const doorbell = listen(ledger, jobId)
+  const doorbell = listenToJob(ledger, jobId)
   try {
     const first = await look(ledger, jobId)
     for (let now = first; !isOver(now, first, options.until); now = await look(ledger, jobId)) {
@@ -46,8 +46,19 @@ async function look(ledger: Ledger, jobId: string): Promise<Look> {
   return state == null ? undefined : { state: JobState.parse(state), version: version ?? '' }
 }
 
-/** One subscription serves all waiters of a process. */
-function listen(ledger: Ledger, jobId: string) {
+/** Tells when a job may have changed. */
+export type Doorbell = {
+  /**
+   * Resolves soon after a change, also one since the last call; after 2 s without any, as a message may be lost; and
+   * when `stop` aborts.
+   */
+  ring(stop: AbortSignal): Promise<void>
+  /** To be called at the end. */
+  remove(): void
+}
+
+/** Listens for changes of a job. One subscription serves all who listen in a process. */
+export function listenToJob(ledger: Ledger, jobId: string): Doorbell {
   const listener = ledger.listener()
   setMaxListeners(0, listener)
   // A ring between two waits must not be missed, so it is remembered.
