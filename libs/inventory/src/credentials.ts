@@ -26,20 +26,21 @@ export function namedCredentials(
   fields: Defaults,
   base: { home: string; directory: string; agentSocket?: string },
 ): readonly CredentialRef[] | undefined {
-  const secret = (file: string | undefined, name: string | undefined): SecretRef | undefined => {
-    if (file !== undefined) return Object.freeze({ kind: 'file', path: expandPath(file, base) })
-    return name === undefined ? undefined : Object.freeze({ kind: 'env', name })
-  }
   const credentials: CredentialRef[] = []
   if (fields.identity_file !== undefined) {
-    const passphrase = secret(fields.passphrase_file, fields.passphrase_env)
+    const passphrase = secretRef(fields.passphrase_file, fields.passphrase_env, base)
     const identityFile = expandPath(fields.identity_file, base)
     credentials.push({ kind: 'key', identityFile, ...(passphrase && { passphrase }) })
   }
   if (fields.agent !== undefined) credentials.push(agent(base.agentSocket))
-  const password = secret(fields.password_file, fields.password_env)
+  const password = secretRef(fields.password_file, fields.password_env, base)
   if (password !== undefined) credentials.push({ kind: 'password', secret: password })
   return credentials.length === 0 ? undefined : frozen(credentials)
+}
+
+/** Where the password for sudo is that an entry names. Undefined when it names none. */
+export function namedSudoPassword(fields: Defaults, base: { home: string; directory: string }): SecretRef | undefined {
+  return secretRef(fields.sudo_password_file, fields.sudo_password_env, base)
 }
 
 /**
@@ -56,6 +57,15 @@ export async function usualCredentials(
     if (await exists(identityFile)) credentials.push({ kind: 'key', identityFile })
   }
   return frozen(credentials)
+}
+
+function secretRef(
+  file: string | undefined,
+  variable: string | undefined,
+  base: { home: string; directory: string },
+): SecretRef | undefined {
+  if (file !== undefined) return Object.freeze({ kind: 'file', path: expandPath(file, base) })
+  return variable === undefined ? undefined : Object.freeze({ kind: 'env', name: variable })
 }
 
 function agent(socket: string | undefined): CredentialRef {

@@ -65,12 +65,15 @@ const credentialFields = {
   passphrase_env: VariableName.optional(),
   password_file: FilePath.optional(),
   password_env: VariableName.optional(),
+  sudo_password_file: FilePath.optional(),
+  sudo_password_env: VariableName.optional(),
   agent: z.literal('true', { error: 'expected true; to do without the agent, leave it out' }).optional(),
 }
 
 const refusedFields = {
   password: Refused('password_file or password_env'),
   passphrase: Refused('passphrase_file or passphrase_env'),
+  sudo_password: Refused('sudo_password_file or sudo_password_env'),
 }
 
 /** The fields of the section `defaults`. */
@@ -146,7 +149,7 @@ export function withoutValue(key: string): string {
 }
 
 function reportConflicts(keys: ReadonlySet<string>, report: (path: readonly string[], text: string) => void): void {
-  for (const secret of ['password', 'passphrase']) {
+  for (const secret of ['password', 'passphrase', 'sudo_password']) {
     if (keys.has(`${secret}_file`) && keys.has(`${secret}_env`)) {
       report([`${secret}_env`], `the same secret as ${secret}_file; give one of the two`)
     }

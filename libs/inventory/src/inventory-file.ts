@@ -6,7 +6,7 @@
  */
 import { dirname, resolve } from 'node:path'
 import { expandRanges, isHostName, MusterError } from '@muster/contract'
-import { namedCredentials } from './credentials.ts'
+import { namedCredentials, namedSudoPassword } from './credentials.ts'
 import {
   Defaults,
   expandAddress,
@@ -56,16 +56,18 @@ export function readInventoryFile(text: string, fileName: string, defaults: Host
 /** What the functions below share: where mistakes go, and what paths are relative to. */
 type Reader = { fileName: string; mistakes: Mistake[]; directory: string; home: string; agentSocket?: string }
 
-type Common = Pick<HostDraft, 'user' | 'port' | 'credentials'>
+type Common = Pick<HostDraft, 'user' | 'port' | 'credentials' | 'sudoPassword'>
 
 function readDefaults(entry: YamlEntry | undefined, reader: Reader, outer: HostDefaults): Common {
   if (entry === undefined) return { user: outer.user, port: SSH_PORT, credentials: outer.credentials }
   const { fields, mistakes } = readFields(Defaults, entry, { source: reader.fileName, path: 'defaults' })
   reader.mistakes.push(...mistakes)
+  const sudoPassword = namedSudoPassword(fields, reader)
   return {
     user: fields.user ?? outer.user,
     port: fields.port === undefined ? SSH_PORT : Number(fields.port),
     credentials: namedCredentials(fields, reader) ?? outer.credentials,
+    ...(sudoPassword && { sudoPassword }),
   }
 }
 
@@ -103,6 +105,7 @@ function readHosts(entry: YamlEntry, reader: Reader, common: Common): HostDraft[
   }
   const labels = Object.freeze(fields.labels ?? {})
   const credentials = namedCredentials(fields, reader) ?? common.credentials
+  const sudoPassword = namedSudoPassword(fields, reader) ?? common.sudoPassword
   const place = { source: reader.fileName, line: entry.line, path }
   return names.map((name, i) => ({
     name,
@@ -113,6 +116,7 @@ function readHosts(entry: YamlEntry, reader: Reader, common: Common): HostDraft[
     ...(fields.host_key_alias !== undefined && { hostKeyAlias: fields.host_key_alias }),
     labels,
     credentials,
+    ...(sudoPassword && { sudoPassword }),
     place,
   }))
 }

@@ -35,6 +35,8 @@ export type InventoryHost = {
   readonly labels: Readonly<Record<string, string>>
   /** Tried in this order. Empty when nothing was configured and nothing usual exists. */
   readonly credentials: readonly CredentialRef[]
+  /** The password of `user` for sudo. Absent: sudo must not ask for one there. */
+  readonly sudoPassword?: SecretRef
   /** The groups that hold the host, in the order of the file. */
   readonly groups: readonly string[]
 }

@@ -18,12 +18,13 @@ export type Inventory = {
   /** The names of the hosts of each group, in the order that its definition gives. */
   readonly groups: ReadonlyMap<string, readonly string[]>
   /**
-   * The hosts that a target expression selects: frozen, in the order of their first mention, each once.
+   * The hosts that a target expression selects: frozen, in the order of their first mention, each once. `beside` names
+   * hosts that are known as well, such as those of a job that have left the inventory since.
    * @throws {MusterError} invalid_target when it cannot be parsed, with `details.position`
    * @throws {MusterError} unknown_target for a host or group that is not here, with `details.nearest`
    * @throws {MusterError} no_targets when it selects no host
    */
-  resolve(expression: string): readonly string[]
+  resolve(expression: string, beside?: readonly string[]): readonly string[]
 }
 
 /**
@@ -114,16 +115,23 @@ function inventoryOf(
   for (const { place: _place, ...host } of drafts.values()) {
     hosts.set(host.name, Object.freeze({ ...host, groups: Object.freeze(groupsOf.get(host.name) ?? []) }))
   }
-  return Object.freeze({ hosts, groups, resolve: (expression: string) => resolve(expression, hosts, groups) })
+  return Object.freeze({
+    hosts,
+    groups,
+    resolve: (expression: string, beside: readonly string[] = []) => resolve(expression, hosts, groups, beside),
+  })
 }
 
 function resolve(
   expression: string,
   hosts: ReadonlyMap<string, InventoryHost>,
   groups: ReadonlyMap<string, readonly string[]>,
+  beside: readonly string[],
 ): readonly string[] {
   const groupHosts = (name: string) => groups.get(name)
-  const { names, unknown } = selectHosts(parseTargets(expression), { hosts, groupNames: groups.keys(), groupHosts })
+  const known = new Map<string, unknown>([...hosts, ...beside.map((name) => [name, undefined] as const)])
+  const asked = parseTargets(expression)
+  const { names, unknown } = selectHosts(asked, { hosts: known, groupNames: groups.keys(), groupHosts })
   if (unknown !== undefined) {
     const details = { field: 'targets', position: unknown.position, nearest: [...unknown.nearest] }
     throw new MusterError('unknown_target', unknown.text, { details })

@@ -110,6 +110,20 @@ describe('credentials', () => {
     expect(credentialsOf(fields)).toEqual(expected)
   })
 
+  it.each([
+    ['{}', { kind: 'env', name: 'S' }],
+    ['{ sudo_password_file: s }', { kind: 'file', path: '/etc/muster/s' }],
+    ['{ sudo_password_env: T, password_env: P }', { kind: 'env', name: 'T' }],
+  ])('for sudo are those of the host, else of the defaults: %s', (fields, expected) => {
+    const inventory = parse(`defaults: { sudo_password_env: S }\nhosts:\n  h: ${fields}\n`)
+    expect(inventory.hosts.get('h')?.sudoPassword).toEqual(expected)
+    expect(inventory.hosts.get('h')?.credentials).toHaveLength(fields.includes('P') ? 1 : defaults.credentials.length)
+  })
+
+  it('for sudo are absent where none is named', () => {
+    expect(parse('hosts:\n  h: { password_env: P }\n').hosts.get('h')).not.toHaveProperty('sudoPassword')
+  })
+
   it('from the agent carry its socket when this process knows one', () => {
     const inventory = parseInventory('hosts:\n  h: { agent: true }\n', 'x.yaml', {
       ...defaults,

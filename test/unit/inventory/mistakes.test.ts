@@ -27,7 +27,7 @@ describe('a mistake is told with its file, line, field and remedy', () => {
     ['hosts:\n  web01:\n    user: a\n    prot: 22\n', '4: hosts.web01.prot: unknown field; did you mean "port"?'],
     [
       host('{ zzzzzz: 1 }'),
-      '2: hosts.web01.zzzzzz: unknown field; known are address, user, port, jump, host_key_alias, labels, identity_file, passphrase_file, passphrase_env, password_file, password_env, agent',
+      '2: hosts.web01.zzzzzz: unknown field; known are address, user, port, jump, host_key_alias, labels, identity_file, passphrase_file, passphrase_env, password_file, password_env, sudo_password_file, sudo_password_env, agent',
     ],
     ['defaults: { usr: a }\nhosts: { a: }', '1: defaults.usr: unknown field; did you mean "user"?'],
     ['defaults: { port: "[1-2]" }', '1: defaults.port: one port for all hosts, not a range'],
@@ -99,6 +99,14 @@ describe('a mistake is told with its file, line, field and remedy', () => {
     [
       host('{ identity_file: k, passphrase: x }'),
       '2: hosts.web01.passphrase: a secret has no place in this file; use passphrase_file or passphrase_env',
+    ],
+    [
+      host('{ sudo_password: x }'),
+      '2: hosts.web01.sudo_password: a secret has no place in this file; use sudo_password_file or sudo_password_env',
+    ],
+    [
+      host('{ sudo_password_file: a, sudo_password_env: B }'),
+      '2: hosts.web01.sudo_password_env: the same secret as sudo_password_file; give one of the two',
     ],
     [
       host('{ password_file: a, password_env: B }'),
