@@ -21,6 +21,7 @@ describe('after the log-in, a server that', () => {
   test('refuses a channel has not started anything', async () => {
     const end = await run(await reachOdd({ refuseSession: () => true }), ECHO)
     expect(end).toMatchObject({ state: 'unreachable', reason: 'channel_refused', remote: 'not_started' })
+    expect(end.isRetryable).toBe(true)
   })
 
   test('never answers the request to run a line has not started anything', async () => {
@@ -40,7 +41,7 @@ describe('after the log-in, a server that', () => {
   test('goes away instead of answering has not started anything, as the command was not sent yet', async () => {
     const connection = await reachOdd({ onSession: (session, server) => void session.on('exec', () => server.end()) })
     const end = await run(connection, ECHO)
-    expect(end).toMatchObject({ state: 'unreachable', reason: 'conn_lost', remote: 'not_started' })
+    expect(end).toMatchObject({ state: 'unreachable', reason: 'conn_lost', remote: 'not_started', isRetryable: true })
   })
 
   test('lets the shell of the account end by itself, as nologin does, has not started anything', async () => {
@@ -60,7 +61,7 @@ describe('after the log-in, a server that', () => {
       remote: 'not_started',
       exitCode: null,
     })
-    expect(end.out).toBe('This account is currently not available.\n')
+    expect(end).toMatchObject({ out: 'This account is currently not available.\n', isRetryable: false })
   })
 
   test('says success without having started anything is not believed', async () => {

@@ -3,7 +3,7 @@
  * and it has the right reason.
  */
 import type { Socket } from 'node:net'
-import { fixedKnownHosts } from '@muster/ssh'
+import { fixedKnownHosts, type SshHost } from '@muster/ssh'
 import { startDemoFleet } from '@muster/ssh/demo-fleet'
 import ssh2, { type AuthContext } from 'ssh2'
 import { describe, expect, inject, test } from 'vitest'
@@ -118,4 +118,36 @@ test('a jump host whose other side never answers is left in time', async () => {
   const knownHosts = fixedKnownHosts(inject('sshd').knownHosts)
   const result = await dial({ ...silent, jump }, { knownHosts, timeoutMs: 1_500 })
   expect(result).toMatchObject({ ok: false, reason: 'conn_timeout' })
+})
+
+describe('another try may go better', () => {
+  const refusing = async () => {
+    const host = await listen(() => {})
+    return sshdHost({ ...host, port: 1 })
+  }
+  test.each<[string, () => Promise<SshHost>]>([
+    ['nothing listens', refusing],
+    ['the host says nothing', () => listen(() => {})],
+    ['the host closes at once, as at its limit of connections', () => listen((socket) => socket.end())],
+    ['the host resets the connection', () => listen((socket) => socket.resetAndDestroy())],
+    ['its jump host cannot be reached', async () => ({ ...sshdHost(), jump: await refusing() })],
+  ])('where %s', async (_title, makeHost) => {
+    expect(await dialOdd(await makeHost(), 500)).toMatchObject({ ok: false, isRetryable: true })
+  })
+
+  test.each<[string, () => Promise<SshHost>, string]>([
+    ['no credential is accepted', () => serve({ onAuth: (context) => context.reject() }), 'auth_failed'],
+    ['the key of the host is not known', async () => sshdHost(), 'host_key_unknown'],
+    ['no algorithm is in common', () => serve({ algorithms: { kex: ['diffie-hellman-group14-sha1'] } }), 'kex_failed'],
+    ['its jump host cannot be trusted', async () => ({ ...sshdHost(), jump: sshdHost() }), 'jump_failed'],
+  ])('but not where %s', async (_title, makeHost, reason) => {
+    const knownHosts = fixedKnownHosts(`127.0.0.1,[127.0.0.1]:* ${HOST_KEY.public}\n`)
+    expect(await dial(await makeHost(), { knownHosts })).toMatchObject({ ok: false, reason, isRetryable: false })
+  })
+
+  test('where the look-up of a name failed, but not where there is no such name', async () => {
+    const result = await dialOdd(sshdHost({ address: 'no-such-host.invalid' }))
+    const isLookUpAtFault = 'detail' in result && result.detail.includes('EAI_AGAIN')
+    expect(result).toMatchObject({ ok: false, reason: 'dns_error', isRetryable: isLookUpAtFault })
+  })
 })

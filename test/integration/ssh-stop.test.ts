@@ -65,7 +65,7 @@ describe('a command that is cancelled', () => {
     const cancel = new AbortController()
     const end = await run(await reach(), 'sleep 30 & echo $!; exit 5', {
       signal: cancel.signal,
-      onOutput: () => void setTimeout(() => cancel.abort(), 500),
+      onOutput: () => void setTimeout(() => cancel.abort(), 1_000),
     })
     expect(end).toMatchObject({ state: 'failed', reason: 'exit_nonzero', exitCode: 5 })
     await run(await reach(), `kill ${end.out}`)

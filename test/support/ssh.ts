@@ -13,7 +13,8 @@ import {
   type SshHost,
 } from '@muster/ssh'
 import { inject, onTestFinished } from 'vitest'
-import type { SshdFacts } from './sshd.ts'
+import { startRelay } from './relay.ts'
+import { type SshdFacts, startSshd } from './sshd.ts'
 
 /** A key file as a credential. */
 export function keyFile(source: string, passphrase?: string): Credential {
@@ -45,6 +46,23 @@ export async function reach(
   if (!result.ok) throw new Error(`${result.reason}: ${result.detail}`)
   onTestFinished(() => result.connection.close())
   return result.connection
+}
+
+/** A daemon of the test's own, with these settings; and a connection to it. */
+export async function reachOwnSshd(settings: readonly string[] = []) {
+  const own = await startSshd(settings)
+  onTestFinished(() => own.close())
+  const { facts } = own
+  const connection = await reach(sshdHost({}, facts), { knownHosts: fixedKnownHosts(facts.knownHosts) })
+  return { facts, connection }
+}
+
+/** A connection to a daemon over a line that can be cut. */
+export async function reachOverRelay(facts: SshdFacts = inject('sshd')) {
+  const relay = await startRelay(facts.port)
+  const knownHosts = fixedKnownHosts(facts.knownHosts.replaceAll(`:${facts.port} `, `:${relay.port} `))
+  const connection = await reach(sshdHost({ port: relay.port }, facts), { knownHosts })
+  return { relay, connection }
 }
 
 /** A command's end with what was handed on of its output, and all that was kept of it as text. */

@@ -12,6 +12,7 @@ import { access, appendFile, chmod, mkdir, mkdtemp, readFile, rm, writeFile } fr
 import { connect, createServer } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
 
 /** What tests are told of the daemon. Files are paths of private keys; each has its public key beside it. */
@@ -36,15 +37,27 @@ export type SshdFacts = {
   readonly hostKeys: Readonly<Record<string, string>>
 }
 
-/** A daemon that runs. `close` ends it and all its sessions. */
-export type Sshd = { readonly facts: SshdFacts; close(): Promise<void> }
+/** A daemon that runs. */
+export type Sshd = {
+  readonly facts: SshdFacts
+  /**
+   * Kills the daemon and its sessions, and starts it again after so long, on the same port and with the same keys.
+   * Commands go on without their session. Linux only. `facts.pid` is that of the first daemon.
+   */
+  restart(awayMs: number): Promise<void>
+  /** Ends it and everything that runs below it. */
+  close(): Promise<void>
+}
 
 const USER = 'mustertest'
 const START_TIMEOUT_MS = 15_000
 const run = promisify(execFile)
 
-/** Starts a daemon; installs OpenSSH where it is missing and that can be done unattended. */
-export async function startSshd(): Promise<Sshd> {
+/**
+ * Starts a daemon; installs OpenSSH where it is missing and that can be done unattended.
+ * @param settings lines for its configuration, which count more than the usual ones
+ */
+export async function startSshd(settings: readonly string[] = []): Promise<Sshd> {
   const program = (await findSshd()) ?? (await installSshd())
   const dir = await mkdtemp(join(tmpdir(), 'muster-sshd-'))
   const removeDir = () => rm(dir, { recursive: true, force: true })
@@ -54,8 +67,8 @@ export async function startSshd(): Promise<Sshd> {
     const { user, password } = await prepareUser()
     const keys = await makeKeys(dir)
     const port = await freePort()
-    const config = await writeConfig(program, dir, port)
-    const daemon = await startDaemon(program, config, port)
+    const config = await writeConfig(program, dir, port, settings)
+    let daemon = await startDaemon(program, config, port)
     const knownHostsFile = join(dir, 'known_hosts')
     const knownHosts = Object.entries(keys.hostKeys).map(([type, key]) => `[127.0.*]:${port} ${type} ${key}\n`)
     await writeFile(knownHostsFile, knownHosts)
@@ -63,11 +76,16 @@ export async function startSshd(): Promise<Sshd> {
       ...{ pid: daemon.pid ?? 0, port, user, password, ...keys },
       ...{ knownHosts: knownHosts.join(''), knownHostsFile, authorizedKeysFile: join(dir, 'authorized_keys') },
     }
+    const restart = async (awayMs: number) => {
+      await endWithSessions(daemon, isDaemonProcess)
+      await setTimeout(awayMs)
+      daemon = await startDaemon(program, config, port)
+    }
     const close = async () => {
       await endWithSessions(daemon)
       await removeDir()
     }
-    return { facts, close }
+    return { facts, restart, close }
   } catch (error) {
     await removeDir()
     throw error
@@ -175,9 +193,11 @@ async function makeKeys(dir: string): Promise<Pick<SshdFacts, 'keys' | 'hostKeys
   return { keys, hostKeys: Object.fromEntries(hostKeys.map(({ type, key }) => [type, key])) }
 }
 
-async function writeConfig(program: string, dir: string, port: number): Promise<string> {
+async function writeConfig(program: string, dir: string, port: number, settings: readonly string[]): Promise<string> {
   const file = join(dir, 'sshd_config')
   const lines = [
+    // The first of several lines counts.
+    ...settings,
     `Port ${port}`,
     'ListenAddress 0.0.0.0',
     ...['ed25519', 'ecdsa', 'rsa'].map((type) => `HostKey ${join(dir, `host_${type}`)}`),
@@ -222,7 +242,7 @@ function answers(port: number): Promise<boolean> {
       resolve(true)
       socket.destroy()
     })
-    socket.once('close', () => setTimeout(() => resolve(false), 50))
+    socket.once('close', () => globalThis.setTimeout(() => resolve(false), 50))
   })
 }
 
@@ -236,12 +256,17 @@ async function freePort(): Promise<number> {
   return address.port
 }
 
-async function endWithSessions(daemon: ChildProcess): Promise<void> {
+async function isDaemonProcess(pid: number): Promise<boolean> {
+  const name = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '') // It has ended meanwhile.
+  return name.startsWith('sshd')
+}
+
+async function endWithSessions(daemon: ChildProcess, isIncluded = async (_pid: number) => true): Promise<void> {
   const { pid, exitCode, signalCode } = daemon
   if (pid === undefined || exitCode !== null || signalCode !== null) return
-  const sessions = await descendantsOf(pid)
   const ended = once(daemon, 'exit')
-  for (const one of [pid, ...sessions]) {
+  for (const one of [pid, ...(await descendantsOf(pid))]) {
+    if (!(await isIncluded(one))) continue
     try {
       process.kill(one, 'SIGKILL')
     } catch {

@@ -5,7 +5,7 @@
  */
 import type { ClientChannel } from 'ssh2'
 import type { SshConnection } from './connection.ts'
-import { type Failure, printable } from './failure.ts'
+import { causeOfAbort, type Failure, failure, printable } from './failure.ts'
 
 /** How what ran in a channel ended. Both null: the host did not say. */
 export type Exit = { readonly code: number | null; readonly signal: string | null }
@@ -22,7 +22,7 @@ export type RunningChannel = {
 /** A channel whose line the host has accepted, or why there is none; then nothing was started. */
 export type OpenedChannel = RunningChannel | { readonly failure: Failure }
 
-/** Opens a channel that runs this line. An abort of the signal is a failure with `cancelled_by_user`. */
+/** Opens a channel that runs this line. An abort of the signal is a failure with its cause as the reason. */
 export function openChannel(
   connection: SshConnection,
   line: string,
@@ -31,9 +31,9 @@ export function openChannel(
   return new Promise((resolve) => {
     const fail = (reason: Failure['reason'], detail: string) => {
       settle()
-      resolve({ failure: { reason, detail: `${connection.hostName}: ${detail}` } })
+      resolve({ failure: failure(reason, `${connection.hostName}: ${detail}`) })
     }
-    const onAbort = () => fail('cancelled_by_user', 'stopped before the command was sent')
+    const onAbort = () => signal && fail(causeOfAbort(signal), 'stopped before the command was sent')
     const settle = () => {
       clearTimeout(timer)
       signal?.removeEventListener('abort', onAbort)
@@ -64,6 +64,27 @@ export function openChannel(
       fail('conn_lost', `the connection was lost before the command was sent: ${String(error)}`)
     }
   })
+}
+
+/**
+ * Signals what runs in a channel the host's own way, which needs no other channel. No answer comes, and a host may
+ * ignore it, as OpenSSH does for root. ssh2's `channel.signal` does nothing once stdin has ended, so this goes past it.
+ */
+export function signalChannel({ client }: SshConnection, channel: ClientChannel, name: 'TERM' | 'KILL'): void {
+  const protocol: unknown = Reflect.get(client, '_protocol')
+  const outgoing: unknown = Reflect.get(channel, 'outgoing')
+  if (!isRecord(protocol) || !isRecord(outgoing) || typeof protocol.signal !== 'function') return
+  // A request for a channel that we have closed makes OpenSSH end the whole connection.
+  if (outgoing.state !== 'open' && outgoing.state !== 'eof') return
+  try {
+    protocol.signal(outgoing.id, name)
+  } catch {
+    // The channel or the connection is gone, which says more than a signal would.
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
 }
 
 function watchExit(channel: ClientChannel): RunningChannel {

@@ -11,7 +11,16 @@ import { connect as connectTcp } from 'node:net'
 import type { Duplex } from 'node:stream'
 import ssh2, { type Client } from 'ssh2'
 import { type Credential, planLogin } from './authentication.ts'
-import { closedEarly, type DialPhase, explainDialError, type Failure, fieldsOf, printable } from './failure.ts'
+import {
+  causeOfAbort,
+  closedEarly,
+  type DialPhase,
+  explainDialError,
+  type Failure,
+  failure,
+  fieldsOf,
+  printable,
+} from './failure.ts'
 import { type HostIdentity, hostKeyAlgorithms, refuseHostKey } from './host-verification.ts'
 import type { KnownHosts, KnownHostsSource } from './known-hosts.ts'
 
@@ -44,7 +53,7 @@ export type ConnectOptions = {
   readonly knownHosts: KnownHostsSource
   /** For everything together, from the look-up of the address to the log-in. */
   readonly timeoutMs: number
-  /** Gives up: the result is then `cancelled_by_user`. */
+  /** Gives up. The reason is then `job_timeout` where that is the reason of the abort, else `cancelled_by_user`. */
   readonly signal: AbortSignal
 }
 
@@ -70,7 +79,9 @@ export async function connect(host: SshHost, options: ConnectOptions): Promise<C
   try {
     const result = await reach(host, { known: await options.knownHosts.read(), signal: dial.signal })
     if (result.ok || !dial.signal.aborted) return result
-    if (options.signal.aborted) return refused('cancelled_by_user', `stopped before ${host.name} was reached`)
+    if (options.signal.aborted) {
+      return refused(failure(causeOfAbort(options.signal), `stopped before ${host.name} was reached`))
+    }
     return { ...result, detail: `${result.detail} (limit ${options.timeoutMs / 1_000} s)` }
   } finally {
     clearTimeout(timer)
@@ -81,11 +92,15 @@ export async function connect(host: SshHost, options: ConnectOptions): Promise<C
 async function reach(host: SshHost, deps: Deps): Promise<ConnectResult> {
   if (host.jump === undefined) return await logIn(host, openSocket(host), deps)
   const hop = await reach(host.jump, deps)
-  if (!hop.ok) return refused('jump_failed', `jump host ${host.jump.name}: ${hop.reason}: ${hop.detail}`)
+  if (!hop.ok) {
+    const detail = `jump host ${host.jump.name}: ${hop.reason}: ${hop.detail}`
+    return refused(failure('jump_failed', detail, hop.isRetryable))
+  }
   const route = await openForward(hop.connection, host, deps.signal)
   if (!('failure' in route)) return await logIn(host, route, deps)
   hop.connection.close()
-  return refused('jump_failed', `jump host ${host.jump.name} did not connect to ${where(host)}: ${route.failure}`)
+  const detail = `jump host ${host.jump.name} did not connect to ${where(host)}: ${route.failure}`
+  return refused(failure('jump_failed', detail))
 }
 
 function openSocket({ address, port }: SshHost): Route {
@@ -127,15 +142,15 @@ function logIn(host: SshHost, route: Route, { known, signal }: Deps): Promise<Co
     let hostKeyFailure: Failure | undefined
 
     // Resolving twice does nothing: the first thing that goes wrong is the one that is told.
-    const fail = ({ reason, detail }: Failure) => {
+    const fail = ({ reason, detail, isRetryable }: Failure) => {
       signal.removeEventListener('abort', onAbort)
       isOpen = false
-      resolve(refused(reason, `${host.name} (${where(host)}): ${detail}`))
+      resolve(refused(failure(reason, `${host.name} (${where(host)}): ${detail}`, isRetryable)))
       route.destroy()
     }
     const onAbort = () => {
       const tried = phase === 'the log-in' ? `; ${login.tried()}` : ''
-      fail({ reason: 'conn_timeout', detail: `no answer in time, while waiting for ${phase}${tried}` })
+      fail(failure('conn_timeout', `no answer in time, while waiting for ${phase}${tried}`))
     }
     if (signal.aborted) return onAbort()
     signal.addEventListener('abort', onAbort)
@@ -163,7 +178,7 @@ function logIn(host: SshHost, route: Route, { known, signal }: Deps): Promise<Co
       skipHostKeyProof(client)
     })
     client.on('change password', () => {
-      fail({ reason: 'auth_failed', detail: `the password of ${host.user} has expired and must be changed there` })
+      fail(failure('auth_failed', `the password of ${host.user} has expired and must be changed there`))
     })
     client.once('ready', () => {
       if (signal.aborted) return
@@ -207,6 +222,6 @@ function where({ user, address, port }: SshHost): string {
   return `${user}@${address}:${port}`
 }
 
-function refused(reason: Failure['reason'], detail: string): Refused {
-  return { ok: false, reason, detail }
+function refused(why: Failure): Refused {
+  return { ok: false, ...why }
 }

@@ -7,23 +7,28 @@
 import type { Readable } from 'node:stream'
 import type { OutputStream } from '@muster/contract'
 import type { ClientChannel } from 'ssh2'
-import { OutputCap, type StreamEnd } from './output-cap.ts'
+import type { OutputCap, StreamEnd, StreamTail } from './output-cap.ts'
+import { withinMs } from './remote-script.ts'
 
 /** Takes the head of a stream. A promise makes the host wait, and has to settle. */
 export type OutputReceiver = (stream: OutputStream, bytes: Buffer) => void | Promise<void>
 
 /** What to do with the output. */
 export type DrainOptions = {
-  /** Kept of each stream. */
-  readonly limitBytes: number
+  /** What counts and keeps each stream. */
+  readonly caps: Readonly<Record<OutputStream, OutputCap>>
   readonly onOutput: OutputReceiver
   /** Told of every piece as it arrives, with the bytes of its stream so far. */
   readonly onBytes: (streamBytes: number) => void
   /** Told when the receiver failed. From then on nothing is handed on. */
   readonly onFault: (error: unknown) => void
-  /** What takes the marker out of stderr. */
-  readonly marker: { pass(bytes: Buffer): Buffer; rest(): Buffer }
+  /** What takes markers out of stderr, and out of stdout where it has some. */
+  readonly marker: Markers
+  readonly stdoutMarker?: Markers
 }
+
+/** Takes markers out of a stream: `pass` gives the output among the next bytes, `rest` what was held back as doubtful. */
+export type Markers = { pass(bytes: Buffer): Buffer; rest(): Buffer }
 
 /** The output of a command, being read. */
 export type Drain = {
@@ -33,20 +38,36 @@ export type Drain = {
   bytes(): number
   /** Whether the host is waiting for the receiver. */
   isPaused(): boolean
+  /** How long nothing has come; while the host waits for us that is no time at all. */
+  quietMs(): number
   /** Stops reading; resolves when the receiver has taken what it was given. */
   stop(): Promise<void>
+  /** The end of a stream as it is now. Undefined while all of it was handed on. */
+  tailOf(stream: OutputStream): StreamTail | undefined
   /** The streams as they stand. To be called once, at the end. */
   finish(): { readonly stdout: StreamEnd; readonly stderr: StreamEnd }
 }
 
+/** How long what a command has left behind may hold its streams after it has exited. */
+const AFTER_EXIT_MS = 2_000
+/** As long as output goes on as only a full line does, that may be the command's own, still under way. */
+const FLOW_BYTES_PER_STEP = 2 * 1024
+/** More cannot be under way: the window of a channel in ssh2, 2 MiB, and as much again for the host's own buffers. */
+const UNDER_WAY_BYTES = 4 * 1024 * 1024
+/** In the end there is one, for the slowest line too. */
+const FLOW_MS = 10_000
+const STEP_MS = 100
+
 /** Reads the output of a command to its end. */
 export function drainOutput(channel: ClientChannel, options: DrainOptions): Drain {
-  const caps = { stdout: new OutputCap(options.limitBytes), stderr: new OutputCap(options.limitBytes) }
+  const { caps, stdoutMarker } = options
   let handed: Promise<void> | undefined
   let isStopped = false
   let isFaulty = false
+  let heardMs = performance.now()
 
   const take = (stream: OutputStream, bytes: Buffer) => {
+    heardMs = performance.now()
     if (isStopped || bytes.length === 0) return
     const head = caps[stream].push(bytes)
     options.onBytes(caps[stream].bytes)
@@ -64,6 +85,7 @@ export function drainOutput(channel: ClientChannel, options: DrainOptions): Drai
       .then(() => {
         if (handed !== taken) return
         handed = undefined
+        heardMs = performance.now()
         channel.resume()
         channel.stderr.resume()
       })
@@ -73,12 +95,16 @@ export function drainOutput(channel: ClientChannel, options: DrainOptions): Drai
   }
   /** What was held back because it might have been the beginning of the marker. */
   const takeRest = () => {
+    if (!isStopped && stdoutMarker) take('stdout', stdoutMarker.rest())
     if (!isStopped) take('stderr', options.marker.rest())
     isStopped = true
   }
 
-  channel.on('data', (bytes: Buffer) => take('stdout', bytes))
+  channel.on('data', (bytes: Buffer) => take('stdout', stdoutMarker?.pass(bytes) ?? bytes))
   channel.stderr.on('data', (bytes: Buffer) => take('stderr', options.marker.pass(bytes)))
+  // Whoever went through sudo has paused them.
+  channel.resume()
+  channel.stderr.resume()
   const readToEnd = Promise.all([endOf(channel), endOf(channel.stderr)])
   const ended = readToEnd.then(async () => {
     takeRest()
@@ -88,12 +114,42 @@ export function drainOutput(channel: ClientChannel, options: DrainOptions): Drai
     ended,
     bytes: () => caps.stdout.bytes + caps.stderr.bytes,
     isPaused: () => handed !== undefined,
+    quietMs: () => (handed === undefined ? performance.now() - heardMs : 0),
     stop: async () => {
       takeRest()
       await handed
     },
+    tailOf: (stream) => caps[stream].tail(),
     finish: () => ({ stdout: caps.stdout.end(), stderr: caps.stderr.end() }),
   }
+}
+
+/**
+ * Waits for the streams of a command that has exited to end, and says whether they did. Something it has left running
+ * may hold them, and is not waited for; but what the command itself wrote is, on a slow line and for a slow receiver
+ * too. Time in which the host waits for us does not count.
+ */
+export async function drainAfterExit(drain: Drain): Promise<boolean> {
+  let isDrained = false
+  const ended = drain.ended.then(() => {
+    isDrained = true
+  })
+  const bytesAtExit = drain.bytes()
+  let waitedMs = 0
+  let flowBytes = 0
+  let bytes = bytesAtExit
+  while (waitedMs < FLOW_MS) {
+    await withinMs(STEP_MS, ended)
+    if (isDrained) return true
+    if (drain.isPaused()) continue
+    waitedMs += STEP_MS
+    // An average that forgets: a full line may still be silent for several steps, until a packet is complete.
+    flowBytes = flowBytes * 0.9 + drain.bytes() - bytes
+    bytes = drain.bytes()
+    if (bytes - bytesAtExit > UNDER_WAY_BYTES) return false
+    if (waitedMs >= AFTER_EXIT_MS && flowBytes < FLOW_BYTES_PER_STEP * 10) return false
+  }
+  return false
 }
 
 function endOf(stream: Readable): Promise<void> {

@@ -8,31 +8,50 @@
  * is "not started"; what the end is called is decided in verdict.ts. Does not connect, and does not store output.
  */
 import { randomBytes } from 'node:crypto'
-import type { Reason, Remote, TerminalRunState } from '@muster/contract'
-import { openChannel, type RunningChannel } from './channel.ts'
+import type { OutputStream, Reason, Remote, TerminalRunState } from '@muster/contract'
+import { type RunningChannel, signalChannel } from './channel.ts'
 import type { SshConnection } from './connection.ts'
-import { type Drain, drainOutput, type OutputReceiver } from './drain.ts'
-import type { Failure } from './failure.ts'
-import { type KillOutcome, killGroup, withinMs } from './kill.ts'
-import { findMarker, type Launch, type RemoteCommand, type Started, writeLaunch } from './launcher.ts'
-import { OutputCap, type StreamEnd } from './output-cap.ts'
-import { endingOf, type StopCause, type Stopped } from './verdict.ts'
+import { drainAfterExit, drainOutput, type OutputReceiver } from './drain.ts'
+import { type Failure, failure } from './failure.ts'
+import { type KillOutcome, killGroup } from './kill.ts'
+import { findMarker, type Launch, type RemoteCommand, writeLaunch } from './launcher.ts'
+import { openLauncherChannel } from './launcher-channel.ts'
+import { HARD_STOP_BYTES, OutputCap, type StreamEnd, type StreamTail } from './output-cap.ts'
+import { followDeadline, type RemoteDeadline } from './remote-deadline.ts'
+import { withinMs } from './remote-script.ts'
+import { watchForStop } from './stop.ts'
+import { endingOf, type Stopped, stateWithoutStart } from './verdict.ts'
+import { hostDeadlineMs } from './watchdog.ts'
 
 /** How to run a command. */
 export type ExecOptions = {
-  /** From sending the command to its exit; then it is killed. */
+  /** From sending the command to its exit; then it is killed. Later, by itself, the host kills it too. */
   readonly execTimeoutMs: number
+  /**
+   * Is given a function that raises the limit while the command runs: the new one counts from the sending too, and
+   * one that is not higher changes nothing. What it returns is called once the command has ended.
+   */
+  readonly onRaise?: (raise: (execTimeoutMs: number) => void) => () => void
+  /** Longest silence on both streams; then it is killed. Time in which it waits for `onOutput` is no silence. */
+  readonly idleTimeoutMs?: number
   /** Between TERM and KILL of its process group. */
   readonly killGraceMs: number
   /** Kept of each stream: half of it as the head, handed to `onOutput`, and half as the tail, given at the end. */
   readonly outputLimitBytes: number
-  /** Cancels: the command is killed. */
+  /** Stops it: the command is killed. The reason of the abort is told where it is `job_timeout`; else it is a cancel. */
   readonly signal: AbortSignal
   /** Takes the head of a stream as it comes. A promise makes the host wait; a rejection kills the command. */
   readonly onOutput: OutputReceiver
+  /**
+   * Is given, once, a function that tells the end of a stream as it is at that time: its last bytes, 64 KiB at most, and
+   * where they begin; undefined while all of the stream belongs to the head.
+   */
+  readonly onTails?: (tailOf: (stream: OutputStream) => StreamTail | undefined) => void
+  /** Asked right before the command is sent. Where the answer is no, it is not sent, and may be tried again. */
+  readonly maySend?: () => boolean
   /** How much a stream may write at all before the command is killed; 64 MiB by default. */
   readonly hardStopBytes?: number
-  /** For opening a channel; 15 s by default. */
+  /** For opening a channel, and again for sudo to let us through; 15 s by default. */
   readonly channelTimeoutMs?: number
 }
 
@@ -47,24 +66,19 @@ export type ExecEnd = {
   readonly signal: string | null
   /** The reason in words; null for success. */
   readonly detail: string | null
+  /** Whether another try may go better: only where nothing was ever sent, and the cause may pass. */
+  readonly isRetryable: boolean
   readonly stdout: StreamEnd
   readonly stderr: StreamEnd
   /** False when output may be missing: something still held the streams, or the connection was lost. */
   readonly outputComplete: boolean
 }
 
-/** The point at which output is no longer the result of a command but an accident. */
-const HARD_STOP_BYTES = 64 * 1024 * 1024
 const CHANNEL_TIMEOUT_MS = 15_000
 /** How long the launcher of a command that is to be stopped may take to say what to kill. */
 const START_MS = 5_000
-/** How long a silent background child may hold the streams of a command that has exited. */
-const QUIET_AFTER_EXIT_MS = 2_000
-/** The same for one that goes on writing; long enough for what was still under way on a slow line. */
-const OUTPUT_AFTER_EXIT_MS = 10_000
 /** How long the host may take to report the exit of a command that was killed. */
 const REPORT_MS = 2_000
-const DRAIN_STEP_MS = 100
 
 /**
  * Runs a command. Rejects only with the error of `onOutput` (after the command was killed), or when the command is
@@ -73,12 +87,16 @@ const DRAIN_STEP_MS = 100
  */
 export async function exec(connection: SshConnection, command: RemoteCommand, options: ExecOptions): Promise<ExecEnd> {
   const nonce = randomBytes(16).toString('hex')
-  const launch = writeLaunch(command, nonce)
-  const timeoutMs = options.channelTimeoutMs ?? CHANNEL_TIMEOUT_MS
-  const opened = await openChannel(connection, launch.line, { timeoutMs, signal: options.signal })
+  const { execTimeoutMs, killGraceMs } = options
+  const afterMs = hostDeadlineMs(execTimeoutMs, killGraceMs)
+  const launch = writeLaunch(command, nonce, { afterMs, graceMs: killGraceMs })
+  const timeoutMs = channelTimeoutOf(options)
+  const { sudo } = command
+  const opened = await openLauncherChannel(connection, launch.launcher, { sudo, timeoutMs, signal: options.signal })
   if ('failure' in opened) return neverSent(opened.failure)
   try {
-    return await supervise(connection, opened, launch, nonce, options)
+    if (options.maySend?.() === false) return neverSent(failure('worker_lost', 'it was too late to send the command'))
+    return await supervise(connection, opened, launch, nonce, { ...options, sudo })
   } finally {
     opened.channel.close()
   }
@@ -87,20 +105,21 @@ export async function exec(connection: SshConnection, command: RemoteCommand, op
 async function supervise(
   connection: SshConnection,
   running: RunningChannel,
-  launch: Launch,
+  launch: Launch & Pick<RemoteCommand, 'sudo'>,
   nonce: string,
-  options: ExecOptions,
+  options: ExecOptions & Pick<RemoteCommand, 'sudo'>,
 ): Promise<ExecEnd> {
   const { channel } = running
-  const stop = watchForStop(options)
+  const stop = watchForStop(options.execTimeoutMs, options.signal)
+  const deadline = followDeadline(connection, { ...options, channelTimeoutMs: channelTimeoutOf(options) })
+  const release = options.onRaise?.((limitMs) => stop.raise(limitMs) && deadline.moveBehind(limitMs))
   let onStart = () => {}
   const startSeen = new Promise<void>((resolve) => {
     onStart = resolve
   })
-  let started: Started | undefined
   let fault: { readonly error: unknown } | undefined
   const drain = drainOutput(channel, {
-    limitBytes: options.outputLimitBytes,
+    caps: { stdout: new OutputCap(options.outputLimitBytes), stderr: new OutputCap(options.outputLimitBytes) },
     onOutput: options.onOutput,
     onBytes: (streamBytes) => {
       if (streamBytes > (options.hardStopBytes ?? HARD_STOP_BYTES)) stop.request('output_limit')
@@ -110,96 +129,79 @@ async function supervise(
       stop.request('fault')
     },
     marker: findMarker(nonce, (found) => {
-      started = found
+      deadline.hasStarted(found)
       onStart()
       // Not before: where head reads further than it was asked to (busybox), it would swallow the input.
       if (launch.input !== undefined && !stop.isRequested()) channel.end(launch.input)
     }),
   })
+  options.onTails?.(drain.tailOf)
+  if (options.idleTimeoutMs !== undefined) stop.watchSilence(options.idleTimeoutMs, drain.quietMs)
   if (launch.input === undefined) channel.end(launch.launcher)
   else channel.write(launch.launcher)
 
-  const cause = await Promise.race([running.exited, stop.requested])
+  const requested = await Promise.race([running.exited, stop.requested])
   stop.release()
+  release?.()
+  const isOverdue = () => isEndedByHost(running, deadline)
+  const cause = requested ?? (isOverdue() ? 'exec_timeout' : undefined)
   let stopped: Stopped | undefined
-  if (cause !== undefined && running.exit() === undefined) {
+  if (cause !== undefined && (running.exit() === undefined || isOverdue())) {
     await withinMs(START_MS, Promise.race([startSeen, running.exited]))
-    stopped = { cause, outcome: await stopCommand(connection, running, started, options) }
+    stopped = { cause, outcome: await stopCommand(connection, running, deadline, options) }
     await withinMs(REPORT_MS, running.exited)
   }
-  const isDrained = await drainFor(stopped === undefined ? OUTPUT_AFTER_EXIT_MS : REPORT_MS, drain)
+  const isDrained = await drainAfterExit(drain)
   await drain.stop()
+  await withinMs(START_MS, deadline.settle())
   if (fault !== undefined) throw fault.error
 
   const exit = running.exit()
-  const isConnectionOpen = connection.isOpen()
+  const started = deadline.started()
   const hasStarted = started !== undefined
-  const ending = endingOf({ exit, hasStarted, isDrained, isConnectionOpen, ...(stopped && { stopped }) })
+  const hasHostDeadline = started?.watchdogPid !== undefined
+  const known = { exit, hasStarted, isDrained, isConnectionOpen: connection.isOpen(), hasHostDeadline }
+  const ending = endingOf({ ...known, ...(stopped && { stopped }) })
   // Without a start the exit is not the command's, but that of the account's shell.
   const { code: exitCode, signal } = hasStarted && exit !== undefined ? exit : { code: null, signal: null }
-  return { ...ending, exitCode, signal, ...drain.finish(), outputComplete: isDrained && exit !== undefined }
+  const output = { ...drain.finish(), outputComplete: isDrained && exit !== undefined }
+  return { ...ending, exitCode, signal, ...output, isRetryable: false }
 }
 
 async function stopCommand(
   connection: SshConnection,
   running: RunningChannel,
-  started: Started | undefined,
-  { killGraceMs, channelTimeoutMs = CHANNEL_TIMEOUT_MS }: ExecOptions,
+  deadline: RemoteDeadline,
+  options: ExecOptions & Pick<RemoteCommand, 'sudo'>,
 ): Promise<KillOutcome> {
-  const hasExited = () => running.exit() !== undefined
+  const hasExited = () => running.exit() !== undefined && !isEndedByHost(running, deadline)
   if (hasExited()) return 'not_sent'
-  const outcome =
-    started === undefined
-      ? 'not_sent'
-      : await killGroup(connection, started, { graceMs: killGraceMs, channelTimeoutMs, hasExited })
-  // The last resort, of which no answer comes: the host's own way to signal. ssh2 drops it once stdin has ended.
-  if (outcome === 'not_sent' && !hasExited()) running.channel.signal('KILL')
-  return outcome
+  // A watchdog that is just being replaced would be missed.
+  await withinMs(START_MS, deadline.settle())
+  const started = deadline.started()
+  const signal = (name: 'TERM' | 'KILL') => signalChannel(connection, running.channel, name)
+  const { killGraceMs: graceMs, sudo } = options
+  const kill = { graceMs, channelTimeoutMs: channelTimeoutOf(options), hasExited, signal, sudo }
+  const outcome = started === undefined ? 'not_sent' : await killGroup(connection, started, kill)
+  // The last resort, of which no answer comes.
+  if (outcome === 'not_sent' && running.exit() === undefined) signal('KILL')
+  // Gone before our signal, but by the watchdog's: that is a kill that worked.
+  return outcome === 'was_gone' && isEndedByHost(running, deadline) ? 'ended' : outcome
 }
 
-/** Waits for the streams to end, for this long at most and not counting the time the host waits for us. */
-async function drainFor(limitMs: number, drain: Drain): Promise<boolean> {
-  let isDrained = false
-  const ended = drain.ended.then(() => {
-    isDrained = true
-  })
-  let waitedMs = 0
-  let quietMs = 0
-  let bytes = drain.bytes()
-  while (waitedMs < limitMs && quietMs < QUIET_AFTER_EXIT_MS) {
-    await withinMs(DRAIN_STEP_MS, ended)
-    if (isDrained) return true
-    if (drain.isPaused()) continue
-    waitedMs += DRAIN_STEP_MS
-    quietMs = drain.bytes() === bytes ? quietMs + DRAIN_STEP_MS : 0
-    bytes = drain.bytes()
-  }
-  return false
+/** Whether the command was ended by its watchdog: this side was not there in time, or could not move the deadline. */
+function isEndedByHost(running: RunningChannel, deadline: RemoteDeadline): boolean {
+  const signal = running.exit()?.signal
+  return (signal === 'TERM' || signal === 'KILL') && deadline.isOver()
 }
 
-function watchForStop({ execTimeoutMs, signal }: ExecOptions) {
-  let isRequested = false
-  let request = (_cause: StopCause) => {}
-  const requested = new Promise<StopCause>((resolve) => {
-    request = (cause) => {
-      isRequested = true
-      resolve(cause)
-    }
-  })
-  const timer = setTimeout(() => request('exec_timeout'), execTimeoutMs)
-  const onAbort = () => request('cancelled_by_user')
-  signal.addEventListener('abort', onAbort)
-  if (signal.aborted) onAbort()
-  const release = () => {
-    clearTimeout(timer)
-    signal.removeEventListener('abort', onAbort)
-  }
-  return { requested, request: (cause: StopCause) => request(cause), isRequested: () => isRequested, release }
+function channelTimeoutOf({ channelTimeoutMs = CHANNEL_TIMEOUT_MS }: ExecOptions): number {
+  return channelTimeoutMs
 }
 
-function neverSent({ reason, detail }: Failure): ExecEnd {
-  const state = reason === 'cancelled_by_user' ? 'cancelled' : 'unreachable'
+function neverSent({ reason, detail, isRetryable }: Failure): ExecEnd {
+  const state = stateWithoutStart(reason)
   const [stdout, stderr] = [new OutputCap(0).end(), new OutputCap(0).end()]
   const output = { stdout, stderr, outputComplete: true }
-  return { state, reason, remote: 'not_started', detail, exitCode: null, signal: null, ...output }
+  return { state, reason, remote: 'not_started', detail, isRetryable, exitCode: null, signal: null, ...output }
 }

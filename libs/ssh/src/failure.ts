@@ -6,7 +6,33 @@
 import type { Reason } from '@muster/contract'
 
 /** Why something did not work. `detail` is for people and holds no secret. */
-export type Failure = { readonly reason: Reason; readonly detail: string }
+export type Failure = {
+  readonly reason: Reason
+  readonly detail: string
+  /** Whether another try may go better: false for what only a person can put right. Nothing was started either way. */
+  readonly isRetryable: boolean
+}
+
+/** What does not pass by itself, or is not to be tried again because somebody said so. */
+const LASTING: ReadonlySet<Reason> = new Set<Reason>([
+  'auth_failed',
+  'host_key_unknown',
+  'host_key_changed',
+  'sudo_password_required',
+  'sudo_denied',
+  'cancelled_by_user',
+  'job_timeout',
+])
+
+/** A failure; whether it may be tried again follows from its reason, unless more is known. */
+export function failure(reason: Reason, detail: string, isRetryable = !LASTING.has(reason)): Failure {
+  return { reason, detail, isRetryable }
+}
+
+/** Why a signal was aborted: its reason where that is one of ours, else it is a cancel. */
+export function causeOfAbort(signal: AbortSignal): 'job_timeout' | 'cancelled_by_user' {
+  return signal.reason === 'job_timeout' ? 'job_timeout' : 'cancelled_by_user'
+}
 
 /** How far a connection got: each phase is named by what is waited for. */
 export type DialPhase = 'the TCP connection' | 'the SSH handshake' | 'the log-in'
@@ -21,19 +47,19 @@ export function explainDialError(error: Error, phase: DialPhase, tried: string):
   const { level, code } = fieldsOf(error)
   const message = printable(error.message)
   if (level === 'client-socket') return explainSocketError(typeof code === 'string' ? code : '', message, phase)
-  if (level === 'client-authentication')
-    return { reason: 'auth_failed', detail: `no credential was accepted: ${tried}` }
+  if (level === 'client-authentication') return failure('auth_failed', `no credential was accepted: ${tried}`)
   if (phase === 'the log-in' && typeof code === 'number' && LOGIN_DISCONNECTS.has(code)) {
-    return { reason: 'auth_failed', detail: `the host ended the log-in: ${message}; ${tried}` }
+    return failure('auth_failed', `the host ended the log-in: ${message}; ${tried}`)
   }
   if (message === 'Connection lost before handshake') return closedEarly('the SSH handshake')
-  return { reason: 'kex_failed', detail: `${message}, while waiting for ${phase}` }
+  const hasNothingInCommon = level === 'handshake' && message.includes('no matching')
+  return failure('kex_failed', `${message}, while waiting for ${phase}`, !hasNothingInCommon)
 }
 
 /** Why a connection that was closed before it was ready, without any error, failed. */
 export function closedEarly(phase: DialPhase): Failure {
   const hint = phase === 'the SSH handshake' ? '; it may be at its limit of connections, or no SSH server at all' : ''
-  return { reason: 'conn_refused', detail: `the host closed the connection instead of ${phase.slice(4)}${hint}` }
+  return failure('conn_refused', `the host closed the connection instead of ${phase.slice(4)}${hint}`)
 }
 
 /** Text from a host, made fit for a line of ours: no control characters, and not without end. */
@@ -48,8 +74,9 @@ export function fieldsOf(error: Error): { level: unknown; code: unknown } {
 }
 
 function explainSocketError(code: string, message: string, phase: DialPhase): Failure {
-  if (DNS_CODES.has(code)) return { reason: 'dns_error', detail: `its address cannot be looked up: ${code}` }
-  if (code === 'ETIMEDOUT') return { reason: 'conn_timeout', detail: `no answer: ${code} in ${phase}` }
+  // Only EAI_AGAIN says that the look-up itself failed; the others say that there is no such name.
+  if (DNS_CODES.has(code)) return failure('dns_error', `its address cannot be looked up: ${code}`, code === 'EAI_AGAIN')
+  if (code === 'ETIMEDOUT') return failure('conn_timeout', `no answer: ${code} in ${phase}`)
   const what = code === 'ECONNREFUSED' ? 'nothing listens there' : message
-  return { reason: 'conn_refused', detail: `${code || 'the connection failed'}, while waiting for ${phase}: ${what}` }
+  return failure('conn_refused', `${code || 'the connection failed'}, while waiting for ${phase}: ${what}`)
 }

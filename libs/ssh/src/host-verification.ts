@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { ServerHostKeyAlgorithm } from 'ssh2'
-import type { Failure } from './failure.ts'
+import { type Failure, failure } from './failure.ts'
 import { type KnownHosts, knownHostsName } from './known-hosts.ts'
 
 /** What is needed to verify a host. */
@@ -50,22 +50,19 @@ export function refuseHostKey(host: HostIdentity, known: KnownHosts, key: Buffer
   const scan = `ssh-keyscan -t ${shortType(type)} -p ${host.port} ${host.address}`
   switch (verdict) {
     case 'revoked':
-      return { reason: 'host_key_changed', detail: `${shown}, which is marked @revoked for ${name}; ${files}` }
+      return failure('host_key_changed', `${shown}, which is marked @revoked for ${name}; ${files}`)
     case 'changed': {
       const listed = known.knownTypes(name).join(', ')
       const detail = `${shown}, but another key is listed for ${name} (${listed}): it was set up anew, or someone is in between; ${files}`
       const remedy = `if the change is expected: ssh-keygen -R '${name}', then ${enrol(scan)}`
-      return { reason: 'host_key_changed', detail: `${detail}; ${remedy}` }
+      return failure('host_key_changed', `${detail}; ${remedy}`)
     }
     case 'certificate_only': {
       const detail = `${shown}, and only a @cert-authority is listed for ${name}; host certificates are not supported`
-      return { reason: 'host_key_unknown', detail: `${detail}, so list the key itself: ${enrol(scan)}; ${files}` }
+      return failure('host_key_unknown', `${detail}, so list the key itself: ${enrol(scan)}; ${files}`)
     }
     case 'unknown':
-      return {
-        reason: 'host_key_unknown',
-        detail: `${shown}, and none is listed for ${name}; ${files}; ${enrol(scan)}`,
-      }
+      return failure('host_key_unknown', `${shown}, and none is listed for ${name}; ${files}; ${enrol(scan)}`)
     default:
       return verdict satisfies never
   }

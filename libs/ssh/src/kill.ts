@@ -1,19 +1,24 @@
 /**
  * Ending what runs on a host, and making sure: TERM to the process group, time to go, KILL, and a look whether
- * anything of the group is left. One small script, run in a second channel of the same connection.
+ * anything of the group is left. One small script, run in a second channel of the same connection; once it was sent it
+ * is carried out, whatever becomes of the connection.
  *
  * Says what is known, never what is likely: no answer is no confirmation. Processes that left the group (setsid) are
  * beyond its reach.
  */
-import { openChannel, type RunningChannel } from './channel.ts'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { SshConnection } from './connection.ts'
-import { launchLine, type Started } from './launcher.ts'
+import type { Started } from './launcher.ts'
+import { runScript, type ScriptEnd } from './remote-script.ts'
+import type { Sudo } from './sudo.ts'
+import { endWatchdog, LOOK_AT } from './watchdog.ts'
 
 /**
  * What became of the group. `ended`: nothing of it is left, after our signal. `was_gone`: nothing was left before it.
- * `not_sent`: no signal was sent. `unconfirmed`: a signal was sent, and nobody can say what came of it.
+ * `not_sent`: no signal was sent. `unconfirmed`: a signal was sent, and nobody can say what came of it; `only_asked` is
+ * the same, but the host gave no channel to kill in, so the watchdog is still on guard.
  */
-export type KillOutcome = 'ended' | 'was_gone' | 'not_sent' | 'unconfirmed'
+export type KillOutcome = 'ended' | 'was_gone' | 'not_sent' | 'unconfirmed' | 'only_asked'
 
 /** How to kill. */
 export type KillOptions = {
@@ -23,93 +28,109 @@ export type KillOptions = {
   readonly channelTimeoutMs: number
   /** Whether the command has meanwhile ended by itself: then no signal is sent. */
   readonly hasExited: () => boolean
+  /** Signals without a channel, for a host that refuses one; nobody hears whether it worked. */
+  readonly signal?: (name: 'TERM' | 'KILL') => void
+  /** How the command was started: nobody but that user can signal it, or see that it is gone. */
+  readonly sudo?: Sudo | undefined
 }
 
 /** How long the host looks for a group that was sent KILL: a process in an uninterruptible wait may take its time. */
-const LOOK_MS = 2_000
+const LOOK_MS = 4_000
 /** What the host may take beyond the waiting it was asked for. */
 const ANSWER_MS = 10_000
-const TICK_MS = 100
+/** Between two requests for a channel to a host that refuses one: it may be at its limit of sessions (MaxSessions). */
+const AGAIN_MS = 250
 
 /** Kills the process group of a command, and looks whether it is gone. */
 export async function killGroup(
   connection: SshConnection,
-  { pid, isGroup }: Started,
-  { graceMs, channelTimeoutMs, hasExited }: KillOptions,
+  started: Started,
+  { graceMs, channelTimeoutMs, hasExited, signal, sudo }: KillOptions,
 ): Promise<KillOutcome> {
-  const script = Buffer.from(killScript(pid, isGroup, graceMs))
-  const opened = await openChannel(connection, launchLine(script), { timeoutMs: channelTimeoutMs })
-  if ('failure' in opened) return 'not_sent'
-  const { channel } = opened
-  try {
-    if (hasExited()) return 'not_sent'
-    channel.resume()
-    channel.stderr.resume()
-    channel.end(script)
-    await withinMs(graceMs + LOOK_MS + ANSWER_MS, opened.exited)
-    return outcomeOf(opened, isGroup)
-  } finally {
-    channel.close()
+  const script = killScript(started, graceMs)
+  const beganMs = performance.now()
+  const sent = new Set<'TERM' | 'KILL'>()
+  for (;;) {
+    const isWanted = () => sent.size > 0 || !hasExited()
+    const answerMs = graceMs + LOOK_MS + ANSWER_MS
+    const end = await runScript(connection, script, { sudo, channelTimeoutMs, answerMs, isWanted })
+    if (end === undefined) return 'not_sent'
+    if ('exit' in end) return outcomeOf(end, started, sent.size > 0)
+
+    const waitedMs = performance.now() - beganMs
+    const isHopeless = !connection.isOpen() || waitedMs > graceMs + LOOK_MS
+    if (isHopeless || signal === undefined) return sent.size > 0 ? 'only_asked' : 'not_sent'
+    if (hasExited() && sent.size === 0) return 'not_sent'
+    const next = waitedMs < graceMs || sent.size === 0 ? 'TERM' : 'KILL'
+    if (!sent.has(next)) signal(next)
+    sent.add(next)
+    await delay(AGAIN_MS)
   }
 }
 
-/** Resolves with the promise, or when this time is over. */
-export async function withinMs(timeoutMs: number, promise: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const timeout = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs)
-  })
-  await Promise.race([promise, timeout])
-  clearTimeout(timer)
-}
-
-function outcomeOf(running: RunningChannel, isGroup: boolean): KillOutcome {
+function outcomeOf({ exit }: ScriptEnd, { isGroup }: Started, hasSignalled: boolean): KillOutcome {
   // Without a group of its own the command's children cannot be found, so there is nothing to confirm.
   if (!isGroup) return 'unconfirmed'
-  const code = running.exit()?.code
-  if (code === 0) return 'ended'
-  return code === 3 ? 'was_gone' : 'unconfirmed'
+  if (exit?.code === 0) return 'ended'
+  if (exit?.code === 3) return hasSignalled ? 'ended' : 'was_gone'
+  return 'unconfirmed'
 }
 
 /**
- * Exit status 0: gone; 3: gone before the first signal; 1: something is left. "kill -s TERM --" is the one spelling
- * that dash, bash and busybox share. kill -0 also fails when we may not signal what is left (a command under sudo),
+ * Kills a target, which is shell text, as `kill` takes it. `guard` comes before the first signal and may exit.
+ *
+ * Exit status 0: gone; 3: gone before the first signal; 1: something is left. "kill -TERM -PGID", with no "--", is
+ * the one spelling that dash, bash and busybox share. kill -0 also fails when we may not signal what is left (a command under sudo),
  * so only "No such process" counts as gone; and it succeeds for dead processes that nobody has waited for, as happens
- * in containers, so at the end ps has a say.
+ * in containers, so once the command itself is dead the process table has a say. Reading that costs most, and two
+ * hundred of these may run at once: it is read the later the longer it is, and looking with kill starts no process.
  */
-function killScript(pid: number, isGroup: boolean, graceMs: number): string {
-  return `{
-export LC_ALL=C
-target=${isGroup ? '-' : ''}${pid}
+export function killScript(
+  { pid, isGroup, watchdogPid }: { readonly pid: number | string } & Pick<Started, 'isGroup' | 'watchdogPid'>,
+  graceMs: number,
+  guard = '',
+): string {
+  return `export LC_ALL=C
+pid=${pid} target=${isGroup ? '-' : ''}${pid}
 gone() {
-  answer=$(kill -s 0 -- "$target" 2>&1) && return 1
+  kill -0 "$target" 2>/dev/null && return 1
+  answer=$(kill -0 "$target" 2>&1) && return 1
   case $answer in *[Nn]'o such process'*) return 0;; *) return 1;; esac
 }
-wait_gone() {
-  ticks=$1
-  while [ "$ticks" -gt 0 ]; do
-    gone && return 0
-    if sleep 0.1 2>/dev/null; then ticks=$((ticks - 1)); else sleep 1; ticks=$((ticks - 10)); fi
-  done
-  gone
+${LOOK_AT}
+leader_dead() {
+  [ -e "/proc/$$/stat" ] || return 1
+  ! { look_at "$pid"; } 2>/dev/null || [ "$state" = Z ]
 }
 only_dead() {
-  list=$(ps -A -o pgid= -o stat= 2>/dev/null) || return 1
-  [ -n "$list" ] || return 1
-  printf '%s\\n' "$list" | { while read -r group state; do
-    [ "-$group" = "$target" ] || continue
-    case $state in Z*) ;; *) exit 1;; esac
-  done; exit 0; }
+  group=$(grep -hs ") . [0-9]* $pid " /proc/[0-9]*/stat) ||
+    group=$(ps -A -o pgid= -o stat= 2>/dev/null | sed -n "s/^ *$pid  */) /p")
+  [ "$group" ] && ! printf '%s\\n' "$group" | grep -qv ') Z'
 }
+wait_gone() {
+  left=$1 most=$2 pause=50 waited=0
+  set -- /proc/[0-9]*
+  read_at=$(($# * 2))
+  until gone; do
+    if [ "$waited" -ge "$read_at" ] && leader_dead; then
+      only_dead && return 0
+      read_at=$((waited * 3))
+    fi
+    [ "$left" -gt 0 ] || return 1
+    [ "$pause" -le "$left" ] || pause=$left
+    digits=$((1000 + pause % 1000))
+    sleep "$((pause / 1000)).\${digits#1}" 2>/dev/null || { sleep 1; pause=1000; }
+    left=$((left - pause)) waited=$((waited + pause))
+    [ "$pause" -ge "$most" ] || pause=$((pause * 2))
+  done
+}
+${watchdogPid === undefined ? ':' : endWatchdog(watchdogPid)}
 gone && exit 3
-kill -s TERM -- "$target" 2>/dev/null
-wait_gone ${Math.ceil(graceMs / TICK_MS)} && exit 0
+${guard}
+kill -TERM "$target" 2>/dev/null
+wait_gone ${Math.ceil(graceMs)} 800 && exit 0
+kill -KILL "$target" 2>/dev/null
+wait_gone ${LOOK_MS} 200 && exit 0
 only_dead && exit 0
-kill -s KILL -- "$target" 2>/dev/null
-wait_gone 2 && exit 0
-only_dead && exit 0
-wait_gone ${LOOK_MS / TICK_MS} && exit 0
-only_dead && exit 0
-exit 1
-}`
+exit 1`
 }

@@ -3,11 +3,14 @@
  * environment, command) follows as a small sh program on stdin. So no secret is ever on a command line that `ps`
  * shows, and the account's shell may be csh or fish.
  *
- * The launcher's first act is to write a marker with its process ID on stderr. Until the marker was seen the command
- * has certainly not started; from then on there is a process group to kill. Does not open channels (channel.ts).
+ * The launcher's first acts are to start the command's watchdog (watchdog.ts) and to write a marker with its process ID
+ * on stderr. Until the marker was seen the command has certainly not started; from then on there is a process group to
+ * kill. The command takes the launcher's place, so its exit is reported as it is. Does not open channels (channel.ts).
  */
 import { MusterError } from '@muster/contract'
 import { execWords, interpreterOf, quoteWord } from './quote.ts'
+import type { Sudo } from './sudo.ts'
+import { type HostDeadline, startWatchdog } from './watchdog.ts'
 
 /** A command as it is to run on a host. A script is itself read from stdin, so `stdin` is for the other forms only. */
 export type RemoteCommand = {
@@ -17,51 +20,78 @@ export type RemoteCommand = {
   /** Absent: the directory the account logs in to. */
   readonly cwd?: string
   readonly env?: Readonly<Record<string, string>>
+  /** Absent: it runs as the account. A command text is then read by the account's shell, under sudo always by sh. */
+  readonly sudo?: Sudo | undefined
 }
 
 /** What to send for a command. */
 export type Launch = {
-  /** The line for the account's shell. */
-  readonly line: string
-  /** The launcher, to be written to stdin first. */
+  /** The launcher, to be written to stdin first (launcher-channel.ts). */
   readonly launcher: Buffer
   /** What follows on stdin once the marker was seen; undefined when nothing does. */
   readonly input: Buffer | undefined
 }
 
-/** Where the command runs: its process ID, and whether that is also the ID of a process group of its own. */
-export type Started = { readonly pid: number; readonly isGroup: boolean }
+/** Where the command runs. */
+export type Started = {
+  readonly pid: number
+  /** Whether the process ID is also that of a process group of its own. */
+  readonly isGroup: boolean
+  /** What ends the command at its deadline; absent when the host has no such process. */
+  readonly watchdogPid?: number
+  /** When the process began, in ticks since the boot; absent where there is no /proc to tell. */
+  readonly began?: string
+}
+
+/** Shell text that reads a launcher from stdin and runs it; its first argument is the number of bytes. */
+export const READ_LAUNCHER = 'eval "$(head -c "$1")"'
 
 /**
  * The line that reads a launcher of so many bytes from stdin and runs it. The shell reads a group in braces to its
  * end before it runs any of it, so a launcher that is cut off on the way is a syntax error and starts nothing.
  */
 export function launchLine(launcher: Buffer): string {
-  return `exec sh -c 'eval "$(head -c "$1")"' sh ${launcher.length}`
+  return `exec sh -c '${READ_LAUNCHER}' sh ${launcher.length}`
 }
 
 /**
- * What to send to a host to run this command.
+ * What to send to a host to run this command. Without a deadline the host never ends it by itself.
  * @throws {MusterError} invalid_request: a NUL character, a malformed variable name, or stdin together with a script.
  */
-export function writeLaunch(command: RemoteCommand, nonce: string): Launch {
-  checkCommand(command)
-  const { form, cwd, env = {} } = command
+export function writeLaunch(command: RemoteCommand, nonce: string, deadline?: HostDeadline): Launch {
   const lines = [
     '{',
-    // Kept in a parameter, because the environment that is set below may bring a SHELL of its own.
-    `set -- "\${SHELL:-/bin/sh}"`,
-    'if kill -s 0 -- "-$$" 2>/dev/null; then set -- "$1" group; else set -- "$1" process; fi',
-    `printf '${markerStart(nonce)}%s:%s\\n' "$$" "$2" >&2 || exit 125`,
+    // Kept in a parameter, because the environment that is set below may bring a SHELL of its own. Under sudo it is
+    // that of the other user, which for most that services run as is nologin.
+    command.sudo === undefined ? `set -- "\${SHELL:-/bin/sh}"` : 'set -- /bin/sh',
+    'if kill -0 "-$$" 2>/dev/null; then set -- "$1" group; else set -- "$1" process; fi',
+    ...(deadline === undefined ? [] : [`set -- "$1" "$2" "$(\n${startWatchdog('"$$" "$2" ""', deadline)}\n)"`]),
+    `printf '${markerStart(nonce)}%s:%s:%s\\n' "$$" "$2" "$3" >&2 || exit 125`,
+    ...commandLines(command),
+    '}',
+  ]
+  return { launcher: Buffer.from(lines.join('\n')), input: inputOf(command) }
+}
+
+/**
+ * The lines that turn a shell, whose first parameter is the account's shell, into the command.
+ * @throws {MusterError} invalid_request: as of `writeLaunch`
+ */
+export function commandLines(command: RemoteCommand): string[] {
+  checkCommand(command)
+  const { form, cwd, env = {} } = command
+  return [
     // "-" alone would mean the previous directory; CDPATH would make cd look elsewhere and print what it found.
     ...(cwd === undefined ? [] : [`CDPATH= cd -- ${quoteWord(cwd === '-' ? './-' : cwd)} || exit`]),
     ...Object.entries(env).map(([name, value]) => `export ${name}=${quoteWord(value)}`),
     startLine(form),
-    '}',
   ]
-  const launcher = Buffer.from(lines.join('\n'))
-  const input = 'script' in form ? form.script : command.stdin
-  return { line: launchLine(launcher), launcher, input: input === undefined ? undefined : Buffer.from(input) }
+}
+
+/** What the command reads from its stdin; undefined when that is at its end at once. */
+export function inputOf({ form, stdin }: RemoteCommand): Buffer | undefined {
+  const input = 'script' in form ? form.script : stdin
+  return input === undefined ? undefined : Buffer.from(input)
 }
 
 /**
@@ -88,11 +118,19 @@ export function findMarker(
     }
     isFound = true
     held = Buffer.alloc(0)
-    const [pid, kind] = text.toString('latin1', at + start.length, lineEnd).split(':')
-    onFound({ pid: Number(pid), isGroup: kind === 'group' })
+    onFound(readMarker(text.toString('latin1', at + start.length, lineEnd)))
     return Buffer.concat([text.subarray(0, at), text.subarray(lineEnd + 1)])
   }
   return { pass, rest: () => held }
+}
+
+function readMarker(fields: string): Started {
+  const [pid, kind, watchdogPid = '', began = ''] = fields.split(':')
+  return {
+    ...{ pid: Number(pid), isGroup: kind === 'group' },
+    ...(/^\d+$/.test(watchdogPid) && { watchdogPid: Number(watchdogPid) }),
+    ...(/^\d+$/.test(began) && { began }),
+  }
 }
 
 function markerStart(nonce: string): string {

@@ -6,6 +6,9 @@
  */
 import { createHash } from 'node:crypto'
 
+/** The point at which output is no longer the result of a command but an accident; of each stream. */
+export const HARD_STOP_BYTES = 64 * 1024 * 1024
+
 /** One stream at its end. */
 export type StreamEnd = {
   /** Bytes the command wrote. */
@@ -17,6 +20,12 @@ export type StreamEnd = {
   /** SHA-256 of every byte the command wrote, in hexadecimal. */
   readonly sha256: string
 }
+
+/** The end of a stream that still goes on: its last bytes, and where in the stream they begin. */
+export type StreamTail = { readonly offset: number; readonly bytes: Buffer }
+
+/** As much as a person who follows wants to see; copied each time it is asked for. */
+const TAIL_BYTES = 64 * 1024
 
 /** Small at first: most commands write little, and two hundred may be in flight. */
 const FIRST_RING_BYTES = 4 * 1024
@@ -52,6 +61,13 @@ export class OutputCap {
     return bytes.subarray(0, room)
   }
 
+  /** The last of what is held back, 64 KiB at most. Undefined while everything was handed on. */
+  tail(): StreamTail | undefined {
+    if (this.#held === 0) return undefined
+    const shown = this.#last(Math.min(this.#held, TAIL_BYTES))
+    return { offset: this.#total - shown.length, bytes: shown }
+  }
+
   /** The stream as it ended. To be called once. */
   end(): StreamEnd {
     const headBytes = Math.min(this.#total, this.#headBytes)
@@ -82,6 +98,15 @@ export class OutputCap {
     while (size < wantedBytes) size *= 2
     this.#ring = this.#unrolled(Math.min(size, this.#ringLimitBytes))
     this.#start = 0
+  }
+
+  /** The last so many of the held bytes, in order. */
+  #last(count: number): Buffer {
+    const bytes = Buffer.alloc(count)
+    const from = (this.#start + this.#held - count) % this.#ring.length
+    const first = this.#ring.copy(bytes, 0, from, Math.min(from + count, this.#ring.length))
+    this.#ring.copy(bytes, first, 0, count - first)
+    return bytes
   }
 
   /** The held bytes in order, at the beginning of a new buffer of this size. */

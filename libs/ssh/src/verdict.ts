@@ -9,7 +9,7 @@ import type { Exit } from './channel.ts'
 import type { KillOutcome } from './kill.ts'
 
 /** Why a command is stopped from our side. `fault`: its output could not be taken. */
-export type StopCause = 'exec_timeout' | 'cancelled_by_user' | 'output_limit' | 'fault'
+export type StopCause = 'exec_timeout' | 'idle_timeout' | 'job_timeout' | 'cancelled_by_user' | 'output_limit' | 'fault'
 
 /** A command that was to be stopped. */
 export type Stopped = { readonly cause: StopCause; readonly outcome: KillOutcome }
@@ -23,6 +23,8 @@ export type Evidence = {
   /** Whether both streams were read to their end. */
   readonly isDrained: boolean
   readonly isConnectionOpen: boolean
+  /** Whether the host ends the command by itself when its time is over. */
+  readonly hasHostDeadline: boolean
   /** Absent when nobody stopped it. */
   readonly stopped?: Stopped
 }
@@ -39,20 +41,36 @@ export type Ending = {
 
 const STOPPED = {
   exec_timeout: { state: 'timed_out', reason: 'exec_timeout', detail: 'the time limit was reached' },
+  idle_timeout: { state: 'timed_out', reason: 'idle_timeout', detail: 'it wrote nothing for too long' },
+  job_timeout: { state: 'timed_out', reason: 'job_timeout', detail: 'the time limit of the job was reached' },
   cancelled_by_user: { state: 'cancelled', reason: 'cancelled_by_user', detail: 'it was cancelled' },
   output_limit: { state: 'failed', reason: 'output_limit', detail: 'it wrote more than the hard limit for output' },
   fault: { state: 'failed', reason: 'output_limit', detail: 'its output could not be taken' },
 } as const satisfies Record<StopCause, { state: TerminalRunState; reason: Reason; detail: string }>
 
+const WITHOUT_START: ReadonlyMap<Reason, TerminalRunState> = new Map<Reason, TerminalRunState>([
+  ['cancelled_by_user', 'cancelled'],
+  ['job_timeout', 'skipped'],
+  ['sudo_password_required', 'failed'],
+  ['sudo_denied', 'failed'],
+])
+
+/** What a run is called whose command was never sent, for this reason. */
+export function stateWithoutStart(reason: Reason): TerminalRunState {
+  return WITHOUT_START.get(reason) ?? 'unreachable'
+}
+
 /** How the run ended. */
-export function endingOf({ exit, hasStarted, isDrained, isConnectionOpen, stopped }: Evidence): Ending {
+export function endingOf(evidence: Evidence): Ending {
+  const { exit, hasStarted, isDrained, isConnectionOpen, hasHostDeadline, stopped } = evidence
+  const later = hasHostDeadline ? '; the host itself ends it when its time is over' : ''
   if (stopped !== undefined) {
     const endedByItself = stopped.outcome === 'was_gone' || stopped.outcome === 'not_sent'
-    if (!endedByItself || exit === undefined) return endingOfStop(stopped)
+    if (!endedByItself || exit === undefined) return endingOfStop(stopped, later)
   }
   if (exit === undefined) {
     const what = isConnectionOpen ? 'the host closed the channel' : 'the connection was lost'
-    return lost('conn_lost', `${what} before it reported how the command ended`)
+    return lost('conn_lost', `${what} before it reported how the command ended${later}`)
   }
   if (!hasStarted) return endingWithoutStart(exit, isDrained)
   if (exit.signal !== null) {
@@ -62,13 +80,20 @@ export function endingOf({ exit, hasStarted, isDrained, isConnectionOpen, stoppe
   return { state: 'failed', reason: 'exit_nonzero', remote: 'ended', detail: `exit status ${exit.code}${hint(exit)}` }
 }
 
-function endingOfStop({ cause, outcome }: Stopped): Ending {
+function endingOfStop({ cause, outcome }: Stopped, later: string): Ending {
   const { state, reason, detail } = STOPPED[cause]
   if (outcome === 'ended' || outcome === 'was_gone') {
-    return { state, reason, remote: 'ended', detail: `${detail}; the command was killed, and nothing of it is left` }
+    return {
+      state,
+      reason,
+      remote: 'ended',
+      detail: `${detail}; it was killed, and nothing of its process group is left`,
+    }
   }
   const why = outcome === 'not_sent' ? 'no signal could be sent' : 'whether the kill worked is not known'
-  return lost('kill_unconfirmed', `${detail}, but ${why}: the command may still run`)
+  // What kills ends the watchdog too, so one is only left where that was not sent.
+  const isGuarded = outcome === 'not_sent' || outcome === 'only_asked'
+  return lost('kill_unconfirmed', `${detail}, but ${why}: the command may still run${isGuarded ? later : ''}`)
 }
 
 /** The account's shell ended without having started the launcher, as a forced command or a nologin shell does. */

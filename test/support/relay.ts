@@ -1,0 +1,39 @@
+/** A TCP line to a port of this machine that can be cut in the middle of everything, for the tests of libs/ssh. */
+import { once } from 'node:events'
+import { connect, createServer, type Socket } from 'node:net'
+import { onTestFinished } from 'vitest'
+
+/** A running relay. `cut` ends all its connections at once, both ways. */
+export type Relay = { readonly port: number; cut(): void }
+
+/** Starts a relay to this port; it ends with the test. */
+export async function startRelay(port: number): Promise<Relay> {
+  const sockets = new Set<Socket>()
+  const cut = () => {
+    for (const socket of sockets) socket.destroy()
+    sockets.clear()
+  }
+  const server = createServer((near) => {
+    const far = connect(port, '127.0.0.1')
+    for (const socket of [near, far]) {
+      sockets.add(socket)
+      // A cut line reports resets; that is what this is for.
+      socket.on('error', () => {})
+      socket.on('close', () => {
+        near.destroy()
+        far.destroy()
+      })
+    }
+    near.pipe(far)
+    far.pipe(near)
+  })
+  onTestFinished(() => {
+    cut()
+    server.close()
+  })
+  server.listen(0, '0.0.0.0')
+  await once(server, 'listening')
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('a TCP server has a port')
+  return { port: address.port, cut }
+}
