@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path'
 import { JobReport, OPERATIONS, Problem } from '@muster/contract'
 import { freePort, startRedis } from '@muster/runtime'
 import { describe, expect, inject, onTestFinished, test } from 'vitest'
+import { startCuttingProxy } from '../support/cutting-proxy.ts'
 import { INVENTORY_YAML, startTestServer, temporaryDataDir } from '../support/server.ts'
 
 /** Starts `main.js`; `log` and `out` grow while it runs. Resolves when it is ready, or has ended. */
@@ -113,6 +114,35 @@ describe('the server process', () => {
   })
 })
 
+describe('while no worker lives', () => {
+  test('jobs end by their start deadline, also after Redis was away for a while', async () => {
+    const dataDir = await temporaryDataDir()
+    const proxy = await startCuttingProxy(inject('redisUrl'))
+    const server = await startServerProcess(dataDir, { MUSTER_PREFIX: prefix(), REDIS_URL: proxy.url })
+    const { url, key } = await foundBy(dataDir)
+    const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
+    const submit = async () => {
+      const body = JSON.stringify({ command: 'true', targets: '@web', start_deadline_s: 0.1, wait_s: 40 })
+      const answer = await fetch(`${url}/v1/jobs`, { method: 'POST', headers, body })
+      return { status: answer.status, body: await answer.json() }
+    }
+    const skipped = { state: 'failed', counts: { skipped: 12 }, problems: [{ reason: 'start_deadline', count: 12 }] }
+    expect(JobReport.parse((await submit()).body)).toMatchObject(skipped)
+
+    proxy.setAway(true)
+    // Longer than the time between two sweeps: one at least is due now.
+    await expect.poll(() => server.said.log, { timeout: 20_000, interval: 200 }).toMatch(/Redis trouble/)
+    expect((await submit()).status).toBe(503)
+    await new Promise((resolve) => setTimeout(resolve, 6_000))
+    proxy.setAway(false)
+    await expect.poll(async () => (await fetch(`${url}/readyz`)).status, { timeout: 15_000 }).toBe(200)
+    expect(JobReport.parse((await submit()).body)).toMatchObject(skipped)
+    expect(server.child.exitCode).toBeNull()
+    expect(await server.stop()).toBe(0)
+    expect(server.said.log).not.toMatch(/"level":(50|60)|[Uu]nhandled|took longer/)
+  }, 90_000)
+})
+
 describe('while Redis is away', () => {
   test('every call is refused soon, and nothing of a job is left behind', async () => {
     const dataDir = await temporaryDataDir()
@@ -153,6 +183,16 @@ describe('while Redis is away', () => {
     const accepted = await after.call('POST', '/v1/jobs', submit)
     expect([accepted.status, accepted.body.total]).toEqual([202, 12])
     expect((await after.call('GET', '/v1/jobs')).body.jobs).toHaveLength(2)
+  })
+
+  test('the server ends when it is told to', async () => {
+    const dataDir = await temporaryDataDir()
+    const proxy = await startCuttingProxy(inject('redisUrl'))
+    const server = await startServerProcess(dataDir, { MUSTER_PREFIX: prefix(), REDIS_URL: proxy.url })
+    proxy.setAway(true)
+    await expect.poll(() => server.said.log, { timeout: 20_000 }).toMatch(/Redis trouble/)
+    expect(await server.stop()).toBe(0)
+    expect(server.said.log).not.toMatch(/took longer|[Uu]nhandled/)
   })
 
   test('a job that was refused because Redis hung is there whole under the ID that was told, or not at all', async () => {

@@ -1,0 +1,100 @@
+/**
+ * What is done to a durable run from beside: stop it, raise its time limit, remove what it left. Each is a small
+ * script in a channel of its own, so that any worker can give it over any connection.
+ *
+ * Says what the host answered, and nothing more: no answer is no confirmation. Does not follow runs (durable-follow.ts).
+ */
+import type { SshConnection } from './connection.ts'
+import { ATTACH, FENCE, findRun, raiseLimit } from './durable-launcher.ts'
+import type { DurableRun } from './durable-run.ts'
+import { PROCESS_START, strangerGuard } from './durable-supervisor.ts'
+import { type KillOutcome, killScript } from './kill.ts'
+import { runScript } from './remote-script.ts'
+import type { StopCause } from './verdict.ts'
+
+/** What came of a stop; `never_started`: it had not begun, and it is certain now that it never will. */
+export type DurableStop = KillOutcome | 'never_started'
+
+/** What the host may take for a script that does not wait, and beyond the waiting of one that does. */
+const ANSWER_MS = 15_000
+const CHANNEL_TIMEOUT_MS = 15_000
+
+/** Kills a durable command, whoever started it, and looks whether it is gone. Its result then names the cause. */
+export async function stopDurable(
+  connection: SshConnection,
+  run: DurableRun,
+  cause: StopCause,
+  graceMs: number,
+): Promise<DurableStop> {
+  const code = await order(
+    connection,
+    run,
+    `${FENCE}
+${findRun(run.runId)}
+${ATTACH}
+is_private "$muster_base" && is_private "$muster_dir" || exit 1
+if [ ! -e "$muster_dir/claim" ]; then fence && exit 4; fi
+read -r pid started boot <"$muster_dir/claim" || exit 1
+[ "$pid" = fenced ] && exit 4
+[ "$pid" = removed ] && exit 3
+read -r boot_now </proc/sys/kernel/random/boot_id
+[ "$boot" = "$boot_now" ] && [ ! -e "$muster_dir/result" ] || exit 3
+[ -e "$muster_dir/cause" ] || echo ${cause} >"$muster_dir/cause"
+${killScript({ pid: '$pid', isGroup: true }, graceMs, strangerGuard('$pid', '"$started"'))}`,
+    graceMs + ANSWER_MS,
+  )
+  if (code === 'not_sent') return 'not_sent'
+  const outcomes: Readonly<Record<number, DurableStop>> = { 0: 'ended', 3: 'was_gone', 4: 'never_started' }
+  return outcomes[code ?? 1] ?? 'unconfirmed'
+}
+
+/** Raises the time limit, counted from the start as ever. False when the host has not confirmed it. */
+export async function raiseDurable(
+  connection: SshConnection,
+  run: DurableRun,
+  execTimeoutMs: number,
+): Promise<boolean> {
+  const script = `${findRun(run.runId)}\nis_private "$muster_base" && ${raiseLimit(execTimeoutMs)}`
+  return (await order(connection, run, script, ANSWER_MS)) === 0
+}
+
+/**
+ * Removes what a durable run left on its host, once its result is safe. A word stays in its place for a week, so that
+ * neither a launcher that is still under way, nor a worker that does not know of the result (Redis may have forgotten
+ * it), takes the run for one that never started. False when nothing was removed: it still runs, or there was no answer.
+ */
+export async function removeDurable(connection: SshConnection, run: DurableRun): Promise<boolean> {
+  const code = await order(
+    connection,
+    run,
+    `${PROCESS_START}
+${findRun(run.runId)}
+[ -d "$muster_dir" ] || exit 0
+is_private "$muster_base" && is_private "$muster_dir" || exit 1
+if [ -e "$muster_dir/claim" ] && [ ! -e "$muster_dir/result" ]; then
+  read -r pid started boot <"$muster_dir/claim"
+  read -r boot_now </proc/sys/kernel/random/boot_id
+  if [ "$pid" != fenced ] && [ "$pid" != removed ] && [ "$boot" = "$boot_now" ]; then
+    process_start "$pid"
+    [ "$muster_start" = "$started" ] && exit 1
+  fi
+fi
+read -r pid _ <"$muster_dir/claim" || pid=
+[ "$pid" = fenced ] || { echo removed >"$muster_dir/gone" && mv -f "$muster_dir/gone" "$muster_dir/claim"; } || exit 1
+for file in "$muster_dir"/*; do [ "$file" = "$muster_dir/claim" ] || rm -f "$file"; done`,
+    ANSWER_MS,
+  )
+  return code === 0
+}
+
+/** Runs a script as whoever the run belongs to, and gives its exit status; undefined when the host told none. */
+async function order(
+  connection: SshConnection,
+  { sudo }: DurableRun,
+  script: string,
+  answerMs: number,
+): Promise<number | undefined | 'not_sent'> {
+  const end = await runScript(connection, script, { sudo, channelTimeoutMs: CHANNEL_TIMEOUT_MS, answerMs })
+  if (end === undefined || 'failure' in end) return 'not_sent'
+  return end.exit?.code ?? undefined
+}

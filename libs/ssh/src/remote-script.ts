@@ -1,0 +1,63 @@
+/**
+ * Running a small script of our own on a host, in a channel of its own beside the command's, with a deadline for every
+ * step. What the script does is the caller's (kill.ts, remote-deadline.ts).
+ */
+import type { Exit } from './channel.ts'
+import type { SshConnection } from './connection.ts'
+import type { Failure } from './failure.ts'
+import { openLauncherChannel } from './launcher-channel.ts'
+import type { Sudo } from './sudo.ts'
+
+/** How to run a script, and how long it may take. */
+export type ScriptOptions = {
+  /** Absent: it runs as the account. */
+  readonly sudo?: Sudo | undefined
+  /** For opening a channel. */
+  readonly channelTimeoutMs: number
+  /** From sending the script to its exit. */
+  readonly answerMs: number
+  /** Asked right before the script is sent; without it, it always is. */
+  readonly isWanted?: () => boolean
+}
+
+/** What came of a script. `exit` is undefined when the host did not report one in time; then nobody knows. */
+export type ScriptEnd = { readonly exit: Exit | undefined; readonly output: string }
+
+/** More than any of our scripts has to say. */
+const OUTPUT_CHARS = 4_096
+
+/** Runs a script. A failure, or undefined where it was no longer wanted, means that nothing was sent. */
+export async function runScript(
+  connection: SshConnection,
+  text: string,
+  { sudo, channelTimeoutMs, answerMs, isWanted = () => true }: ScriptOptions,
+): Promise<ScriptEnd | { readonly failure: Failure } | undefined> {
+  // The shell reads a group to its end before it runs any of it, so half a script does nothing.
+  const script = Buffer.from(`{\n${text}\n}`)
+  const opened = await openLauncherChannel(connection, script, { sudo, timeoutMs: channelTimeoutMs })
+  if ('failure' in opened) return opened
+  const { channel } = opened
+  try {
+    if (!isWanted()) return undefined
+    let output = ''
+    channel.on('data', (bytes: Buffer) => {
+      output = `${output}${bytes}`.slice(0, OUTPUT_CHARS)
+    })
+    channel.stderr.resume()
+    channel.end(script)
+    await withinMs(answerMs, opened.exited)
+    return { exit: opened.exit(), output }
+  } finally {
+    channel.close()
+  }
+}
+
+/** Resolves with the promise, or when this time is over. */
+export async function withinMs(timeoutMs: number, promise: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const timeout = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, timeoutMs)
+  })
+  await Promise.race([promise, timeout])
+  clearTimeout(timer)
+}

@@ -1,0 +1,60 @@
+/** Short ways to run durable commands on the test daemon, and to look at what is left of them. */
+import { randomBytes } from 'node:crypto'
+import {
+  DurableRun,
+  type ExecEnd,
+  type Followed,
+  type FollowOptions,
+  followDurable,
+  type RemoteCommand,
+  type SshConnection,
+} from '@muster/ssh'
+import { onTestFinished } from 'vitest'
+import { reach, run } from './ssh.ts'
+
+/** A durable run with the output that was handed on so far. */
+export type Watched = DurableRun & { readonly head: Record<'stdout' | 'stderr', Buffer[]> }
+
+/** A new durable run; what it leaves on the host is removed at the end of the test. */
+export function newRun(limitBytes = 1024 * 1024, runId = `t-${randomBytes(6).toString('hex')}`): Watched {
+  const head: Watched['head'] = { stdout: [], stderr: [] }
+  const made = new DurableRun(runId, limitBytes, (stream, bytes) => void head[stream].push(Buffer.from(bytes)))
+  onTestFinished(async () => {
+    await run(await reach(), `rm -rf "$HOME/.muster-runs/${runId}"`)
+  })
+  return Object.assign(made, { head })
+}
+
+/** Follows a run over one connection; a text is a command, and undefined only looks for it. */
+export function follow(
+  connection: SshConnection,
+  durable: DurableRun,
+  command: RemoteCommand | string | undefined,
+  options: Partial<FollowOptions> = {},
+): Promise<Followed> {
+  return followDurable(connection, durable, {
+    limits: { execTimeoutMs: 20_000, killGraceMs: 200 },
+    signal: new AbortController().signal,
+    ...options,
+    command: typeof command === 'string' ? { form: { command } } : command,
+  })
+}
+
+/** The end, with all that was kept of the output as text; fails when there is none. */
+export function told(durable: Watched, followed: Followed): ExecEnd & { readonly out: string; readonly err: string } {
+  if (followed.kind !== 'ended') throw new Error(`no end, but ${JSON.stringify(followed)}`)
+  const { end } = followed
+  const text = (stream: 'stdout' | 'stderr') =>
+    Buffer.concat([...durable.head[stream], end[stream].tail]).toString('latin1')
+  return { ...end, out: text('stdout'), err: text('stderr') }
+}
+
+/** The directory of a run, as shell text. */
+export function dirOf(durable: DurableRun): string {
+  return `"$HOME/.muster-runs/${durable.runId}"`
+}
+
+/** What a shell text prints on the host, without the line end. */
+export async function ask(text: string): Promise<string> {
+  return (await run(await reach(), text)).out.trim()
+}
