@@ -1,38 +1,67 @@
 /**
  * Writes the output of one run into the ledger while the command runs: small pieces are gathered, order is kept, and
- * a command that prints faster than Redis takes is made to wait.
+ * a command that prints faster than Redis takes is made to wait. Beyond the head, the end of a stream as it is now is
+ * written every second, for those who follow; the tail that stays is stored with the end of the run.
  *
- * Knows no limit; libs/ssh decides what is handed over.
+ * Knows no limit; libs/ssh decides what is head and what is tail.
  */
+import type { JobSpec, OutputStream } from '@muster/contract'
 import { appendOutput, type Claim, type Ledger } from '@muster/ledger'
+import type { StreamTail } from '@muster/ssh'
+import type { HeldRun } from './held-runs.ts'
+import { patiently } from './patience.ts'
+import type { TicketDeps } from './run-ticket.ts'
 
 /** A piece this large is written at once. */
 const FULL_BYTES = 32 * 1024
 /** A smaller one waits so long for more, so that a reader who follows sees it soon. */
 const GATHER_MS = 50
+/** Between two looks at the end of a stream that is longer than its head. */
+const LIVE_TAIL_EVERY_MS = 1_000
 
-type Stream = 'stdout' | 'stderr'
+/** The writer of a run. */
+export function openWriter(deps: TicketDeps, run: HeldRun, spec: JobSpec): OutputWriter {
+  return new OutputWriter({
+    ledger: deps.ledger,
+    claim: run.claim,
+    headBytes: Math.floor(spec.output_limit_bytes / 2),
+    closing: deps.closing,
+    onFenced: run.onFenced,
+    onError: (error) => deps.log.warn({ err: error }, 'Redis did not take output; trying again'),
+  })
+}
+
+/** What writing needs. */
+type OutputWriterOptions = {
+  readonly ledger: Ledger
+  readonly claim: Claim
+  /** How long the head of a stream is, when it is full. */
+  readonly headBytes: number
+  /** Called when the claim is found to be someone else's. */
+  readonly onFenced: () => void
+  /** Told each time Redis did not take something; it is offered again. */
+  readonly onError: (error: unknown) => void
+  /** Ends the patience. */
+  readonly closing: AbortSignal
+}
 
 /** The output of one run on its way into the ledger. */
-export class OutputWriter {
-  readonly #ledger: Ledger
-  readonly #claim: Claim
-  readonly #onFenced: () => void
-  readonly #waiting: Record<Stream, Buffer[]> = { stdout: [], stderr: [] }
-  readonly #offset: Record<Stream, number> = { stdout: 0, stderr: 0 }
+class OutputWriter {
+  readonly #options: OutputWriterOptions
+  readonly #waiting: Record<OutputStream, Buffer[]> = { stdout: [], stderr: [] }
+  readonly #offset: Record<OutputStream, number> = { stdout: 0, stderr: 0 }
+  readonly #tailOffset: Record<OutputStream, number> = { stdout: 0, stderr: 0 }
   #waitingBytes = 0
   #timer: NodeJS.Timeout | undefined
+  #tailTimer: NodeJS.Timeout | undefined
   #writing: Promise<void> = Promise.resolve()
 
-  /** `onFenced` is called when the claim is found to be someone else's. */
-  constructor(ledger: Ledger, claim: Claim, onFenced: () => void) {
-    this.#ledger = ledger
-    this.#claim = claim
-    this.#onFenced = onFenced
+  constructor(options: OutputWriterOptions) {
+    this.#options = options
   }
 
-  /** Takes bytes; the promise, when there is one, is the signal to wait before handing over more. */
-  write(stream: Stream, bytes: Buffer): Promise<void> | void {
+  /** Takes bytes of the head; the promise, when there is one, is the signal to wait before handing over more. */
+  write(stream: OutputStream, bytes: Buffer): Promise<void> | void {
     this.#waiting[stream].push(bytes)
     this.#waitingBytes += bytes.length
     if (this.#waitingBytes >= FULL_BYTES) return this.flush()
@@ -42,7 +71,14 @@ export class OutputWriter {
     }, GATHER_MS)
   }
 
-  /** Resolves when all bytes taken so far are in the ledger. Rejects when the ledger failed. */
+  /** Looks at the ends of the streams every second; undefined while a stream is no longer than its head. */
+  followTails(tailOf: (stream: OutputStream) => StreamTail | undefined): void {
+    this.#tailTimer = setInterval(() => {
+      for (const stream of ['stdout', 'stderr'] as const) this.#writeTail(stream, tailOf(stream))
+    }, LIVE_TAIL_EVERY_MS)
+  }
+
+  /** Resolves when all bytes taken so far are in the ledger. Rejects when it was closed before. */
   flush(): Promise<void> {
     clearTimeout(this.#timer)
     this.#timer = undefined
@@ -53,13 +89,29 @@ export class OutputWriter {
       this.#waiting[stream] = []
       const offset = this.#offset[stream]
       this.#offset[stream] += bytes.length
-      this.#writing = this.#writing.then(() => this.#append(stream, offset, bytes))
+      this.#writing = this.#writing.then(() => this.#append({ stream, place: 'head', offset, bytes }))
     }
     return this.#writing
   }
 
-  async #append(stream: Stream, offset: number, bytes: Buffer): Promise<void> {
-    const isOurs = await appendOutput(this.#ledger, this.#claim, stream, offset, bytes)
-    if (!isOurs) this.#onFenced()
+  /** Stops looking at the tails. To be called at the end, whatever happened. */
+  stop(): void {
+    clearInterval(this.#tailTimer)
+  }
+
+  #writeTail(stream: OutputStream, tail: StreamTail | undefined): void {
+    if (tail === undefined || tail.offset + tail.bytes.length === this.#tailOffset[stream]) return
+    // In the ledger a tail stands behind a head that is whole; the end of this one may still be on its way to here.
+    this.flush().catch(() => {})
+    if (this.#offset[stream] < this.#options.headBytes) return
+    this.#tailOffset[stream] = tail.offset + tail.bytes.length
+    this.#writing = this.#writing.then(() => this.#append({ stream, place: 'tail', ...tail }))
+    this.#writing.catch(() => {})
+  }
+
+  async #append(part: Parameters<typeof appendOutput>[2]): Promise<void> {
+    const { ledger, claim, closing, onError, onFenced } = this.#options
+    const isOurs = await patiently(() => appendOutput(ledger, claim, part), { signal: closing, onError })
+    if (!isOurs) onFenced()
   }
 }

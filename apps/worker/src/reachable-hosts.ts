@@ -5,15 +5,18 @@
 import { readFile } from 'node:fs/promises'
 import { MusterError, type Reason, type TerminalRunState } from '@muster/contract'
 import { type CredentialRef, type Inventory, type InventoryHost, readSecret } from '@muster/inventory'
-import type { Credential, SshHost } from '@muster/ssh'
+import { type Credential, checkSudoPassword, type SshHost } from '@muster/ssh'
 
 /** Why a host cannot be tried at all. */
 type NotReachable = { readonly state: TerminalRunState; readonly reason: Reason; readonly detail: string }
 
+/** A host that can be tried. The password for sudo is absent where none is wanted, or the inventory names none. */
+type ReachableHost = { readonly host: SshHost; readonly sudoPassword?: string }
+
 /** Looks up hosts. */
 export type ReachableHosts = {
   /** The host with its credentials, or why there is no point in trying. */
-  find(name: string): Promise<SshHost | NotReachable>
+  find(name: string, wanted: { readonly withSudo: boolean }): Promise<ReachableHost | NotReachable>
 }
 
 /** Looks hosts up in the inventory as it is at that moment, so that a reload is seen by the next run. */
@@ -35,16 +38,22 @@ export function reachableHosts(options: {
     }
   }
   return {
-    find: async (name) => {
+    find: async (name, { withSudo }) => {
       const host = options.inventory().hosts.get(name)
       if (host === undefined) {
         return { state: 'skipped', reason: 'host_disabled', detail: `${name} is not in the inventory of this worker` }
       }
+      let phase: Omit<NotReachable, 'detail'> = { state: 'unreachable', reason: 'auth_failed' }
       try {
-        return await toSshHost(host)
+        const sshHost = await toSshHost(host)
+        if (!withSudo || host.sudoPassword === undefined) return { host: sshHost }
+        phase = { state: 'failed', reason: 'sudo_password_required' }
+        const sudoPassword = await readSecret(host.sudoPassword, { env: options.env })
+        checkSudoPassword(sudoPassword)
+        return { host: sshHost, sudoPassword }
       } catch (error) {
         if (!(error instanceof MusterError)) throw error
-        return { state: 'unreachable', reason: 'auth_failed', detail: error.message }
+        return { ...phase, detail: error.message }
       }
     },
   }
@@ -68,7 +77,7 @@ async function readCredentials(
 async function readCredential(ref: CredentialRef, env: Record<string, string | undefined>): Promise<Credential> {
   switch (ref.kind) {
     case 'agent':
-      return { kind: 'agent', socket: ref.socket ?? env['SSH_AUTH_SOCK'] ?? '' }
+      return { kind: 'agent', socket: ref.socket ?? env.SSH_AUTH_SOCK ?? '' }
     case 'password':
       return { kind: 'password', password: await readSecret(ref.secret, { env }) }
     case 'key': {

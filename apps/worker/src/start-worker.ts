@@ -5,14 +5,14 @@
  * last, the lease is given up, so that what was not started is queued again at once.
  */
 import { randomBytes } from 'node:crypto'
-import { setMaxListeners } from 'node:events'
 import { hostname } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import { openConfiguredInventory } from '@muster/inventory'
-import { consumeTickets, openLedger, startHeartbeat, startSweep, watchCancels } from '@muster/ledger'
+import { consumeTickets, openLedger, startHeartbeat, startSweep, watchJobs } from '@muster/ledger'
 import type { Life, Logger } from '@muster/runtime'
 import { loadKnownHosts } from '@muster/ssh'
 import type { WorkerConfig } from './config.ts'
+import { createHeldRuns } from './held-runs.ts'
 import { reachableHosts } from './reachable-hosts.ts'
 import { runTicket } from './run-ticket.ts'
 
@@ -41,22 +41,25 @@ export async function startWorker(options: {
   const inventory = await openConfiguredInventory(config, logger)
   life.closers.add('inventory', () => inventory.close())
 
-  const heartbeat = await startHeartbeat(ledger, workerId, onError)
-  life.closers.add('lease', () => heartbeat.stop())
+  const watch = await watchJobs(ledger, onError)
+  life.closers.add('job watch', () => watch.stop())
 
-  const cancels = await watchCancels(ledger, onError)
-  life.closers.add('cancel watch', () => cancels.stop())
+  const held = createHeldRuns(ledger, watch)
+  const onLapse = () => {
+    logger.warn('the lease had run out; looking which runs are still ours')
+    held.checkClaims().catch(onError)
+  }
+  const lease = await startHeartbeat(ledger, workerId, { onError, onLapse, claims: () => held.claims() })
+  life.closers.add('lease', () => lease.stop())
 
   const sweep = await startSweep(ledger, onError)
   life.closers.add('sweep', () => sweep.stop())
 
-  const shutdown = new AbortController()
-  // Every run listens to it, and there are as many runs as the concurrency allows.
-  setMaxListeners(0, shutdown.signal)
+  const closing = new AbortController()
   const knownHosts = loadKnownHosts(knownHostsFiles(config))
   const secretsFrom = { ...env, SSH_SERVERS: config.SSH_SERVERS }
   const hosts = reachableHosts({ inventory: () => inventory.current(), env: secretsFrom })
-  const deps = { ledger, workerId, hosts, knownHosts, cancels, shutdown: shutdown.signal, log: logger }
+  const deps = { ledger, workerId, hosts, knownHosts, held, closing: closing.signal, log: logger }
   const consumer = consumeTickets(ledger, {
     concurrency: config.MUSTER_WORKER_CONCURRENCY,
     handle: (ticket) => runTicket(deps, ticket),
@@ -68,8 +71,9 @@ export async function startWorker(options: {
     async () => {
       const drained = consumer.drain()
       await Promise.race([drained, setTimeout(graceMs, undefined, { ref: false })])
-      shutdown.abort()
+      held.shutDown()
       await Promise.race([drained, setTimeout(STOP_COMMANDS_MS, undefined, { ref: false })])
+      closing.abort()
       await consumer.close()
     },
     graceMs + STOP_COMMANDS_MS + 2_000,

@@ -1,0 +1,48 @@
+/**
+ * A command that lives with its connection: sent once, followed to its end. When the connection is lost, nobody knows
+ * how it ended (run-durable.ts can do better).
+ */
+import type { JobSpec } from '@muster/contract'
+import { type ExecEnd, exec } from '@muster/ssh'
+import type { HeldRun } from './held-runs.ts'
+import { openWriter } from './output-writer.ts'
+import type { Dispatched } from './reach-and-dispatch.ts'
+import { runEndOf } from './run-ending.ts'
+import type { CarriedOut, TicketDeps } from './run-ticket.ts'
+
+/** Runs it. Rejects with a fault of ours; the command was then killed, or its end is not known. */
+export async function runAttached(
+  deps: TicketDeps,
+  run: HeldRun,
+  spec: JobSpec,
+  { connection, command, maySend }: Dispatched,
+): Promise<CarriedOut> {
+  const writer = openWriter(deps, run, spec)
+  try {
+    const end = await exec(connection, command, {
+      execTimeoutMs: spec.exec_timeout_s * 1_000,
+      onRaise: run.onExecTimeout,
+      killGraceMs: spec.kill_grace_s * 1_000,
+      outputLimitBytes: spec.output_limit_bytes,
+      signal: run.signal,
+      maySend,
+      onOutput: (stream, bytes) => writer.write(stream, bytes),
+      onTails: (tailOf) => writer.followTails(tailOf),
+      ...(spec.idle_timeout_s === undefined ? {} : { idleTimeoutMs: spec.idle_timeout_s * 1_000 }),
+    })
+    await writer.flush()
+    return { outcome: runEndOf(owningUp(end, run)) }
+  } finally {
+    writer.stop()
+    connection.close()
+  }
+}
+
+/** Nobody asked for this command to be stopped, so it is not "cancelled"; whether its work was done, nobody knows. */
+function owningUp(end: ExecEnd, run: HeldRun): ExecEnd {
+  const isOurStop = run.stopCause() === 'shutdown' || run.stopCause() === 'fenced'
+  if (end.reason !== 'cancelled_by_user' || !isOurStop) return end
+  if (end.remote === 'not_started') return { ...end, state: 'unreachable', reason: 'worker_lost', isRetryable: true }
+  const why = run.stopCause() === 'shutdown' ? 'the worker was stopped' : 'the lease of the worker had run out'
+  return { ...end, state: 'lost', reason: 'worker_lost', detail: `${why}, and it killed the command` }
+}
