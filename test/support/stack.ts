@@ -18,6 +18,8 @@ export type Stack = {
   readonly env: Record<string, string | undefined>
   readonly workers: RunningProcess[]
   startWorker(): Promise<RunningProcess>
+  /** Stops the server and starts another. The address stays when the port was given. */
+  restartServer(): Promise<void>
   /** One request with the key; the answer's body as it is. */
   ask(
     method: 'GET' | 'POST',
@@ -34,6 +36,8 @@ export type Stack = {
 export async function startStack(options: {
   inventory: string
   knownHosts: string
+  /** A Redis of the test's own; without, the one that all tests share. */
+  redisUrl?: string
   workers?: number
   env?: Record<string, string>
 }): Promise<Stack> {
@@ -42,9 +46,9 @@ export async function startStack(options: {
   await writeFile(join(dataDir, 'inventory.yaml'), options.inventory)
   await writeFile(join(dataDir, 'known_hosts'), options.knownHosts)
   const env = {
-    PATH: process.env['PATH'],
+    PATH: process.env.PATH,
     HOME: dataDir,
-    REDIS_URL: inject('redisUrl'),
+    REDIS_URL: options.redisUrl ?? inject('redisUrl'),
     MUSTER_PREFIX: `test-${randomUUID()}`,
     MUSTER_DATA_DIR: dataDir,
     MUSTER_INVENTORY: join(dataDir, 'inventory.yaml'),
@@ -60,7 +64,11 @@ export async function startStack(options: {
     onTestFinished(() => child.stop())
     return child
   }
-  await start('server')
+  let server = await start('server')
+  const restartServer = async () => {
+    await server.stop()
+    server = await start('server')
+  }
   const workers: RunningProcess[] = []
   const startWorker = async () => {
     const worker = await start('worker')
@@ -91,6 +99,7 @@ export async function startStack(options: {
     env,
     workers,
     startWorker,
+    restartServer,
     ask,
     submit: async (request) => report(await ask('POST', '/v1/jobs', request)),
     ended: async (jobId) => {

@@ -1,3 +1,4 @@
+export { framesOf } from './event-stream.ts'
 export { createTools } from './mcp-tools.ts'
 export { createOpenApi } from './openapi.ts'
 export { withinLimit } from './output.ts'

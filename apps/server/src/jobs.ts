@@ -1,7 +1,8 @@
-/** Reading, awaiting and cancelling jobs. */
+/** Reading and awaiting jobs, cancelling them in whole or in part, and raising their limit. */
 import { type Input, type JobReport, MusterError, type Output } from '@muster/contract'
-import { cancelJob, listJobs, reportJob, waitForJob } from '@muster/ledger'
+import { cancelJob, extendJob, hostsOfJob, listJobs, reportJob, waitForJob } from '@muster/ledger'
 import type { Caller, OperationDeps } from './operations.ts'
+import { resolveHosts } from './resolve-hosts.ts'
 
 /**
  * The report of a job, after waiting for its end or a change if that was asked for.
@@ -23,17 +24,54 @@ export async function listAllJobs(deps: OperationDeps, input: Input<'list_jobs'>
 }
 
 /**
- * Cancels a job and reports it. Runs that a worker holds end a little later.
- * @throws {MusterError} not_found
+ * Cancels a job, or its runs on the hosts that `targets` selects, and reports it. Runs that a worker holds end a little
+ * later.
+ * @throws {MusterError} not_found; invalid_target, unknown_target or no_targets, and then nothing is cancelled
  */
 export async function requestCancel(
   deps: OperationDeps,
-  { job_id: jobId }: Input<'cancel_job'>,
+  { job_id: jobId, targets }: Input<'cancel_job'>,
   caller: Caller,
 ): Promise<JobReport> {
-  if (!(await cancelJob(deps.ledger, jobId))) throw noSuchJob(jobId)
-  deps.logger.info({ job_id: jobId, key_id: caller.keyId }, 'job cancelled on request')
+  const hosts = targets === undefined ? undefined : await selectOfJob(deps, jobId, targets)
+  if (!(await cancelJob(deps.ledger, jobId, hosts))) throw noSuchJob(jobId)
+  deps.logger.info({ job_id: jobId, hosts: hosts?.length ?? 'all', key_id: caller.keyId }, 'job cancelled on request')
   return reportOf(deps, jobId)
+}
+
+/**
+ * The hosts of the job that an expression selects. Names may be those of hosts that have left the inventory since, and
+ * "@*" is all hosts of the job; other groups are those of the inventory as it is now.
+ */
+async function selectOfJob({ ledger, inventory }: OperationDeps, jobId: string, targets: string): Promise<string[]> {
+  const ofJob = await hostsOfJob(ledger, jobId)
+  if (ofJob === undefined) throw noSuchJob(jobId)
+  const selected = new Set(resolveHosts(inventory.current(), targets, ofJob))
+  const hosts = ofJob.filter((host) => selected.has(host))
+  if (hosts.length > 0) return hosts
+  throw new MusterError('no_targets', `"${targets.slice(0, 200)}" selects no host of job ${jobId}`, {
+    details: { field: 'targets', job_id: jobId },
+  })
+}
+
+/**
+ * Raises the exec timeout of a job that has not ended, and reports it.
+ * @throws {MusterError} not_found, job_ended; invalid_request when the limit is less than the present one
+ */
+export async function requestExtend(
+  deps: OperationDeps,
+  { job_id: jobId, exec_timeout_s: execTimeoutS }: Input<'extend_job'>,
+  caller: Caller,
+): Promise<JobReport> {
+  const outcome = await extendJob(deps.ledger, jobId, execTimeoutS * 1_000)
+  if (outcome === 'unknown') throw noSuchJob(jobId)
+  const report = await reportOf(deps, jobId)
+  if (outcome === 'ended') {
+    const message = `job ${jobId} is ${report.state} already; its exec timeout cannot be raised any more`
+    throw new MusterError('job_ended', message, { details: { job_id: jobId } })
+  }
+  deps.logger.info({ job_id: jobId, exec_timeout_s: execTimeoutS, key_id: caller.keyId }, 'exec timeout raised')
+  return report
 }
 
 /**

@@ -18,6 +18,19 @@ const DESCRIPTION =
   'Runs shell commands on many hosts over SSH. Submit a job, keep its job_id, and ask for its state and output. ' +
   'A command that fails on a host is a result; an error answer means that the request itself was not carried out.'
 
+const EVENTS =
+  'Server-sent events. The schema is that of one: its `event` is the event field, its `data` the data field, as JSON on ' +
+  'one line. The ID of an "output" event is its next_offset. Close the connection after "end"; a stream that ends ' +
+  'without it was cut, and goes on where Last-Event-ID or offset says.'
+
+const LAST_EVENT_ID: JsonSchema = {
+  name: 'Last-Event-ID',
+  in: 'header',
+  required: false,
+  description: 'Only with host: the ID of the last "output" event, to go on behind it.',
+  schema: { type: 'string' },
+}
+
 /** The document. */
 export function createOpenApi(): OpenApiDocument {
   const schemas: Record<string, JsonSchema> = { ...componentSchemaOf(Problem).components }
@@ -56,15 +69,20 @@ function describeOperation(name: OperationName, { rest, summary }: Operation, an
     ...inPath.map((field) => parameter(field, 'path', input)),
     ...(rest.method === 'GET' ? others.map((field) => parameter(field, 'query', input)) : []),
     ...(others.includes('idempotency_key') ? [idempotencyHeader(input)] : []),
+    ...(rest.answers === 'events' ? [LAST_EVENT_ID] : []),
   ]
   const body = rest.method === 'POST' && others.length > 0 ? bodyOf(input, inPath) : undefined
+  const done =
+    rest.answers === 'events'
+      ? { description: EVENTS, content: { 'text/event-stream': { schema: answer } } }
+      : { description: 'Done as asked.', content: { 'application/json': { schema: answer } } }
   return {
     operationId: name,
     summary,
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(body === undefined ? {} : { requestBody: body }),
     responses: {
-      [rest.status]: { description: 'Done as asked.', content: { 'application/json': { schema: answer } } },
+      [rest.status]: done,
       default: { $ref: '#/components/responses/Problem' },
     },
   }

@@ -6,7 +6,8 @@ import { type Input, OPERATIONS, type OperationName, type Output } from '@muster
 import type { Inventory } from '@muster/inventory'
 import type { Ledger } from '@muster/ledger'
 import type { Logger } from '@muster/runtime'
-import { getJob, listAllJobs, requestCancel } from './jobs.ts'
+import { followJob } from './follow-job.ts'
+import { getJob, listAllJobs, requestCancel, requestExtend } from './jobs.ts'
 import { gatherAll, getOutput, readPage } from './output.ts'
 import { type Fields, type InputSchema, parseInput } from './request-input.ts'
 import { getRun, listRunsOf } from './runs.ts'
@@ -28,9 +29,14 @@ export type Caller = {
   readonly signal: AbortSignal
 }
 
+/** What carrying out an operation gives: its output, or one after the other where the table says `events`. */
+type Answer<N extends OperationName> = (typeof OPERATIONS)[N] extends { rest: { answers: 'events' } }
+  ? AsyncIterable<Output<N>>
+  : Output<N>
+
 /** A function for each operation. They throw MusterError, with the codes that the contract documents. */
 export type Operations = {
-  readonly [N in OperationName]: (input: Input<N>, caller: Caller) => Promise<Output<N>>
+  readonly [N in OperationName]: (input: Input<N>, caller: Caller) => Promise<Answer<N>>
 }
 
 /** The operations over a ledger and an inventory. */
@@ -44,9 +50,11 @@ export function createOperations(deps: OperationDeps): Operations {
     list_runs: (input) => listRunsOf(deps, input),
     get_run: (input) => getRun(deps, input),
     read_output: (input) => readPage(deps, input),
+    follow_job: (input, caller) => followJob(deps, input, caller),
     gather_output: (input) => gatherAll(deps, input),
     get_output: (input) => getOutput(deps, input),
     cancel_job: (input, caller) => requestCancel(deps, input, caller),
+    extend_job: (input, caller) => requestExtend(deps, input, caller),
     resolve_targets: async (input) => resolveTargets(deps, input),
     list_hosts: async (input) => listHosts(deps, input),
     test_host: (input, caller) => testHost(deps, input, caller),
@@ -65,6 +73,6 @@ export async function callOperation<N extends OperationName>(
   name: N,
   fields: Fields,
   caller: Caller,
-): Promise<Output<N>> {
+): Promise<Answer<N>> {
   return operations[name](parseInput<Input<N>>(SCHEMAS[name].input, fields), caller)
 }

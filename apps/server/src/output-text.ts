@@ -128,6 +128,9 @@ export function writeGathered(gathered: GatheredOutput, { maxChars, fence }: Tex
   return clip(lines.join('\n'), maxChars)
 }
 
+/** What a worker or a connection that was lost, or a process left in the background, leaves open. */
+const MAY_BE_MORE = '(the command may have printed more than is known)'
+
 function stateLine({ state, reason, hosts, count, detail }: HostsByState): string {
   const why = reason === null ? '' : ` (${reason})`
   const words = detail === null ? '' : `: ${escapeControl(clip(detail, 200)).replaceAll('\n', ' ')}`
@@ -139,7 +142,7 @@ function groupText(group: OutputGroup, jobId: string, room: number, fence: strin
   const name = `${clip(group.hosts, HOSTS_CHARS)}, ${group.count} ${hostWord(group.count)}: ${group.state}, ${end}`
   const note = (what: string) =>
     `(${what}; call get_output with ${JSON.stringify({ job_id: jobId })} and one of these hosts)`
-  const reserve = name.length + note('shortened').length + 2 * (fence.length * 2 + 16)
+  const reserve = name.length + note('shortened').length + 2 * (fence.length * 2 + 16) + MAY_BE_MORE.length
   const space = Math.max(0, room - reserve)
   const stdout = escapeControl(group.stdout)
   const stderr = escapeControl(group.stderr)
@@ -151,6 +154,7 @@ function groupText(group: OutputGroup, jobId: string, room: number, fence: strin
   if (shownOut !== '') parts.push(`<<<${fence} stdout\n${shownOut.replace(/\n$/, '')}\n${fence}>>>`)
   if (shownErr !== '') parts.push(`<<<${fence} stderr\n${shownErr.replace(/\n$/, '')}\n${fence}>>>`)
   if (group.stdout_bytes + group.stderr_bytes === 0) parts.push('(no output)')
+  if (!group.output_complete) parts.push(MAY_BE_MORE)
   const isCut = shownOut.length < stdout.length || shownErr.length < stderr.length
   if (group.truncated || isCut) parts.push(note('shortened'))
   return parts.join('\n')

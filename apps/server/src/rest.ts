@@ -1,12 +1,18 @@
 /** One REST route for each operation of the table that has one. What an operation does, `operations.ts` knows. */
 import { Job, MusterError, OPERATION_NAMES, OPERATIONS, type Operation } from '@muster/contract'
+import type { Logger } from '@muster/runtime'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { CallerOf } from './caller.ts'
+import { createEventStreams, isEvents } from './event-stream.ts'
 import { callOperation, type Operations } from './operations.ts'
 import { type Fields, gatherFields } from './request-input.ts'
 
 /** Adds the routes. */
-export function addRest(app: FastifyInstance, operations: Operations, callerOf: CallerOf): void {
+export function addRest(
+  app: FastifyInstance,
+  { operations, callerOf, logger }: { operations: Operations; callerOf: CallerOf; logger: Logger },
+): void {
+  const streams = createEventStreams(logger)
   for (const name of OPERATION_NAMES) {
     const { rest, input }: Operation = OPERATIONS[name]
     if (rest === undefined) continue
@@ -16,9 +22,11 @@ export function addRest(app: FastifyInstance, operations: Operations, callerOf: 
       handler: async (request, reply) => {
         const { params: path, query, body } = request
         const fields = gatherFields(input.shape, { method: rest.method, path, query, body })
-        const given = Object.hasOwn(input.shape, 'idempotency_key') ? withIdempotencyKey(fields, request) : fields
+        const keyed = Object.hasOwn(input.shape, 'idempotency_key') ? withIdempotencyKey(fields, request) : fields
+        const given = rest.answers === 'events' ? withLastEventId(keyed, request) : keyed
         const answer = await callOperation(operations, name, given, callerOf(request, reply))
         reply.code(rest.status)
+        if (isEvents(answer)) return streams.send(request, reply, answer)
         if (name === 'submit_job') reply.header('location', Job.parse(answer).links.self)
         return answer
       },
@@ -36,4 +44,11 @@ function withIdempotencyKey(fields: Fields, request: FastifyRequest): Fields {
     throw new MusterError('invalid_request', message, { details: { field: 'idempotency_key' } })
   }
   return { ...fields, idempotency_key: header }
+}
+
+/** A browser that connects again repeats the query it had, and says in this header how far it got. */
+function withLastEventId(fields: Fields, request: FastifyRequest): Fields {
+  const header = request.headers['last-event-id']
+  if (header === undefined || fields.host === undefined) return fields
+  return { ...fields, after: header }
 }

@@ -58,7 +58,7 @@ export async function buildServer(deps: ServerDeps): Promise<FastifyInstance> {
   const callerOf = createCallerOf(closing)
   const operations = createOperations(deps)
   addHealth(app, deps)
-  addRest(app, operations, callerOf)
+  addRest(app, { operations, callerOf, logger })
   addMcp(app, { operations, callerOf, logger })
   await addDocumentation(app)
   await addBoard(app, ledger, logger)

@@ -41,9 +41,12 @@ export async function runCommand(
   }
   const gathered = await gatherOutput(deps.ledger, job.job_id, { limitBytes: GROUP_LIMIT_BYTES })
   const output = gathered === undefined ? null : withinLimit(gathered, ANSWER_LIMIT_CHARS)
-  const isAll = output !== null && output.omitted_groups === 0 && output.groups.every((group) => !group.truncated)
+  const isAll =
+    output !== null &&
+    output.omitted_groups === 0 &&
+    output.groups.every((group) => !group.truncated && group.output_complete)
   const next = isAll
     ? 'The job has ended and this is all of its output.'
-    : `The job has ended. For the rest of its output call get_output with ${call} and a host.`
+    : `The job has ended. This is not all of its output: for more call get_output with ${call} and a host.`
   return { job, output, next }
 }

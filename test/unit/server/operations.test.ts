@@ -96,6 +96,20 @@ describe('each path of the OpenAPI document', () => {
     expect(count).toBe(withRest.length)
   })
 
+  test('says whether it answers once, with JSON, or with events', () => {
+    const Done = z.object({ content: z.record(z.string(), z.unknown()) })
+    const types = withRest.map((name) => {
+      const operation: Operation = OPERATIONS[name]
+      const done = pathOperation(operation).responses[String(operation.rest?.status)]
+      return [name, Object.keys(Done.parse(done).content)]
+    })
+    const streams = types.filter(([, content]) => content?.includes('text/event-stream')).map(([name]) => name)
+    expect(streams).toEqual(['follow_job'])
+    expect(types.every(([, content]) => content?.length === 1)).toBe(true)
+    const headers = document.paths['/v1/jobs/{job_id}/events']?.get?.parameters
+    expect(headers).toContainEqual(expect.objectContaining({ name: 'Last-Event-ID', in: 'header' }))
+  })
+
   test('belongs to a valid document of OpenAPI 3.1', async () => {
     const result = await new Validator().validate(JSON.parse(JSON.stringify(document)))
     expect(result.errors).toBeUndefined()

@@ -20,6 +20,7 @@ function pageOf(all: Buffer, offset: number, limitBytes: number, hasEnded: boole
     total_bytes: all.length,
     encoding: 'base64',
     data: part.toString('base64'),
+    started_at: '2026-01-01T00:00:00.000Z',
     eof: hasEnded && nextOffset >= all.length,
   }
 }
@@ -103,6 +104,7 @@ const group = (hosts: string, stdout: string, stderr = ''): GatheredOutput['grou
   stdout_bytes: stdout.length,
   stderr_bytes: stderr.length,
   truncated: false,
+  output_complete: true,
 })
 
 const gathered = (groups: GatheredOutput['groups'], withoutOutput: GatheredOutput['without_output'] = []) => ({

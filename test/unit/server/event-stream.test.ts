@@ -1,0 +1,116 @@
+/** Events as text: how they are written, that none is asked for ahead of its reader, and what silence looks like. */
+import { Job, type JobEvent, OutputPage, RunState } from '@muster/contract'
+import { framesOf } from '@muster/server'
+import { describe, expect, test } from 'vitest'
+
+const JOB_ID = `job_${'a'.repeat(26)}`
+const page = OutputPage.parse({
+  job_id: JOB_ID,
+  host: 'web01',
+  stream: 'stdout',
+  offset: 0,
+  next_offset: 12,
+  omitted_bytes: 0,
+  total_bytes: 12,
+  encoding: 'utf8',
+  data: 'a\n\ndata: b\r\n',
+  started_at: '2026-01-01T00:00:00.000Z',
+  eof: false,
+})
+const output: JobEvent = { event: 'output', data: page }
+const job: JobEvent = {
+  event: 'job',
+  data: Job.parse({
+    job_id: JOB_ID,
+    state: 'queued',
+    title: 'a\nb',
+    targets: 'x',
+    total: 1,
+    counts: Object.fromEntries(RunState.options.map((state) => [state, 0])),
+    concurrency: 1,
+    exec_timeout_s: 1,
+    submitted_by: 'k',
+    created_at: '2026-01-01T00:00:00.000Z',
+    started_at: null,
+    ended_at: null,
+    cancel_requested_at: null,
+    links: { self: '', runs: '', output: '', events: '' },
+  }),
+}
+const quiet = { heartbeatMs: 60_000, onFault: () => {} }
+
+async function* sourceOf(events: readonly JobEvent[], told: { asked: number; closed: boolean }) {
+  try {
+    for (const event of events) {
+      told.asked += 1
+      yield event
+    }
+  } finally {
+    told.closed = true
+  }
+}
+
+describe('a stream of events', () => {
+  test('is one block for each, with the offset to go on from as its ID, and no text can break out of its line', async () => {
+    const blocks: string[] = []
+    const told = { asked: 0, closed: false }
+    for await (const frame of framesOf(sourceOf([job, output], told), quiet)) blocks.push(frame)
+    expect(blocks).toEqual([
+      'retry: 1000\n\n',
+      `event: job\ndata: ${JSON.stringify(job.data)}\n\n`,
+      `event: output\nid: 1767225600000-12\ndata: ${JSON.stringify(page)}\n\n`,
+    ])
+    for (const block of blocks) expect(block.trimEnd().split('\n').length).toBeLessThanOrEqual(3)
+  })
+
+  test('asks for no event before the one before it was taken, and closes its source when its reader leaves', async () => {
+    const told = { asked: 0, closed: false }
+    const frames = framesOf(
+      sourceOf(
+        Array.from({ length: 100 }, () => output),
+        told,
+      ),
+      quiet,
+    )
+    await frames.next()
+    expect(told.asked).toBe(0)
+    await frames.next()
+    await frames.next()
+    expect(told.asked).toBe(2)
+    await frames.return(undefined)
+    expect(told).toEqual({ asked: 2, closed: true })
+  })
+
+  test('says something while there is nothing to say, and loses no event by it', async () => {
+    let release = () => {}
+    const held = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    async function* late() {
+      await held
+      yield output
+    }
+    const frames = framesOf(late(), { ...quiet, heartbeatMs: 1 })
+    await frames.next()
+    expect((await frames.next()).value).toBe(': nothing new\n\n')
+    expect((await frames.next()).value).toBe(': nothing new\n\n')
+    release()
+    const rest: string[] = []
+    for await (const frame of frames) if (!frame.startsWith(':')) rest.push(frame)
+    expect(rest).toHaveLength(1)
+    expect(rest[0]).toContain('id: 1767225600000-12')
+  })
+
+  test('is cut by a fault, which is told', async () => {
+    const faults: unknown[] = []
+    async function* broken(): AsyncGenerator<JobEvent> {
+      yield output
+      throw new Error('away')
+    }
+    const frames = framesOf(broken(), { ...quiet, onFault: (error) => faults.push(error) })
+    await frames.next()
+    await frames.next()
+    await expect(frames.next()).rejects.toThrow('away')
+    expect(faults).toHaveLength(1)
+  })
+})
