@@ -1,7 +1,6 @@
-/** What every command of `muster` is given, and the check of what it is about to send. */
-import { MusterError, OPERATIONS, type OperationName, type Request } from '@muster/contract'
-import type { z } from 'zod'
+/** What a command of `muster` is, and what every command is given. */
 import type { Client } from './client.ts'
+import type { CommandLine, Flag, Switch } from './flags.ts'
 import type { Interrupts } from './follow-job.ts'
 import type { ProgressStream } from './progress.ts'
 
@@ -17,23 +16,18 @@ export type Cli = {
   readonly stderr: ProgressStream
 }
 
-/** The operation table, seen so that the type of an input follows from the name. */
-const SCHEMAS: {
-  readonly [N in OperationName]: { readonly input: { safeParse(given: unknown): z.ZodSafeParseResult<Request<N>> } }
-} = OPERATIONS
+/** What a command can be given besides words; its help is made from this. */
+export type Form = { readonly flags: readonly Flag[]; readonly switches: readonly Switch[] }
 
-/**
- * Checks an input before it is sent, with the server's own rules.
- * @throws {MusterError} invalid_request in the words of the command line
- */
-export function checkedInput<N extends OperationName>(name: N, given: Record<string, unknown>): Request<N> {
-  const parsed = SCHEMAS[name].input.safeParse(given)
-  if (parsed.success) return parsed.data
-  const mistakes = parsed.error.issues.map(({ path, message }) => `${spelled(path.join('.'))}: ${message}`)
-  throw new MusterError('invalid_request', mistakes.join('; '))
-}
+/** A command that talks to a server; answers the exit status. */
+export type Command = Form & { readonly act: (cli: Cli, line: CommandLine) => Promise<number> }
 
-/** A field as a person typed it: a word of its own, or a flag. */
-function spelled(field: string): string {
-  return ['job_id', 'host', 'targets', 'command'].includes(field) ? field : `--${field.replaceAll('_', '-')}`
+/** Every command has it. */
+export const JSON_SWITCH: Switch = { name: 'json', takesValue: false, description: 'Print the answer as JSON.' }
+
+/** Of the commands that wait. */
+export const WAIT_SWITCH: Switch = {
+  name: 'wait-s',
+  takesValue: true,
+  description: 'Stop waiting after so many seconds (exit 124); the job goes on.',
 }

@@ -3,6 +3,7 @@
  * nothing.
  */
 import {
+  type JobEvent,
   MusterError,
   OPERATIONS,
   type Operation,
@@ -13,6 +14,7 @@ import {
   type RestRoute,
 } from '@muster/contract'
 import { z } from 'zod'
+import { readEvents } from './event-stream.ts'
 
 /** A refusal by the server, as it put it. */
 export class Refused extends Error {
@@ -30,23 +32,38 @@ export type Client = {
   readonly url: string
   /**
    * @throws {Refused} when the server refuses
-   * @throws {MusterError} ledger_unavailable when there is no server at the address
+   * @throws {MusterError} ledger_unavailable when there is no server at the address, or the connection broke
    */
   call<N extends RestOperation>(name: N, input: Request<N>, signal?: AbortSignal): Promise<Output<N>>
+  /**
+   * Follows a job. A stream that ends without an `end` was cut. `onHeard` is told whenever anything came, be it no
+   * event.
+   * @throws what `call` throws
+   */
+  follow(input: Request<'follow_job'>, signal: AbortSignal, onHeard: () => void): AsyncIterable<JobEvent>
 }
 
-/** The operations that have a route. */
+/** The operations that have a route which answers once. */
 type RestOperation = {
-  [N in OperationName]: (typeof OPERATIONS)[N] extends { rest: RestRoute } ? N : never
+  [N in OperationName]: (typeof OPERATIONS)[N] extends { rest: { answers: 'events' } }
+    ? never
+    : (typeof OPERATIONS)[N] extends { rest: RestRoute }
+      ? N
+      : never
 }[OperationName]
 
 /** Beyond the time that the server itself was asked to wait. */
 const ANSWER_TIMEOUT_MS = 15_000
-/** Submits are sent again under the same idempotency key when the answer was lost. */
-const TRIES = 3
+/** A stream of events with nothing in it for so long is dead: the server sends a comment every 15 s. */
+const SILENCE_MS = 45_000
+
+/** What a gateway answers whose server is away. */
+const GATEWAY_STATUSES: ReadonlySet<number> = new Set([502, 503, 504])
 
 /** The operation table, seen so that the type of an answer follows from the name. */
 const ANSWERS: { readonly [N in OperationName]: { readonly output: Pick<z.ZodType<Output<N>>, 'parse'> } } = OPERATIONS
+
+const Fields = z.record(z.string(), z.unknown())
 
 /** Makes a client. */
 export function createClient(options: { url: string; apiKey: string }): Client {
@@ -55,57 +72,95 @@ export function createClient(options: { url: string; apiKey: string }): Client {
     call: async (name, input, signal) => {
       const { rest }: Operation = OPERATIONS[name]
       if (rest === undefined) throw new MusterError('internal', `${name} has no route`)
-      const answer = await withRetry(name === 'submit_job' ? TRIES : 1, () => send(options, rest, input, signal))
-      return ANSWERS[name].output.parse(answer)
+      return ANSWERS[name].output.parse(await send(options, rest, Fields.parse(input), signal))
     },
+    follow: (input, signal, onHeard) => follow(options, input, signal, onHeard),
   }
 }
 
-async function withRetry<T>(tries: number, send: () => Promise<T>): Promise<T> {
-  for (let left = tries - 1; ; left -= 1) {
-    try {
-      return await send()
-    } catch (error) {
-      const isPassing = error instanceof MusterError || (error instanceof Refused && error.problem.status === 503)
-      if (!isPassing || left <= 0) throw error
-    }
-  }
-}
-
-const Fields = z.record(z.string(), z.unknown())
+type ServerAddress = { url: string; apiKey: string }
 
 async function send(
-  { url, apiKey }: { url: string; apiKey: string },
+  server: ServerAddress,
   rest: RestRoute,
-  input: unknown,
+  input: Record<string, unknown>,
   signal: AbortSignal | undefined,
 ): Promise<unknown> {
-  const fields = Fields.parse(input)
+  const waitMs = typeof input.wait_s === 'number' ? input.wait_s * 1_000 : 0
+  const signals = [AbortSignal.timeout(waitMs + ANSWER_TIMEOUT_MS), ...(signal === undefined ? [] : [signal])]
+  const response = await reach(server, signal, () => request(server, rest, input, AbortSignal.any(signals)))
+  return await response.json().catch((error: unknown) => {
+    signal?.throwIfAborted()
+    throw new MusterError('ledger_unavailable', `the connection to ${server.url} was cut`, { cause: error })
+  })
+}
+
+async function* follow(
+  server: ServerAddress,
+  input: Request<'follow_job'>,
+  signal: AbortSignal,
+  onHeard: () => void,
+): AsyncGenerator<JobEvent> {
+  const silent = new AbortController()
+  const timer = setTimeout(() => silent.abort(), SILENCE_MS)
+  const onBytes = () => {
+    timer.refresh()
+    onHeard()
+  }
+  const either = AbortSignal.any([signal, silent.signal])
+  try {
+    const response = await reach(server, signal, () => request(server, OPERATIONS.follow_job.rest, input, either))
+    if (response.body !== null) yield* readEvents(response.body, onBytes)
+  } catch (error) {
+    signal.throwIfAborted()
+    if (error instanceof Refused || error instanceof MusterError) throw error
+    throw new MusterError('ledger_unavailable', 'the stream broke off', { cause: error })
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Sends a request; answers when the server has begun to. */
+function request(
+  { url, apiKey }: ServerAddress,
+  rest: RestRoute,
+  fields: Record<string, unknown>,
+  signal: AbortSignal,
+): Promise<Response> {
   const { path, others } = fillPath(rest.path, fields)
   const query = rest.method === 'GET' ? `?${new URLSearchParams(texts(others))}` : ''
-  const waitMs = typeof fields['wait_s'] === 'number' ? fields['wait_s'] * 1_000 : 0
-  const signals = [AbortSignal.timeout(waitMs + ANSWER_TIMEOUT_MS), ...(signal === undefined ? [] : [signal])]
+  return fetch(`${url}${path}${query}`, {
+    method: rest.method,
+    headers: {
+      authorization: `Bearer ${apiKey}`,
+      ...(rest.method === 'GET' ? {} : { 'content-type': 'application/json' }),
+    },
+    ...(rest.method === 'GET' ? {} : { body: JSON.stringify(others) }),
+    signal,
+  })
+}
+
+/** The answer, when it is a success. */
+async function reach(
+  { url }: ServerAddress,
+  signal: AbortSignal | undefined,
+  ask: () => Promise<Response>,
+): Promise<Response> {
   let response: Response
   try {
-    response = await fetch(`${url}${path}${query}`, {
-      method: rest.method,
-      headers: {
-        authorization: `Bearer ${apiKey}`,
-        ...(rest.method === 'GET' ? {} : { 'content-type': 'application/json' }),
-      },
-      ...(rest.method === 'GET' ? {} : { body: JSON.stringify(others) }),
-      signal: AbortSignal.any(signals),
-    })
+    response = await ask()
   } catch (error) {
     signal?.throwIfAborted()
-    throw new MusterError('ledger_unavailable', `no Muster server answers at ${url}; start one with: muster up`, {
+    throw new MusterError('ledger_unavailable', `no Muster server answers at ${url} (muster up starts one)`, {
       cause: error,
     })
   }
-  const body: unknown = await response.json().catch(() => undefined)
-  if (response.ok) return body
-  const problem = Problem.safeParse(body)
+  if (response.ok) return response
+  const problem = Problem.safeParse(await response.json().catch(() => undefined))
   if (problem.success) throw new Refused(problem.data)
+  if (GATEWAY_STATUSES.has(response.status)) {
+    throw new MusterError('ledger_unavailable', `a gateway before ${url} answered ${response.status}`)
+  }
   throw new MusterError('internal', `${url} answered ${response.status} and not as a Muster server does`)
 }
 

@@ -1,5 +1,5 @@
 /** What `muster` tells the shell: one number for how a job ended, or why there is none. */
-import type { Counts, Problem } from '@muster/contract'
+import type { Counts, Problem, RunState } from '@muster/contract'
 
 /** Every exit status, by what it means; `muster help` lists them. */
 export const EXIT = {
@@ -22,6 +22,13 @@ export function exitStatusOf({ counts, total }: { counts: Counts; total: number 
   if (counts.succeeded === total) return EXIT.succeeded
   const unreached = counts.unreachable + counts.skipped
   return counts.succeeded + unreached === total ? EXIT.onlyUnreached : EXIT.someFailed
+}
+
+/** The status for one run that has ended: that of a job of one host. */
+export function exitStatusOfRun(state: RunState): number {
+  if (state === 'succeeded') return EXIT.succeeded
+  if (state === 'lost') return EXIT.anyLost
+  return state === 'unreachable' || state === 'skipped' ? EXIT.onlyUnreached : EXIT.someFailed
 }
 
 /** The status for a request that was refused. */

@@ -11,12 +11,15 @@ export type Flag = {
   /** As typed, without the dashes. */
   readonly name: string
   readonly field: string
-  readonly kind: 'text' | 'number' | 'boolean' | 'pairs'
+  readonly kind: 'text' | 'number' | 'boolean' | 'pairs' | 'list'
   readonly description: string
   readonly usual: string | undefined
 }
 
-const FieldSchema = z.looseObject({
+const Choices = z.looseObject({ enum: z.array(z.string()).optional() })
+
+const FieldSchema = Choices.extend({
+  $ref: z.string().optional(),
   type: z.union([z.string(), z.array(z.string())]).optional(),
   description: z.string().optional(),
   default: z.unknown().optional(),
@@ -24,28 +27,40 @@ const FieldSchema = z.looseObject({
 
 /** The flags for the fields of an input, but for those that the command line says in another way. */
 export function flagsOf(schema: Operation['input'], spelledOtherwise: readonly string[] = []): Flag[] {
-  const { properties } = z
-    .looseObject({ properties: z.record(z.string(), FieldSchema) })
+  const { properties, $defs } = z
+    .looseObject({
+      properties: z.record(z.string(), FieldSchema),
+      $defs: z.record(z.string(), Choices).default({}),
+    })
     .parse(z.toJSONSchema(schema, { io: 'input' }))
   return Object.entries(properties)
     .filter(([field]) => !spelledOtherwise.includes(field))
-    .map(([field, { type, description = '', default: usual }]) => ({
+    .map(([field, { type, description, default: usual, $ref, enum: choices = named($defs, $ref)?.enum }]) => ({
       name: field.replaceAll('_', '-'),
       field,
       kind: kindOf(type),
-      description,
-      usual: usual === undefined ? undefined : String(usual),
+      description: description ?? (choices === undefined ? '' : `One of ${choices.join(', ')}.`),
+      // A switch that is not given is off; nobody has to be told.
+      usual: usual === undefined || type === 'boolean' ? undefined : String(usual),
     }))
+}
+
+/** A schema that stands elsewhere in the same document: `#/$defs/RunState`. */
+function named<T>(schemas: Record<string, T>, ref = ''): T | undefined {
+  return schemas[ref.replace('#/$defs/', '')]
 }
 
 function kindOf(type: unknown): Flag['kind'] {
   if (type === 'object') return 'pairs'
+  if (type === 'array') return 'list'
   if (type === 'boolean') return 'boolean'
   return type === 'number' || type === 'integer' ? 'number' : 'text'
 }
 
 /** The words of a command line: fields from flags, switches, words before `--` and words after it. */
 export type CommandLine = {
+  /** All of it, as typed. */
+  readonly args: readonly string[]
   readonly fields: Record<string, unknown>
   readonly switches: ReadonlyMap<string, string | true>
   readonly words: readonly string[]
@@ -70,7 +85,9 @@ export function readCommandLine(
   const options = Object.fromEntries([
     ...flags.map(({ name, kind }) => [
       name,
-      kind === 'boolean' ? { type: 'boolean' as const } : { type: 'string' as const, multiple: kind === 'pairs' },
+      kind === 'boolean'
+        ? { type: 'boolean' as const }
+        : { type: 'string' as const, multiple: kind === 'pairs' || kind === 'list' },
     ]),
     ...switches.map(({ name, takesValue }) => [
       name,
@@ -90,6 +107,7 @@ export function readCommandLine(
     return value === undefined ? [] : [[name, value === true ? true : String(value)] as const]
   })
   return {
+    args,
     fields,
     switches: new Map(set),
     words: positionals,
@@ -102,15 +120,23 @@ function parse(args: string[], options: Record<string, { type: 'boolean' | 'stri
     return parseArgs({ args, options, allowPositionals: true, strict: true })
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
-    throw new MusterError('invalid_request', `${message.split('. ')[0]}; muster help shows the flags`, { cause: error })
+    throw new MusterError('invalid_request', `${message.split('. ')[0]}; muster help COMMAND lists its flags`, {
+      cause: error,
+    })
   }
 }
 
 function fieldValue({ name, kind }: Flag, value: unknown): unknown {
   if (kind === 'pairs') return pairsOf(name, z.array(z.string()).parse(value))
+  if (kind === 'list') return z.array(z.string()).parse(value).flatMap(elementsOf)
   if (kind === 'number' && /^-?\d+(\.\d+)?$/.test(String(value))) return Number(value)
   // A field that takes a number or a text, such as a percentage, gets the number when it is one.
   return kind === 'text' && /^\d+$/.test(String(value)) && name === 'concurrency' ? Number(value) : value
+}
+
+/** `75,lost`: a list may be given at once, one by one, or both. Numbers are numbers. */
+function elementsOf(text: string): Array<string | number> {
+  return text.split(',').map((element) => (/^\d+$/.test(element.trim()) ? Number(element) : element.trim()))
 }
 
 function pairsOf(name: string, texts: readonly string[]): Record<string, string> {

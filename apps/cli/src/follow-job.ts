@@ -1,8 +1,9 @@
 /** Following a job to its end, and what Ctrl-C means meanwhile: once detaches, twice cancels. */
 import { isTerminalJob, type JobReport } from '@muster/contract'
-import type { Client } from './client.ts'
+import type { Cli } from './cli.ts'
 import { EXIT, exitStatusOf } from './exit-status.ts'
-import type { Progress } from './progress.ts'
+import { createPatience, PATIENCE_MS } from './patience.ts'
+import { createProgress } from './progress.ts'
 
 /** One answer is waited for so long: short enough for every proxy. */
 const WAIT_S = 20
@@ -14,15 +15,14 @@ export type Followed = { readonly job: JobReport; readonly status: number }
 
 /**
  * Follows the job until it has ended, `limitS` is over, or the person interrupts.
- * `interrupts` tells how often Ctrl-C was pressed so far and aborts a wait at each press.
+ * @throws {ServerAway} when the server was away for longer than the patience lasts
  */
-export async function followJob(
-  client: Client,
-  first: JobReport,
-  options: { limitS: number | undefined; progress: Progress; interrupts: Interrupts; say: (line: string) => void },
-): Promise<Followed> {
-  const { progress, interrupts, say } = options
-  const endMs = options.limitS === undefined ? Number.POSITIVE_INFINITY : performance.now() + options.limitS * 1_000
+export async function followJob(cli: Cli, first: JobReport, limitS: number | undefined): Promise<Followed> {
+  const { client, interrupts } = cli
+  const progress = createProgress(cli.stderr)
+  const advice = `The job goes on; follow it again with: muster wait ${first.job_id}`
+  const patience = createPatience(cli, { limitMs: PATIENCE_MS, advice })
+  const endMs = limitS === undefined ? Number.POSITIVE_INFINITY : performance.now() + limitS * 1_000
   let job = first
   try {
     progress.show(job)
@@ -31,25 +31,28 @@ export async function followJob(
       if (leftMs <= 0) return { job, status: EXIT.waitEnded }
       const wait_s = Math.min(WAIT_S, Math.ceil(leftMs / 1_000))
       const lookMs = performance.now()
-      job = await client.call('get_job', { job_id: job.job_id, wait_s, until: 'any_change' }, interrupts.signal())
+      try {
+        job = await client.call('get_job', { job_id: job.job_id, wait_s, until: 'any_change' }, interrupts.signal())
+      } catch (error) {
+        // A line that is being drawn again would run into what is said.
+        progress.end()
+        await patience.endure(error)
+        continue
+      }
+      patience.answered()
       progress.show(job)
       await interrupts.sleep(LOOK_EVERY_MS - (performance.now() - lookMs))
     }
     return { job, status: exitStatusOf(job) }
   } catch (error) {
     if (interrupts.count() === 0) throw error
-    return await interrupted(client, job, interrupts, say)
+    return await interrupted(cli, job)
   } finally {
     progress.end()
   }
 }
 
-async function interrupted(
-  client: Client,
-  job: JobReport,
-  interrupts: Interrupts,
-  say: (line: string) => void,
-): Promise<Followed> {
+async function interrupted({ client, interrupts, say }: Cli, job: JobReport): Promise<Followed> {
   say(`\nDetached; the job goes on. Wait for it again with: muster wait ${job.job_id}`)
   say('Press Ctrl-C once more now to cancel the job.')
   const isCancel = await interrupts.again(GRACE_MS)

@@ -3,29 +3,44 @@ import { readFile } from 'node:fs/promises'
 import { MusterError } from '@muster/contract'
 import { createLogger, loadDotEnv, parseConfig, runProcess } from '@muster/runtime'
 import { z } from 'zod'
-import type { Cli } from './cli.ts'
+import type { Command, Form } from './cli.ts'
 import { createClient, Refused } from './client.ts'
 import { CliConfig, findServer } from './config.ts'
 import { EXIT, exitStatusOfProblem } from './exit-status.ts'
 import { readCommandLine } from './flags.ts'
-import { OVERVIEW, runHelp } from './help.ts'
+import { commandHelp, OVERVIEW } from './help.ts'
 import { hostsCommand, pingCommand } from './host-commands.ts'
 import { listenForInterrupts } from './interrupts.ts'
-import { cancelCommand, listJobsCommand, showCommand, waitCommand } from './job-commands.ts'
+import {
+  cancelCommand,
+  extendCommand,
+  listJobsCommand,
+  listRunsCommand,
+  showCommand,
+  waitCommand,
+} from './job-commands.ts'
 import { outputCommand } from './output-command.ts'
-import { RUN_FLAGS, RUN_SWITCHES, runCommand } from './run-command.ts'
+import { ServerAway } from './patience.ts'
+import { runCommand } from './run-command.ts'
 import { up } from './up.ts'
 
-const COMMANDS: ReadonlyMap<string, (cli: Cli, args: readonly string[]) => Promise<number>> = new Map([
+const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ['run', runCommand],
   ['jobs', listJobsCommand],
   ['show', showCommand],
+  ['runs', listRunsCommand],
   ['wait', waitCommand],
   ['output', outputCommand],
   ['cancel', cancelCommand],
+  ['extend', extendCommand],
   ['hosts', hostsCommand],
   ['ping', pingCommand],
 ])
+
+const UP: Form = {
+  flags: [],
+  switches: [{ name: 'install', takesValue: false, description: 'Install Redis if it is missing.' }],
+}
 
 const env = { ...loadDotEnv('.env'), ...process.env }
 const out = (text: string | Buffer) => void process.stdout.write(text)
@@ -42,19 +57,22 @@ async function main([name = 'help', ...args]: string[]): Promise<number> {
     out(`${z.object({ version: z.string() }).parse(JSON.parse(manifest)).version}\n`)
     return 0
   }
-  if (name === 'help' || name === '--help' || args.includes('--help')) {
-    out(name === 'run' || args.includes('run') ? runHelp(RUN_FLAGS, RUN_SWITCHES) : OVERVIEW)
+  const dashes = args.indexOf('--')
+  const isHelp = name === 'help' || name === '--help'
+  // Behind the dashes, --help is a word of the command that is to run.
+  if (isHelp || args.slice(0, dashes === -1 ? undefined : dashes).includes('--help')) {
+    out(helpOn(isHelp ? args[0] : name))
     return 0
   }
   if (name === 'up') return runUp(args)
   const command = COMMANDS.get(name)
-  if (command === undefined)
-    throw new MusterError('invalid_request', `there is no command "${name}"; muster help lists them`)
+  if (command === undefined) throw noSuchCommand(name)
+  const line = readCommandLine(args, command.flags, command.switches)
   const interrupts = listenForInterrupts()
   const client = createClient(await findServer(parseConfig(CliConfig, env)))
   const isTerminal = process.stdout.isTTY === true
   try {
-    return await command({ client, interrupts, out, isTerminal, say, stderr: process.stderr }, args)
+    return await command.act({ client, interrupts, out, isTerminal, say, stderr: process.stderr }, line)
   } catch (error) {
     if (interrupts.count() > 0) return EXIT.interrupted
     throw error
@@ -63,9 +81,19 @@ async function main([name = 'help', ...args]: string[]): Promise<number> {
   }
 }
 
+function helpOn(name: string | undefined): string {
+  if (name === undefined) return OVERVIEW
+  const form = name === 'up' ? UP : COMMANDS.get(name)
+  if (form === undefined) throw noSuchCommand(name)
+  return commandHelp(name, form)
+}
+
+function noSuchCommand(name: string): MusterError {
+  return new MusterError('invalid_request', `there is no command "${name}"; muster help lists them`)
+}
+
 async function runUp(args: readonly string[]): Promise<number> {
-  const install = { name: 'install', takesValue: false, description: 'Install Redis if it is missing.' }
-  const { switches } = readCommandLine(args, [], [install])
+  const { switches } = readCommandLine(args, UP.flags, UP.switches)
   const config = parseConfig(CliConfig, env)
   const stopTimeoutMs = config.MUSTER_SHUTDOWN_GRACE_S * 1_000 + 20_000
   await runProcess({
@@ -94,6 +122,10 @@ function explain(error: unknown): number {
       `muster: ${detail} (${code})${nearest === undefined || nearest.length === 0 ? '' : `; nearest: ${nearest.join(', ')}`}\n${next}`,
     )
     return exitStatusOfProblem(error.problem)
+  }
+  if (error instanceof ServerAway) {
+    say(`muster: ${error.message}`)
+    return EXIT.waitEnded
   }
   if (error instanceof MusterError) {
     say(`muster: ${error.message}`)

@@ -51,5 +51,5 @@ function lineProgress(stream: ProgressStream): Progress {
 }
 
 function endedOf({ counts, total }: Job): number {
-  return total - counts.pending - counts.queued - counts.connecting - counts.running
+  return total - counts.pending - counts.queued - counts.connecting - counts.running - counts.retry_wait
 }

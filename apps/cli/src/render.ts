@@ -6,12 +6,15 @@ import {
   type HostsByState,
   type Job,
   type JobReport,
+  type Reason,
+  RunState,
 } from '@muster/contract'
+import { reasonWords, stateWords } from './reason-words.ts'
 
 /** The counts that are not zero: `18 succeeded, 1 failed`. */
 export function countsText({ counts }: Pick<Job, 'counts'>): string {
-  const parts = Object.entries(counts).filter(([, count]) => count > 0)
-  return parts.map(([state, count]) => `${count} ${state}`).join(', ')
+  const states = RunState.options.filter((state) => counts[state] > 0)
+  return states.map((state) => `${counts[state]} ${stateWords(state)}`).join(', ')
 }
 
 /** The last line about a job. */
@@ -23,16 +26,17 @@ export function summaryLine(job: Job): string {
 export function gatheredText(gathered: GatheredOutput): string {
   const groups = gathered.groups.map((group) => {
     const how = [
-      group.state,
+      stateWords(group.state),
       group.reason === 'exit_nonzero' ? null : group.reason,
       group.exit_code === null || group.exit_code === 0 ? null : `exit code ${group.exit_code}`,
       group.signal === null ? null : `signal ${group.signal}`,
+      whyText(group.reason, null),
     ]
-    const hosts = group.count === 1 ? '' : ` (${group.count} hosts)`
-    const title = `── ${group.hosts}${hosts}: ${how.filter((part) => part !== null).join(', ')}`
+    const title = `── ${hostsText(group)}: ${how.filter((part) => part !== null).join(', ')}`
     const stderr = group.stderr === '' ? '' : `${prefixed(withEnd(escapeControl(group.stderr)), 'stderr: ')}`
     const cut = group.truncated ? '[not all of it; muster output JOB HOST has the rest]\n' : ''
-    return `${title}\n${withEnd(escapeControl(group.stdout))}${stderr}${cut}`
+    const missing = group.output_complete ? '' : '[some of it may be missing]\n'
+    return `${title}\n${withEnd(escapeControl(group.stdout))}${stderr}${cut}${missing}`
   })
   const left =
     gathered.omitted_groups === 0 ? '' : `[${gathered.omitted_groups} more groups of ${gathered.omitted_hosts} hosts]\n`
@@ -42,15 +46,32 @@ export function gatheredText(gathered: GatheredOutput): string {
 /** Hosts by state and reason, a line each. */
 function problemsText(problems: readonly HostsByState[]): string {
   return problems
-    .map(({ hosts, count, state, reason, exit_code, detail }) => {
+    .map(({ state, reason, exit_code, detail, ...hosts }) => {
       const why = [
+        stateWords(state),
         reason,
         exit_code === null ? null : `exit code ${exit_code}`,
-        detail === null ? null : escapeControl(detail),
+        whyText(reason, detail),
       ]
-      return `── ${hosts}${count === 1 ? '' : ` (${count} hosts)`}: ${[state, ...why].filter((part) => part !== null).join(', ')}\n`
+      return `── ${hostsText(hosts)}: ${why.filter((part) => part !== null).join(', ')}\n`
     })
     .join('')
+}
+
+/** Folded names, and of how many hosts. */
+function hostsText({ hosts, count }: { hosts: string; count: number }): string {
+  return count === 1 ? hosts : `${hosts} (${count} hosts)`
+}
+
+/** Why it ended so, in words. Of commands that ended in their own way, the exit code says it all. */
+function whyText(reason: Reason | null, detail: string | null): string | null {
+  if (detail !== null) return escapeControl(detail)
+  return reason === null || reason === 'exit_nonzero' ? null : reasonWords(reason)
+}
+
+/** What else is to be known of some hosts, a line each; "" when there is nothing. */
+export function noticesText({ notices }: JobReport): string {
+  return notices.map((noticed) => `── ${hostsText(noticed)}: ${escapeControl(noticed.notice)}\n`).join('')
 }
 
 /** One job, for `muster show`. */
@@ -61,14 +82,15 @@ export function jobText(job: JobReport): string {
     `hosts      ${job.total}: ${countsText(job)}`,
     `targets    ${job.targets}`,
     `command    ${escapeControl(job.command).split('\n').join('\n           ')}`,
+    `limit      ${job.exec_timeout_s} s for each command`,
     `created    ${job.created_at}`,
     `ended      ${job.ended_at ?? '–'}`,
   ]
-  return `${lines.join('\n')}\n${problemsText(job.problems)}`
+  return `${lines.join('\n')}\n${problemsText(job.problems)}${noticesText(job)}`
 }
 
 /** Rows under a heading, in columns. */
-function tableText(heading: readonly string[], rows: ReadonlyArray<readonly string[]>): string {
+export function tableText(heading: readonly string[], rows: ReadonlyArray<readonly string[]>): string {
   const widths = heading.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]?.length ?? 0)))
   const line = (row: readonly string[]) =>
     row
@@ -85,7 +107,7 @@ export function jobsText(jobs: readonly Job[]): string {
 }
 
 /** Hosts, for `muster hosts`. */
-export function hostsText(hosts: readonly Host[]): string {
+export function hostTable(hosts: readonly Host[]): string {
   const rows = hosts.map((host) => {
     const labels = Object.entries(host.labels).map(([key, value]) => `${key}=${value}`)
     return [

@@ -1,0 +1,71 @@
+/**
+ * The check of what is about to be sent, with the server's own rules and in the words of the command line: which flag,
+ * what is accepted, what was given. Values that may hold a password are not repeated.
+ */
+import { MusterError, OPERATIONS, type OperationName, type Request } from '@muster/contract'
+import { z } from 'zod'
+
+/** The operation table, seen so that the type of an input follows from the name. */
+const SCHEMAS: {
+  readonly [N in OperationName]: {
+    readonly input: { safeParse(given: unknown): z.ZodSafeParseResult<Request<N>>; readonly shape: z.ZodRawShape }
+  }
+} = OPERATIONS
+
+/** A longer value is told by its length. */
+const SHOWN_LIMIT_CHARS = 60
+/** Fields that are words of the command line, or files; the others are flags. */
+const WORDS: ReadonlySet<string> = new Set(['job_id', 'host', 'targets', 'command', 'argv'])
+/** Fields whose values may hold a password. */
+const PRIVATE: ReadonlySet<string> = new Set(['command', 'argv', 'script', 'stdin', 'env'])
+
+/**
+ * Checks an input before it is sent.
+ * @throws {MusterError} invalid_request telling every mistake
+ */
+export function checkedInput<N extends OperationName>(name: N, given: Record<string, unknown>): Request<N> {
+  const parsed = SCHEMAS[name].input.safeParse(given)
+  if (parsed.success) return parsed.data
+  const mistakes = parsed.error.issues.map((issue) => mistakeText(issue, given, SCHEMAS[name].input.shape))
+  throw new MusterError('invalid_request', mistakes.join('; '))
+}
+
+function mistakeText(issue: z.core.$ZodIssue, given: Record<string, unknown>, shape: z.ZodRawShape): string {
+  const field = String(issue.path[0])
+  const spelled = WORDS.has(field) ? field : `--${field.replaceAll('_', '-')}`
+  const purpose = purposeOf(shape[field])
+  const value = issue.path.reduce<unknown>(partOf, given)
+  if (issue.code === 'invalid_type' && value === undefined) {
+    return `${spelled} is missing${purpose === '' ? '' : `: ${purpose}`}`
+  }
+  const accepted = issue.code === 'invalid_union' ? purpose : acceptedText(issue)
+  // A rule over several fields has no single value.
+  return issue.code === 'custom'
+    ? `${spelled}: ${accepted}`
+    : `${spelled}: ${accepted}; given ${valueText(field, value)}`
+}
+
+function acceptedText(issue: z.core.$ZodIssue): string {
+  // Of a key that is refused, the reason is one level down.
+  const message = issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? issue.message) : issue.message
+  return message
+    .replace(/^Invalid (input|option): |, received \w+$/g, '')
+    .replace(/expected (?=number|string)/, 'expected a ')
+}
+
+/** The description of a field, without its full stop. */
+function purposeOf(field: unknown): string {
+  const description = field instanceof z.ZodType ? z.globalRegistry.get(field)?.description : undefined
+  return description?.replace(/\.$/, '') ?? ''
+}
+
+/** One step into what was given. */
+function partOf(at: unknown, key: PropertyKey): unknown {
+  return typeof at === 'object' && at !== null ? new Map(Object.entries(at)).get(String(key)) : undefined
+}
+
+function valueText(field: string, value: unknown): string {
+  const text = JSON.stringify(value)
+  if (PRIVATE.has(field)) return typeof value === 'string' ? `a text of ${value.length} characters` : typeof value
+  return text.length <= SHOWN_LIMIT_CHARS ? text : `${text.slice(0, SHOWN_LIMIT_CHARS)}… (${text.length} characters)`
+}

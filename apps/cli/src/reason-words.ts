@@ -1,0 +1,43 @@
+/** States and reasons in words, for people. The code of a reason stays beside them: it can be looked up. */
+import type { Reason, RunState } from '@muster/contract'
+
+const REASONS: Record<Reason, string> = {
+  exit_nonzero: 'the command ended with an exit code other than 0',
+  signal: 'a signal ended the command',
+  exec_timeout: 'it ran longer than exec_timeout_s, and was killed',
+  idle_timeout: 'it printed nothing for idle_timeout_s, and was killed',
+  job_timeout: 'the time of the whole job was over',
+  output_limit: 'it printed more than is taken, and was killed',
+  dns_error: 'the address of the host cannot be found',
+  conn_refused: 'nothing listens there',
+  conn_timeout: 'no answer within connect_timeout_s',
+  kex_failed: 'host and worker have no algorithm in common',
+  host_key_unknown: 'the key of the host is not among the known hosts',
+  host_key_changed: 'the key of the host is not the known one',
+  auth_failed: 'the host took none of our credentials',
+  channel_refused: 'the host opened no session',
+  jump_failed: 'the jump host did not let us through',
+  sudo_password_required: 'sudo asks for a password, and the inventory has none that it takes',
+  sudo_denied: 'sudo does not allow it',
+  conn_lost: 'the connection was lost; nobody knows how the command ended',
+  worker_lost: 'the worker was lost; nobody knows how the command ended',
+  host_rebooted: 'the host was restarted while the command ran',
+  result_missing: 'the host has no record of how the command ended',
+  kill_unconfirmed: 'it was killed, and nobody could see that it is gone',
+  error_budget: 'too many hosts had failed before',
+  start_deadline: 'it could not start within start_deadline_s',
+  breaker_open: 'the host had failed too often before',
+  host_disabled: 'the host is disabled',
+  cancelled_by_user: 'it was cancelled',
+  policy_denied: 'the policy does not allow it',
+}
+
+/** `waiting to retry` for `retry_wait`; the others say what they mean. */
+export function stateWords(state: RunState): string {
+  return state === 'retry_wait' ? 'waiting to retry' : state.replaceAll('_', ' ')
+}
+
+/** The reason in words. */
+export function reasonWords(reason: Reason): string {
+  return REASONS[reason]
+}

@@ -1,0 +1,114 @@
+/** What a person is told who mistypes a command line, and what `muster help` shows: the command as a process. */
+import { checkedInput } from '@muster/cli'
+import type { OperationName } from '@muster/contract'
+import { describe, expect, test } from 'vitest'
+import { muster } from '../../support/muster-process.ts'
+
+const JOB_ID = `job_${'a'.repeat(26)}`
+/** No server is needed: nothing that is wrong is sent. */
+const ENV = { PATH: process.env.PATH, MUSTER_URL: 'http://127.0.0.1:1', MUSTER_API_KEY: 'k' }
+const SUBMIT = { targets: 'web01', command: 'true' }
+
+describe('a value that is not accepted', () => {
+  test.each<[OperationName, Record<string, unknown>, string]>([
+    [
+      'extend_job',
+      { job_id: JOB_ID },
+      '--exec-timeout-s is missing: The new limit, counted from when each command was sent',
+    ],
+    ['extend_job', { job_id: JOB_ID, exec_timeout_s: '1e3' }, '--exec-timeout-s: expected a number; given "1e3"'],
+    [
+      'submit_job',
+      { ...SUBMIT, exec_timeout_s: 9e9 },
+      '--exec-timeout-s: Too big: expected a number to be <=604800; given 9000000000',
+    ],
+    [
+      'submit_job',
+      { ...SUBMIT, retry_on: [75, 'sometimes'] },
+      '--retry-on: Also retry after these ends: exit codes, "lost", "timed_out". ',
+    ],
+    ['submit_job', { ...SUBMIT, retry_on: [75, 'sometimes'] }, '; given "sometimes"'],
+    [
+      'submit_job',
+      { ...SUBMIT, concurrency: '200%' },
+      '--concurrency: a whole number, or a percentage such as "25%"; given "200%"',
+    ],
+    [
+      'submit_job',
+      { ...SUBMIT, targets: 'w'.repeat(10_001) },
+      `targets: Too big: expected a string to have <=10000 characters; given "${'w'.repeat(59)}… (10003 characters)`,
+    ],
+    [
+      'submit_job',
+      { targets: 'web01', script: '' },
+      '--script: Too small: expected a string to have >=1 characters; given a text of 0 characters',
+    ],
+    ['submit_job', { ...SUBMIT, script: 'x' }, 'command: give exactly one of command, argv and script'],
+    [
+      'read_output',
+      { job_id: JOB_ID, host: 'web01', stream: 'stdin' },
+      '--stream: expected one of "stdout"|"stderr"; given "stdin"',
+    ],
+    ['get_job', { job_id: 'job_1' }, 'job_id: a job ID looks like job_ and 26 letters and digits; given "job_1"'],
+  ])('is told with what is: %s', (name, given, message) => {
+    expect(() => checkedInput(name, given)).toThrow(message)
+  })
+
+  test('because of another one is told without a value', () => {
+    expect(() => checkedInput('submit_job', { ...SUBMIT, script: 'x' })).toThrow(/ command, argv and script$/)
+  })
+
+  test('and may be a password is not repeated', () => {
+    const given = { ...SUBMIT, env: { 'A-B': 'hush', C: 'hush\0' } }
+    const told = (() => {
+      try {
+        return checkedInput('submit_job', given)
+      } catch (error) {
+        return String(error)
+      }
+    })()
+    expect(told).toContain('--env: a variable name has letters, digits and "_"')
+    expect(told).toContain('--env: must not contain a NUL character')
+    expect(told).not.toContain('hush')
+  })
+})
+
+test.each([
+  [
+    ['cancel', JOB_ID, 'n01'],
+    'muster cancel takes one job ID, and was given "n01" too; name hosts of it with --targets',
+  ],
+  [['show'], 'muster show takes a job ID'],
+  [['extend', JOB_ID], '--exec-timeout-s is missing'],
+  [['runs', JOB_ID, '--bogus'], "Unknown option '--bogus'; muster help COMMAND lists its flags"],
+  [['help', 'bogus'], 'there is no command "bogus"'],
+])('muster %j is refused before anything is sent', async (args, message) => {
+  const { status, said } = await muster(ENV, ...args)
+  expect([status, said]).toEqual([2, expect.stringContaining(message)])
+})
+
+describe('help', () => {
+  test.each([
+    ['extend', ['muster extend <job> --exec-timeout-s N', '--exec-timeout-s …', '--json']],
+    ['runs', ['--state …', 'One of pending, queued, ']],
+    ['output', ['muster output <job> <host> --follow', '--stream …', '--follow', '--json']],
+    ['cancel', ['--targets …']],
+    ['wait', ['--wait-s …']],
+    ['jobs', ['--limit …', 'Usual: 20.']],
+    ['hosts', ['--json']],
+    ['up', ['--install']],
+    ['run', ['--retry-on …,…', '--env NAME=VALUE', 'One word after --', 'Usual: 300.', '--detach']],
+  ])('of %s shows its own flags', async (command, parts) => {
+    const { status, out, said } = await muster(ENV, 'help', command)
+    expect([status, said]).toEqual([0, ''])
+    for (const part of parts) expect(out.toString()).toContain(part)
+    expect(out.toString()).not.toContain('Usual: false')
+    if (command !== 'run') expect(out.toString()).not.toMatch(/muster run |--durable/)
+    expect((await muster(ENV, command, '--help')).out).toEqual(out)
+  })
+
+  test('behind the dashes is a word of the command', async () => {
+    const { status, out } = await muster({ ...ENV, MUSTER_URL: 'nowhere' }, 'run', 'web01', '--', 'ls', '--help')
+    expect([status, out.toString()]).toEqual([2, ''])
+  })
+})
