@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Closers, startProcess } from '@muster/runtime'
+import { benchOutcomes } from './outcomes.ts'
 import { cpuMs, median, peakMemoryMb } from './process-cost.ts'
 import { startBenchStack } from './stack.ts'
 
@@ -28,6 +29,7 @@ say(
 say('| what | measured | goal |\n|---|---|---|')
 await benchSubmit()
 await benchRuns()
+await benchOutcomes(row, say)
 
 /** Submitting to ten thousand hosts and reading the status: no worker, so nothing else has the cores. */
 async function benchSubmit(): Promise<void> {

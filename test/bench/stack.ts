@@ -10,6 +10,7 @@ import { Redis } from 'ioredis'
 export type BenchStack = {
   readonly server: RunningProcess
   readonly worker: RunningProcess | undefined
+  readonly redisUrl: string
   /** CPU time of Redis so far, user and system, in milliseconds. */
   redisCpuMs(): Promise<number>
   /** Submits a job and waits for its end. */
@@ -81,5 +82,5 @@ export async function startBenchStack(
     const seconds = [...info.matchAll(/^used_cpu_(?:user|sys):([\d.]+)/gm)].map(([, value]) => Number(value))
     return seconds.reduce((sum, value) => sum + value, 0) * 1_000
   }
-  return { server, worker, redisCpuMs, runJob, timed }
+  return { server, worker, redisUrl: redis.url, redisCpuMs, runJob, timed }
 }

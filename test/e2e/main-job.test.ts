@@ -15,18 +15,9 @@ import { Redis } from 'ioredis'
 import { describe, expect, inject, onTestFinished, test } from 'vitest'
 import { fleetFiles, fleetFilesWithBadHosts } from '../support/fleet-files.ts'
 import { startStack } from '../support/stack.ts'
+import { witnessFile } from '../support/witness.ts'
 
 const MUSTER = resolve('apps/cli/bin/muster.js')
-
-/** A file on the "host" that each command appends to, and Muster does not know of. */
-async function witnessFile(): Promise<{ path: string; lines(): Promise<string[]> }> {
-  const directory = await mkdtemp(join(tmpdir(), 'muster-witness-'))
-  onTestFinished(() => rm(directory, { recursive: true, force: true }))
-  await promisify(execFile)('chmod', ['777', directory])
-  const path = join(directory, 'ran')
-  const lines = async () => (await readFile(path, 'utf8').catch(() => '')).split('\n').filter((line) => line !== '')
-  return { path, lines }
-}
 
 describe('a command on a group of hosts', () => {
   test('runs once on every host, over two workers, and REST tells how it ended', async () => {
@@ -248,7 +239,7 @@ describe('the same job by other ways', () => {
     onTestFinished(() => redis.disconnect())
     // A compressed dump would hide what is looked for.
     await redis.config('SET', 'rdbcompression', 'no')
-    const names = await redis.keys(`{${stack.env['MUSTER_PREFIX']}}*`)
+    const names = await redis.keys(`{${stack.env.MUSTER_PREFIX}}*`)
     expect(names.length).toBeGreaterThan(5)
     const dumps = await Promise.all(names.map((name) => redis.dumpBuffer(name)))
     const hosts = (await stack.ask('GET', '/v1/hosts')).body

@@ -36,7 +36,7 @@ const { services } = compose
 
 describe('docker-compose.yml', () => {
   test('Redis keeps what it is told: append-only, written at once, nothing evicted', () => {
-    const command = services['redis']?.command
+    const command = services.redis?.command
     for (const setting of ['--appendonly yes', '--appendfsync always', '--maxmemory-policy noeviction']) {
       expect(command).toContain(setting)
     }
@@ -60,7 +60,7 @@ describe('docker-compose.yml', () => {
     for (const name of ['server', 'worker']) {
       expect(services[name]?.volumes).toContain('$' + '{HOME}/.ssh:/home/node/.ssh:ro')
     }
-    for (const port of services['server']?.ports ?? []) expect(port).toMatch(/^127\.0\.0\.1:/)
+    for (const port of services.server?.ports ?? []) expect(port).toMatch(/^127\.0\.0\.1:/)
   })
 
   test('every variable it sets is documented', () => {
@@ -71,7 +71,7 @@ describe('docker-compose.yml', () => {
   })
 
   test('its inventory is one that Muster accepts', () => {
-    const text = compose.configs['inventory']?.content ?? ''
+    const text = compose.configs.inventory?.content ?? ''
     const inventory = parseInventory(text, 'docker-compose.yml', {
       user: 'nobody',
       home: '/home/node',
