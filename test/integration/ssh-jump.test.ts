@@ -42,14 +42,20 @@ describe('through a jump host', () => {
   })
 
   test('the end of the jump host ends the connection', async () => {
-    const own = await ownSshd()
-    const jump = sshdHost({ name: 'bastion', address: '127.0.2.1' }, own)
-    const connection = await reach(sshdHost({ jump }, own), { knownHosts: fixedKnownHosts(own.knownHosts) })
+    // A daemon each, so that there is no doubt whose session is whose: process IDs may wrap around.
+    const [bastion, own] = [await ownSshd(), await ownSshd()]
+    const jump = sshdHost({ name: 'bastion', address: '127.0.2.1' }, bastion)
+    const knownHosts = fixedKnownHosts(bastion.knownHosts + own.knownHosts)
+    const connection = await reach(sshdHost({ jump }, own), { knownHosts })
     const running = run(connection, 'echo started; sleep 60', {
       onOutput: async () => {
-        // The daemon's first child is the session of the bastion, as that was reached first.
-        const [session = 0] = await descendantsOf(own.pid)
-        for (const pid of [session, ...(await descendantsOf(session))]) process.kill(pid, 'SIGKILL')
+        for (const pid of await descendantsOf(bastion.pid)) {
+          try {
+            process.kill(pid, 'SIGKILL')
+          } catch {
+            // It has ended with the one before.
+          }
+        }
       },
     })
     expect(await running).toMatchObject({ state: 'lost', reason: 'conn_lost', remote: 'unknown' })
