@@ -16,7 +16,7 @@ export const ERRORS = {
     next: 'Correct the named field and send the request again.',
   },
   invalid_target: {
-    status: 400,
+    status: 422,
     meaning: 'The target expression cannot be parsed.',
     next: 'Correct the expression at the given position.',
   },
@@ -45,6 +45,11 @@ export const ERRORS = {
     meaning: 'The job has ended, so nothing of it can be changed.',
     next: 'Read its result, or submit a new job.',
   },
+  job_not_paused: {
+    status: 409,
+    meaning: 'The job does not wait at a gate, so there is nothing to resume.',
+    next: 'Read the job: its state says what it does.',
+  },
   too_large: {
     status: 413,
     meaning: 'The request body is larger than the server takes.',
@@ -58,12 +63,12 @@ export const ERRORS = {
   unknown_target: {
     status: 422,
     meaning: 'A host or group is not in the inventory.',
-    next: 'Use one of the nearest names, or add the host to the inventory.',
+    next: 'Correct the name, or add the host to the inventory.',
   },
   no_targets: {
     status: 422,
     meaning: 'The target expression selects no host.',
-    next: 'Name at least one host; "@*" means all hosts.',
+    next: 'Change the named field so that at least one host is left.',
   },
   busy: {
     status: 503,

@@ -1,15 +1,25 @@
 /**
- * Names with ranges: `web[01-12]`, `rack[1-2]n[1-4,9]`. Expands them, and folds a list of names back.
+ * Names with ranges: `web[01-12]`, `rack[1-2]n[1-9/2,20]`. Reads and expands them.
  *
- * Knows nothing of groups or of which hosts exist; `target-expression.ts` and libs/inventory do.
+ * Knows nothing of groups or of which hosts exist; `target-expression.ts` and libs/inventory do. `fold-hosts.ts` is
+ * the way back.
  */
 import { MusterError } from './errors.ts'
 
-/** Most names that one pattern may stand for, so that `n[1-999999999]` costs nothing. */
+/** Most names that a pattern, and a whole target expression, may stand for, so that `n[1-999999999]` costs nothing. */
 export const EXPANSION_LIMIT = 10_000
+
+/** Most digits of a number in a range: all are exact, and none needs a bigint. */
+export const DIGITS_LIMIT = 9
 
 /** Letters, digits, ".", "_" and "-"; starts with a letter or digit, so that no name reads as an option. */
 const HOST_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$/
+
+/** Numbers as written in brackets: from, to and how far apart, each with at least `width` digits. */
+type NumberRange = { readonly from: number; readonly to: number; readonly step: number; readonly width: number }
+
+/** A piece of a pattern: text as it stands, or two or more numbers. */
+export type Chunk = string | readonly NumberRange[]
 
 /** Whether the text can be the name of a host. */
 export function isHostName(name: string): boolean {
@@ -17,101 +27,127 @@ export function isHostName(name: string): boolean {
 }
 
 /**
- * The texts that a pattern stands for, in order; a pattern without brackets stands for itself.
- * `position` is where the pattern begins in the text the user wrote, for the error.
- * @throws {MusterError} invalid_target for a malformed, descending or over-long range
+ * The texts that a pattern stands for, in order; a pattern without brackets stands for itself. What is outside of
+ * brackets may be anything.
+ * @throws {MusterError} invalid_target, with `details.position`, for a malformed, descending or over-long range
  */
-export function expandRanges(pattern: string, position = 0): string[] {
-  const open = pattern.indexOf('[')
-  const stray = pattern.indexOf(']')
-  if (open < 0) {
-    if (stray >= 0) throw malformed('"]" without "["', pattern, position + stray)
-    return [pattern]
+export function expandRanges(pattern: string): string[] {
+  const chunks: Chunk[] = []
+  let at = 0
+  while (at < pattern.length) {
+    const next = pattern.slice(at).search(/[[\]]/)
+    const end = next < 0 ? pattern.length : at + next
+    if (pattern[end] === ']') throw expected('"[" before this "]"', pattern, end)
+    addChunk(chunks, pattern.slice(at, end))
+    at = end
+    if (at === pattern.length) break
+    const numbers = readNumbers(pattern, at)
+    addChunk(chunks, numbers.chunk)
+    at = numbers.end
   }
-  const close = pattern.indexOf(']', open)
-  if (stray < open || close < 0) throw malformed('"[" and "]" do not match', pattern, position + open)
-  const prefix = pattern.slice(0, open)
-  const numbers = rangeNumbers(pattern.slice(open + 1, close), pattern, position + open + 1)
-  const tails = expandRanges(pattern.slice(close + 1), position + close + 1)
-  if (numbers.length * tails.length > EXPANSION_LIMIT) {
-    throw malformed(`stands for more than ${EXPANSION_LIMIT} names`, pattern, position)
-  }
-  return numbers.flatMap((number) => tails.map((tail) => prefix + number + tail))
+  if (countOf(chunks) > EXPANSION_LIMIT) throw tooMany(pattern, 0)
+  return expand(chunks)
 }
 
-function rangeNumbers(list: string, pattern: string, position: number): string[] {
+/** Adds a piece to a pattern. Text is joined with text before it, so that the work of `expand` is that of its names. */
+export function addChunk(chunks: Chunk[], chunk: Chunk): void {
+  const last = chunks.at(-1)
+  if (typeof chunk === 'string' && typeof last === 'string') chunks[chunks.length - 1] = last + chunk
+  else chunks.push(chunk)
+}
+
+/** How many texts the chunks stand for, without making one of them. */
+export function countOf(chunks: readonly Chunk[]): number {
+  let count = 1
+  for (const chunk of chunks) count *= typeof chunk === 'string' ? 1 : countNumbers(chunk)
+  return count
+}
+
+/** The texts that the chunks stand for, the last number changing first. Ask `countOf` before. */
+export function expand(chunks: readonly Chunk[]): string[] {
+  let texts = ['']
+  for (const chunk of chunks) {
+    const pieces = typeof chunk === 'string' ? [chunk] : writeNumbers(chunk)
+    texts = texts.flatMap((text) => pieces.map((piece) => text + piece))
+  }
+  return texts
+}
+
+/**
+ * Reads `[01-12/2,20]`, whose "[" is at `at`. `end` is the position behind its "]". A single number is plain text.
+ * @throws {MusterError} invalid_target, with `details.position`
+ */
+export function readNumbers(text: string, at: number): { chunk: Chunk; end: number } {
+  const ranges: NumberRange[] = []
+  let end = at
+  do {
+    const range = readRange(text, end + 1)
+    ranges.push(range)
+    end = range.end
+  } while (text[end] === ',')
+  if (text[end] !== ']') throw expected('"-", "," or "]"', text, end)
+  const isOne = countNumbers(ranges) === 1
+  return { chunk: isOne ? writeNumbers(ranges).join('') : ranges, end: end + 1 }
+}
+
+function readRange(text: string, at: number): NumberRange & { end: number } {
+  const first = readDigits(text, at)
+  const from = Number(first)
+  const width = isPadded(first) ? first.length : 0
+  let end = at + first.length
+  if (text[end] !== '-') return { from, to: from, step: 1, width, end }
+  const last = readDigits(text, end + 1)
+  end += 1 + last.length
+  const to = Number(last)
+  if (to < from) throw expected('a range that goes up', text, at)
+  // [1-010] and [01-100] could be meant in two ways.
+  if ((width > 0 || isPadded(last)) && first.length !== last.length) {
+    throw expected('a range with as many digits at both ends, such as 01-12', text, at)
+  }
+  if (text[end] !== '/') return { from, to, step: 1, width, end }
+  const every = readDigits(text, end + 1)
+  if (Number(every) === 0) throw expected('a step of at least 1', text, end + 1)
+  return { from, to, step: Number(every), width, end: end + 1 + every.length }
+}
+
+function readDigits(text: string, at: number): string {
+  const digits = matchAt(/\d+/y, text, at)
+  if (digits === '') throw expected('a number', text, at)
+  if (digits.length > DIGITS_LIMIT) throw expected(`a number of at most ${DIGITS_LIMIT} digits`, text, at)
+  return digits
+}
+
+function isPadded(digits: string): boolean {
+  return digits.length > 1 && digits.startsWith('0')
+}
+
+function countNumbers(ranges: readonly NumberRange[]): number {
+  return ranges.reduce((count, { from, to, step }) => count + Math.floor((to - from) / step) + 1, 0)
+}
+
+function writeNumbers(ranges: readonly NumberRange[]): string[] {
   const numbers: string[] = []
-  let offset = 0
-  for (const part of list.split(',')) {
-    const match = /^(\d{1,9})(?:-(\d{1,9}))?$/.exec(part)
-    if (!match) throw malformed(`expected a number or a range such as 01-12, not "${part}"`, pattern, position + offset)
-    const [, first = '', last = first] = match
-    const from = Number(first)
-    const to = Number(last)
-    if (to < from) throw malformed(`the range ${part} runs backwards`, pattern, position + offset)
-    if (numbers.length + to - from + 1 > EXPANSION_LIMIT) {
-      throw malformed(`stands for more than ${EXPANSION_LIMIT} names`, pattern, position + offset)
-    }
-    for (let n = from; n <= to; n += 1) numbers.push(String(n).padStart(first.length, '0'))
-    offset += part.length + 1
+  for (const { from, to, step, width } of ranges) {
+    for (let n = from; n <= to; n += step) numbers.push(String(n).padStart(width, '0'))
   }
   return numbers
 }
 
-function malformed(problem: string, pattern: string, position: number): MusterError {
-  return new MusterError('invalid_target', `${problem}, in "${pattern}" at position ${position}`, {
-    details: { position },
-  })
+/** What the sticky expression matches at a position; "" for nothing. */
+export function matchAt(sticky: RegExp, text: string, at: number): string {
+  sticky.lastIndex = at
+  return sticky.exec(text)?.[0] ?? ''
 }
 
-/**
- * The shortest way to write a list of names: `web[01-03,07],db1`. Names that differ only in their last number
- * and have the same width are folded; the order is that of the first name of each fold.
- */
-export function foldHosts(names: readonly string[]): string {
-  const folds = new Map<string, { prefix: string; suffix: string; width: number; numbers: Set<number> }>()
-  for (const name of names) {
-    const match = /^(.*?)(\d{1,9})(\D*)$/.exec(name)
-    const [, prefix = name, digits = '', suffix = ''] = match ?? []
-    // Without a leading zero "9" and "10" are one series; with one, the width is part of it.
-    const width = digits.startsWith('0') ? digits.length : 0
-    const padded = paddedWidth(folds, prefix, suffix, digits) ?? width
-    const key = JSON.stringify([prefix, suffix, padded, digits === ''])
-    const fold = folds.get(key) ?? { prefix, suffix, width: padded, numbers: new Set() }
-    if (digits !== '') fold.numbers.add(Number(digits))
-    folds.set(key, fold)
-  }
-  return [...folds.values()].map(writeFold).join(',')
+/** The refusal of a text that should have gone on with `what` at a position. */
+export function expected(what: string, text: string, position: number): MusterError {
+  const rest = text.slice(position, position + 21)
+  const found = rest.length > 20 ? `"${rest.slice(0, 20)}…"` : `"${rest}"`
+  const message = `expected ${what} at position ${position}, not ${rest === '' ? 'the end' : found}`
+  return new MusterError('invalid_target', message, { details: { position } })
 }
 
-/** `web10` belongs to the series of `web01`: same width, though it has no leading zero itself. */
-function paddedWidth(
-  folds: ReadonlyMap<string, unknown>,
-  prefix: string,
-  suffix: string,
-  digits: string,
-): number | undefined {
-  const key = JSON.stringify([prefix, suffix, digits.length, digits === ''])
-  return digits !== '' && folds.has(key) ? digits.length : undefined
-}
-
-function writeFold(fold: { prefix: string; suffix: string; width: number; numbers: Set<number> }): string {
-  const numbers = [...fold.numbers].sort((a, b) => a - b)
-  const write = (n: number) => String(n).padStart(fold.width, '0')
-  if (numbers.length === 0) return fold.prefix
-  const [only] = numbers
-  if (numbers.length === 1 && only !== undefined) return fold.prefix + write(only) + fold.suffix
-  const parts: string[] = []
-  let from = numbers[0] ?? 0
-  let to = from
-  for (const n of [...numbers.slice(1), Number.NaN]) {
-    if (n === to + 1) {
-      to = n
-      continue
-    }
-    parts.push(from === to ? write(from) : `${write(from)}-${write(to)}`)
-    from = n
-    to = n
-  }
-  return `${fold.prefix}[${parts.join(',')}]${fold.suffix}`
+/** The refusal of a pattern that would stand for more names than may be. */
+export function tooMany(text: string, position: number): MusterError {
+  return expected(`no more than ${EXPANSION_LIMIT} names in all`, text, position)
 }

@@ -13,6 +13,7 @@ export const Host = z
     jump: z.string().nullable().describe('Name of the jump host, or null.'),
     groups: z.array(z.string()),
     labels: z.record(z.string(), z.string()),
+    disabled: z.string().nullable().describe('Why no job runs there, as the inventory says; null: jobs do.'),
   })
   .meta({ id: 'Host' })
 export type Host = z.infer<typeof Host>
@@ -30,3 +31,14 @@ export const HostTest = z
   })
   .meta({ id: 'HostTest' })
 export type HostTest = z.infer<typeof HostTest>
+
+/** Hosts on which a job would not start now, with the reason it would give. */
+export const HostsUnavailable = z
+  .object({
+    reason: z.enum(['host_disabled', 'breaker_open']),
+    detail: z.string().describe('In words: what the inventory says, or until when the breaker is open.'),
+    hosts: z.string().describe('Folded names.'),
+    count: z.number().int(),
+  })
+  .meta({ id: 'HostsUnavailable' })
+export type HostsUnavailable = z.infer<typeof HostsUnavailable>

@@ -1,9 +1,9 @@
 export { ERRORS, type ErrorCode, type ErrorDetails, MusterError, Problem, toProblem } from './errors.ts'
 export { escapeControl } from './escape-control.ts'
-export { Host, HostTest } from './host.ts'
-export { EXPANSION_LIMIT, expandRanges, foldHosts, isHostName } from './host-range.ts'
+export { foldHosts } from './fold-hosts.ts'
+export { Host, HostsUnavailable, HostTest } from './host.ts'
+export { EXPANSION_LIMIT, expandRanges, isHostName } from './host-range.ts'
 export {
-  Concurrency,
   Counts,
   isTerminalJob,
   Job,
@@ -15,27 +15,36 @@ export {
   WAIT_LIMIT_S,
 } from './job.ts'
 export { JobEvent } from './job-events.ts'
+export { JobReport } from './job-report.ts'
+export type { Operation, RestRoute, Tool } from './operation.ts'
 export {
   type Input,
-  JobReport,
   OPERATION_NAMES,
   OPERATIONS,
-  type Operation,
   type OperationName,
   type Output,
   type Request,
-  type RestRoute,
-  type Tool,
 } from './operations.ts'
 export {
   GatheredOutput,
   HostsByState,
   HostsNoticed,
   OutputGroup,
+  OutputMask,
   OutputPage,
   OutputStream,
   PAGE_LIMIT_BYTES,
 } from './output.ts'
+export {
+  Batch,
+  Budget,
+  Concurrency,
+  type CountOrPercent,
+  countOf,
+  HealthCheck,
+  RolloutOptions,
+  rolloutOptions,
+} from './rollout.ts'
 export {
   isSafeToRetry,
   isTerminalRun,
@@ -48,4 +57,5 @@ export {
   StreamSummary,
   TerminalRunState,
 } from './run.ts'
-export { parseTargets, type TargetStep } from './target-expression.ts'
+export { Selection, selectionFields } from './selection.ts'
+export { type LabelCondition, parseTargets, type TargetStep, type TargetTerm } from './target-expression.ts'

@@ -3,7 +3,9 @@
  * looks like when read; limits are here so that every surface refuses the same things.
  */
 import { z } from 'zod'
+import { Batch, Budget, rolloutOptions } from './rollout.ts'
 import { RunState } from './run.ts'
+import { Selection, selectionFields } from './selection.ts'
 
 /** A job ID: `job_` and 128 random bits in base 32. */
 export const JobId = z
@@ -27,17 +29,12 @@ const text = z
   .refine((value) => Buffer.byteLength(value) <= TEXT_LIMIT_BYTES, `longer than ${TEXT_LIMIT_BYTES} bytes`)
 const commandText = text.min(1).refine(noNul, 'must not contain a NUL character')
 
-/** `concurrency`: a count, or a percentage of the frozen set, rounded up. */
-export const Concurrency = z.union([
-  z.number().int().min(1).max(10_000),
-  z.string().regex(/^(100|[1-9][0-9]?)%$/, 'a whole number, or a percentage such as "25%"'),
-])
-export type Concurrency = z.infer<typeof Concurrency>
-
 const ExecTimeout = z
   .number()
   .min(0.1)
   .max(7 * 24 * 3600)
+
+const A_RETRIED_END = 'expected an exit code from 1 to 255, "lost" or "timed_out"'
 
 /** What to run, and how. Everything of a job but its hosts. Durations are in seconds. */
 const JobOptions = z.object({
@@ -60,13 +57,16 @@ const JobOptions = z.object({
     )
     .optional()
     .describe('Environment variables. They never appear on a command line.'),
-  concurrency: Concurrency.default(50).describe('Runs in flight at once, over all workers: a number or "25%".'),
+  ...rolloutOptions,
   start_deadline_s: z
     .number()
     .min(0.1)
     .max(7 * 24 * 3600)
     .default(3600)
-    .describe('Limit from submit to the start on a host; what has not started by then is skipped.'),
+    .describe(
+      'Limit from submit to the start on a host; what has not started by then is skipped. With batches it is counted ' +
+        'from the start of each batch, and it is the longest that a job stays paused.',
+    ),
   job_timeout_s: z
     .number()
     .min(0.1)
@@ -78,7 +78,10 @@ const JobOptions = z.object({
     .min(0.1)
     .max(300)
     .default(15)
-    .describe('Limit for reaching a host: TCP, jump host, handshake and authentication together.'),
+    .describe(
+      'Limit for reaching a host: TCP, handshake and authentication together. Waiting for its jump host, or for other ' +
+        'handshakes of the worker, may take as long again.',
+    ),
   exec_timeout_s: ExecTimeout.default(300).describe('Limit from sending the command to its exit; then it is killed.'),
   idle_timeout_s: z
     .number()
@@ -101,7 +104,12 @@ const JobOptions = z.object({
     .default(2)
     .describe('Time before the first retry, with jitter; doubled each time.'),
   retry_on: z
-    .array(z.union([z.enum(['lost', 'timed_out']), z.number().int().min(1).max(255)]))
+    .array(
+      z.union(
+        [z.enum(['lost', 'timed_out'], A_RETRIED_END), z.number().int().min(1, A_RETRIED_END).max(255, A_RETRIED_END)],
+        A_RETRIED_END,
+      ),
+    )
     .max(50)
     .optional()
     .describe(
@@ -138,21 +146,21 @@ function exactlyOneForm(options: { command?: unknown; argv?: unknown; script?: u
   return forms.length === 1
 }
 
-const Targets = z
+function hasBatches({ gate, batches, canary }: { gate: string; batches?: unknown; canary?: unknown }): boolean {
+  return gate === 'auto' || batches !== undefined || canary !== undefined
+}
+
+/** Marks requests that are one, however often they are sent. */
+export const IdempotencyKey = z
   .string()
   .min(1)
-  .max(10_000)
-  .describe('Which hosts: names, @groups and ranges such as "web[01-12]", joined by ",", taken away by "!".')
+  .max(200)
+  .describe('Same key and same request: the same job, however often it is sent. Kept for 24 hours.')
 
 /** A request to run a command. */
 export const Submit = JobOptions.extend({
-  targets: Targets,
-  idempotency_key: z
-    .string()
-    .min(1)
-    .max(200)
-    .optional()
-    .describe('Same key and same request: the same job, however often it is sent. Kept for 24 hours.'),
+  ...selectionFields,
+  idempotency_key: IdempotencyKey.optional(),
   wait_s: z
     .number()
     .min(0)
@@ -161,6 +169,14 @@ export const Submit = JobOptions.extend({
     .describe('Answer when the job has ended, or after this many seconds, whichever comes first.'),
 })
   .refine(exactlyOneForm, { message: 'give exactly one of command, argv and script', path: ['command'] })
+  .refine((submit) => submit.batches === undefined || submit.canary === undefined, {
+    message: 'canary is short for batches, so only one of them can be given',
+    path: ['canary'],
+  })
+  .refine(hasBatches, {
+    message: 'manual gates are between batches: give batches or canary too',
+    path: ['gate'],
+  })
   .refine((submit) => submit.script === undefined || submit.stdin === undefined, {
     message: 'a script is read from stdin, so stdin cannot be given with it',
     path: ['stdin'],
@@ -173,7 +189,7 @@ export type JobSpec = z.infer<typeof JobSpec>
 
 /** Where a job stands. */
 export const JobState = z
-  .enum(['queued', 'running', 'cancelling', 'succeeded', 'partial', 'failed', 'cancelled'])
+  .enum(['queued', 'running', 'paused', 'cancelling', 'succeeded', 'partial', 'failed', 'cancelled'])
   .meta({ id: 'JobState' })
 export type JobState = z.infer<typeof JobState>
 
@@ -195,9 +211,14 @@ export const Job = z
     state: JobState,
     title: z.string(),
     targets: z.string().describe('The target expression as it was given.'),
+    selection: Selection,
+    rerun_of: JobId.nullable().describe('The job whose hosts this one runs on again; null for any other.'),
     total: z.number().int().describe('Hosts in the frozen set.'),
     counts: Counts,
+    changes: z.number().int().describe('Grows with every change of the job that can be seen here.'),
     concurrency: z.number().int().describe('Runs in flight at once.'),
+    budget: Budget,
+    batch: Batch.nullable().describe('Null for a job without batches.'),
     exec_timeout_s: z.number().describe('The present limit for a command; it may have been raised since the submit.'),
     submitted_by: z.string().describe('ID of the API key.'),
     created_at: z.iso.datetime(),

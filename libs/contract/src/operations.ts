@@ -1,44 +1,18 @@
 /**
  * The operation table: everything a caller can ask for, once. REST routes, OpenAPI, MCP tools and CLI flags are
- * made from it; `test/unit/operations.test.ts` compares them.
+ * made from it; `test/unit/server/operations.test.ts` compares them.
  *
  * Says nothing of how an operation is carried out; apps/server does.
  */
 import { z } from 'zod'
-import { Host, HostTest } from './host.ts'
-import { Job, JobId, Submit, WAIT_LIMIT_S } from './job.ts'
+import { HOST_OPERATIONS } from './host-operations.ts'
+import { IdempotencyKey, Job, JobId, JobState, Submit, WAIT_LIMIT_S } from './job.ts'
 import { JobEvent } from './job-events.ts'
-import { GatheredOutput, HostsByState, HostsNoticed, OutputPage, OutputStream, PAGE_LIMIT_BYTES } from './output.ts'
-import { Run, RunState } from './run.ts'
-
-/** Where an operation is found over REST. Fields in the path come from it; the rest from the query (GET) or body. */
-export type RestRoute = {
-  readonly method: 'GET' | 'POST'
-  /** A path under the server, with `:field` for input fields. */
-  readonly path: string
-  /** The status of success. */
-  readonly status: 200 | 202
-  /** Set when the answer is a stream of server-sent events; `output` is then one of them. */
-  readonly answers?: 'events'
-}
-
-/** How an operation is offered to AI agents. The hints are those of the MCP specification, each set truthfully. */
-export type Tool = {
-  readonly name: string
-  readonly readOnlyHint: boolean
-  readonly destructiveHint: boolean
-  readonly idempotentHint: boolean
-  readonly openWorldHint: boolean
-}
-
-/** One row of the table. */
-export type Operation = {
-  readonly summary: string
-  readonly input: z.ZodType & { shape: z.ZodRawShape }
-  readonly output: z.ZodType
-  readonly rest?: RestRoute
-  readonly tool?: Tool
-}
+import { CommandReport, JobReport } from './job-report.ts'
+import { cursor, limitOf, nextCursor, type Operation, reads } from './operation.ts'
+import { GatheredOutput, OutputMask, OutputPage, OutputStream, PAGE_LIMIT_BYTES } from './output.ts'
+import { Concurrency } from './rollout.ts'
+import { Run, RunState, TerminalRunState } from './run.ts'
 
 const ofJob = { job_id: JobId }
 const ofRun = { ...ofJob, host: z.string().min(1).max(253).describe('A host of the job.') }
@@ -46,34 +20,19 @@ const until = z
   .enum(['done', 'any_change'])
   .default('done')
   .describe('Wait for the end of the job, or for any change of its counts.')
-const cursor = z.string().max(100).optional().describe('next_cursor of the page before.')
+const after = z
+  .number()
+  .int()
+  .min(0)
+  .optional()
+  .describe('Only with any_change: the changes of the answer before, so that none between two calls is missed.')
 const offset = z.number().int().min(0).default(0)
 const encoding = z.enum(['utf8', 'base64']).default('utf8').describe('base64 is exact; utf8 replaces what is not text.')
-const limitOf = (most: number, usual: number) =>
-  z.number().int().min(1).max(most).default(usual).describe(`Rows on a page, at most ${most}.`)
-const nextCursor = z.string().nullable().describe('Null on the last page.')
-
-/** A job with its command and what went wrong in it. */
-export const JobReport = Job.extend({
-  command: z.string().describe('What runs, for people to read; at most 2,000 characters.'),
-  problems: z.array(HostsByState).describe('Hosts that ended in any other way than success, by state and reason.'),
-  problems_omitted: z.number().int().describe('Hosts with problems that are not in the list above.'),
-  notices: z
-    .array(HostsNoticed)
-    .describe('What else to know of some hosts, such as that durable mode could not be had.'),
-}).meta({ id: 'JobReport' })
-export type JobReport = z.infer<typeof JobReport>
-
-/** What `run_command` answers: the job, and its output when it has ended within wait_s. */
-const CommandReport = z
-  .object({
-    job: JobReport,
-    output: GatheredOutput.nullable().describe('Null while the job has not ended: call wait_job, then get_output.'),
-    next: z.string().describe('The call to make next.'),
-  })
-  .meta({ id: 'CommandReport' })
-
-const reads = { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false } as const
+const masks = z
+  .array(OutputMask)
+  .max(5)
+  .default([])
+  .describe('Take for the same what differs only in: host (its name), address, time, pid, number.')
 
 /** The table. Its keys are the operation names, used as OpenAPI operation IDs. */
 export const OPERATIONS = {
@@ -102,7 +61,7 @@ export const OPERATIONS = {
   },
   list_jobs: {
     summary: 'List jobs, newest first.',
-    input: z.object({ limit: limitOf(100, 20), cursor }),
+    input: z.object({ state: JobState.optional(), limit: limitOf(100, 20), cursor }),
     output: z.object({ jobs: z.array(Job), next_cursor: nextCursor }).meta({ id: 'JobList' }),
     rest: { method: 'GET', path: '/v1/jobs', status: 200 },
     tool: { name: 'list_jobs', ...reads },
@@ -113,6 +72,7 @@ export const OPERATIONS = {
       ...ofJob,
       wait_s: z.number().min(0).max(WAIT_LIMIT_S).default(0).describe('Longest wait.'),
       until,
+      after,
     }),
     output: JobReport,
     rest: { method: 'GET', path: '/v1/jobs/:job_id', status: 200 },
@@ -124,6 +84,7 @@ export const OPERATIONS = {
       ...ofJob,
       wait_s: z.number().min(0).max(WAIT_LIMIT_S).default(20).describe('Longest wait.'),
       until,
+      after,
     }),
     output: JobReport,
     tool: { name: 'wait_job', ...reads },
@@ -181,6 +142,8 @@ export const OPERATIONS = {
         .max(PAGE_LIMIT_BYTES)
         .default(16_384)
         .describe('Most bytes of each stream shown for a group.'),
+      mask: masks,
+      diff: z.boolean().default(false).describe('Tell for each group what differs from the reference.'),
     }),
     output: GatheredOutput,
     rest: { method: 'GET', path: '/v1/jobs/:job_id/output', status: 200 },
@@ -194,6 +157,11 @@ export const OPERATIONS = {
       host: ofRun.host.optional(),
       stream: OutputStream.default('stdout').describe('Only with host.'),
       offset: offset.describe('Only with host: first byte wanted.'),
+      mask: masks,
+      diff: z
+        .boolean()
+        .default(true)
+        .describe('Without host: show one group, and of the others only what differs from it.'),
       max_chars: z.number().int().min(200).max(24_000).default(8_000).describe('Longest answer.'),
     }),
     output: z.string(),
@@ -229,43 +197,58 @@ export const OPERATIONS = {
     output: JobReport,
     rest: { method: 'POST', path: '/v1/jobs/:job_id/extend', status: 200 },
   },
-  resolve_targets: {
-    summary: 'Show which hosts a target expression selects. Runs nothing.',
-    input: z.object({ targets: Submit.shape.targets }),
-    output: z
-      .object({ count: z.number().int(), folded: z.string(), hosts: z.array(z.string()) })
-      .meta({ id: 'ResolvedTargets' }),
-    rest: { method: 'POST', path: '/v1/targets/resolve', status: 200 },
-  },
-  list_hosts: {
-    summary: 'List the hosts of the inventory.',
+  resume_job: {
+    summary: 'Let a job that is paused between two batches go on with the next.',
     input: z.object({
-      targets: Submit.shape.targets.default('@*').describe('A target expression.'),
-      limit: limitOf(1_000, 100),
-      cursor,
+      ...ofJob,
+      batch: z
+        .number()
+        .int()
+        .min(1)
+        .optional()
+        .describe('The batch it is paused after, as the job tells: sent twice, it opens one gate.'),
     }),
-    output: z
-      .object({ hosts: z.array(Host), total: z.number().int(), next_cursor: nextCursor })
-      .meta({ id: 'HostList' }),
-    rest: { method: 'GET', path: '/v1/hosts', status: 200 },
-    tool: { name: 'list_hosts', ...reads },
-  },
-  test_host: {
-    summary: 'Test whether a host can be reached and logged in to; runs "true" there.',
-    input: z.object({
-      host: z.string().min(1).max(253).describe('A host of the inventory.'),
-      wait_s: z.number().min(0).max(WAIT_LIMIT_S).default(20).describe('Longest wait.'),
-    }),
-    output: HostTest,
-    rest: { method: 'POST', path: '/v1/hosts/:host/test', status: 200 },
+    output: JobReport,
+    rest: { method: 'POST', path: '/v1/jobs/:job_id/resume', status: 200 },
     tool: {
-      name: 'test_connection',
-      readOnlyHint: true,
-      destructiveHint: false,
+      name: 'resume_job',
+      readOnlyHint: false,
+      destructiveHint: true,
       idempotentHint: true,
       openWorldHint: true,
     },
   },
+  set_concurrency: {
+    summary: 'Change how many runs of a job may be in flight. Nothing is stopped: with fewer, the next ones wait.',
+    input: z.object({ ...ofJob, concurrency: Concurrency.describe('A number, or a percentage of the frozen set.') }),
+    output: JobReport,
+    rest: { method: 'POST', path: '/v1/jobs/:job_id/concurrency', status: 200 },
+  },
+  rerun_job: {
+    summary:
+      'Run a job again on those of its hosts that ended in the given states: a new job, with the same command and options.',
+    input: z.object({
+      ...ofJob,
+      states: z
+        .array(TerminalRunState)
+        .min(1)
+        .max(7)
+        .default(['failed', 'unreachable', 'skipped'])
+        .describe('Only when "lost" is named are hosts taken on which the command may have run, or still runs.'),
+      idempotency_key: IdempotencyKey.optional(),
+      wait_s: Submit.shape.wait_s,
+    }),
+    output: JobReport,
+    rest: { method: 'POST', path: '/v1/jobs/:job_id/rerun', status: 202 },
+    tool: {
+      name: 'rerun_job',
+      readOnlyHint: false,
+      destructiveHint: true,
+      idempotentHint: false,
+      openWorldHint: true,
+    },
+  },
+  ...HOST_OPERATIONS,
 } as const satisfies Record<string, Operation>
 
 /** The name of an operation. */

@@ -31,6 +31,14 @@ export const OutputPage = z
   .meta({ id: 'OutputPage' })
 export type OutputPage = z.infer<typeof OutputPage>
 
+/**
+ * What a mask takes for the same, whatever it reads. `host`: the host's own name, and what stands before its first dot.
+ * `address`: IPv4, IPv6 and MAC. `time`: dates, clock times and seconds since 1970. `pid`: `[123]`, `pid 123` and the
+ * like. `number`: any number.
+ */
+export const OutputMask = z.enum(['host', 'address', 'time', 'pid', 'number']).meta({ id: 'OutputMask' })
+export type OutputMask = z.infer<typeof OutputMask>
+
 /** Hosts that ended in the same way with the same output. */
 export const OutputGroup = z
   .object({
@@ -40,12 +48,33 @@ export const OutputGroup = z
     reason: Reason.nullable(),
     exit_code: z.number().int().nullable(),
     signal: z.string().nullable(),
+    detail: z.string().nullable().describe('In words, where it is the same for all of these hosts; else null.'),
+    distinct_outputs: z
+      .number()
+      .int()
+      .describe(
+        'How many outputs these hosts have that are not equal byte for byte. Above 1 only with masks: they differ in ' +
+          'what was masked, and stdout and stderr below are those of the first host, as it printed them.',
+      ),
     stdout: z.string().describe('As text; at most the number of bytes asked for.'),
     stderr: z.string(),
     stdout_bytes: z.number().int(),
     stderr_bytes: z.number().int(),
     truncated: z.boolean().describe('True when stdout or stderr above is not all of it.'),
     output_complete: z.boolean().describe('False when the command may have printed more than is known.'),
+    is_reference: z
+      .boolean()
+      .describe(
+        'True for the group that a diff compares with: lowest exit code, then most hosts, then the first host.',
+      ),
+    diff: z
+      .string()
+      .nullable()
+      .describe(
+        'From the reference to this group, as a unified diff of stdout, then stderr, after masking; "" when they are ' +
+          'equal. A line that begins with "\\" says what was not compared. Null for the reference itself, for a command ' +
+          'that has not ended, and when not asked for.',
+      ),
   })
   .meta({ id: 'OutputGroup' })
 export type OutputGroup = z.infer<typeof OutputGroup>
@@ -69,16 +98,25 @@ export const HostsNoticed = z
   .meta({ id: 'HostsNoticed' })
 export type HostsNoticed = z.infer<typeof HostsNoticed>
 
-/** The output of a whole job, folded. Every host is in exactly one of groups and without_output. */
+/** The output of a whole job, folded. Every host is in exactly one of groups, without_output and omitted. */
 export const GatheredOutput = z
   .object({
     job_id: JobId,
     state: JobState,
     total: z.number().int(),
-    groups: z.array(OutputGroup).describe('Hosts whose command ended or printed something, largest group first.'),
+    groups: z
+      .array(OutputGroup)
+      .describe('Hosts whose command ended, largest group first; then those whose command goes on and has printed.'),
     without_output: z.array(HostsByState).describe('All other hosts, by state and reason.'),
     omitted_groups: z.number().int().describe('Groups left out because there were too many.'),
     omitted_hosts: z.number().int().describe('Hosts in those groups.'),
+    omitted: z.array(HostsByState).describe('Those hosts, by state and reason.'),
+    uncompared_hosts: z
+      .number()
+      .int()
+      .describe(
+        'With masks: hosts grouped by equal output alone, as theirs is too long, too much in all, or not all known.',
+      ),
   })
   .meta({ id: 'GatheredOutput' })
 export type GatheredOutput = z.infer<typeof GatheredOutput>

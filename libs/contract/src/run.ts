@@ -36,6 +36,7 @@ export const Reason = z
     'idle_timeout',
     'job_timeout',
     'output_limit',
+    'health_check',
     'dns_error',
     'conn_refused',
     'conn_timeout',

@@ -1,75 +1,185 @@
 /**
- * Target expressions: `web1,@web,web[01-12]!web07`. Names, groups and ranges, read from left to right;
- * "," adds hosts and "!" takes them away.
+ * Target expressions: `@web,db[01-12]!db07&{env=prod}`. Terms joined by "," "!" "&" "^", read from left to right, none
+ * binding closer than another; parentheses group.
  *
- * Parses only. Which hosts a group holds, and whether a name exists, libs/inventory knows.
+ * Parses only. Which hosts a group or a wildcard stands for, and whether a name exists, libs/inventory knows. Each
+ * character is looked at a bounded number of times, and names are counted before they are made, whatever the text.
  */
-import { MusterError } from './errors.ts'
-import { expandRanges, isHostName } from './host-range.ts'
+import {
+  addChunk,
+  type Chunk,
+  countOf,
+  EXPANSION_LIMIT,
+  expand,
+  expected,
+  matchAt,
+  readNumbers,
+  tooMany,
+} from './host-range.ts'
 
-/** One step of an expression: what is added or taken away, and where it stands in the text. */
+/** One step of an expression: how a term changes the hosts so far. The first is a union with no hosts. */
 export type TargetStep = {
-  readonly op: 'add' | 'remove'
-  /** The group of an `@group` step, "*" for all hosts. Absent for names. */
-  readonly group?: string
-  /** The expanded names, in order; empty for a group step. */
-  readonly names: readonly string[]
-  /** Zero-based position in the expression. */
-  readonly position: number
+  readonly op: 'union' | 'difference' | 'intersection' | 'symmetric_difference'
+  readonly term: TargetTerm
 }
 
+/** What stands for hosts. `position` is where it begins in the expression, from 0. */
+export type TargetTerm = { readonly position: number } & (
+  | { readonly kind: 'names'; readonly names: readonly string[] }
+  /** `*` stands for any characters, `?` for one. */
+  | { readonly kind: 'wildcards'; readonly patterns: readonly string[] }
+  | { readonly kind: 'group'; readonly name: string }
+  | { readonly kind: 'all' }
+  | { readonly kind: 'labels'; readonly conditions: readonly LabelCondition[] }
+  | { readonly kind: 'parentheses'; readonly steps: readonly TargetStep[] }
+)
+
+/** `key=a|b`: the label has one of the values. With `isNegated`, `key!=a|b`: it has none of them, or is not there. */
+export type LabelCondition = { readonly key: string; readonly isNegated: boolean; readonly values: readonly string[] }
+
+/** Deeper nesting is no expression of a person, and would use up the stack. */
+const DEPTH_LIMIT = 32
+
+const NAME_LIMIT = 253
+
+const OPERATORS: ReadonlyMap<string | undefined, TargetStep['op']> = new Map([
+  [',', 'union'],
+  ['!', 'difference'],
+  ['&', 'intersection'],
+  ['^', 'symmetric_difference'],
+])
+
+const A_TERM = 'a host, a range such as web[01-12], an @group, labels such as {env=prod} or "("'
+const AN_OPERATOR = '"," "!" "&" "^"'
+
+/** Where the parser is, and how many names it has made. */
+type Reader = { readonly text: string; at: number; depth: number; names: number }
+
 /**
- * Parses a target expression.
+ * Parses a target expression into its steps, of which there is at least one.
  * @throws {MusterError} invalid_target with `details.position`, saying what was expected there
  */
 export function parseTargets(expression: string): TargetStep[] {
-  const steps: TargetStep[] = []
-  let op: TargetStep['op'] = 'add'
-  let start = 0
-  for (const { text, end, separator } of terms(expression)) {
-    const position = start + (text.length - text.trimStart().length)
-    const term = text.trim()
-    if (term === '' && !(op === 'add' && separator === '!' && steps.length === 0)) {
-      throw expected(expression, position, 'a host, a range such as web[01-12], or an @group')
-    }
-    if (term !== '') steps.push(parseTerm(term, op, position, expression))
-    op = separator === '!' ? 'remove' : 'add'
-    start = end + 1
-  }
-  if (steps[0]?.op === 'remove') throw expected(expression, 0, 'hosts to take these away from, such as "@*!web01"')
+  const reader = { text: expression, at: 0, depth: 0, names: 0 }
+  const steps = readSteps(reader)
+  if (reader.at < expression.length) throw expected(`${AN_OPERATOR} or the end`, expression, reader.at)
   return steps
 }
 
-/** The texts between separators; a "," inside brackets belongs to the range. */
-function* terms(expression: string): Generator<{ text: string; end: number; separator: string }> {
-  let start = 0
-  let inRange = false
-  for (let i = 0; i < expression.length; i += 1) {
-    const char = expression.charAt(i)
-    if (char === '[') inRange = true
-    if (char === ']') inRange = false
-    if (!inRange && (char === ',' || char === '!')) {
-      yield { text: expression.slice(start, i), end: i, separator: char }
-      start = i + 1
-    }
+function readSteps(reader: Reader): TargetStep[] {
+  const steps: TargetStep[] = []
+  let op: TargetStep['op'] | undefined = 'union'
+  while (op !== undefined) {
+    skipSpace(reader)
+    steps.push({ op, term: readTerm(reader) })
+    skipSpace(reader)
+    op = OPERATORS.get(reader.text[reader.at])
+    if (op !== undefined) reader.at += 1
   }
-  yield { text: expression.slice(start), end: expression.length, separator: '' }
+  return steps
 }
 
-function parseTerm(term: string, op: TargetStep['op'], position: number, expression: string): TargetStep {
-  if (term.startsWith('@')) {
-    const group = term.slice(1)
-    if (group !== '*' && !isHostName(group)) throw expected(expression, position + 1, 'the name of a group, or "*"')
-    return { op, group, names: [], position }
+function readTerm(reader: Reader): TargetTerm {
+  switch (reader.text[reader.at]) {
+    case '(':
+      return readParentheses(reader)
+    case '@':
+      return readGroup(reader)
+    case '{':
+      return readLabels(reader)
+    default:
+      return readPattern(reader)
   }
-  const names = expandRanges(term, position)
-  const bad = names.find((name) => !isHostName(name))
-  if (bad !== undefined) throw expected(expression, position, `a host name of letters, digits, ".", "_" and "-"`)
-  return { op, names, position }
 }
 
-function expected(expression: string, position: number, what: string): MusterError {
-  const found = expression.slice(position, position + 20)
-  const message = `expected ${what} at position ${position}, not ${found === '' ? 'the end' : `"${found}"`}`
-  return new MusterError('invalid_target', message, { details: { field: 'targets', position } })
+function readParentheses(reader: Reader): TargetTerm {
+  const { text, at: position } = reader
+  if (reader.depth === DEPTH_LIMIT) throw expected(`no more than ${DEPTH_LIMIT} open parentheses`, text, position)
+  reader.depth += 1
+  reader.at += 1
+  const steps = readSteps(reader)
+  if (text[reader.at] !== ')') throw expected(`${AN_OPERATOR} or ")"`, text, reader.at)
+  reader.depth -= 1
+  reader.at += 1
+  return { kind: 'parentheses', steps, position }
+}
+
+function readGroup(reader: Reader): TargetTerm {
+  const position = reader.at
+  reader.at += 1
+  if (accept(reader, '*')) return { kind: 'all', position }
+  const name = take(reader, /[A-Za-z0-9][A-Za-z0-9._-]*/y)
+  if (name === '') throw expected('the name of a group, or "*"', reader.text, reader.at)
+  return { kind: 'group', name, position }
+}
+
+function readLabels(reader: Reader): TargetTerm {
+  const position = reader.at
+  const conditions: LabelCondition[] = []
+  do {
+    reader.at += 1
+    conditions.push(readCondition(reader))
+  } while (reader.text[reader.at] === ',')
+  if (!accept(reader, '}')) throw expected('"," "|" or "}"', reader.text, reader.at)
+  return { kind: 'labels', conditions, position }
+}
+
+function readCondition(reader: Reader): LabelCondition {
+  skipSpace(reader)
+  const key = take(reader, /[A-Za-z0-9][A-Za-z0-9._/-]*/y)
+  if (key === '') throw expected('the name of a label', reader.text, reader.at)
+  skipSpace(reader)
+  const operator = take(reader, /!?=/y)
+  if (operator === '') throw expected('"=" or "!="', reader.text, reader.at)
+  const values: string[] = []
+  do {
+    skipSpace(reader)
+    const value = take(reader, /[^\s,{}=!&|]+(?: +[^\s,{}=!&|]+)*/y)
+    if (value === '') throw expected('the value of a label', reader.text, reader.at)
+    values.push(value)
+    skipSpace(reader)
+  } while (accept(reader, '|'))
+  return { key, isNegated: operator === '!=', values }
+}
+
+/** A name, with or without ranges and wildcards. */
+function readPattern(reader: Reader): TargetTerm {
+  const { text, at: position } = reader
+  if (!/^[A-Za-z0-9*?[]/.test(text.charAt(position))) throw expected(A_TERM, text, position)
+  const chunks: Chunk[] = []
+  for (;;) {
+    addChunk(chunks, take(reader, /[A-Za-z0-9._*?-]*/y))
+    if (text[reader.at] !== '[') break
+    const { chunk, end } = readNumbers(text, reader.at)
+    addChunk(chunks, chunk)
+    reader.at = end
+  }
+  const isWildcard = chunks.some((chunk) => typeof chunk === 'string' && /[*?]/.test(chunk))
+  reader.names += countOf(chunks)
+  if (reader.names > EXPANSION_LIMIT) throw tooMany(text, position)
+  // Before anything is expanded: each of 10,000 names could otherwise be as long as the whole expression.
+  const literals = chunks.reduce((length, chunk) => length + (typeof chunk === 'string' ? chunk.length : 1), 0)
+  const isTooLong = literals > NAME_LIMIT
+  const names = isTooLong ? [] : [...new Set(expand(chunks))]
+  if (isTooLong || names.some((name) => name.length > NAME_LIMIT)) {
+    throw expected(`a name of at most ${NAME_LIMIT} characters`, text, position)
+  }
+  return isWildcard ? { kind: 'wildcards', patterns: names, position } : { kind: 'names', names, position }
+}
+
+function skipSpace(reader: Reader): void {
+  take(reader, /\s*/y)
+}
+
+/** Goes over what the sticky expression matches, and returns it; "" for nothing. */
+function take(reader: Reader, sticky: RegExp): string {
+  const found = matchAt(sticky, reader.text, reader.at)
+  reader.at += found.length
+  return found
+}
+
+function accept(reader: Reader, character: string): boolean {
+  const isThere = reader.text[reader.at] === character
+  if (isThere) reader.at += 1
+  return isThere
 }

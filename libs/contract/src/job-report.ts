@@ -1,0 +1,33 @@
+/** A job as it is reported: with its command, what went wrong in it, and, to AI agents, its output. */
+import { z } from 'zod'
+import { Job, JobId } from './job.ts'
+import { GatheredOutput, HostsByState, HostsNoticed } from './output.ts'
+import { RolloutOptions } from './rollout.ts'
+
+/** A job with its command and what went wrong in it. */
+export const JobReport = Job.extend({
+  command: z.string().describe('What runs, for people to read; at most 2,000 characters.'),
+  options: RolloutOptions.describe(
+    'How it was asked to go through its hosts, as submitted; what has no default may be absent.',
+  ),
+  problems: z.array(HostsByState).describe('Hosts that ended in any other way than success, by state and reason.'),
+  problems_omitted: z.number().int().describe('Hosts with problems that are not in the list above.'),
+  notices: z
+    .array(HostsNoticed)
+    .describe('What else to know of some hosts, such as that durable mode could not be had.'),
+  tripped_by: z
+    .string()
+    .nullable()
+    .describe('The hosts, folded, whose errors spent the error budget; null while it holds.'),
+  reruns: z.array(JobId).describe('Jobs that ran this one again on some of its hosts, oldest first.'),
+}).meta({ id: 'JobReport' })
+export type JobReport = z.infer<typeof JobReport>
+
+/** What `run_command` answers: the job, and its output when it has ended within wait_s. */
+export const CommandReport = z
+  .object({
+    job: JobReport,
+    output: GatheredOutput.nullable().describe('Null while the job has not ended: call wait_job, then get_output.'),
+    next: z.string().describe('The call to make next.'),
+  })
+  .meta({ id: 'CommandReport' })
