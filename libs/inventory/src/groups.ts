@@ -1,13 +1,12 @@
 /**
- * Which hosts each group holds: target expressions, which may name other groups, and label selectors.
+ * Which hosts each group holds: target expressions, which may name other groups.
  *
  * A group may be empty: labels come and go, and an empty target set is refused when a job names it.
  */
 import { MusterError, parseTargets } from '@muster/contract'
+import { evaluateTargets } from './evaluate-targets.ts'
 import type { GroupDraft, HostDraft } from './inventory-host.ts'
-import { isSelector, matchesLabels, parseSelector } from './label-selector.ts'
 import type { Mistake } from './mistakes.ts'
-import { selectHosts } from './select-hosts.ts'
 
 /** The hosts of every group, in the order of the file, and the mistakes in their definitions. */
 export function buildGroups(
@@ -39,17 +38,14 @@ export function buildGroups(
 
   function evaluate(draft: GroupDraft): Iterable<string> {
     const problem = (text: string) => mistakes.push({ place: draft.place, text })
-    if (isSelector(draft.expression)) {
-      const terms = parseSelector(draft.expression)
-      if (terms !== undefined) {
-        return [...hosts.values()].filter(({ labels }) => matchesLabels(terms, labels)).map(({ name }) => name)
-      }
-      problem(`expected a selector such as {env=prod,zone!=a}, alone, not "${draft.expression}"`)
-      return []
-    }
     try {
       const steps = parseTargets(draft.expression)
-      const { names, unknown } = selectHosts(steps, { hosts, groupNames: byName.keys(), groupHosts: membersOf })
+      const { names, unknown } = evaluateTargets(steps, {
+        place: 'inventory',
+        hosts,
+        groupNames: byName.keys(),
+        groupHosts: membersOf,
+      })
       if (unknown !== undefined) problem(unknown.text)
       return names
     } catch (error) {

@@ -38,9 +38,14 @@ const Address = Text.superRefine((text, context) => {
 })
 const HostReference = Text.refine(isHostName, 'expected the name of one host of the inventory')
 
-/** A label must be something that a selector such as `{env=prod}` can name. */
+/** `true`, or why; `false` is as if it was not there. Other words for these would look like reasons. */
+const Disabled = Text.max(200, 'at most 200 characters')
+  .refine((text) => !/^(yes|no|on|off|y|n|0|1|null|~)$/i.test(text), 'expected true, false, or why in words')
+  .refine((text) => !/\p{Cc}/u.test(text), 'expected one line of text')
+
+/** A label must be something that a term such as `{env=prod}` can name. */
 const LABEL_KEY = /^[A-Za-z0-9][A-Za-z0-9._/-]*$/
-const LABEL_VALUE = /^[^\s,{}=!&]+(?: +[^\s,{}=!&]+)*$/
+const LABEL_VALUE = /^[^\s,{}=!&|]+(?: +[^\s,{}=!&|]+)*$/
 
 const Labels = z
   .record(z.string(), Text, { error: 'expected labels such as { env: prod }' })
@@ -54,7 +59,7 @@ const Labels = z
           message: 'a label name has letters, digits, ".", "_", "/" and "-" only',
         })
       } else if (!LABEL_VALUE.test(value)) {
-        context.addIssue({ code: 'custom', path, message: 'a label value has none of , { } = ! & in it' })
+        context.addIssue({ code: 'custom', path, message: 'a label value has none of , { } = ! & | in it' })
       }
     }
   })
@@ -93,6 +98,7 @@ export const HostFields = z.strictObject({
   jump: HostReference.optional(),
   host_key_alias: Text.optional(),
   labels: Labels.optional(),
+  disabled: Disabled.optional(),
   ...credentialFields,
   ...refusedFields,
 })

@@ -24,6 +24,9 @@ const SECTIONS = ['defaults', 'hosts', 'groups']
 
 const NAME_RULE = 'has letters, digits, ".", "_" and "-" only, and begins with a letter or digit'
 
+/** What is said of a host with `disabled: true`. */
+const NO_REASON = 'no reason given'
+
 /** sshd(8): the port a host listens on when nobody says otherwise. */
 export const SSH_PORT = 22
 
@@ -106,6 +109,7 @@ function readHosts(entry: YamlEntry, reader: Reader, common: Common): HostDraft[
   const labels = Object.freeze(fields.labels ?? {})
   const credentials = namedCredentials(fields, reader) ?? common.credentials
   const sudoPassword = namedSudoPassword(fields, reader) ?? common.sudoPassword
+  const disabled = fields.disabled === 'true' ? NO_REASON : fields.disabled
   const place = { source: reader.fileName, line: entry.line, path }
   return names.map((name, i) => ({
     name,
@@ -115,6 +119,7 @@ function readHosts(entry: YamlEntry, reader: Reader, common: Common): HostDraft[
     ...(fields.jump !== undefined && { jump: fields.jump }),
     ...(fields.host_key_alias !== undefined && { hostKeyAlias: fields.host_key_alias }),
     labels,
+    ...(disabled !== undefined && disabled !== 'false' && { disabled }),
     credentials,
     ...(sudoPassword && { sudoPassword }),
     place,
@@ -151,7 +156,7 @@ function readGroup(entry: YamlEntry, reader: Reader): GroupDraft[] {
   const expression = entry.value()
   if (typeof expression !== 'string') {
     const isUnquoted = entry.entries() !== undefined
-    const instead = isUnquoted ? 'put a selector in quotes: "{env=prod}"' : 'such as "web[01-12],db01"'
+    const instead = isUnquoted ? 'put labels in quotes: "{env=prod}"' : 'such as "web[01-12],db01"'
     report(reader, entry, path, `expected text; ${instead}`)
     return []
   }

@@ -37,6 +37,8 @@ export type InventoryHost = {
   readonly credentials: readonly CredentialRef[]
   /** The password of `user` for sudo. Absent: sudo must not ask for one there. */
   readonly sudoPassword?: SecretRef
+  /** Why no job runs there. Absent: jobs do. */
+  readonly disabled?: string
   /** The groups that hold the host, in the order of the file. */
   readonly groups: readonly string[]
 }
@@ -44,7 +46,7 @@ export type InventoryHost = {
 /** A host as one source gives it: whether its jump host exists is not known yet, nor which groups hold it. */
 export type HostDraft = Omit<InventoryHost, 'groups'> & { readonly place: Place }
 
-/** A group as the file gives it: a target expression, or a label selector in braces. */
+/** A group as the file gives it: a target expression. */
 export type GroupDraft = { readonly name: string; readonly expression: string; readonly place: Place }
 
 /** What one source of hosts gives. */

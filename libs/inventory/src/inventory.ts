@@ -4,12 +4,12 @@
  * Pure: reads no file. `inventory-source.ts` reads, and reloads.
  */
 import { foldHosts, MusterError, parseTargets } from '@muster/contract'
+import { evaluateTargets } from './evaluate-targets.ts'
 import { buildGroups } from './groups.ts'
 import { readInventoryFile } from './inventory-file.ts'
 import type { HostDefaults, HostDraft, InventoryHost, SourceContent } from './inventory-host.ts'
 import { findJumpFaults } from './jump-hosts.ts'
 import { invalidInventory, type Mistake, type Place, writePlace } from './mistakes.ts'
-import { selectHosts } from './select-hosts.ts'
 
 /** The hosts and groups in force. Never changes; a reload makes a new one. */
 export type Inventory = {
@@ -18,13 +18,13 @@ export type Inventory = {
   /** The names of the hosts of each group, in the order that its definition gives. */
   readonly groups: ReadonlyMap<string, readonly string[]>
   /**
-   * The hosts that a target expression selects: frozen, in the order of their first mention, each once. `beside` names
-   * hosts that are known as well, such as those of a job that have left the inventory since.
-   * @throws {MusterError} invalid_target when it cannot be parsed, with `details.position`
-   * @throws {MusterError} unknown_target for a host or group that is not here, with `details.nearest`
-   * @throws {MusterError} no_targets when it selects no host
+   * The hosts that a target expression selects: frozen, in the order of their first mention, each once; maybe none.
+   * With `within`, the names of the hosts of a job, only those are known, also where they have left the inventory since.
+   * @throws {MusterError} invalid_target when it cannot be parsed, or is too much work, with `details.position`
+   * @throws {MusterError} unknown_target for a host or group that is not here, and a wildcard that matches nothing, with
+   *   `details.position` and `details.nearest`
    */
-  resolve(expression: string, beside?: readonly string[]): readonly string[]
+  resolve(expression: string, within?: readonly string[]): readonly string[]
 }
 
 /**
@@ -118,7 +118,7 @@ function inventoryOf(
   return Object.freeze({
     hosts,
     groups,
-    resolve: (expression: string, beside: readonly string[] = []) => resolve(expression, hosts, groups, beside),
+    resolve: (expression: string, within?: readonly string[]) => resolve(expression, hosts, groups, within),
   })
 }
 
@@ -126,19 +126,18 @@ function resolve(
   expression: string,
   hosts: ReadonlyMap<string, InventoryHost>,
   groups: ReadonlyMap<string, readonly string[]>,
-  beside: readonly string[],
+  within: readonly string[] | undefined,
 ): readonly string[] {
-  const groupHosts = (name: string) => groups.get(name)
-  const known = new Map<string, unknown>([...hosts, ...beside.map((name) => [name, undefined] as const)])
-  const asked = parseTargets(expression)
-  const { names, unknown } = selectHosts(asked, { hosts: known, groupNames: groups.keys(), groupHosts })
+  const noLabels = { labels: {} }
+  const { names, unknown } = evaluateTargets(parseTargets(expression), {
+    place: within === undefined ? 'inventory' : 'job',
+    hosts: within === undefined ? hosts : new Map(within.map((name) => [name, hosts.get(name) ?? noLabels])),
+    groupNames: groups.keys(),
+    groupHosts: (name) => groups.get(name),
+  })
   if (unknown !== undefined) {
-    const details = { field: 'targets', position: unknown.position, nearest: [...unknown.nearest] }
+    const details = { position: unknown.position, nearest: [...unknown.nearest] }
     throw new MusterError('unknown_target', unknown.text, { details })
-  }
-  if (names.size === 0) {
-    const text = `"${expression.slice(0, 200)}" selects no host of the ${hosts.size} in the inventory`
-    throw new MusterError('no_targets', text, { details: { field: 'targets' } })
   }
   return Object.freeze([...names])
 }
