@@ -5,39 +5,50 @@
 -- KEYS[1] job.  ARGV 3 index, 4 worker, 5 milliseconds after the exec timeout in which a durable run must be taken,
 -- 6 the epoch that the living worker does not know, or ''.
 -- Returns {'requeued', 'resumed', 'retrying' or 'lost', tickets...} or {'held'}.
+-- A run that takes its workers down with it must not do so for ever.
+local MOST_ABANDONED = 3
+
 local key = run_key(ARGV[3])
 local f = redis.call('HMGET', key, 'state', 'worker', 'host', 'mode', 'started', 'kept_remote', 'epoch')
 if (f[1] ~= 'connecting' and f[1] ~= 'running') or f[2] ~= ARGV[4] then return {'held'} end
 if f[2] ~= '' and f[7] ~= ARGV[6] and redis.call('EXISTS', base .. ':worker:' .. f[2]) == 1 then return {'held'} end
 local now = now_ms()
-local answer = {'lost'}
+local word = 'lost'
 if f[1] == 'connecting' then
   redis.call('HINCRBY', key, 'epoch', 1)
+  -- Should it have been the probe of its host, another one may be.
+  redis.call('HDEL', breaker_of(f[3]), 'probe_until')
   local to, reason = why_not(ARGV[3], now)
+  if not to and redis.call('HINCRBY', key, 'abandoned', 1) >= MOST_ABANDONED then
+    to, reason = 'unreachable', 'worker_lost'
+    redis.call('HSET', key, 'detail', 'each worker that took it died or was out of reach before the command was sent')
+  end
   if to then
     settle(ARGV[3], f[1], to, 'not_started', reason, now)
   else
-    answer[1] = 'requeued'
+    word = 'requeued'
+    leave_host(ARGV[3], now)
     local attempt = redis.call('HINCRBY', key, 'attempt', 1)
+    redis.call('HDEL', key, 'resume')
     redis.call('HSET', key, 'state', 'queued', 'remote', f[6] or 'not_started', 'queued', now)
     move('connecting', 'queued', 1)
-    ticket(answer, ARGV[3], f[3], attempt, 0, 0)
+    ticket(ARGV[3], f[3], attempt, 0, 0)
   end
 elseif f[4] == 'durable' and now < f[5] + redis.call('HGET', job, 'exec_timeout_ms') + ARGV[5] then
   -- A run that is waiting for a worker already has its ticket.
   if f[2] == '' then return {'held'} end
-  answer[1] = 'resumed'
-  resume(answer, ARGV[3], now)
+  word = 'resumed'
+  resume(ARGV[3], now)
 else
   redis.call('HINCRBY', key, 'epoch', 1)
   redis.call('HSET', key, 'detail', 'its worker died or was out of reach while the command ran')
-  if retry(answer, ARGV[3], f[1], 'lost', 'unknown', 'worker_lost', '', false, now) then
-    answer[1] = 'retrying'
+  if retry(ARGV[3], f[1], 'lost', 'unknown', 'worker_lost', '', false, now) then
+    word = 'retrying'
   else
     settle(ARGV[3], f[1], 'lost', 'unknown', 'worker_lost', now)
   end
 end
-release(answer, now)
+release(now)
 close_if_done(now)
 changed()
-return answer
+return reply(word)

@@ -16,12 +16,11 @@ end
 -- The same request again, its reply was lost: the job is there. Its runs that wait are told of once more, because
 -- their tickets may not have been issued; issuing one twice makes one.
 if redis.call('EXISTS', job) == 1 then
-  local answer = {'accepted'}
   for _, index in ipairs(redis.call('SMEMBERS', open)) do
     local f = redis.call('HMGET', run_key(index), 'host', 'attempt', 'state')
-    if f[3] == 'queued' then ticket(answer, index, f[1], f[2], 0, 0) end
+    if f[3] == 'queued' then ticket(index, f[1], f[2], 0, 0) end
   end
-  return answer
+  return reply('accepted')
 end
 
 local now = now_ms()
@@ -35,8 +34,9 @@ for from = first, #ARGV, 1000 do
   redis.call('RPUSH', hosts, unpack(ARGV, from, math.min(from + 999, #ARGV)))
 end
 redis.call('ZADD', base .. ':jobs', now, job_id)
+local rerun_of = redis.call('HGET', job, 'rerun_of')
+if rerun_of then redis.call('RPUSH', base .. ':job:' .. rerun_of .. ':reruns', job_id) end
 redis.call('SADD', base .. ':active', job_id)
 
-local answer = {'accepted'}
-release(answer, now)
-return answer
+release(now)
+return reply('accepted')

@@ -4,11 +4,11 @@ local f = redis.call('HMGET', job, 'state', 'ended')
 if not f[1] then return {'unknown'} end
 if f[2] then return {'ended'} end
 local now = now_ms()
-local answer = {'cancelling'}
+local is_first = false
 
 if #ARGV == 2 then
   redis.call('HSET', job, 'state', 'cancelling', 'stop', 'cancelled_by_user')
-  redis.call('HSETNX', job, 'cancel_requested', now)
+  is_first = redis.call('HSETNX', job, 'cancel_requested', now) == 1
   close_waiting('cancelled', 'cancelled_by_user', now)
 end
 for i = 3, #ARGV do
@@ -28,8 +28,8 @@ for i = 3, #ARGV do
     redis.call('HSET', key, 'stop', 'cancelled_by_user')
   end
 end
-release(answer, now)
+release(now)
 close_if_done(now)
-changed()
+if has_moved or is_first then changed() end
 order()
-return answer
+return reply('cancelling')

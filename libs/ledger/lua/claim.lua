@@ -1,22 +1,24 @@
 -- Gives a run to a worker. This compare-and-set, not BullMQ, decides who runs it: BullMQ may deliver twice.
 -- KEYS[1] job.  ARGV 3 index, 4 attempt and 5 resume of the ticket, 6 worker, 7 nonce of this request.
--- Returns {'claimed', epoch, host, 'start' or 'attach', ms since its start or '', ms to the end of the job or ''},
--- {'over', tickets...} when the run ended here because it must not start any more, or {why not}.
+-- Returns {'claimed', epoch, host, 'start' or 'attach', ms since its start or '', ms to the end of the job or '', ms the
+-- command may take, tickets...}, {'waits', tickets...} for a place at its host,
+-- {'over', tickets...} when the run ended
+-- here because it must not start any more, or {why not}.
 local key = run_key(ARGV[3])
-local f = redis.call('HMGET', key, 'state', 'attempt', 'resume', 'host', 'nonce', 'epoch', 'worker', 'started')
+local f = redis.call('HMGET', key, 'state', 'attempt', 'resume', 'host', 'nonce', 'epoch', 'worker', 'started', 'reason')
 local now = now_ms()
 
 local function claimed(epoch, how)
-  local deadline = redis.call('HGET', job, 'job_deadline')
+  local j = redis.call('HMGET', job, 'job_deadline', 'exec_timeout_ms')
   local since, left = '', ''
   if how == 'attach' then since = tostring(now - f[8]) end
-  if deadline then left = tostring(deadline - now) end
-  return {'claimed', tostring(epoch), f[4], how, since, left}
+  if j[1] then left = tostring(j[1] - now) end
+  return reply('claimed', tostring(epoch), f[4], how, since, left, j[2])
 end
 
 if not f[1] then return {'gone'} end
 -- A ticket of an earlier attempt, or from before the run changed hands, has nothing left to ask for.
-if f[2] ~= ARGV[4] or f[3] ~= ARGV[5] then return {'stale'} end
+if f[2] ~= ARGV[4] or (f[3] or '0') ~= ARGV[5] then return {'stale'} end
 if TERMINAL[f[1]] then return {'ended'} end
 -- The same request again: its reply was lost on the way. It is the same claim.
 if f[5] == ARGV[7] and f[1] == 'connecting' then return claimed(f[6], 'start') end
@@ -32,23 +34,46 @@ end
 -- Someone has it. If that worker is dead, the sweep settles the run; a second delivery never starts it.
 if f[1] ~= 'queued' and f[1] ~= 'retry_wait' then return {'held'} end
 
+-- The first ticket of a batch, after the pause before it: now the others may go as well. A clock that is not Redis' may be
+-- a little ahead; a ticket that comes much too early was issued anew, and comes again.
+local j = redis.call('HMGET', job, 'batch_due', 'state')
+if j[1] then
+  if tonumber(j[1]) > now + 2000 then return {'early'} end
+  redis.call('HDEL', job, 'batch_due')
+  rouse(job_id, ARGV[3])
+  release(now)
+end
+
 local to, reason = why_not(ARGV[3], now)
+if not to then
+  if not enter_host(ARGV[3], f[4], ARGV[4], now) then
+    redis.call('HSET', key, 'waits', now)
+    rest(ARGV[3])
+    return reply('waits')
+  end
+  if is_barred(f[4], now) then
+    to, reason = 'skipped', 'breaker_open'
+    local b = redis.call('HMGET', breaker_of(f[4]), 'kind', 'until')
+    redis.call('HSET', key, 'barred_kind', b[1], 'barred_until', b[2])
+    -- An attempt that has failed already says more than that the next one is not made.
+    if f[1] == 'retry_wait' and f[9] then to, reason = 'unreachable', f[9] end
+  end
+end
 if to then
+  -- It may have been ended above, with all that waited.
   settle(ARGV[3], f[1], to, 'not_started', reason, now)
-  local answer = {'over'}
-  release(answer, now)
+  release(now)
   close_if_done(now)
   changed()
-  return answer
+  return reply('over')
 end
 
 local epoch = redis.call('HINCRBY', key, 'epoch', 1)
 redis.call('HSET', key, 'state', 'connecting', 'worker', ARGV[6], 'nonce', ARGV[7], 'connecting', now,
   'claimed', now)
-redis.call('HDEL', key, 'retry_at')
+redis.call('HDEL', key, 'retry_at', 'waits', 'due', 'called')
+rouse(job_id, ARGV[3])
 move(f[1], 'connecting', 1)
-if redis.call('HGET', job, 'state') == 'queued' then
-  redis.call('HSET', job, 'state', 'running', 'started', now)
-end
+if j[2] == 'queued' then redis.call('HSET', job, 'state', 'running', 'started', now) end
 changed()
 return claimed(epoch, 'start')

@@ -3,7 +3,7 @@
 -- Returns {'go', ms for which the lease of the worker certainly holds}, {'over', state, reason} when it must not start
 -- any more, {'fenced'}, or {'no_lease'} when the lease has run out though nobody took the run away yet.
 local key = run_key(ARGV[3])
-local f = redis.call('HMGET', key, 'state', 'epoch', 'worker', 'attempt')
+local f = redis.call('HMGET', key, 'state', 'epoch', 'worker', 'attempt', 'host')
 local lease = base .. ':worker:' .. (f[3] or '')
 -- The same request again, its reply was lost: a claim dispatches once, so this is its own mark.
 if f[1] == 'running' and f[2] == ARGV[4] then return {'go', tostring(redis.call('PTTL', lease))} end
@@ -16,10 +16,11 @@ if to then return {'over', to, reason} end
 
 -- What an earlier attempt left is not of this one; it is put away, should this one not start after all.
 redis.call('SREM', noticed, ARGV[3])
-redis.call('HDEL', key, 'reason', 'detail', 'notice', 'ended')
+redis.call('HDEL', key, 'reason', 'detail', 'notice', 'ended', 'mode')
 if tonumber(f[4]) > 1 then move_output(ARGV[3], '', 'kept') end
 redis.call('HSET', key, 'state', 'running', 'remote', 'started', 'started', now, 'connect_ms', ARGV[5],
-  'mode', ARGV[6])
+  unpack(ARGV[6] == 'durable' and {'mode', 'durable'} or {}))
 move('connecting', 'running', 1)
+close_breaker(f[5])
 changed()
 return {'go', tostring(redis.call('PTTL', lease))}

@@ -6,7 +6,6 @@ if f[2] then return 'ended' end
 if tonumber(ARGV[3]) == tonumber(f[3]) then return 'raised' end
 if tonumber(ARGV[3]) < tonumber(f[3]) then return f[3] end
 redis.call('HSET', job, 'exec_timeout_ms', ARGV[3])
-redis.call('HINCRBY', job, 'version', 1)
 changed()
 order()
 return 'raised'

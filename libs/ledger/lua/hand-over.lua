@@ -2,7 +2,6 @@
 -- KEYS[1] job.  ARGV 3 index, 4 epoch.  Returns {'resumed', tickets...} or {'fenced'}.
 local f = redis.call('HMGET', run_key(ARGV[3]), 'state', 'epoch', 'mode')
 if f[1] ~= 'running' or f[2] ~= ARGV[4] or f[3] ~= 'durable' then return {'fenced'} end
-local answer = {'resumed'}
-resume(answer, ARGV[3], now_ms())
+resume(ARGV[3], now_ms())
 changed()
-return answer
+return reply('resumed')

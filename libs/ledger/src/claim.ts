@@ -29,9 +29,13 @@ export type Claim = {
   readonly startedAgoMs?: number
   /** Time left for the whole job, from the claim on. Absent: no limit. */
   readonly jobLeftMs?: number
+  /** How long the command may take, as of now. */
+  readonly execTimeoutMs: number
 }
 
 const Answer = z.array(z.string()).min(1)
+/** What a claim is told before the tickets that it lets go. */
+const CLAIM_FIELDS = 6
 const optionalMs = (text: string | undefined) => (text === undefined || text === '' ? undefined : Number(text))
 
 /**
@@ -48,9 +52,13 @@ export async function claimRun(ledger: Ledger, ticket: Ticket, worker: string): 
     [keys.job(jobId)],
     [keys.base, jobId, index, attempt, resume, worker, randomBytes(6).toString('base64url')],
   )
-  const [word, epoch, host, , startedAgo, jobLeft] = Answer.parse(answer)
-  if (word === 'over') await releaseTickets(ledger, jobId, answer)
-  if (word !== 'claimed' || host === undefined) return undefined
+  const [word, ...rest] = Answer.parse(answer)
+  if (word !== 'claimed') {
+    await releaseTickets(ledger, answer)
+    return undefined
+  }
+  const [epoch, host = '', , startedAgo, jobLeft, execTimeout] = rest
+  await releaseTickets(ledger, ['claimed', ...rest.slice(CLAIM_FIELDS)])
   const [startedAgoMs, jobLeftMs] = [optionalMs(startedAgo), optionalMs(jobLeft)]
   return {
     jobId,
@@ -59,16 +67,16 @@ export async function claimRun(ledger: Ledger, ticket: Ticket, worker: string): 
     attempt,
     epoch: Number(epoch),
     worker,
+    execTimeoutMs: Number(execTimeout),
     ...(startedAgoMs === undefined ? {} : { startedAgoMs }),
     ...(jobLeftMs === undefined ? {} : { jobLeftMs }),
   }
 }
 
-/** The command of a job and how to run it, with the exec timeout as it is now. Undefined when there is no such job. */
+/** The command of a job and how to run it, as it was submitted. Undefined when there is no such job. */
 export async function readSpec(ledger: Ledger, jobId: string): Promise<JobSpec | undefined> {
-  const [text, execTimeoutMs] = await ledger.redis.hmget(ledger.keys.job(jobId), 'spec', 'exec_timeout_ms')
-  if (text == null) return undefined
-  return { ...JobSpec.parse(JSON.parse(text)), exec_timeout_s: Number(execTimeoutMs) / 1_000 }
+  const text = await ledger.redis.hget(ledger.keys.job(jobId), 'spec')
+  return text === null ? undefined : JobSpec.parse(JSON.parse(text))
 }
 
 /** What a worker is told that asks to send a command. */
@@ -118,7 +126,7 @@ export async function handOver(ledger: Ledger, claim: Claim): Promise<boolean> {
   const { redis, keys } = ledger
   const args = [keys.base, claim.jobId, claim.index, claim.epoch]
   const answer = await runScript(redis, 'hand-over', [keys.job(claim.jobId)], args)
-  return (await releaseTickets(ledger, claim.jobId, answer)) === 'resumed'
+  return (await releaseTickets(ledger, answer)) === 'resumed'
 }
 
 /** Whether these claims still hold: a worker that slept past its lease asks. */

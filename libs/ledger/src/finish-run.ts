@@ -9,6 +9,9 @@ import type { Ledger } from './open-ledger.ts'
 import { releaseTickets } from './release-tickets.ts'
 import { runScript } from './scripts.ts'
 
+/** In place of the digest of no output at all. */
+const EMPTY_DIGEST = 'empty'
+
 /** How an attempt ended, as its worker found it. */
 export type RunEnd = {
   readonly state: TerminalRunState
@@ -21,6 +24,8 @@ export type RunEnd = {
   readonly signal: string | null
   /** Whether another attempt may go better, for one that never started. Whether there is one, the job's options say. */
   readonly isRetryable: boolean
+  /** Whether the host itself was asked and did not let us in: only that counts for its circuit breaker. Absent: not. */
+  readonly isHostsFault?: boolean
   /** Absent when the command was never sent. */
   readonly output?: {
     readonly stdout: StreamEnd
@@ -69,11 +74,12 @@ export async function finishRun(
       reason ?? '',
       exitCode ?? '',
       isRetryable ? '1' : '0',
+      end.isHostsFault === true ? '1' : '0',
       JSON.stringify(late),
       ...fieldsOf(end).flat(),
     ],
   )
-  return z.enum(['finished', 'retrying', 'fenced']).parse(await releaseTickets(ledger, jobId, answer))
+  return z.enum(['finished', 'retrying', 'fenced']).parse(await releaseTickets(ledger, answer))
 }
 
 /** The tail goes first: a run that has ended has all its output. */
@@ -93,10 +99,13 @@ function fieldsOf(end: RunEnd): Array<[string, string | number]> {
   if (end.signal !== null) fields.push(['signal', end.signal])
   if (end.output === undefined) return fields
   const { stdout, stderr, complete, digest } = end.output
-  fields.push(['stdout', stdout.bytes], ['stderr', stderr.bytes])
-  fields.push(['stdout_sha256', stdout.sha256], ['stderr_sha256', stderr.sha256])
-  fields.push(['stdout_omitted', stdout.omittedBytes], ['stderr_omitted', stderr.omittedBytes])
-  fields.push(['digest', digest])
+  // What goes without saying is not stored: most runs of a large job print little, and there may be very many.
+  const isEmpty = complete && stdout.bytes === 0 && stderr.bytes === 0
+  for (const [stream, { bytes, sha256, omittedBytes }] of Object.entries({ stdout, stderr })) {
+    if (bytes > 0) fields.push([stream, bytes], [`${stream}_sha256`, sha256])
+    if (omittedBytes > 0) fields.push([`${stream}_omitted`, omittedBytes])
+  }
+  fields.push(['digest', isEmpty ? EMPTY_DIGEST : digest])
   if (!complete) fields.push(['incomplete', 1])
   return fields
 }

@@ -1,80 +1,83 @@
 /**
- * The output of a whole job, folded: hosts that ended alike with the same output are one group. Groups are told apart
- * by the digest that the worker made of all output, so only one host of each group is read.
+ * The output of a whole job, folded: hosts that ended alike with the same output are one group. Of each group one host
+ * is read; how groups are made, `output-groups.ts` knows.
  */
-import { foldHosts, type GatheredOutput, JobState, type OutputGroup } from '@muster/contract'
+import { setImmediate as turn } from 'node:timers/promises'
+import { foldHosts, type GatheredOutput, JobState, type OutputGroup, type OutputMask } from '@muster/contract'
+import { maskGroups } from './mask-groups.ts'
 import type { Ledger } from './open-ledger.ts'
-import { groupByState } from './read-job.ts'
+import { COMPARED_BYTES, type ComparedOutput, diffOutputs } from './output-diff.ts'
+import { collectGroups, hasOutput, inOrder, isSameOutput, type OutcomeGroup, referenceOf } from './output-groups.ts'
+import { maskText } from './output-masks.ts'
+import { collectByState } from './read-job.ts'
+import { type Outcome, readOutcomes } from './read-outcomes.ts'
 import { readBeginning } from './read-output.ts'
-import { type RunWithDigest, readRuns } from './read-run.ts'
-import { readStoredJob, type StoredJob } from './stored-job.ts'
+import { readStoredJob } from './stored-job.ts'
 
-/** Runs read in one round trip; between two, other requests get their turn. */
-const CHUNK = 500
 /** Most groups in one answer. Ten thousand different outputs are no overview: read them run by run. */
 const GROUPS_LIMIT = 100
 /** Most bytes of output in one answer, over all groups. */
 const ANSWER_LIMIT_BYTES = 4 * 1024 * 1024
 
 /**
- * Every host of the job, in a group with its output or among those without. Undefined when there is no such job.
+ * Every host of the job, in a group with its output, among those without, or among those left out. Undefined when there
+ * is no such job.
  * @throws {MusterError} ledger_unavailable
  */
 export async function gatherOutput(
   ledger: Ledger,
   jobId: string,
-  options: { limitBytes: number },
+  options: { limitBytes: number; masks: readonly OutputMask[]; withDiff: boolean },
 ): Promise<GatheredOutput | undefined> {
   const job = await readStoredJob(ledger, jobId)
   if (job === undefined) return undefined
-  const groups = new Map<string, RunWithDigest[]>()
-  const without: RunWithDigest[] = []
-  for await (const run of allRuns(ledger, jobId, job)) {
-    const hasPrinted = run.stdout.bytes + run.stderr.bytes > 0
-    // A command that ended belongs to a group even when it printed nothing; sudo that refused is no command.
-    if (run.remote === 'not_started' ? !hasPrinted : run.remote !== 'ended' && !hasPrinted) {
-      without.push(run)
-      continue
-    }
-    // Without a digest nobody has seen all of the output: such a run is told by itself.
-    const output = run.digest === '' ? run.index : run.digest
-    const key = JSON.stringify([run.state, run.reason, run.exit_code, run.signal, output, run.output_complete])
-    const group = groups.get(key) ?? []
-    group.push(run)
-    groups.set(key, group)
-  }
-  const sorted = [...groups.values()].sort((a, b) => b.length - a.length)
-  const shown = sorted.slice(0, GROUPS_LIMIT)
+  const masks = new Set(options.masks)
+  const printed = collectGroups()
+  const without = collectByState()
+  for await (const run of readOutcomes(ledger, jobId, job)) (hasOutput(run) ? printed : without).add(run)
+  const exact = printed.groups()
+  await turn()
+  const { groups, uncomparedHosts } =
+    masks.size === 0 ? { groups: exact, uncomparedHosts: 0 } : await maskGroups(ledger, jobId, exact, masks)
+  await turn()
+  const ordered = inOrder(groups)
+  const reference = referenceOf(ordered)
+  const { shown, omitted } = chosen(ordered, reference)
   const limitBytes = Math.min(options.limitBytes, Math.floor(ANSWER_LIMIT_BYTES / (2 * Math.max(1, shown.length))))
-  const omitted = sorted.slice(GROUPS_LIMIT)
+  const told = await Promise.all(shown.map((group) => toGroup(ledger, jobId, group, limitBytes)))
+  const diffs = options.withDiff ? await diffsOf(ledger, jobId, { shown, reference, masks }) : []
+  const left = collectByState()
+  for (const { runs } of omitted) for (const run of runs) left.add(run)
+  await turn()
   return {
     job_id: jobId,
     state: JobState.parse(job.state),
     total: job.total,
-    groups: await Promise.all(shown.map((runs) => toGroup(ledger, jobId, runs, limitBytes))),
-    without_output: groupByState(without),
+    groups: told.map((group, i) => ({ ...group, is_reference: shown[i] === reference, diff: diffs[i] ?? null })),
+    without_output: without.rows(),
     omitted_groups: omitted.length,
-    omitted_hosts: omitted.reduce((sum, runs) => sum + runs.length, 0),
+    omitted_hosts: omitted.reduce((sum, { runs }) => sum + runs.length, 0),
+    omitted: left.rows(),
+    uncompared_hosts: uncomparedHosts,
   }
 }
 
-async function* allRuns(ledger: Ledger, jobId: string, job: StoredJob): AsyncGenerator<RunWithDigest> {
-  for (let start = 0; start < job.total; start += CHUNK) {
-    const indexes = Array.from({ length: Math.min(CHUNK, job.total - start) }, (_, i) => start + i)
-    yield* await readRuns(ledger, jobId, job, indexes)
-  }
+/** The first groups, and in any case the one that the others are compared with. */
+function chosen(ordered: readonly OutcomeGroup[], reference: OutcomeGroup | undefined) {
+  const first = ordered.slice(0, GROUPS_LIMIT)
+  const isThere = reference === undefined || first.includes(reference)
+  const shown = isThere ? first : [...first.slice(0, -1), reference]
+  const isShown = new Set(shown)
+  return { shown, omitted: ordered.filter((group) => !isShown.has(group)) }
 }
 
 async function toGroup(
   ledger: Ledger,
   jobId: string,
-  runs: readonly RunWithDigest[],
+  { first, runs, distinct }: OutcomeGroup,
   limitBytes: number,
-): Promise<OutputGroup> {
-  const [first] = runs
-  if (first === undefined) throw new Error('a group has at least one run')
-  const read = (stream: 'stdout' | 'stderr') => readBeginning(ledger, jobId, first.index, stream, limitBytes)
-  const [stdout, stderr] = await Promise.all([read('stdout'), read('stderr')])
+): Promise<Omit<OutputGroup, 'is_reference' | 'diff'>> {
+  const { stdout, stderr } = await readBeginnings(ledger, jobId, first, limitBytes)
   return {
     hosts: foldHosts(runs.map((run) => run.host)),
     count: runs.length,
@@ -82,11 +85,51 @@ async function toGroup(
     reason: first.reason,
     exit_code: first.exit_code,
     signal: first.signal,
+    detail: runs.every(({ detail }) => detail === first.detail) ? first.detail : null,
+    distinct_outputs: distinct,
     stdout: stdout.text,
     stderr: stderr.text,
-    stdout_bytes: first.stdout.bytes,
-    stderr_bytes: first.stderr.bytes,
+    stdout_bytes: first.bytes.stdout,
+    stderr_bytes: first.bytes.stderr,
     truncated: !stdout.isAll || !stderr.isAll,
     output_complete: first.output_complete,
   }
+}
+
+/** A diff for each group that has one, in their order, one after the other. */
+async function diffsOf(
+  ledger: Ledger,
+  jobId: string,
+  of: { shown: readonly OutcomeGroup[]; reference: OutcomeGroup | undefined; masks: ReadonlySet<OutputMask> },
+): Promise<(string | null)[]> {
+  const { shown, reference, masks } = of
+  const read = async ({ first }: OutcomeGroup): Promise<ComparedOutput> => {
+    const { stdout, stderr } = await readBeginnings(ledger, jobId, first, COMPARED_BYTES)
+    const masked = (text: string) => maskText(text, masks, first.host)
+    return {
+      stdout: { ...stdout, text: masked(stdout.text) },
+      stderr: { ...stderr, text: masked(stderr.text) },
+    }
+  }
+  if (reference === undefined) return []
+  const compared = await read(reference)
+  const diffs: (string | null)[] = []
+  for (const group of shown) {
+    if (group === reference || !group.first.hasEnded) {
+      diffs.push(null)
+      continue
+    }
+    const diff = diffOutputs(compared, await read(group))
+    // What is no text is shown as a replacement, whatever it was.
+    const isHidden = diff === '' && masks.size === 0 && !isSameOutput(group.first, reference.first)
+    diffs.push(isHidden ? '\\ They differ in bytes that are not text.\n' : diff)
+  }
+  return diffs
+}
+
+async function readBeginnings(ledger: Ledger, jobId: string, { index, bytes }: Outcome, limitBytes: number) {
+  const read = async (stream: 'stdout' | 'stderr') =>
+    bytes[stream] === 0 ? { text: '', isAll: true } : await readBeginning(ledger, jobId, index, stream, limitBytes)
+  const [stdout, stderr] = await Promise.all([read('stdout'), read('stderr')])
+  return { stdout, stderr }
 }

@@ -9,6 +9,7 @@
 import { z } from 'zod'
 import type { Claim } from './claim.ts'
 import type { Ledger } from './open-ledger.ts'
+import { runScript } from './scripts.ts'
 
 /** How long a lease lasts after its last renewal: a dead worker is noticed this much later, plus two sweeps. */
 const LEASE_MS = 12_000
@@ -29,6 +30,8 @@ export type LeaseOptions = {
   readonly onLapse: () => void
   /** The claims the worker holds now. */
   readonly claims: () => readonly Claim[]
+  /** How many runs the worker takes at once. */
+  readonly slots: number
 }
 
 /** Takes the lease, and renews it until `stop` is called. */
@@ -42,10 +45,12 @@ export async function startHeartbeat(ledger: Ledger, workerId: string, options: 
         .exists(key)
         .set(key, JSON.stringify(known), 'PX', LEASE_MS)
         .del(ledger.keys.suspect(workerId))
+        .hset(ledger.keys.slots, workerId, options.slots)
         .exec()) ?? []
     return existed?.[1] === 1
   }
   await renew()
+  await recount(ledger)
   const timer = setInterval(() => {
     renew().then((wasHeld) => {
       if (!wasHeld) options.onLapse()
@@ -55,8 +60,14 @@ export async function startHeartbeat(ledger: Ledger, workerId: string, options: 
     stop: async () => {
       clearInterval(timer)
       await ledger.redis.del(key)
+      await recount(ledger)
     },
   }
+}
+
+/** What all workers take together has changed. */
+async function recount({ redis, keys }: Ledger): Promise<void> {
+  await runScript(redis, 'recount', [keys.slots], [keys.base, ''])
 }
 
 const Known = z.array(z.string())

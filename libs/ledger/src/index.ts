@@ -1,3 +1,4 @@
+export { type OpenBreaker, openBreakers } from './breakers.ts'
 export { cancelJob, extendJob } from './cancel-job.ts'
 export {
   appendOutput,
@@ -11,22 +12,23 @@ export {
   readSpec,
 } from './claim.ts'
 export { type Consumer, consumeTickets } from './consume-tickets.ts'
+export { type DialSlots, openDialSlots } from './dial-slots.ts'
 export { finishRun, type RunEnd } from './finish-run.ts'
 export { gatherOutput } from './gather-output.ts'
 export { type Lease, startHeartbeat } from './heartbeat.ts'
 export { type JobWatch, type RunOrders, type StopReason, watchJobs } from './job-watch.ts'
+export { listJobs } from './list-jobs.ts'
+export { listRuns } from './list-runs.ts'
+export { acceptedJob, jobStateOf, type MachineEnd, type MachineJob } from './machine-job.ts'
 export { type Ledger, openLedger } from './open-ledger.ts'
-export { findJob, hostsOfJob, listJobs, reportJob } from './read-job.ts'
+export { diffOutputs } from './output-diff.ts'
+export { maskText } from './output-masks.ts'
+export { findJob, hostsOfJob, reportJob } from './read-job.ts'
 export { readOutput } from './read-output.ts'
-export { findRun, listRuns } from './read-run.ts'
-export {
-  acceptedJob,
-  jobStateOf,
-  type MachineEnd,
-  type MachineEvent,
-  type MachineJob,
-  step,
-} from './state-machine.ts'
+export { findRun } from './read-run.ts'
+export { readRerun } from './rerun-job.ts'
+export { type MachineEvent, step } from './state-machine.ts'
+export { resumeJob, setConcurrency } from './steer-job.ts'
 export { type NewJob, submitJob } from './submit-job.ts'
 export { type SweepOptions, startSweep, sweep } from './sweep.ts'
 export type { Ticket } from './ticket.ts'

@@ -9,7 +9,7 @@ import type { Ledger } from './open-ledger.ts'
 const LOOK_EVERY_MS = 3_000
 
 /** Why a run is to stop. */
-const StopReason = z.enum(['cancelled_by_user', 'job_timeout'])
+const StopReason = z.enum(['cancelled_by_user', 'job_timeout', 'error_budget'])
 export type StopReason = z.infer<typeof StopReason>
 
 /** What a worker wants to hear of a run. */
@@ -35,12 +35,14 @@ export async function watchJobs(ledger: Ledger, onError: (error: unknown) => voi
   const look = async (jobId: string) => {
     const runs = [...(watched.get(jobId) ?? [])]
     if (runs.length === 0) return
-    const [[stop, execTimeoutMs], runStops] = await Promise.all([
-      redis.hmget(keys.job(jobId), 'stop', 'exec_timeout_ms'),
+    const [[stop, execTimeoutMs, onBudget], runStops] = await Promise.all([
+      redis.hmget(keys.job(jobId), 'stop', 'exec_timeout_ms', 'on_budget'),
       Promise.all(runs.map(([, index]) => redis.hget(keys.run(jobId, index), 'stop'))),
     ])
+    // A budget that is spent ends what runs only where the job says so.
+    const jobStop = stop === 'error_budget' && onBudget !== 'cancel' ? null : stop
     runs.forEach(([orders], i) => {
-      const reason = StopReason.safeParse(stop ?? runStops[i])
+      const reason = StopReason.safeParse(jobStop ?? runStops[i])
       if (reason.success) orders.onStop(reason.data)
       if (execTimeoutMs != null) orders.onExecTimeout(Number(execTimeoutMs))
     })

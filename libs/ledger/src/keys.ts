@@ -20,8 +20,12 @@ export function keysOf(prefix: string) {
     open: (jobId: string) => `${base}:job:${jobId}:open`,
     /** List: indexes of the runs that ended in any other way than success, in the order they ended. */
     wrong: (jobId: string) => `${base}:job:${jobId}:wrong`,
+    /** List: indexes of the runs that count against the error budget, in the order they ended. */
+    errors: (jobId: string) => `${base}:job:${jobId}:errors`,
     /** Set: indexes of the runs of which there is something else to know: a notice, or a late result. */
     noticed: (jobId: string) => `${base}:job:${jobId}:noticed`,
+    /** List: the jobs that ran this one again on some of its hosts. */
+    reruns: (jobId: string) => `${base}:job:${jobId}:reruns`,
     /** Hash: one run; exists from its release on. */
     run: (jobId: string, index: number) => `${base}:run:${jobId}:${index}`,
     /** String: the first bytes of a stream. */
@@ -34,8 +38,14 @@ export function keysOf(prefix: string) {
     active: `${base}:active`,
     /** String with a time to live: the lease of a worker. */
     worker: (workerId: string) => `${base}:worker:${workerId}`,
+    /** Hash: workers, and how many runs each takes at once. */
+    slots: `${base}:slots`,
     /** String with a time to live: the job an idempotency key stands for. */
     idempotency: (owner: string, keyDigest: string) => `${base}:idem:${owner}:${keyDigest}`,
+    /** Sorted set: `connect:HOST` and `auth:HOST` of open circuit breakers, by when they may be tried again. */
+    breakers: `${base}:breakers`,
+    /** Sorted set: who is making a handshake with or through a jump host, by when they lose their slot. */
+    dialSlots: (jumpName: string) => `${base}:dial-slots:${jumpName}`,
     /** Hash: API keys by ID (libs/access). */
     apiKeys: `${base}:api-keys`,
     /** Channel: the ID of a job that changed. */

@@ -1,21 +1,28 @@
 /** Reading jobs: one with its counts, one with what went wrong in it, all of them newest first. */
 import {
+  type Batch,
   Counts,
   foldHosts,
   type HostsByState,
   type HostsNoticed,
   Job,
+  JobId,
   type JobReport,
   JobSpec,
+  RolloutOptions,
   type Run,
   RunState,
+  Selection,
 } from '@muster/contract'
 import { ask, type Ledger } from './open-ledger.ts'
 import { readRuns } from './read-run.ts'
+import { batchCount, isErrorState } from './rollout.ts'
 import { isoTime, StoredJob } from './stored-job.ts'
 
 /** Most hosts with problems that a report names; all of them are listed with the runs. */
 const PROBLEMS_LIMIT = 200
+/** Most reruns that a report names. */
+const RERUNS_LIMIT = 100
 /** Longest command text a report shows. */
 const COMMAND_LIMIT_CHARS = 2_000
 
@@ -46,20 +53,37 @@ export async function reportJob(ledger: Ledger, jobId: string): Promise<JobRepor
   const fields = await ask(redis, () => redis.hgetall(keys.job(jobId)), jobId)
   if (fields.state === undefined) return undefined
   const stored = StoredJob.parse(fields)
-  const [indexes, wrong] = await ask(redis, () =>
-    Promise.all([redis.lrange(keys.wrong(jobId), 0, PROBLEMS_LIMIT - 1), redis.llen(keys.wrong(jobId))]),
+  const first = (key: string) => redis.lrange(key, 0, PROBLEMS_LIMIT - 1)
+  const [errors, others, wrong] = await ask(redis, () =>
+    Promise.all([first(keys.errors(jobId)), first(keys.wrong(jobId)), redis.llen(keys.wrong(jobId))]),
   )
+  // What was skipped or cancelled, however many, must not hide what failed.
+  const indexes = [...new Set([...errors, ...others])]
   const runs = await readRuns(ledger, jobId, stored, indexes.map(Number))
   const rest = await readRest(ledger, jobId, stored)
   const noticed = await ask(redis, () => redis.srandmember(keys.noticed(jobId), PROBLEMS_LIMIT))
+  const spec = JobSpec.parse(JSON.parse(stored.spec))
   return {
     ...toJob(jobId, fields),
-    command: commandText(JobSpec.parse(JSON.parse(stored.spec))),
+    command: commandText(spec),
+    options: optionsOf(spec),
     // They come in the order in which they ended; names fold best in that of the set.
     problems: groupByState([...runs, ...rest].sort((a, b) => a.index - b.index)),
     problems_omitted: wrong - runs.length + stored.rest_count - rest.length,
     notices: groupByNotice(await readRuns(ledger, jobId, stored, noticed.map(Number))),
+    tripped_by: await readTrippedBy(ledger, jobId, stored),
+    reruns: JobId.array().parse(await ask(redis, () => redis.lrange(keys.reruns(jobId), 0, RERUNS_LIMIT - 1))),
   }
+}
+
+/** The hosts whose errors spent the budget, all of them. */
+async function readTrippedBy({ redis, keys }: Ledger, jobId: string, job: StoredJob): Promise<string | null> {
+  const { tripped_at: count } = job
+  if (count === undefined) return null
+  const [indexes, hosts] = await ask(redis, () =>
+    Promise.all([redis.lrange(keys.errors(jobId), 0, count - 1), redis.lrange(keys.hosts(jobId), 0, -1)]),
+  )
+  return foldHosts(indexes.map((index) => hosts[Number(index)] ?? ''))
 }
 
 /** The first of the runs that ended without ever having been released. Those that ended before by themselves are not. */
@@ -71,47 +95,48 @@ async function readRest(ledger: Ledger, jobId: string, job: StoredJob): Promise<
   return runs.filter((run) => run.queued_at === null && run.ended_at === isoTime(job.rest_at))
 }
 
-/**
- * A page of jobs, newest first. `cursor` is the `next_cursor` of the page before.
- * @throws {MusterError} ledger_unavailable
- */
-export async function listJobs(
-  ledger: Ledger,
-  page: { limit: number; cursor?: string | undefined },
-): Promise<{ jobs: Job[]; next_cursor: string | null }> {
-  const { redis, keys } = ledger
-  return ask(redis, async () => {
-    // The cursor is the last ID seen: jobs that arrive meanwhile do not shift the pages.
-    const rank = page.cursor === undefined ? null : await redis.zrevrank(keys.jobs, page.cursor)
-    const start = rank === null ? 0 : rank + 1
-    const jobIds = await redis.zrevrange(keys.jobs, start, start + page.limit - 1)
-    const jobs = await Promise.all(jobIds.map((jobId) => findJob(ledger, jobId)))
-    const last = jobIds.length === page.limit ? jobIds.at(-1) : undefined
-    return { jobs: jobs.filter((job) => job !== undefined), next_cursor: last ?? null }
-  })
-}
+/** What is told of a run by its state alone. */
+type StateOfRun = Pick<Run, 'host' | 'state' | 'reason' | 'exit_code' | 'remote' | 'detail'>
 
 /** Runs without output, folded: those that ended alike are one row. A detail is told where it is that of all. */
-export function groupByState(runs: readonly Run[]): HostsByState[] {
-  return groupBy(runs, (run) => [run.state, run.reason, run.exit_code, run.remote])
-    .sort((a, b) => b.runs.length - a.runs.length)
-    .map(({ first, runs: alike }) => ({
-      state: first.state,
-      reason: first.reason,
-      exit_code: first.exit_code,
-      detail: alike.every(({ detail }) => detail === first.detail) ? first.detail : null,
-      hosts: foldHosts(alike.map(({ host }) => host)),
-      count: alike.length,
-    }))
+function groupByState(runs: readonly StateOfRun[]): HostsByState[] {
+  const collected = collectByState()
+  for (const run of runs) collected.add(run)
+  return collected.rows()
+}
+
+/** The same, one run after the other. */
+export function collectByState(): { add(run: StateOfRun): void; rows(): HostsByState[] } {
+  const groups = new Map<string, { first: StateOfRun; hosts: string[]; isSame: boolean }>()
+  return {
+    add: (run) => {
+      const key = JSON.stringify([run.state, run.reason, run.exit_code, run.remote])
+      const group = groups.get(key) ?? { first: run, hosts: [], isSame: true }
+      group.hosts.push(run.host)
+      group.isSame &&= run.detail === group.first.detail
+      groups.set(key, group)
+    },
+    rows: () =>
+      [...groups.values()]
+        .sort((a, b) => b.hosts.length - a.hosts.length)
+        .map(({ first, hosts, isSame }) => ({
+          state: first.state,
+          reason: first.reason,
+          exit_code: first.exit_code,
+          detail: isSame ? first.detail : null,
+          hosts: foldHosts(hosts),
+          count: hosts.length,
+        })),
+  }
 }
 
 function groupByNotice(runs: readonly Run[]): HostsNoticed[] {
-  const noticed = [...runs].sort((a, b) => a.index - b.index)
-  return groupBy(noticed, (run) => [noticeOf(run)]).map(({ first, runs: alike }) => ({
-    notice: noticeOf(first),
-    hosts: foldHosts(alike.map(({ host }) => host)),
-    count: alike.length,
-  }))
+  const groups = new Map<string, string[]>()
+  for (const run of [...runs].sort((a, b) => a.index - b.index)) {
+    const notice = noticeOf(run)
+    groups.set(notice, [...(groups.get(notice) ?? []), run.host])
+  }
+  return [...groups].map(([notice, hosts]) => ({ notice, hosts: foldHosts(hosts), count: hosts.length }))
 }
 
 function noticeOf({ notice, late_result: late }: Run): string {
@@ -120,17 +145,6 @@ function noticeOf({ notice, late_result: late }: Run): string {
   const reason = late.reason === null ? '' : `, ${late.reason}`
   const told = `a result came too late and changes nothing: ${late.state}${reason}${code}`
   return notice === null ? told : `${notice}; ${told}`
-}
-
-function groupBy(runs: readonly Run[], keyOf: (run: Run) => unknown): { first: Run; runs: Run[] }[] {
-  const groups = new Map<string, { first: Run; runs: Run[] }>()
-  for (const run of runs) {
-    const key = JSON.stringify(keyOf(run))
-    const group = groups.get(key) ?? { first: run, runs: [] }
-    group.runs.push(run)
-    groups.set(key, group)
-  }
-  return [...groups.values()]
 }
 
 function toJob(jobId: string, fields: Record<string, string>): Job {
@@ -144,7 +158,17 @@ function toJob(jobId: string, fields: Record<string, string>): Job {
     targets: stored.targets,
     total: stored.total,
     counts: Counts.parse(counts),
+    changes: stored.version,
+    selection: Selection.parse(JSON.parse(stored.selection)),
+    rerun_of: stored.rerun_of ?? null,
     concurrency: stored.concurrency,
+    budget: {
+      max_errors: stored.max_errors,
+      errors: RunState.options.filter(isErrorState).reduce((sum, state) => sum + Number(counts[state]), 0),
+      exceeded: stored.tripped_at !== undefined,
+      on_budget: stored.on_budget,
+    },
+    batch: batchOf(stored),
     exec_timeout_s: stored.exec_timeout_ms / 1_000,
     submitted_by: stored.owner,
     created_at: isoTime(stored.created),
@@ -155,8 +179,32 @@ function toJob(jobId: string, fields: Record<string, string>): Job {
   })
 }
 
+/** Where a job with batches is. Null without batches. */
+function batchOf(job: StoredJob): Batch | null {
+  const { batches, batch_from: from, batch_due: due, total } = job
+  if (batches === undefined) return null
+  const isPaused = job.state === 'paused'
+  return {
+    number: job.batch + 1,
+    of: batchCount(batches.split(',').map(Number), total),
+    hosts: job.batch_end - from,
+    from,
+    starts_at: due !== undefined && job.ended === undefined ? isoTime(due) : null,
+    paused_because: isPaused ? (job.paused_because ?? 'gate') : null,
+    paused_until: isPaused ? isoTime(job.start_deadline) : null,
+  }
+}
+
 function commandText(spec: JobSpec): string {
-  const text = spec.command ?? spec.script ?? spec.argv?.map(quoteForReading).join(' ') ?? ''
+  return shorten(spec.command ?? spec.script ?? spec.argv?.map(quoteForReading).join(' ') ?? '')
+}
+
+function optionsOf(spec: JobSpec): RolloutOptions {
+  const { health_check: check, ...options } = RolloutOptions.parse(spec)
+  return check === undefined ? options : { ...options, health_check: { ...check, command: shorten(check.command) } }
+}
+
+function shorten(text: string): string {
   return text.length <= COMMAND_LIMIT_CHARS ? text : `${text.slice(0, COMMAND_LIMIT_CHARS)}…`
 }
 

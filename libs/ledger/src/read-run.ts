@@ -1,27 +1,33 @@
-/** Reading runs: one by its host, some by their index, all by pages. */
+/** Reading runs: one by its host, some by their index. Pages of them, `list-runs.ts` makes. */
 import { isSafeToRetry, isTerminalRun, LateResult, Reason, Remote, type Run, RunMode, RunState } from '@muster/contract'
 import { z } from 'zod'
 import { ask, type Ledger } from './open-ledger.ts'
+import { readAll } from './read-in-turns.ts'
 import { isoTime, readStoredJob, type StoredJob } from './stored-job.ts'
 
-/** Runs fetched in one round trip; with a filter, also how many are looked at before a page is given back. */
-const CHUNK = 500
-/** Most runs that one filtered page looks at, so that no call is long. */
-const SCAN_LIMIT = 5_000
-
+const Fields = z.record(z.string(), z.string())
+const Names = z.array(z.string())
 const count = z.coerce.number().int().default(0)
 const millis = z.coerce.number().optional()
 
-/** A run as Redis holds it. Fields that do not apply are absent. */
+/** SHA-256 of nothing: what a command printed nothing to. */
+const SHA256_OF_NOTHING = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
+
+/** A run as Redis holds it. Fields that do not apply are absent, and so are those with a value that goes without saying. */
 const StoredRun = z.object({
-  host: z.string(),
+  host: z.string().optional(),
   state: RunState,
-  remote: Remote,
-  attempt: z.coerce.number().int(),
+  remote: Remote.default('not_started'),
+  attempt: z.coerce.number().int().default(1),
   mode: RunMode.optional(),
   notice: z.string().optional(),
   late_result: z.string().optional(),
   retry_at: millis,
+  /** Since when it waits for its turn at the host. */
+  waits: millis,
+  /** Which breaker barred it, and until when that was open. */
+  barred_kind: z.enum(['connect', 'auth']).optional(),
+  barred_until: millis,
   reason: Reason.optional(),
   detail: z.string().optional(),
   exit_code: z.coerce.number().int().optional(),
@@ -63,32 +69,6 @@ export async function findRunWithDigest(ledger: Ledger, jobId: string, host: str
   return run === undefined ? undefined : { run, index }
 }
 
-/**
- * A page of runs in the order of the frozen set. A filtered page may be short, even empty, and still have a
- * `next_cursor`: it then ended at the most runs one call looks at.
- * @throws {MusterError} ledger_unavailable
- */
-export async function listRuns(
-  ledger: Ledger,
-  jobId: string,
-  page: { state?: RunState | undefined; limit: number; cursor?: string | undefined },
-): Promise<{ runs: Run[]; next_cursor: string | null } | undefined> {
-  const job = await readStoredJob(ledger, jobId)
-  if (job === undefined) return undefined
-  const runs: Run[] = []
-  const start = page.cursor === undefined ? 0 : z.coerce.number().int().min(0).catch(0).parse(page.cursor)
-  const end = Math.min(job.total, start + SCAN_LIMIT)
-  for (let index = start; index < end; index += CHUNK) {
-    const chunk = await readRuns(ledger, jobId, job, range(index, Math.min(index + CHUNK, end)))
-    for (const { digest: _digest, ...run } of chunk) {
-      if (page.state !== undefined && run.state !== page.state) continue
-      runs.push(run)
-      if (runs.length === page.limit) return { runs, next_cursor: cursorAt(run.index + 1, job.total) }
-    }
-  }
-  return { runs, next_cursor: cursorAt(end, job.total) }
-}
-
 /** The runs with these indexes, in one round trip. */
 export async function readRuns(
   ledger: Ledger,
@@ -96,62 +76,74 @@ export async function readRuns(
   job: StoredJob,
   indexes: readonly number[],
 ): Promise<RunWithDigest[]> {
-  if (indexes.length === 0) return []
-  const { redis, keys } = ledger
-  const stored = await ask(redis, () =>
-    Promise.all(indexes.map(async (index) => ({ index, fields: await redis.hgetall(keys.run(jobId, index)) }))),
+  const answers = await readAll(
+    ledger,
+    indexes.map((index) => ['hgetall', ledger.keys.run(jobId, index)]),
   )
-  const unreleased = stored.filter(({ fields }) => fields.state === undefined).map(({ index }) => index)
-  const hosts = await readHosts(ledger, jobId, unreleased)
-  return stored.map(({ index, fields }) =>
-    fields.state === undefined
-      ? unreleasedRun(jobId, index, hosts.get(index) ?? '', job)
-      : toRun(jobId, index, StoredRun.parse(fields)),
-  )
-}
-
-/** Names of hosts whose runs have no record yet. Indexes come in order, so one range holds them. */
-async function readHosts(ledger: Ledger, jobId: string, indexes: readonly number[]): Promise<Map<number, string>> {
-  const first = indexes[0]
-  const last = indexes.at(-1)
-  if (first === undefined || last === undefined) return new Map()
-  const names = await ledger.redis.lrange(ledger.keys.hosts(jobId), first, last)
-  return new Map(names.map((name, i) => [first + i, name]))
-}
-
-/** A run that was never released: pending, or ended with the rest of its job. */
-function unreleasedRun(jobId: string, index: number, host: string, job: StoredJob): RunWithDigest {
-  const hasEnded = job.rest_from !== undefined && index >= job.rest_from
-  return toRun(jobId, index, {
-    host,
-    state: hasEnded ? (job.rest_state ?? 'cancelled') : 'pending',
-    remote: 'not_started',
-    attempt: 0,
-    reason: hasEnded ? job.rest_reason : undefined,
-    ended: hasEnded ? job.rest_at : undefined,
-    stdout: 0,
-    stderr: 0,
-    stdout_omitted: 0,
-    stderr_omitted: 0,
-    digest: '',
+  const stored = indexes.map((index, i) => ({ index, fields: Fields.parse(answers[i]) }))
+  const nameless = stored.filter(({ fields }) => fields.host === undefined).map(({ index }) => index)
+  const hosts = await readHosts(ledger, jobId, nameless)
+  return stored.map(({ index, fields }) => {
+    const run = fields.state === undefined ? unreleasedRun(index, job) : StoredRun.parse(fields)
+    return toRun(jobId, index, run.host ?? hosts.get(index) ?? '', run)
   })
 }
 
-function toRun(jobId: string, index: number, run: z.infer<typeof StoredRun>): RunWithDigest {
+/** Names of hosts, for runs that do not say them. */
+async function readHosts(ledger: Ledger, jobId: string, indexes: readonly number[]): Promise<Map<number, string>> {
+  const list = ledger.keys.hosts(jobId)
+  const names = await readAll(
+    ledger,
+    spansOf(indexes).map(({ first, last }) => ['lrange', list, first, last]),
+  )
+  return new Map(
+    spansOf(indexes).flatMap(({ first }, i) =>
+      Names.parse(names[i]).map((name, n): [number, string] => [first + n, name]),
+    ),
+  )
+}
+
+/** Indexes that follow one another, as where they begin and end: a list is read by such. */
+function spansOf(indexes: readonly number[]): { first: number; last: number }[] {
+  const spans: { first: number; last: number }[] = []
+  for (const index of indexes) {
+    const span = spans.at(-1)
+    if (span !== undefined && index === span.last + 1) span.last = index
+    else spans.push({ first: index, last: index })
+  }
+  return spans
+}
+
+/** How a run stands that was never released: pending, or ended with the rest of its job. */
+export function unreleasedEnd(
+  index: number,
+  job: StoredJob,
+): { state: RunState; reason: Reason | undefined; ended: number | undefined } {
+  const hasEnded = job.rest_from !== undefined && index >= job.rest_from
+  if (!hasEnded) return { state: 'pending', reason: undefined, ended: undefined }
+  return { state: job.rest_state ?? 'cancelled', reason: job.rest_reason, ended: job.rest_at }
+}
+
+function unreleasedRun(index: number, job: StoredJob): z.infer<typeof StoredRun> {
+  const nothing = { stdout: 0, stderr: 0, stdout_omitted: 0, stderr_omitted: 0, digest: '' }
+  return { remote: 'not_started', attempt: 0, ...unreleasedEnd(index, job), ...nothing }
+}
+
+function toRun(jobId: string, index: number, host: string, run: z.infer<typeof StoredRun>): RunWithDigest {
   return {
     job_id: jobId,
-    host: run.host,
+    host,
     index,
     state: run.state,
     remote: run.remote,
     safe_to_retry: isTerminalRun(run.state) && isSafeToRetry(run.remote),
     reason: run.reason ?? null,
-    detail: run.detail ?? null,
+    detail: run.detail ?? waitingDetail(run),
     exit_code: run.exit_code ?? null,
     signal: run.signal ?? null,
     attempt: run.attempt,
     retry_at: isoTime(run.retry_at),
-    mode: run.mode ?? null,
+    mode: run.mode ?? (run.started === undefined ? null : 'attached'),
     notice: run.notice ?? null,
     late_result: run.late_result === undefined ? null : LateResult.parse(JSON.parse(run.late_result)),
     worker: run.worker || null,
@@ -162,17 +154,36 @@ function toRun(jobId: string, index: number, run: z.infer<typeof StoredRun>): Ru
     connect_ms: run.connect_ms ?? null,
     duration_ms:
       run.started === undefined || run.ended === undefined || run.state === 'lost' ? null : run.ended - run.started,
-    stdout: { bytes: run.stdout, omitted_bytes: run.stdout_omitted, sha256: run.stdout_sha256 ?? null },
-    stderr: { bytes: run.stderr, omitted_bytes: run.stderr_omitted, sha256: run.stderr_sha256 ?? null },
+    stdout: {
+      bytes: run.stdout,
+      omitted_bytes: run.stdout_omitted,
+      sha256: run.stdout_sha256 ?? emptySha256(run, run.stdout),
+    },
+    stderr: {
+      bytes: run.stderr,
+      omitted_bytes: run.stderr_omitted,
+      sha256: run.stderr_sha256 ?? emptySha256(run, run.stderr),
+    },
     output_complete: run.incomplete === undefined && run.remote !== 'unknown',
     digest: run.digest,
   }
 }
 
-function range(from: number, to: number): number[] {
-  return Array.from({ length: to - from }, (_, i) => from + i)
+/** Why a run waits, or was not tried, in words. Null when there is nothing to add. */
+function waitingDetail({
+  state,
+  waits,
+  barred_kind: kind,
+  barred_until: until,
+}: z.infer<typeof StoredRun>): string | null {
+  if (state === 'queued' && waits !== undefined) return 'waits until the runs of other jobs on this host have ended'
+  if (state !== 'skipped' || until === undefined) return null
+  const what =
+    kind === 'auth' ? 'it refused several log-ins in a row' : 'it could not be reached several times in a row'
+  return `${what}, and is not tried before ${isoTime(until)}`
 }
 
-function cursorAt(index: number, total: number): string | null {
-  return index < total ? String(index) : null
+/** A stream that ended empty has the digest of nothing, which is not stored. */
+function emptySha256({ digest }: { digest: string }, bytes: number): string | null {
+  return digest !== '' && bytes === 0 ? SHA256_OF_NOTHING : null
 }

@@ -1,5 +1,5 @@
 /**
- * Runs the Lua scripts of `../lua`. Each is one atomic step; `prelude.lua` stands in front of every one.
+ * Runs the Lua scripts of `../lua`. Each is one atomic step; what they share stands in front of every one.
  *
  * Does not say what a script means; the module that calls it does.
  */
@@ -9,9 +9,13 @@ import type { Redis } from 'ioredis'
 import { z } from 'zod'
 
 const read = (name: string) => readFileSync(new URL(`../lua/${name}.lua`, import.meta.url), 'utf8')
-const prelude = read('prelude')
-const load = (name: string) => {
-  const text = `${prelude}\n${read(name)}`
+/** What the scripts share, each file building on those before it; a script stands behind what it needs of it. */
+const NAMES = read('prelude')
+const HOST = `${NAMES}\n${read('host')}`
+const END = `${HOST}\n${read('settle')}`
+const ALL = `${END}\n${read('release')}`
+const load = (name: string, shared = ALL) => {
+  const text = `${shared}\n${read(name)}`
   return { text, sha: createHash('sha1').update(text).digest('hex') }
 }
 
@@ -19,16 +23,20 @@ const load = (name: string) => {
 const SCRIPTS = {
   accept: load('accept'),
   claim: load('claim'),
-  dispatch: load('dispatch'),
-  'fall-back': load('fall-back'),
-  append: load('append'),
-  output: load('output'),
+  dispatch: load('dispatch', END),
+  'fall-back': load('fall-back', NAMES),
+  append: load('append', NAMES),
+  output: load('output', NAMES),
   finish: load('finish'),
-  'hand-over': load('hand-over'),
+  'hand-over': load('hand-over', END),
   cancel: load('cancel'),
-  expire: load('expire'),
-  extend: load('extend'),
+  tend: load('tend'),
+  extend: load('extend', NAMES),
+  recount: load('recount', NAMES),
+  resume: load('resume'),
+  'set-concurrency': load('set-concurrency'),
   abandon: load('abandon'),
+  'dial-slot': load('dial-slot'),
 }
 
 type ScriptName = keyof typeof SCRIPTS
@@ -73,6 +81,9 @@ async function orByText(bySha: () => Promise<unknown>, byText: () => Promise<unk
 
 /** A run that may start or go on: what a script hands back for a ticket to be made of. */
 export type Released = {
+  readonly jobId: string
+  /** The title of the job; holds no secret. */
+  readonly title: string
   readonly index: number
   readonly host: string
   readonly attempt: number
@@ -82,14 +93,17 @@ export type Released = {
 }
 
 const Strings = z.array(z.string()).min(1)
+const FIELDS_OF_A_TICKET = 7
 
-/** An answer of the form `{word, index, host, attempt, resume, delay, index, host, ...}`. */
+/** An answer of the form `{word, job ID, title, index, host, attempt, resume, delay, job ID, title, ...}`. */
 export function parseReleased(answer: unknown): { word: string; released: Released[] } {
   const [word = '', ...rest] = Strings.parse(answer)
   const released: Released[] = []
-  for (let i = 0; i + 4 < rest.length; i += 5) {
-    const [index, host = '', attempt, resume, delayMs] = rest.slice(i, i + 5)
+  for (let i = 0; i + FIELDS_OF_A_TICKET <= rest.length; i += FIELDS_OF_A_TICKET) {
+    const [jobId = '', title = '', index, host = '', attempt, resume, delayMs] = rest.slice(i, i + FIELDS_OF_A_TICKET)
     released.push({
+      jobId,
+      title,
       index: Number(index),
       host,
       attempt: Number(attempt),

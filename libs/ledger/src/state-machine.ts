@@ -16,56 +16,33 @@
  *   ¹ `cancelled`, or `skipped` for the start deadline and the time limit of the job; at once, or at its next claim. An
  *     earlier attempt that had started is not forgotten: then the run ends as that attempt did.
  *   ² Not when the job or the run is to stop, or a clock is over: then the worker is told so, and ends it as never started.
- *   ³ As another attempt, not counted as a retry. `e` is the epoch: every change of hands raises it, and a worker that
+ *   ³ As another attempt, not counted as a retry; the third time `unreachable`. `e` is the epoch: every change of hands raises it, and a worker that
  *     comes with an older one is fenced: it changes nothing.
  *   ⁴ A durable run goes on at its host: it is nobody's (epoch + 1) until the next claim attaches to it (epoch + 1).
  *
  * `retry_wait` needs a retry that is left, and an end that may be tried again: never started (and the worker holds it
  * for promising), or listed in `retry_on`. A job ends when all its runs have.
+ *
+ * Of a job: `pending` runs are let go in order, `concurrency` at a time, within the batch that is due. When a batch has
+ * ended the next is due; with a manual gate the job is `paused` before it. One error more than are tolerated ends what
+ * waits as `skipped`, and nothing more starts. Left out: that workers and hosts have only so many places, the circuit
+ * breakers, and pauses between batches; what a run waits for changes nothing of what may happen to it.
  */
-import type { Reason, Remote, RunState, TerminalRunState } from '@muster/contract'
 import { isTerminalRun } from '@muster/contract'
-
-/** How an attempt ended, as far as it matters here. */
-export type MachineEnd = {
-  readonly state: TerminalRunState
-  readonly remote: Remote
-  readonly reason: Reason | ''
-  readonly exitCode: number | null
-  readonly isRetryable: boolean
-}
-
-/** A run. */
-type MachineRun = {
-  readonly state: RunState
-  readonly remote: Remote
-  readonly reason: Reason | ''
-  readonly attempt: number
-  readonly resume: number
-  readonly retried: number
-  readonly epoch: number
-  /** Undefined: nobody's. */
-  readonly worker?: string
-  readonly isDurable: boolean
-  readonly isStopped: boolean
-  /** The end of an earlier attempt that had started. */
-  readonly kept?: Pick<MachineEnd, 'state' | 'remote' | 'reason'>
-  readonly hasLateResult: boolean
-  /** The epoch of the worker whose end was taken, so that the same end sent again is known. */
-  readonly endedEpoch?: number
-}
-
-/** A job. The clocks are facts here, not times: they are over, or not. */
-export type MachineJob = {
-  readonly runs: readonly MachineRun[]
-  readonly concurrency: number
-  readonly retries: number
-  readonly retryOn: readonly (string | number)[]
-  readonly next: number
-  readonly hasStarted: boolean
-  readonly stop?: 'cancelled_by_user' | 'job_timeout'
-  readonly isStartOver: boolean
-}
+import {
+  beginBatch,
+  change,
+  closeStart,
+  closeWaiting,
+  hasEnded,
+  type MachineEnd,
+  type MachineJob,
+  type MachineRun,
+  release,
+  replace,
+  settle,
+  whyNot,
+} from './machine-job.ts'
 
 /** What happens. `index` names the run. */
 export type MachineEvent =
@@ -82,32 +59,16 @@ export type MachineEvent =
   | { readonly kind: 'worker_dies'; readonly worker: string }
   /** Without indexes: the whole job. */
   | { readonly kind: 'cancel'; readonly indexes?: readonly number[] }
+  | { readonly kind: 'resume' }
+  | { readonly kind: 'set_concurrency'; readonly concurrency: number }
   | { readonly kind: 'start_deadline' }
   | { readonly kind: 'job_timeout' }
 
 /** The job afterwards, and what the one who asked is told. */
 export type MachineStep = { readonly job: MachineJob; readonly answer: string }
 
-/** A job just accepted: its first runs are let go. */
-export function acceptedJob(
-  total: number,
-  options: Pick<MachineJob, 'concurrency' | 'retries' | 'retryOn'>,
-): MachineJob {
-  const run: MachineRun = {
-    state: 'pending',
-    remote: 'not_started',
-    reason: '',
-    attempt: 0,
-    resume: 0,
-    retried: 0,
-    epoch: 0,
-    isDurable: false,
-    isStopped: false,
-    hasLateResult: false,
-  }
-  const runs = Array.from({ length: total }, () => run)
-  return release({ ...options, runs, next: 0, hasStarted: false, isStartOver: false })
-}
+/** A run that takes its workers down with it must not do so for ever. */
+const MOST_ABANDONED = 3
 
 /** What the scripts do, as a function. */
 export function step(job: MachineJob, event: MachineEvent): MachineStep {
@@ -126,25 +87,18 @@ export function step(job: MachineJob, event: MachineEvent): MachineStep {
       return cancel(job, event.indexes)
     case 'start_deadline':
       return { job: closeStart({ ...job, isStartOver: true }), answer: 'ok' }
+    case 'resume':
+      if (hasEnded(job) || !job.isPaused || job.next === job.runs.length) return { job, answer: 'not_paused' }
+      return { job: release(beginBatch({ ...job, isPaused: false })), answer: 'resumed' }
+    case 'set_concurrency':
+      if (hasEnded(job)) return { job, answer: 'ended' }
+      return { job: release({ ...job, concurrency: event.concurrency }), answer: 'changed' }
     case 'job_timeout':
-      if (hasEnded(job) || job.stop !== undefined) return { job, answer: 'ok' }
+      if (hasEnded(job) || (job.stop !== undefined && job.stop !== 'error_budget')) return { job, answer: 'ok' }
       return { job: closeWaiting({ ...job, stop: 'job_timeout' }, 'skipped', 'job_timeout'), answer: 'ok' }
     default:
       return event satisfies never
   }
-}
-
-/** The state that callers see: of a job, made from its runs. */
-export function jobStateOf(job: MachineJob): string {
-  const count = (state: RunState) => job.runs.filter((run) => run.state === state).length
-  const [total, succeeded, cancelled] = [job.runs.length, count('succeeded'), count('cancelled')]
-  if (!hasEnded(job)) {
-    if (job.stop === 'cancelled_by_user') return 'cancelling'
-    return job.hasStarted ? 'running' : 'queued'
-  }
-  if (succeeded === total) return 'succeeded'
-  if (cancelled === total || (cancelled > 0 && job.stop === 'cancelled_by_user')) return 'cancelled'
-  return succeeded === 0 ? 'failed' : 'partial'
 }
 
 type EventOf<Kind extends MachineEvent['kind']> = Extract<MachineEvent, { kind: Kind }>
@@ -211,10 +165,13 @@ function abandon(job: MachineJob, worker: string): MachineJob {
     if (run.state === 'running' && run.isDurable) return release(resume(now, index, run))
     const fenced = change(now, index, { epoch: run.epoch + 1 })
     if (run.state === 'connecting') {
-      const why = whyNot(now, run)
+      const abandoned = run.abandoned + 1
+      const givenUp =
+        abandoned >= MOST_ABANDONED ? ({ state: 'unreachable', reason: 'worker_lost' } as const) : undefined
+      const why = whyNot(now, run) ?? givenUp
       if (why !== undefined) return release(settle(fenced, index, { ...why, remote: 'not_started' }))
       const remote = run.kept?.remote ?? 'not_started'
-      return release(change(fenced, index, { state: 'queued', attempt: run.attempt + 1, remote }))
+      return release(change(fenced, index, { state: 'queued', attempt: run.attempt + 1, remote, abandoned }))
     }
     const end: MachineEnd = {
       state: 'lost',
@@ -243,14 +200,6 @@ function cancel(job: MachineJob, indexes: readonly number[] | undefined): Machin
   return { job: release(stopped), answer: 'cancelling' }
 }
 
-/** Why a run must not start any more. The start deadline is for the first start only. */
-function whyNot(job: MachineJob, run: MachineRun): Pick<MachineEnd, 'state' | 'reason'> | undefined {
-  if (job.stop === 'cancelled_by_user' || run.isStopped) return { state: 'cancelled', reason: 'cancelled_by_user' }
-  if (job.stop === 'job_timeout') return { state: 'skipped', reason: 'job_timeout' }
-  if (job.isStartOver && run.kept === undefined) return { state: 'skipped', reason: 'start_deadline' }
-  return undefined
-}
-
 /** The job with the run waiting for another attempt. Undefined when it may have none. */
 function retry(job: MachineJob, index: number, end: MachineEnd): MachineJob | undefined {
   const run = job.runs[index]
@@ -272,54 +221,4 @@ function retry(job: MachineJob, index: number, end: MachineEnd): MachineJob | un
     resume: 0,
     ...(hasStarted ? { kept: { state: end.state, remote: end.remote, reason: end.reason } } : {}),
   })
-}
-
-function settle(job: MachineJob, index: number, end: Pick<MachineEnd, 'state' | 'remote' | 'reason'>): MachineJob {
-  const kept = end.remote === 'not_started' ? job.runs[index]?.kept : undefined
-  const { state, remote, reason } = kept ?? end
-  return change(job, index, { state, remote, reason })
-}
-
-function closeWaiting(job: MachineJob, state: 'cancelled' | 'skipped', reason: Reason): MachineJob {
-  const waiting: ReadonlySet<RunState> = new Set(['pending', 'queued', 'retry_wait'])
-  const closed = job.runs.reduce((now, run, index) => {
-    if (!waiting.has(run.state) || (reason === 'start_deadline' && run.kept !== undefined)) return now
-    return settle(now, index, { state, remote: 'not_started', reason })
-  }, job)
-  return { ...closed, next: job.runs.length }
-}
-
-function closeStart(job: MachineJob): MachineJob {
-  if (hasEnded(job) || job.stop !== undefined || !job.isStartOver) return job
-  return closeWaiting(job, 'skipped', 'start_deadline')
-}
-
-/** Lets the next pending runs go, up to the fan-out. */
-function release(before: MachineJob): MachineJob {
-  const job = closeStart(before)
-  if (job.stop !== undefined) return job
-  const isOpen = (run: MachineRun) => run.state !== 'pending' && !isTerminalRun(run.state)
-  const runs = [...job.runs]
-  let free = job.concurrency - runs.filter(isOpen).length
-  let next = job.next
-  for (; free > 0 && next < runs.length; next += 1) {
-    const run = runs[next]
-    if (run?.state !== 'pending') continue
-    runs[next] = { ...run, state: 'queued', attempt: 1 }
-    free -= 1
-  }
-  return { ...job, runs, next }
-}
-
-function change(job: MachineJob, index: number, facts: Partial<MachineRun>): MachineJob {
-  const run = job.runs[index]
-  return run === undefined ? job : replace(job, index, { ...run, ...facts })
-}
-
-function replace(job: MachineJob, index: number, run: MachineRun): MachineJob {
-  return { ...job, runs: job.runs.map((old, i) => (i === index ? run : old)) }
-}
-
-function hasEnded(job: MachineJob): boolean {
-  return job.runs.every(({ state }) => isTerminalRun(state))
 }

@@ -15,10 +15,28 @@ export const StoredJob = z.object({
   owner: z.string(),
   spec: z.string(),
   created: z.coerce.number(),
+  /** Grows with every change. */
+  version: z.coerce.number().int().default(0),
   started: millis,
   ended: millis,
   exec_timeout_ms: z.coerce.number(),
   cancel_requested: millis,
+  /** How the hosts were selected, as JSON. */
+  selection: z.string(),
+  rerun_of: z.string().optional(),
+  max_errors: z.coerce.number().int(),
+  on_budget: z.enum(['drain', 'cancel']),
+  /** How many errors there were when the error budget was exceeded; absent while it holds. */
+  tripped_at: z.coerce.number().int().optional(),
+  /** Sizes of the batches, `1,10,50`; the last repeats. Absent without batches, as all that follows. */
+  batches: z.string().optional(),
+  /** The batch it is at, from 0; where it begins and ends in the frozen set; and until when it waits to start. */
+  batch: z.coerce.number().int().default(0),
+  batch_from: z.coerce.number().int().default(0),
+  batch_end: z.coerce.number().int().default(0),
+  batch_due: millis,
+  paused_because: z.enum(['gate', 'nothing_ran']).optional(),
+  start_deadline: z.coerce.number(),
   /** Index from which on runs ended without ever having been released, as what, why, when, and how many. */
   rest_from: z.coerce.number().int().optional(),
   rest_state: TerminalRunState.optional(),

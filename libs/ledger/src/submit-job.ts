@@ -3,9 +3,10 @@
  * Resolving the hosts is libs/inventory's; whether the caller may is libs/access's.
  */
 import { createHash, randomBytes } from 'node:crypto'
-import { type Concurrency, type Input, JobSpec, MusterError } from '@muster/contract'
+import { type Input, JobSpec, MusterError, type Selection } from '@muster/contract'
 import { z } from 'zod'
 import { ask, type Ledger } from './open-ledger.ts'
+import { rolloutOf } from './rollout.ts'
 import { parseReleased, runScript } from './scripts.ts'
 import { issueTickets } from './ticket.ts'
 
@@ -23,6 +24,12 @@ export type NewJob = {
   hosts: readonly string[]
   /** The ID of the API key that asks. */
   owner: string
+  /** The seed with which hosts were drawn or shuffled. Absent when nothing was left to chance. */
+  seed?: number
+  /** The job that is run again, on those of its hosts that had ended in these states. Absent for any other. */
+  rerun?: { of: string; states: readonly string[] }
+  /** Whether it goes past a breaker that is open because the host could not be reached: to find out whether it can. */
+  isTest?: boolean
 }
 
 /**
@@ -39,8 +46,16 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
   const specText = JSON.stringify(spec)
   const jobId = newJobId()
   const title = job.request.title ?? programName(job.request)
+  const rollout = rolloutOf(spec, job.hosts.length)
+  const asked = selectionOf(job.request, job.request.seed)
   const fields: Array<[string, string | number]> = [
-    ['concurrency', countOf(spec.concurrency, job.hosts.length)],
+    ['concurrency', rollout.concurrency],
+    ['max_errors', rollout.maxErrors],
+    ['on_budget', spec.on_budget],
+    ['host_limit', rollout.hostLimit],
+    ['host_kind', spec.read_only ? 'read' : 'change'],
+    ['selection', JSON.stringify(selectionOf(job.request, job.seed))],
+    ['start_within_ms', toMs(spec.start_deadline_s)],
     ['spec', specText],
     ['targets', targets],
     ['title', title],
@@ -51,6 +66,14 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
     // Commas at both ends, so that a script finds a word by its commas.
     ['retry_on', `,${(spec.retry_on ?? []).join(',')},`],
   ]
+  if (job.rerun !== undefined) fields.push(['rerun_of', job.rerun.of])
+  if (spec.force || job.isTest === true) fields.push(['force', spec.force ? 'all' : 'connect'])
+  const [firstBatch] = rollout.batches
+  if (firstBatch !== undefined) {
+    fields.push(['batches', rollout.batches.join(',')], ['batch_pause_ms', toMs(spec.batch_pause_s)])
+    fields.push(['gate', spec.gate], ['batch', 0], ['batch_from', 0])
+    fields.push(['batch_end', Math.min(firstBatch, job.hosts.length)])
+  }
   const answer = await ask(
     redis,
     () =>
@@ -62,7 +85,7 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
           keys.base,
           jobId,
           idempotencyKey === undefined ? '' : keys.idempotency(job.owner, digest(idempotencyKey)),
-          digest(JSON.stringify([targets, specText])),
+          digest(JSON.stringify(job.rerun ?? [targets, asked, specText])),
           IDEMPOTENCY_S,
           toMs(spec.start_deadline_s),
           spec.job_timeout_s === undefined ? '' : toMs(spec.job_timeout_s),
@@ -77,7 +100,7 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
   if (word === 'seen') return { jobId: seenJobId, created: false }
   if (word === 'conflict') throw conflict(seenJobId)
   try {
-    await issueTickets(ledger.tickets, jobId, title, parseReleased(answer).released)
+    await issueTickets(ledger.tickets, parseReleased(answer).released)
   } catch (error) {
     // The job is stored, so the caller must be told so; the sweep issues what is missing.
     ledger.tickets.emit('error', error instanceof Error ? error : new Error(String(error)))
@@ -110,9 +133,10 @@ function newJobId(): string {
   return `job_${text}`
 }
 
-function countOf(concurrency: Concurrency, total: number): number {
-  if (typeof concurrency === 'number') return concurrency
-  return Math.max(1, Math.ceil((Number.parseInt(concurrency, 10) * total) / 100))
+/** What was asked for beside the expression. */
+function selectionOf(request: Input<'submit_job'>, seed: number | undefined): Selection {
+  const { exclude = null, pick = null, order, limit = null } = request
+  return { exclude, pick, order, limit, seed: seed ?? null }
 }
 
 /**

@@ -73,6 +73,7 @@ export async function sweep(ledger: Ledger, options: SweepOptions = PATIENT): Pr
   const { redis, keys } = ledger
   const leases = new Map<string, Lease>()
   const faults: unknown[] = []
+  await runScript(redis, 'recount', [keys.slots], [keys.base, ''])
   for (const jobId of await redis.smembers(keys.active)) {
     // One job that cannot be swept must not keep the others from it.
     await sweepJob(ledger, jobId, leases, options).catch((error: unknown) => faults.push(error))
@@ -87,7 +88,7 @@ async function sweepJob(
   options: SweepOptions,
 ): Promise<void> {
   const { redis, keys } = ledger
-  await runScript(redis, 'expire', [keys.job(jobId)], [keys.base, jobId])
+  await releaseTickets(ledger, await runScript(redis, 'tend', [keys.job(jobId)], [keys.base, jobId]))
   const runs = await readOpenRuns(ledger, jobId)
   await settleAbandoned(ledger, jobId, runs, leases, options)
   await issueMissing(ledger, jobId, runs, options.ticketGraceMs)
@@ -126,7 +127,7 @@ async function settleAbandoned(
     if (!lease.isGone && !isForgotten) continue
     const unknownEpoch = isForgotten ? run.epoch : ''
     const args = [keys.base, jobId, run.index, run.worker, RESUME_LIMIT_MS, unknownEpoch]
-    await releaseTickets(ledger, jobId, await runScript(redis, 'abandon', [keys.job(jobId)], args))
+    await releaseTickets(ledger, await runScript(redis, 'abandon', [keys.job(jobId)], args))
   }
 }
 
@@ -150,8 +151,9 @@ async function issueMissing(ledger: Ledger, jobId: string, runs: readonly OpenRu
   const missing = waiting.filter((_, i) => areMissing[i])
   if (missing.length === 0) return
   const title = await ledger.redis.hget(ledger.keys.job(jobId), 'title')
-  const released = missing.map(({ index, host, attempt, resume }) => ({ index, host, attempt, resume, delayMs: 0 }))
-  await issueTickets(ledger.tickets, jobId, title ?? '', released)
+  const facts = { jobId, title: title ?? '', delayMs: 0 }
+  const released = missing.map(({ index, host, attempt, resume }) => ({ ...facts, index, host, attempt, resume }))
+  await issueTickets(ledger.tickets, released)
 }
 
 async function redisNowMs({ redis }: Ledger): Promise<number> {
@@ -161,13 +163,27 @@ async function redisNowMs({ redis }: Ledger): Promise<number> {
 
 async function readOpenRuns({ redis, keys }: Ledger, jobId: string): Promise<OpenRun[]> {
   const indexes = (await redis.srandmember(keys.open(jobId), SWEEP_LIMIT)).map(Number)
-  const fields = ['host', 'attempt', 'resume', 'state', 'worker', 'queued', 'retry_at', 'epoch', 'claimed'] as const
+  const fields = [
+    'host',
+    'attempt',
+    'resume',
+    'state',
+    'worker',
+    'queued',
+    'retry_at',
+    'epoch',
+    'claimed',
+    'waits',
+  ] as const
   return await Promise.all(
     indexes.map(async (index) => {
       const values = await redis.hmget(keys.run(jobId, index), ...fields)
-      const [host, attempt, resume, state, worker, queued, retryAt, epoch, claimed] = values.map((value) => value ?? '')
+      const [host, attempt, resume, state, worker, queued, retryAt, epoch, claimed, waits, due] = values.map(
+        (value) => value ?? '',
+      )
       const isUnheld = state === 'running' && worker === ''
       const since = state === 'retry_wait' ? retryAt : state === 'queued' || isUnheld ? queued : undefined
+      const waitsSince = waits || due || since
       return {
         index,
         host: host ?? '',
@@ -177,7 +193,7 @@ async function readOpenRuns({ redis, keys }: Ledger, jobId: string): Promise<Ope
         worker: worker ?? '',
         epoch: Number(epoch),
         claimedMs: Number(claimed),
-        waitsSinceMs: since === undefined ? undefined : Number(since),
+        waitsSinceMs: since === undefined ? undefined : Number(waitsSince),
       }
     }),
   )

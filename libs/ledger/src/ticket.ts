@@ -2,6 +2,7 @@
  * Tickets: BullMQ jobs that ask a worker to carry out one attempt of one run. A ticket says where to look and
  * nothing else: no command, no secret, no output. Delivery may happen twice; the claim decides (claim.lua).
  */
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { JobId } from '@muster/contract'
 import type { Queue } from 'bullmq'
 import { z } from 'zod'
@@ -30,23 +31,36 @@ export function ticketId(ticket: Pick<Ticket, 'job_id' | 'index' | 'attempt' | '
   return `${jobId}-${index}-${attempt}${resume === 0 ? '' : `-${resume}`}`
 }
 
-/** Puts one ticket for each released run into the queue. `title` is what Bull Board shows; it holds no secret. */
-export async function issueTickets(
-  queue: Queue,
-  jobId: string,
-  title: string,
-  released: readonly Released[],
-): Promise<void> {
+/** What is to be issued with the next round trip, for each queue. */
+const gathered = new WeakMap<Queue, { readonly released: Released[]; readonly issued: Promise<unknown> }>()
+
+/**
+ * Puts one ticket for each released run into the queue. Bull Board shows its host and the title of its job.
+ * Those of one turn of the event loop go together: runs end side by side, and each lets one go.
+ */
+export async function issueTickets(queue: Queue, released: readonly Released[]): Promise<void> {
   if (released.length === 0) return
-  await queue.addBulk(
-    released.map(({ delayMs, ...run }) => {
-      const ticket: Ticket = { job_id: jobId, ...run }
-      const delay = delayMs === 0 ? {} : { delay: delayMs }
-      return {
-        name: `${run.host}: ${title}`,
-        data: ticket,
-        opts: { jobId: ticketId(ticket), attempts: 1, removeOnComplete: KEPT, removeOnFail: KEPT, ...delay },
-      }
-    }),
-  )
+  const open = gathered.get(queue)
+  if (open !== undefined) {
+    open.released.push(...released)
+    await open.issued
+    return
+  }
+  const batch = [...released]
+  const issued = nextTurn().then(() => {
+    gathered.delete(queue)
+    return queue.addBulk(batch.map(toTicket))
+  })
+  gathered.set(queue, { released: batch, issued })
+  await issued
+}
+
+function toTicket({ delayMs, title, jobId, ...run }: Released) {
+  const ticket: Ticket = { job_id: jobId, ...run }
+  const delay = delayMs === 0 ? {} : { delay: delayMs }
+  return {
+    name: `${run.host}: ${title}`,
+    data: ticket,
+    opts: { jobId: ticketId(ticket), attempts: 1, removeOnComplete: KEPT, removeOnFail: KEPT, ...delay },
+  }
 }

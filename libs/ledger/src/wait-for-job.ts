@@ -10,21 +10,23 @@ const LOOK_EVERY_MS = 2_000
 const GATHER_MS = 25
 
 /**
- * Resolves when the job has ended (`done`) or differs from what it was at the call (`any_change`), when `waitMs` is
+ * Resolves when the job has ended (`done`) or has changed (`any_change`: since the call, or since its `changes` were
+ * `after`), when `waitMs` is
  * over, when `signal` aborts, or at once when there is no such job. Tells nothing: read the job afterwards.
  * @throws {MusterError} ledger_unavailable
  */
 export async function waitForJob(
   ledger: Ledger,
   jobId: string,
-  options: { until: 'done' | 'any_change'; waitMs: number; signal: AbortSignal },
+  options: { until: 'done' | 'any_change'; after?: number | undefined; waitMs: number; signal: AbortSignal },
 ): Promise<void> {
   if (options.waitMs <= 0) return
   const stop = AbortSignal.any([options.signal, AbortSignal.timeout(options.waitMs)])
   const doorbell = listenToJob(ledger, jobId)
   try {
     const first = await look(ledger, jobId)
-    for (let now = first; !isOver(now, first, options.until); now = await look(ledger, jobId)) {
+    const before = options.after ?? first?.version
+    for (let now = first; !isOver(now, before, options.until); now = await look(ledger, jobId)) {
       await doorbell.ring(stop)
       if (stop.aborted) return
     }
@@ -33,17 +35,17 @@ export async function waitForJob(
   }
 }
 
-type Look = { state: JobState; version: string } | undefined
+type Look = { state: JobState; version: number } | undefined
 
-function isOver(now: Look, first: Look, until: 'done' | 'any_change'): boolean {
+function isOver(now: Look, before: number | undefined, until: 'done' | 'any_change'): boolean {
   if (now === undefined || isTerminalJob(now.state)) return true
-  return until === 'any_change' && now.version !== first?.version
+  return until === 'any_change' && now.version !== before
 }
 
 async function look(ledger: Ledger, jobId: string): Promise<Look> {
   const { redis, keys } = ledger
   const [state, version] = await ask(redis, () => redis.hmget(keys.job(jobId), 'state', 'version'), jobId)
-  return state == null ? undefined : { state: JobState.parse(state), version: version ?? '' }
+  return state == null ? undefined : { state: JobState.parse(state), version: Number(version ?? 0) }
 }
 
 /** Tells when a job may have changed. */

@@ -1,0 +1,9 @@
+-- Does what is due for a job that nothing else happens to: its clocks may be over, and workers may have come free.
+-- KEYS[1] job.  Returns {'tended', tickets...}.
+local now = now_ms()
+if redis.call('EXISTS', job) == 0 then return {'tended'} end
+local state = redis.call('HGET', job, 'state')
+release(now)
+close_if_done(now)
+if has_moved or redis.call('HGET', job, 'state') ~= state then changed() end
+return reply('tended')

@@ -1,0 +1,28 @@
+/**
+ * The circuit breakers: which hosts are not tried for a while because connecting failed several times in a row.
+ * The scripts open, probe and close them (host.lua); this only reads.
+ */
+import { ask, type Ledger } from './open-ledger.ts'
+
+/** An open breaker. */
+export type OpenBreaker = {
+  /** What failed: reaching the host, or logging in to it. */
+  readonly kind: 'connect' | 'auth'
+  /** When a run may try again, in milliseconds since 1970. */
+  readonly untilMs: number
+}
+
+/**
+ * The open breakers by host.
+ * @throws {MusterError} ledger_unavailable
+ */
+export async function openBreakers({ redis, keys }: Ledger): Promise<Map<string, OpenBreaker>> {
+  const now = Date.now()
+  const rows = await ask(redis, () => redis.zrangebyscore(keys.breakers, now, '+inf', 'WITHSCORES'))
+  const open = new Map<string, OpenBreaker>()
+  for (let i = 0; i + 1 < rows.length; i += 2) {
+    const [kind, ...host] = (rows[i] ?? '').split(':')
+    open.set(host.join(':'), { kind: kind === 'auth' ? 'auth' : 'connect', untilMs: Number(rows[i + 1]) })
+  }
+  return open
+}
