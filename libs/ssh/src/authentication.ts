@@ -29,8 +29,8 @@ export type Login = {
   next(offered: readonly AuthenticationType[] | null, isPartial: boolean | null): AnyAuthMethod | false
   /** Keeps in the list why the present attempt could not be made. */
   note(problem: string): void
-  /** For people: what was tried and what became of it. */
-  tried(): string
+  /** What was tried and what became of it, for people; and whether the host has refused any of it. */
+  outcome(): { readonly tried: string; readonly isRefused: boolean }
 }
 
 type Step = {
@@ -68,9 +68,10 @@ export function planLogin(user: string, credentials: readonly Credential[]): Log
       return false
     },
     note,
-    tried: () => {
-      if (credentials.length === 0) return 'no credential is configured for this host'
-      return past.map(({ label, outcome }) => `${label}: ${outcome}`).join('; ') || 'nothing was tried yet'
+    outcome: () => {
+      if (credentials.length === 0) return { tried: 'no credential is configured for this host', isRefused: false }
+      const tried = past.map(({ label, outcome }) => `${label}: ${outcome}`).join('; ') || 'nothing was tried yet'
+      return { tried, isRefused: past.some(({ outcome }) => outcome.startsWith('refused')) }
     },
   }
 }

@@ -48,6 +48,10 @@ export function openChannel(
     signal?.addEventListener('abort', onAbort)
     try {
       connection.client.exec(line, (error: Error | undefined, channel) => {
+        if (error === undefined) {
+          connection.channels.add(channel)
+          channel.once('close', () => connection.channels.delete(channel))
+        }
         if (error === undefined && isSettled) return channel.close()
         if (isSettled) return
         if (error === undefined) {

@@ -5,12 +5,12 @@
  *
  * A connection is never made without verifying the host key. Everything that can go wrong is a value with a reason;
  * nothing a host does or leaves undone makes it wait beyond the deadline. Does not run commands (exec.ts), and keeps
- * no connections for later.
+ * no connections for later (pool.ts).
  */
-import { connect as connectTcp } from 'node:net'
 import type { Duplex } from 'node:stream'
-import ssh2, { type Client } from 'ssh2'
+import ssh2, { type Client, type ClientChannel } from 'ssh2'
 import { type Credential, planLogin } from './authentication.ts'
+import type { EndTurn } from './dial-queue.ts'
 import {
   causeOfAbort,
   closedEarly,
@@ -21,8 +21,10 @@ import {
   fieldsOf,
   printable,
 } from './failure.ts'
+import { holdBack } from './hold-back.ts'
 import { type HostIdentity, hostKeyAlgorithms, refuseHostKey } from './host-verification.ts'
 import type { KnownHosts, KnownHostsSource } from './known-hosts.ts'
+import { connectForPackets } from './packet-socket.ts'
 
 /** A host and all that is needed to log in there. */
 export type SshHost = HostIdentity & {
@@ -38,6 +40,12 @@ export type SshConnection = {
   readonly hostName: string
   /** ssh2's own; for this package. */
   readonly client: Client
+  /** The key that the host has proved its identity with. */
+  readonly hostKey: Buffer
+  /** Channels for commands that one of the two sides has not closed yet; kept by channel.ts. */
+  readonly channels: Set<ClientChannel>
+  /** The connection to its jump host; absent when it goes through none. */
+  readonly hop?: SshConnection
   /** Whether the connection still stands, as far as this side knows. */
   isOpen(): boolean
   /** Ends the connection and the one to its jump host. What runs on the host runs on. May be called twice. */
@@ -46,7 +54,8 @@ export type SshConnection = {
 
 /** A connection, or why there is none. */
 export type ConnectResult = { readonly ok: true; readonly connection: SshConnection } | Refused
-type Refused = { readonly ok: false } & Failure
+/** Why there is no connection. */
+export type Refused = { readonly ok: false } & Failure
 
 /** How to connect. */
 export type ConnectOptions = {
@@ -64,10 +73,24 @@ const NEXT_ADDRESS_MS = 2_000
 /** How long a host may take to close its side before the socket is taken down. */
 const CLOSE_GRACE_MS = 1_000
 
-type Deps = { readonly known: KnownHosts; readonly signal: AbortSignal }
+/** What a dial needs. */
+export type DialOptions = {
+  readonly known: KnownHosts
+  /** An abort means that its time is over. */
+  readonly signal: AbortSignal
+  /**
+   * Waits until the handshake may begin with a host that has answered, or says why it may not; it heeds the signal, and
+   * what it gives is called when the log-in is over. Absent where nobody else shakes hands.
+   */
+  readonly turn?: () => Promise<EndTurn | Failure>
+}
 
 /** What a connection runs over, and how to take it down for good. */
 type Route = { readonly stream: Duplex; destroy(): void }
+type NoForward = { readonly failure: string; readonly isHostsFault: boolean }
+
+/** What a jump host says when it did not get a connection to the host. @see RFC 4254, section 5.1 */
+const CONNECT_FAILED = 2
 
 /** Connects and logs in to a host. */
 export async function connect(host: SshHost, options: ConnectOptions): Promise<ConnectResult> {
@@ -89,36 +112,57 @@ export async function connect(host: SshHost, options: ConnectOptions): Promise<C
   }
 }
 
-async function reach(host: SshHost, deps: Deps): Promise<ConnectResult> {
-  if (host.jump === undefined) return await logIn(host, openSocket(host), deps)
-  const hop = await reach(host.jump, deps)
-  if (!hop.ok) {
-    const detail = `jump host ${host.jump.name}: ${hop.reason}: ${hop.detail}`
-    return refused(failure('jump_failed', detail, hop.isRetryable))
+async function reach(host: SshHost, options: DialOptions): Promise<ConnectResult> {
+  if (host.jump === undefined) return await dial(host, undefined, options)
+  const hop = await reach(host.jump, options)
+  return hop.ok ? await dial(host, hop.connection, options) : refused(jumpFailure(host.jump, hop))
+}
+
+/**
+ * Connects and logs in to a host, through the connection to its jump host where it has one. That one is closed when
+ * the new connection ends, or does not come about.
+ */
+export async function dial(
+  host: SshHost,
+  hop: SshConnection | undefined,
+  options: DialOptions,
+): Promise<ConnectResult> {
+  if (hop === undefined) return await logIn(host, openSocket(host), options)
+  const route = await openForward(hop, host, options.signal)
+  if (!('failure' in route)) {
+    const result = await logIn(host, route, options)
+    return result.ok ? { ok: true, connection: { ...result.connection, hop } } : result
   }
-  const route = await openForward(hop.connection, host, deps.signal)
-  if (!('failure' in route)) return await logIn(host, route, deps)
-  hop.connection.close()
-  const detail = `jump host ${host.jump.name} did not connect to ${where(host)}: ${route.failure}`
-  return refused(failure('jump_failed', detail))
+  hop.close()
+  const detail = `jump host ${hop.hostName} did not connect to ${where(host)}: ${route.failure}`
+  return refused(failure('jump_failed', detail, { isHostsFault: route.isHostsFault }))
+}
+
+/** Why a host behind a jump host that was not reached is not reached either. */
+export function jumpFailure(jump: SshHost, { reason, detail, isRetryable }: Failure): Failure {
+  return failure('jump_failed', `jump host ${jump.name}: ${reason}: ${detail}`, { isRetryable })
 }
 
 function openSocket({ address, port }: SshHost): Route {
-  // Without noDelay every command waits 40 ms for an acknowledgement that the host delays.
-  const options = { host: address, port, noDelay: true, autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS }
-  const stream = connectTcp(options)
+  const stream = connectForPackets({ host: address, port, autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS })
   return { stream, destroy: () => stream.destroy() }
 }
 
-function openForward(hop: SshConnection, host: SshHost, signal: AbortSignal): Promise<Route | { failure: string }> {
+/** A forward, or why there is none: the host's fault when its jump host has found that out, or was left waiting. */
+function openForward(hop: SshConnection, host: SshHost, signal: AbortSignal): Promise<Route | NoForward> {
   return new Promise((resolve) => {
-    const giveUp = () => resolve({ failure: 'no answer in time' })
+    const giveUp = () => resolve({ failure: 'no answer in time', isHostsFault: true })
     if (signal.aborted) return giveUp()
     signal.addEventListener('abort', giveUp, { once: true })
     try {
       hop.client.forwardOut('127.0.0.1', 0, host.address, host.port, (error, stream) => {
         signal.removeEventListener('abort', giveUp)
-        if (error) return resolve({ failure: printable(error.message) })
+        // Nobody waits for it any more, and the connection to the jump host may live on.
+        if (signal.aborted) return stream?.destroy()
+        if (error) {
+          const isHostsFault = 'reason' in error && error.reason === CONNECT_FAILED
+          return resolve({ failure: printable(error.message), isHostsFault })
+        }
         const destroy = () => {
           stream.destroy()
           hop.close()
@@ -127,29 +171,36 @@ function openForward(hop: SshConnection, host: SshHost, signal: AbortSignal): Pr
       })
     } catch (error) {
       // ssh2 throws when the connection is gone already.
-      resolve({ failure: error instanceof Error ? error.message : String(error) })
+      signal.removeEventListener('abort', giveUp)
+      resolve({ failure: error instanceof Error ? error.message : String(error), isHostsFault: false })
     }
   })
 }
 
-function logIn(host: SshHost, route: Route, { known, signal }: Deps): Promise<ConnectResult> {
-  return new Promise((resolve) => {
+function logIn(host: SshHost, route: Route, { known, signal, turn }: DialOptions): Promise<ConnectResult> {
+  return new Promise((resolve, reject) => {
     const client = new ssh2.Client()
     const login = planLogin(host.user, host.credentials)
     let phase: DialPhase = 'the TCP connection'
     let isOpen = true
     let isReady = false
+    let isWaiting = false
+    let endTurn: EndTurn = () => {}
     let hostKeyFailure: Failure | undefined
+    let hostKey = Buffer.alloc(0)
 
     // Resolving twice does nothing: the first thing that goes wrong is the one that is told.
-    const fail = ({ reason, detail, isRetryable }: Failure) => {
+    const fail = (why: Failure) => {
       signal.removeEventListener('abort', onAbort)
       isOpen = false
-      resolve(refused(failure(reason, `${host.name} (${where(host)}): ${detail}`, isRetryable)))
+      resolve(refused({ ...why, detail: `${host.name} (${where(host)}): ${why.detail}` }))
       route.destroy()
+      endTurn()
     }
     const onAbort = () => {
-      const tried = phase === 'the log-in' ? `; ${login.tried()}` : ''
+      // Then its turn did not come, and says so.
+      if (isWaiting) return
+      const tried = phase === 'the log-in' ? `; ${login.outcome().tried}` : ''
       fail(failure('conn_timeout', `no answer in time, while waiting for ${phase}${tried}`))
     }
     if (signal.aborted) return onAbort()
@@ -160,7 +211,7 @@ function logIn(host: SshHost, route: Route, { known, signal }: Deps): Promise<Co
       // The agent or one key did not work: ssh2 goes on with the next credential by itself.
       const isOneAttempt = fieldsOf(error).level === 'agent' || error.message.startsWith('Error signing data')
       if (isOneAttempt && !isReady) return login.note(printable(error.message))
-      if (!isReady) return fail(hostKeyFailure ?? explainDialError(error, phase, login.tried()))
+      if (!isReady) return fail(hostKeyFailure ?? explainDialError(error, phase, login.outcome()))
       isOpen = false
       // ssh2 only ends its side, and a broken host would keep the connection half open for ever.
       route.destroy()
@@ -184,9 +235,27 @@ function logIn(host: SshHost, route: Route, { known, signal }: Deps): Promise<Co
       if (signal.aborted) return
       isReady = true
       signal.removeEventListener('abort', onAbort)
+      endTurn()
       const close = () => closeClient(client, route)
-      resolve({ ok: true, connection: { hostName: host.name, client, isOpen: () => isOpen, close } })
+      const stands = { isOpen: () => isOpen, close, channels: new Set<ClientChannel>() }
+      resolve({ ok: true, connection: { hostName: host.name, client, hostKey, ...stands } })
     })
+    const awaitTurn = async (ask: () => Promise<EndTurn | Failure>) => {
+      isWaiting = true
+      const given = await ask()
+      isWaiting = false
+      if (typeof given !== 'function') return fail(given)
+      endTurn = given
+      if (!isOpen) endTurn()
+      else if (signal.aborted) onAbort()
+    }
+    if (turn !== undefined) {
+      holdBack(route.stream, () => awaitTurn(turn)).catch((error: unknown) => {
+        isOpen = false
+        route.destroy()
+        reject(error)
+      })
+    }
     client.connect({
       sock: route.stream,
       username: host.user,
@@ -194,6 +263,7 @@ function logIn(host: SshHost, route: Route, { known, signal }: Deps): Promise<Co
       ...KEEPALIVE,
       algorithms: { serverHostKey: hostKeyAlgorithms(host, known) },
       hostVerifier: (key: Buffer) => {
+        hostKey = Buffer.from(key)
         hostKeyFailure = refuseHostKey(host, known, key)
         return hostKeyFailure === undefined
       },
@@ -222,6 +292,7 @@ function where({ user, address, port }: SshHost): string {
   return `${user}@${address}:${port}`
 }
 
-function refused(why: Failure): Refused {
+/** A failure as the result of a dial. */
+export function refused(why: Failure): Refused {
   return { ok: false, ...why }
 }

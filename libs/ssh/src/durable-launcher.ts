@@ -8,7 +8,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { commandScript, type DurableLimits, PROCESS_START, supervisorScript } from './durable-supervisor.ts'
-import { inputOf, type Launch, type RemoteCommand } from './launcher.ts'
+import { inputOf, type Launch, type RemoteCommand, wholeLauncher } from './launcher.ts'
 import { quoteWord } from './quote.ts'
 
 /** What a follower already has of each stream, in bytes. */
@@ -56,8 +56,7 @@ export function writeDurable(
 ): Launch {
   const input = command && inputOf(command)
   const begin = command === undefined ? ATTACH : startScript(command, limits, input)
-  const launcher = `{
-say() { printf 'muster-${nonce}:%s\\n' "$1" >&2; }
+  const launcher = `say() { printf 'muster-${nonce}:%s\\n' "$1" >&2; }
 say begin || exit 125
 exec 5<&0
 refuse() { say "refused:$1"; exit 0; }
@@ -69,9 +68,8 @@ ${findRun(runId)}
 is_private "$muster_base" || refuse "$muster_base is not a directory that belongs to the account alone"
 ${begin}
 is_private "$muster_dir" || refuse "$muster_dir cannot be made"
-${followScript(nonce, from, limits)}
-}`
-  return { launcher: Buffer.from(launcher), input }
+${followScript(nonce, from, limits)}`
+  return { launcher: wholeLauncher(launcher), input }
 }
 
 /** Where there is no run: takes its place, so that it never starts. */

@@ -80,26 +80,61 @@ const START_MS = 5_000
 /** How long the host may take to report the exit of a command that was killed. */
 const REPORT_MS = 2_000
 
+/** A command that only waits to be sent: its channel is open, and nothing of it is on the host yet. */
+export type ReadyCommand = {
+  readonly connection: SshConnection
+  readonly running: RunningChannel
+  readonly launch: Launch & Pick<RemoteCommand, 'sudo'>
+  readonly nonce: string
+}
+
+/**
+ * Goes all the way to where a command can be sent. What it gives is to be handed to `sendCommand`, or its channel
+ * closed; a failure means that nothing was sent.
+ * @throws {MusterError} invalid_request: the command cannot be expressed; nothing was sent.
+ */
+export async function readyCommand(
+  connection: SshConnection,
+  command: RemoteCommand,
+  options: Pick<ExecOptions, 'execTimeoutMs' | 'killGraceMs' | 'channelTimeoutMs' | 'signal'>,
+): Promise<ReadyCommand | { readonly failure: Failure }> {
+  const nonce = randomBytes(16).toString('hex')
+  const { execTimeoutMs, killGraceMs, signal } = options
+  const afterMs = hostDeadlineMs(execTimeoutMs, killGraceMs)
+  const launch = writeLaunch(command, nonce, { afterMs, graceMs: killGraceMs })
+  const { sudo } = command
+  const timeoutMs = channelTimeoutOf(options)
+  const opened = await openLauncherChannel(connection, launch.launcher, { sudo, timeoutMs, signal })
+  return 'failure' in opened ? opened : { connection, running: opened, launch: { ...launch, sudo }, nonce }
+}
+
+/**
+ * Sends a command and follows it to its end. Rejects only with the error of `onOutput`, after the command was killed.
+ * @param options the same limits as it was made ready with
+ */
+export async function sendCommand(ready: ReadyCommand, options: ExecOptions): Promise<ExecEnd> {
+  const { connection, running, launch, nonce } = ready
+  try {
+    if (connection.channels.has(running.channel)) {
+      if (options.maySend?.() === false) {
+        return neverSent(failure('worker_lost', 'it was too late to send the command'))
+      }
+      return await supervise(connection, running, launch, nonce, { ...options, sudo: launch.sudo })
+    }
+    return neverSent(failure('conn_lost', `${connection.hostName}: the channel ended before the command was sent`))
+  } finally {
+    running.channel.close()
+  }
+}
+
 /**
  * Runs a command. Rejects only with the error of `onOutput` (after the command was killed), or when the command is
  * malformed.
  * @throws {MusterError} invalid_request: the command cannot be expressed; nothing was sent.
  */
 export async function exec(connection: SshConnection, command: RemoteCommand, options: ExecOptions): Promise<ExecEnd> {
-  const nonce = randomBytes(16).toString('hex')
-  const { execTimeoutMs, killGraceMs } = options
-  const afterMs = hostDeadlineMs(execTimeoutMs, killGraceMs)
-  const launch = writeLaunch(command, nonce, { afterMs, graceMs: killGraceMs })
-  const timeoutMs = channelTimeoutOf(options)
-  const { sudo } = command
-  const opened = await openLauncherChannel(connection, launch.launcher, { sudo, timeoutMs, signal: options.signal })
-  if ('failure' in opened) return neverSent(opened.failure)
-  try {
-    if (options.maySend?.() === false) return neverSent(failure('worker_lost', 'it was too late to send the command'))
-    return await supervise(connection, opened, launch, nonce, { ...options, sudo })
-  } finally {
-    opened.channel.close()
-  }
+  const ready = await readyCommand(connection, command, options)
+  return 'failure' in ready ? neverSent(ready.failure) : await sendCommand(ready, options)
 }
 
 async function supervise(
@@ -131,7 +166,7 @@ async function supervise(
     marker: findMarker(nonce, (found) => {
       deadline.hasStarted(found)
       onStart()
-      // Not before: where head reads further than it was asked to (busybox), it would swallow the input.
+      // Not before: what reads the launcher may read further, and would swallow the input (launcher.ts).
       if (launch.input !== undefined && !stop.isRequested()) channel.end(launch.input)
     }),
   })
@@ -195,7 +230,7 @@ function isEndedByHost(running: RunningChannel, deadline: RemoteDeadline): boole
   return (signal === 'TERM' || signal === 'KILL') && deadline.isOver()
 }
 
-function channelTimeoutOf({ channelTimeoutMs = CHANNEL_TIMEOUT_MS }: ExecOptions): number {
+function channelTimeoutOf({ channelTimeoutMs = CHANNEL_TIMEOUT_MS }: Pick<ExecOptions, 'channelTimeoutMs'>): number {
   return channelTimeoutMs
 }
 

@@ -11,6 +11,11 @@ export type Failure = {
   readonly detail: string
   /** Whether another try may go better: false for what only a person can put right. Nothing was started either way. */
   readonly isRetryable: boolean
+  /**
+   * Whether the host itself was asked, and did not answer or refused. False for what this worker, the way there, a jump
+   * host or somebody who stopped it is to blame for: that says nothing about the host.
+   */
+  readonly isHostsFault: boolean
 }
 
 /** What does not pass by itself, or is not to be tried again because somebody said so. */
@@ -24,9 +29,22 @@ const LASTING: ReadonlySet<Reason> = new Set<Reason>([
   'job_timeout',
 ])
 
-/** A failure; whether it may be tried again follows from its reason, unless more is known. */
-export function failure(reason: Reason, detail: string, isRetryable = !LASTING.has(reason)): Failure {
-  return { reason, detail, isRetryable }
+/** What only a host that was asked can bring about. */
+const HOSTS_FAULTS: ReadonlySet<Reason> = new Set<Reason>([
+  'conn_refused',
+  'conn_timeout',
+  'kex_failed',
+  'auth_failed',
+  'channel_refused',
+])
+
+/** A failure; whether it may be tried again, and is the host's, follows from its reason, unless more is known. */
+export function failure(
+  reason: Reason,
+  detail: string,
+  more: { readonly isRetryable?: boolean; readonly isHostsFault?: boolean } = {},
+): Failure {
+  return { reason, detail, isRetryable: !LASTING.has(reason), isHostsFault: HOSTS_FAULTS.has(reason), ...more }
 }
 
 /** Why a signal was aborted: its reason where that is one of ours, else it is a cancel. */
@@ -39,21 +57,32 @@ export type DialPhase = 'the TCP connection' | 'the SSH handshake' | 'the log-in
 
 const DNS_CODES = new Set(['ENOTFOUND', 'EAI_AGAIN', 'EAI_FAIL', 'EAI_NODATA', 'EAI_NONAME', 'EAI_ADDRFAMILY'])
 
+/** What the system of this worker says by itself, without having asked the host, or having found a way to it. */
+const LOCAL_CODES = new Set([
+  ...['ENETUNREACH', 'EHOSTUNREACH', 'ENETDOWN', 'EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL', 'EACCES', 'EPERM'],
+  ...['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'],
+])
+
 /** Disconnect reasons that mean "you may not log in". @see RFC 4253, section 11.1; OpenSSH uses 2 for too many tries */
 const LOGIN_DISCONNECTS = new Set([2, 7, 13, 14, 15])
 
-/** Why a connection that was not ready yet failed. `tried` is the list of credentials. */
-export function explainDialError(error: Error, phase: DialPhase, tried: string): Failure {
+/** What became of the credentials: a list for people, and whether the host has refused one that it was shown. */
+type Tried = { readonly tried: string; readonly isRefused: boolean }
+
+/** Why a connection that was not ready yet failed. */
+export function explainDialError(error: Error, phase: DialPhase, { tried, isRefused }: Tried): Failure {
   const { level, code } = fieldsOf(error)
   const message = printable(error.message)
   if (level === 'client-socket') return explainSocketError(typeof code === 'string' ? code : '', message, phase)
-  if (level === 'client-authentication') return failure('auth_failed', `no credential was accepted: ${tried}`)
+  if (level === 'client-authentication') {
+    return failure('auth_failed', `no credential was accepted: ${tried}`, { isHostsFault: isRefused })
+  }
   if (phase === 'the log-in' && typeof code === 'number' && LOGIN_DISCONNECTS.has(code)) {
     return failure('auth_failed', `the host ended the log-in: ${message}; ${tried}`)
   }
   if (message === 'Connection lost before handshake') return closedEarly('the SSH handshake')
   const hasNothingInCommon = level === 'handshake' && message.includes('no matching')
-  return failure('kex_failed', `${message}, while waiting for ${phase}`, !hasNothingInCommon)
+  return failure('kex_failed', `${message}, while waiting for ${phase}`, { isRetryable: !hasNothingInCommon })
 }
 
 /** Why a connection that was closed before it was ready, without any error, failed. */
@@ -75,8 +104,13 @@ export function fieldsOf(error: Error): { level: unknown; code: unknown } {
 
 function explainSocketError(code: string, message: string, phase: DialPhase): Failure {
   // Only EAI_AGAIN says that the look-up itself failed; the others say that there is no such name.
-  if (DNS_CODES.has(code)) return failure('dns_error', `its address cannot be looked up: ${code}`, code === 'EAI_AGAIN')
+  if (DNS_CODES.has(code)) {
+    return failure('dns_error', `its address cannot be looked up: ${code}`, { isRetryable: code === 'EAI_AGAIN' })
+  }
   if (code === 'ETIMEDOUT') return failure('conn_timeout', `no answer: ${code} in ${phase}`)
+  if (LOCAL_CODES.has(code)) {
+    return failure('conn_refused', `this worker could not get there: ${code}: ${message}`, { isHostsFault: false })
+  }
   const what = code === 'ECONNREFUSED' ? 'nothing listens there' : message
   return failure('conn_refused', `${code || 'the connection failed'}, while waiting for ${phase}: ${what}`)
 }

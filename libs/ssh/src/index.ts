@@ -1,5 +1,13 @@
 export type { Credential } from './authentication.ts'
-export { type ConnectOptions, type ConnectResult, connect, type SshConnection, type SshHost } from './connection.ts'
+export {
+  type ConnectOptions,
+  type ConnectResult,
+  connect,
+  type Refused,
+  type SshConnection,
+  type SshHost,
+} from './connection.ts'
+export { DialQueue } from './dial-queue.ts'
 export type { OutputReceiver } from './drain.ts'
 export type { Followed } from './durable-end.ts'
 export { type FollowOptions, followDurable } from './durable-follow.ts'
@@ -7,7 +15,12 @@ export { removeDurable } from './durable-orders.ts'
 export { DurableRun } from './durable-run.ts'
 export { betweenMarkers } from './durable-stream.ts'
 export type { DurableLimits } from './durable-supervisor.ts'
-export { type ExecEnd, type ExecOptions, exec } from './exec.ts'
+export { type ExecEnd, type ExecOptions, exec, type ReadyCommand, readyCommand, sendCommand } from './exec.ts'
+
+export { printable } from './failure.ts'
+
+export { keepFiles } from './kept-files.ts'
+
 export {
   fixedKnownHosts,
   type HostKeyVerdict,
@@ -18,7 +31,10 @@ export {
   parseKnownHosts,
 } from './known-hosts.ts'
 export { findMarker, type Launch, launchLine, type RemoteCommand, type Started, writeLaunch } from './launcher.ts'
+export { leaseAndOpen, tryChannel } from './lease-and-open.ts'
 export { OutputCap, type StreamEnd, type StreamTail } from './output-cap.ts'
+export { openPool, type Pool, type PoolOptions } from './pool.ts'
+export type { Lease } from './pooled-connection.ts'
 export { execWords, interpreterOf, quoteWord } from './quote.ts'
 export { checkSudoPassword, type Sudo, sudoLine, sudoMarks } from './sudo.ts'
 export { SudoDialogue, type SudoStep } from './sudo-dialogue.ts'

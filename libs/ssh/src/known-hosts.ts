@@ -6,7 +6,8 @@
  * @see sshd(8), SSH_KNOWN_HOSTS FILE FORMAT
  */
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import { readFile, stat } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
+import { keepFiles } from './kept-files.ts'
 
 /** What the files say about a key shown by a host. `certificate_only`: only an authority is listed for the host. */
 export type HostKeyVerdict = 'known' | 'unknown' | 'changed' | 'revoked' | 'certificate_only'
@@ -66,28 +67,11 @@ export function fixedKnownHosts(text: string, name = 'the given known hosts'): K
 }
 
 /**
- * Known hosts from files, read again when one of them has changed (time or size). A file that cannot be read counts as
+ * Known hosts from files, read again when one of them has changed. A file that cannot be read counts as
  * empty, as for ssh; `files` says so, and every host that is listed only there is refused.
  */
 export function loadKnownHosts(files: readonly string[]): KnownHostsSource {
-  let last: { readonly version: string; readonly known: Promise<KnownHosts> } | undefined
-  return {
-    read: async () => {
-      const version = (await Promise.all(files.map(versionOf))).join('\n')
-      if (last?.version !== version) last = { version, known: readFiles(files) }
-      return await last.known
-    },
-  }
-}
-
-async function versionOf(file: string): Promise<string> {
-  try {
-    const { mtimeMs, size, ino } = await stat(file)
-    return `${mtimeMs} ${size} ${ino}`
-  } catch {
-    // Absent or unreadable: readFiles says which. A change of that is a change of version too.
-    return 'unreadable'
-  }
+  return { read: keepFiles(files, () => readFiles(files)) }
 }
 
 async function readFiles(files: readonly string[]): Promise<KnownHosts> {

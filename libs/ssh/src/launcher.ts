@@ -3,6 +3,9 @@
  * environment, command) follows as a small sh program on stdin. So no secret is ever on a command line that `ps`
  * shows, and the account's shell may be csh or fish.
  *
+ * The line is as good as always `exec sh`, and the launcher the program that this sh finds on its stdin: a process that
+ * only reads it, and the subshell that waits for that, would be a fifth of what a short command costs on the host.
+ *
  * The launcher's first acts are to start the command's watchdog (watchdog.ts) and to write a marker with its process ID
  * on stderr. Until the marker was seen the command has certainly not started; from then on there is a process group to
  * kill. The command takes the launcher's place, so its exit is reported as it is. Does not open channels (channel.ts).
@@ -46,12 +49,24 @@ export type Started = {
 /** Shell text that reads a launcher from stdin and runs it; its first argument is the number of bytes. */
 export const READ_LAUNCHER = 'eval "$(head -c "$1")"'
 
+/** Bash reads a program on stdin byte by byte: from about here on, a process that reads it in one go is cheaper. */
+const LONG_BYTES = 4_096
+
 /**
- * The line that reads a launcher of so many bytes from stdin and runs it. The shell reads a group in braces to its
- * end before it runs any of it, so a launcher that is cut off on the way is a syntax error and starts nothing.
+ * The line that reads a launcher from stdin and runs it. The shell may read further than the end of the launcher
+ * (dash and busybox read blocks), so nothing else may be sent before the launcher has said a word.
  */
 export function launchLine(launcher: Buffer): string {
-  return `exec sh -c '${READ_LAUNCHER}' sh ${launcher.length}`
+  return launcher.length > LONG_BYTES ? `exec sh -c '${READ_LAUNCHER}' sh ${launcher.length}` : 'exec sh'
+}
+
+/**
+ * The launcher that runs this shell text, whole or not at all. A shell reads a group in braces to its end before it
+ * runs any of it, so a launcher that is cut off on the way is a syntax error and starts nothing. And it never reads on
+ * behind it, not even where a failed exec does not end it (execfail of bash): what follows is the command's own input.
+ */
+export function wholeLauncher(text: string): Buffer {
+  return Buffer.from(`{\n${text}\nexit\n}\n`)
 }
 
 /**
@@ -60,7 +75,6 @@ export function launchLine(launcher: Buffer): string {
  */
 export function writeLaunch(command: RemoteCommand, nonce: string, deadline?: HostDeadline): Launch {
   const lines = [
-    '{',
     // Kept in a parameter, because the environment that is set below may bring a SHELL of its own. Under sudo it is
     // that of the other user, which for most that services run as is nologin.
     command.sudo === undefined ? `set -- "\${SHELL:-/bin/sh}"` : 'set -- /bin/sh',
@@ -68,9 +82,8 @@ export function writeLaunch(command: RemoteCommand, nonce: string, deadline?: Ho
     ...(deadline === undefined ? [] : [`set -- "$1" "$2" "$(\n${startWatchdog('"$$" "$2" ""', deadline)}\n)"`]),
     `printf '${markerStart(nonce)}%s:%s:%s\\n' "$$" "$2" "$3" >&2 || exit 125`,
     ...commandLines(command),
-    '}',
   ]
-  return { launcher: Buffer.from(lines.join('\n')), input: inputOf(command) }
+  return { launcher: wholeLauncher(lines.join('\n')), input: inputOf(command) }
 }
 
 /**

@@ -4,7 +4,7 @@
  *
  * Counts and hashes every byte, kept or not. Does not read streams (drain.ts).
  */
-import { createHash } from 'node:crypto'
+import { createHash, type Hash } from 'node:crypto'
 
 /** The point at which output is no longer the result of a command but an accident; of each stream. */
 export const HARD_STOP_BYTES = 64 * 1024 * 1024
@@ -27,12 +27,15 @@ export type StreamTail = { readonly offset: number; readonly bytes: Buffer }
 /** As much as a person who follows wants to see; copied each time it is asked for. */
 const TAIL_BYTES = 64 * 1024
 
+const EMPTY_SHA256 = createHash('sha256').digest('hex')
+
 /** Small at first: most commands write little, and two hundred may be in flight. */
 const FIRST_RING_BYTES = 4 * 1024
 
 /** Counts, hashes and cuts one stream. */
 export class OutputCap {
-  readonly #hash = createHash('sha256')
+  /** Made with the first byte: most streams are empty. */
+  #hash: Hash | undefined
   readonly #headBytes: number
   readonly #ringLimitBytes: number
   #total = 0
@@ -54,6 +57,7 @@ export class OutputCap {
 
   /** Takes the next bytes of the stream, and gives those that belong to the head: to be handed on now. */
   push(bytes: Buffer): Buffer {
+    this.#hash ??= createHash('sha256')
     this.#hash.update(bytes)
     const room = Math.max(0, this.#headBytes - this.#total)
     this.#total += bytes.length
@@ -75,7 +79,7 @@ export class OutputCap {
       bytes: this.#total,
       omittedBytes: this.#total - headBytes - this.#held,
       tail: this.#unrolled(this.#held),
-      sha256: this.#hash.digest('hex'),
+      sha256: this.#hash?.digest('hex') ?? EMPTY_SHA256,
     }
   }
 

@@ -5,6 +5,7 @@
 import type { Exit } from './channel.ts'
 import type { SshConnection } from './connection.ts'
 import type { Failure } from './failure.ts'
+import { wholeLauncher } from './launcher.ts'
 import { openLauncherChannel } from './launcher-channel.ts'
 import type { Sudo } from './sudo.ts'
 
@@ -32,8 +33,7 @@ export async function runScript(
   text: string,
   { sudo, channelTimeoutMs, answerMs, isWanted = () => true }: ScriptOptions,
 ): Promise<ScriptEnd | { readonly failure: Failure } | undefined> {
-  // The shell reads a group to its end before it runs any of it, so half a script does nothing.
-  const script = Buffer.from(`{\n${text}\n}`)
+  const script = wholeLauncher(text)
   const opened = await openLauncherChannel(connection, script, { sudo, timeoutMs: channelTimeoutMs })
   if ('failure' in opened) return opened
   const { channel } = opened

@@ -41,6 +41,7 @@ export const LOOK_AT = `look_at() {
 /**
  * A process of the same ID that began at another time is not the command. The pauses grow to 8 s, and are counted
  * rather than read from a clock, which may be set. TERM for a whole group must not end a watchdog that is in it.
+ * A short command is often over before its watchdog is up, which then spares the process that the first pause costs.
  */
 const WATCH = `pid=$1 target=$2 born=$3 left=$4 grace=$5 pause=1
 cd /
@@ -50,6 +51,7 @@ lives() {
   [ "$born" ] || { kill -0 "$pid"; return; }
   look_at "$pid" && [ "$state" != Z ] && [ "$began" = "$born" ]
 }
+[ "$born" ] && [ ! -e "/proc/$pid" ] && exit
 while [ "$left" -gt 0 ]; do
   [ "$pause" -le "$left" ] || pause=$left
   if sleep "$pause"; then left=$((left - pause)); else sleep 1 || exit; left=$((left - 1)); fi
