@@ -8,6 +8,7 @@ export {
 export { Closers } from './closers.ts'
 export { type Environment, loadDotEnv, parseConfig, parseConfigOrExit, secretsOf } from './config.ts'
 export { freePort } from './free-port.ts'
+export { type KeepRunningOptions, type KeptProcesses, keepRunning } from './keep-running.ts'
 export { createLogger, type Logger, type LoggerOptions, LogLevel } from './logger.ts'
 export { type PingAnswer, pingRedis, redisAddress } from './redis-ping.ts'
 export { type RedisServer, type StartRedisOptions, startRedis } from './redis-server.ts'
