@@ -1,14 +1,14 @@
 /**
- * The runs this worker holds, and everything that may stop one from outside: a cancel, the end of the job's time, a
- * lease that ran out and a run that was given to others, the end of this worker. Each run hears of the first.
+ * The runs this worker holds, and everything that may stop one from outside: a cancel, the end of the job's time, an error
+ * budget that is spent, a lease that ran out and a run that was given to others, the end of this worker. Each run hears of the first.
  *
  * Stops nothing itself: whoever carries out the run listens to its signal, whose reason is the cause.
  */
 import { setMaxListeners } from 'node:events'
-import { type Claim, holdsClaim, type JobWatch, type Ledger } from '@muster/ledger'
+import { type Claim, holdsClaim, type JobWatch, type Ledger, type StopReason } from '@muster/ledger'
 
 /** Why a run is stopped. `fenced`: the claim is someone else's now. `shutdown`: this worker has to go. */
-type StopCause = 'cancelled_by_user' | 'job_timeout' | 'fenced' | 'shutdown'
+type StopCause = StopReason | 'fenced' | 'shutdown'
 
 /** A run that is held. */
 export type HeldRun = {

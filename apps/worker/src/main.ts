@@ -1,5 +1,19 @@
-/** The worker process: takes tickets and runs them over SSH until it is told to stop. Talks to Redis and hosts only. */
-import { createLogger, loadDotEnv, parseConfigOrExit, runProcess, SecretScrubber, secretsOf } from '@muster/runtime'
+/**
+ * The worker: takes tickets and runs them over SSH until it is told to stop. Talks to Redis and hosts only. As several
+ * processes it is one that keeps the others running, and does none of their work.
+ */
+import { fileURLToPath } from 'node:url'
+import {
+  createLogger,
+  type KeptProcesses,
+  keepRunning,
+  loadDotEnv,
+  parseConfigOrExit,
+  runProcess,
+  SecretScrubber,
+  secretsOf,
+  startProcess,
+} from '@muster/runtime'
 import { WorkerConfig } from './config.ts'
 import { startWorker } from './start-worker.ts'
 
@@ -11,9 +25,41 @@ const logger = createLogger({ name: 'worker', level: config.LOG_LEVEL, secrets, 
 /** Drain, then kill and confirm, then let go: the last two must fit in here. */
 const AFTER_DRAIN_MS = 20_000
 
-await runProcess({
-  logger,
-  exit: (status) => process.exit(status),
-  graceMs: config.MUSTER_SHUTDOWN_GRACE_S * 1_000 + AFTER_DRAIN_MS,
-  start: (life) => startWorker({ config, env, logger, life }),
-})
+const graceMs = config.MUSTER_SHUTDOWN_GRACE_S * 1_000 + AFTER_DRAIN_MS
+const count = config.MUSTER_WORKER_PROCESSES
+
+if (count === 1) {
+  await runProcess({
+    ...{ logger, graceMs, exit: process.exit },
+    start: (life) => startWorker({ config, env, logger, life }),
+  })
+} else {
+  let workers: KeptProcesses | undefined
+  await runProcess({
+    ...{ logger, graceMs: graceMs + AFTER_DRAIN_MS },
+    exit: (status) => {
+      // Those that are left are in a hurry too: it is the second signal for them.
+      workers?.signal('SIGTERM')
+      process.exit(status)
+    },
+    start: async (life) => {
+      const startOne = () =>
+        startProcess({
+          name: 'worker',
+          command: process.execPath,
+          args: [fileURLToPath(import.meta.url)],
+          env: { ...env, MUSTER_WORKER_PROCESSES: '1' },
+          ready: 'message',
+          stopTimeoutMs: graceMs,
+          log: (line) => process.stderr.write(`${line}\n`),
+          signal: life.ending,
+        })
+      const stopTimeoutMs = graceMs + AFTER_DRAIN_MS / 2
+      workers = await keepRunning({
+        ...{ name: 'worker', count, start: startOne, life, stopTimeoutMs },
+        say: (line) => logger.warn(line),
+      })
+      logger.info({ processes: count }, 'ready')
+    },
+  })
+}

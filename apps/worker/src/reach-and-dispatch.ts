@@ -1,10 +1,19 @@
 /**
- * Everything before the command is sent: finding the host, connecting, and the dispatch mark. All of it may fail
- * without the host having done anything, so whatever ends here has not started.
+ * Everything before the command is sent: finding the host, a connection to it, the channel, and the dispatch mark. All
+ * of it may fail without the host having done anything, so whatever ends here has not started.
  */
 import type { JobSpec } from '@muster/contract'
 import { dispatchRun } from '@muster/ledger'
-import { connect, type RemoteCommand, type SshConnection } from '@muster/ssh'
+import {
+  type Lease,
+  leaseAndOpen,
+  type ReadyCommand,
+  type Refused,
+  type RemoteCommand,
+  readyCommand,
+  stateWithoutStart,
+  tryChannel,
+} from '@muster/ssh'
 import { commandOf, sudoOf, wantsSudo } from './command-of.ts'
 import type { HeldRun } from './held-runs.ts'
 import { neverStarted } from './run-ending.ts'
@@ -12,8 +21,10 @@ import type { Outcome, TicketDeps } from './run-ticket.ts'
 
 /** What holds once the dispatch mark is written: from here on the command may run. */
 export type Dispatched = {
-  readonly connection: SshConnection
+  readonly lease: Lease
   readonly command: RemoteCommand
+  /** The command, where it lives with its connection, with a channel that waits for it. */
+  readonly ready: ReadyCommand | undefined
   /** Whether the command may still be sent: later, the lease may have run out and the run be another worker's. */
   readonly maySend: () => boolean
 }
@@ -27,40 +38,50 @@ export async function reachAndDispatch(
   const startedMs = performance.now()
   const found = await deps.hosts.find(run.claim.host, { withSudo: wantsSudo(spec) })
   if ('reason' in found) return { end: neverStarted(found.state, found.reason, found.detail) }
-  const timeoutMs = spec.connect_timeout_s * 1_000
-  const reached = await connect(found.host, { knownHosts: deps.knownHosts, timeoutMs, signal: run.signal })
+  const command = commandOf(spec, sudoOf(spec, found.sudoPassword))
+  const limits = { execTimeoutMs: spec.exec_timeout_s * 1_000, killGraceMs: spec.kill_grace_s * 1_000 }
+  const open = async (lease: Lease, signal: AbortSignal) => {
+    // The host itself sees to it that a durable command starts once: it is made ready after the mark.
+    const ready = spec.durable
+      ? await tryChannel(lease, signal)
+      : await readyCommand(lease.connection, command, { ...limits, signal })
+    return 'failure' in ready ? ready : { ready }
+  }
+  const timing = { timeoutMs: spec.connect_timeout_s * 1_000, signal: run.signal, fairKey: run.claim.jobId }
+  const reached = await leaseAndOpen(deps.pool, found.host, timing, open)
   if (!reached.ok) return { end: endWithoutConnection(run, reached) }
-  const { connection } = reached
+  const { lease, opened } = reached
+  const ready = 'running' in opened.ready ? opened.ready : undefined
   try {
     const mode = spec.durable ? 'durable' : 'attached'
     const mark = await dispatchRun(deps.ledger, run.claim, { connectMs: performance.now() - startedMs, mode })
     if (mark.word === 'go') {
-      const command = commandOf(spec, sudoOf(spec, found.sudoPassword))
-      return { connection, command, maySend: () => performance.now() < mark.sendBeforeMs }
+      return { lease, command, ready, maySend: () => performance.now() < mark.sendBeforeMs }
     }
-    connection.close()
+    ready?.running.channel.close()
+    lease.release()
     return { end: endWithoutMark(mark) }
   } catch (error) {
-    connection.close()
+    ready?.running.channel.close()
+    lease.connection.close()
     throw error
   }
 }
 
-function endWithoutConnection(
-  run: HeldRun,
-  { reason, detail, isRetryable }: { reason: Parameters<typeof neverStarted>[1]; detail: string; isRetryable: boolean },
-): Outcome {
+function endWithoutConnection(run: HeldRun, { reason, detail, isRetryable, isHostsFault }: Refused): Outcome {
   switch (run.stopCause()) {
     case 'cancelled_by_user':
       return neverStarted('cancelled', 'cancelled_by_user', null)
     case 'job_timeout':
       return neverStarted('skipped', 'job_timeout', null)
+    case 'error_budget':
+      return neverStarted('skipped', 'error_budget', null)
     case 'shutdown':
     case 'fenced':
       // A worker that has to go leaves the run as it is: its lease ends with it, and the sweep queues the run again.
       return 'not ours'
     case undefined:
-      return neverStarted('unreachable', reason, detail, isRetryable)
+      return neverStarted(stateWithoutStart(reason), reason, detail, isRetryable, isHostsFault)
     default:
       throw new Error('there is no other cause')
   }

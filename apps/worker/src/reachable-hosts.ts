@@ -1,17 +1,21 @@
 /**
- * From a name to everything that is needed to log in there. Secrets are read here, from their files, each time they
- * are needed: only a worker ever holds them, and only for the hosts they are bound to.
+ * From a name to everything that is needed to log in there. Passwords are read here, from their files, each time they
+ * are needed, and keys whenever their files have changed: only a worker ever holds them, and only for the hosts they
+ * are bound to.
  */
 import { readFile } from 'node:fs/promises'
 import { MusterError, type Reason, type TerminalRunState } from '@muster/contract'
 import { type CredentialRef, type Inventory, type InventoryHost, readSecret } from '@muster/inventory'
-import { type Credential, checkSudoPassword, type SshHost } from '@muster/ssh'
+import { type Credential, checkSudoPassword, keepFiles, type SshHost } from '@muster/ssh'
 
 /** Why a host cannot be tried at all. */
 type NotReachable = { readonly state: TerminalRunState; readonly reason: Reason; readonly detail: string }
 
 /** A host that can be tried. The password for sudo is absent where none is wanted, or the inventory names none. */
 type ReachableHost = { readonly host: SshHost; readonly sudoPassword?: string }
+
+/** The text of a key file as it is now. @throws {MusterError} invalid_inventory when it cannot be read */
+type ReadKey = (file: string) => Promise<Buffer>
 
 /** Looks up hosts. */
 export type ReachableHosts = {
@@ -24,8 +28,14 @@ export function reachableHosts(options: {
   inventory: () => Inventory
   env: Record<string, string | undefined>
 }): ReachableHosts {
+  const keys = new Map<string, () => Promise<Buffer>>()
+  const readKey: ReadKey = (file) => {
+    const read = keys.get(file) ?? keepFiles([file], () => readKeyFile(file))
+    keys.set(file, read)
+    return read()
+  }
   const toSshHost = async (host: InventoryHost): Promise<SshHost> => {
-    const credentials = await readCredentials(host.credentials, options.env)
+    const credentials = await readCredentials(host.credentials, options.env, readKey)
     const jump = host.jump === undefined ? undefined : options.inventory().hosts.get(host.jump)
     return {
       name: host.name,
@@ -42,6 +52,10 @@ export function reachableHosts(options: {
       const host = options.inventory().hosts.get(name)
       if (host === undefined) {
         return { state: 'skipped', reason: 'host_disabled', detail: `${name} is not in the inventory of this worker` }
+      }
+      if (host.disabled !== undefined) {
+        const detail = `disabled in the inventory: ${host.disabled}`
+        return { state: 'skipped', reason: 'host_disabled', detail }
       }
       let phase: Omit<NotReachable, 'detail'> = { state: 'unreachable', reason: 'auth_failed' }
       try {
@@ -66,22 +80,27 @@ export function reachableHosts(options: {
 async function readCredentials(
   refs: readonly CredentialRef[],
   env: Record<string, string | undefined>,
+  readKey: ReadKey,
 ): Promise<Credential[]> {
-  const results = await Promise.allSettled(refs.map((ref) => readCredential(ref, env)))
+  const results = await Promise.allSettled(refs.map((ref) => readCredential(ref, env, readKey)))
   const credentials = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
   const failure = results.find((result) => result.status === 'rejected')
   if (credentials.length === 0 && failure !== undefined) throw failure.reason
   return credentials
 }
 
-async function readCredential(ref: CredentialRef, env: Record<string, string | undefined>): Promise<Credential> {
+async function readCredential(
+  ref: CredentialRef,
+  env: Record<string, string | undefined>,
+  readKey: ReadKey,
+): Promise<Credential> {
   switch (ref.kind) {
     case 'agent':
       return { kind: 'agent', socket: ref.socket ?? env.SSH_AUTH_SOCK ?? '' }
     case 'password':
       return { kind: 'password', password: await readSecret(ref.secret, { env }) }
     case 'key': {
-      const pem = await readKeyFile(ref.identityFile)
+      const pem = await readKey(ref.identityFile)
       if (ref.passphrase === undefined) return { kind: 'key', pem, source: ref.identityFile }
       return { kind: 'key', pem, source: ref.identityFile, passphrase: await readSecret(ref.passphrase, { env }) }
     }

@@ -3,11 +3,12 @@
  * how it ended (run-durable.ts can do better).
  */
 import type { JobSpec } from '@muster/contract'
-import { type ExecEnd, exec } from '@muster/ssh'
+import { type ExecEnd, type ExecOptions, exec, sendCommand } from '@muster/ssh'
+import { checkHealth, endOfStoppedCheck } from './check-health.ts'
 import type { HeldRun } from './held-runs.ts'
 import { openWriter } from './output-writer.ts'
 import type { Dispatched } from './reach-and-dispatch.ts'
-import { runEndOf } from './run-ending.ts'
+import { endedByItself, runEndOf } from './run-ending.ts'
 import type { CarriedOut, TicketDeps } from './run-ticket.ts'
 
 /** Runs it. Rejects with a fault of ours; the command was then killed, or its end is not known. */
@@ -15,11 +16,11 @@ export async function runAttached(
   deps: TicketDeps,
   run: HeldRun,
   spec: JobSpec,
-  { connection, command, maySend }: Dispatched,
+  { lease, command, ready, maySend }: Dispatched,
 ): Promise<CarriedOut> {
   const writer = openWriter(deps, run, spec)
   try {
-    const end = await exec(connection, command, {
+    const options: ExecOptions = {
       execTimeoutMs: spec.exec_timeout_s * 1_000,
       onRaise: run.onExecTimeout,
       killGraceMs: spec.kill_grace_s * 1_000,
@@ -29,12 +30,19 @@ export async function runAttached(
       onOutput: (stream, bytes) => writer.write(stream, bytes),
       onTails: (tailOf) => writer.followTails(tailOf),
       ...(spec.idle_timeout_s === undefined ? {} : { idleTimeoutMs: spec.idle_timeout_s * 1_000 }),
-    })
+    }
+    const end = await (ready === undefined ? exec(lease.connection, command, options) : sendCommand(ready, options))
+    const owned = owningUp(end, run)
+    const found = await checkHealth(lease.connection, { run, spec, sudo: command.sudo, end: owned })
+    const checked = found === 'stopped' ? endOfStoppedCheck(run, owned) : found
+    // A health check that failed may have been killed, and left something behind.
+    if (endedByItself(end) && checked.state === owned.state) lease.release()
     await writer.flush()
-    return { outcome: runEndOf(owningUp(end, run)) }
+    return { outcome: runEndOf(checked) }
   } finally {
     writer.stop()
-    connection.close()
+    // Where it was released, this does nothing.
+    lease.connection.close()
   }
 }
 

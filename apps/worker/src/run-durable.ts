@@ -8,22 +8,25 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { JobSpec, OutputStream } from '@muster/contract'
 import { fallBackToAttached, handOver } from '@muster/ledger'
 import {
-  connect,
   DurableRun,
   type Followed,
   followDurable,
+  type Lease,
+  leaseAndOpen,
   removeDurable,
   type SshConnection,
   type Sudo,
   stateWithoutStart,
+  tryChannel,
 } from '@muster/ssh'
+import { checkHealth, endOfStoppedCheck } from './check-health.ts'
 import { sudoOf, wantsSudo } from './command-of.ts'
 import type { HeldRun } from './held-runs.ts'
 import { openWriter } from './output-writer.ts'
 import { patiently } from './patience.ts'
 import type { Dispatched } from './reach-and-dispatch.ts'
 import { runAttached } from './run-attached.ts'
-import { mayHaveRun, neverStarted, runEndOf } from './run-ending.ts'
+import { endedByItself, mayHaveRun, neverStarted, runEndOf } from './run-ending.ts'
 import type { CarriedOut, Outcome, TicketDeps } from './run-ticket.ts'
 
 /** How long the result is waited for after the time the command may take: its host may be being repaired. */
@@ -47,7 +50,7 @@ export async function runDurable(
   const { signal, onError } = patienceOf(deps)
   const isOurs = await patiently(() => fallBackToAttached(deps.ledger, run.claim, notice), { signal, onError })
   if (isOurs) return await runAttached(deps, run, spec, dispatched)
-  dispatched.connection.close()
+  dispatched.lease.connection.close()
   return { outcome: 'not ours' }
 }
 
@@ -92,37 +95,39 @@ class DurableFollow {
     const durable = new DurableRun(id, this.#spec.output_limit_bytes, keep, sudo)
     writer.followTails((stream) => durable.caps[stream].tail())
     const takeBack = this.#listen()
-    let connection = dispatched?.connection
+    let lease = dispatched?.lease
     let last = 'it was not reached yet'
     try {
       for (let backoffMs = FIRST_BACKOFF_MS; ; backoffMs = Math.min(BACKOFF_LIMIT_MS, backoffMs * 2)) {
-        if (connection !== undefined) {
+        if (lease !== undefined) {
           // Only the first launcher may start it: later ones make sure that it does not start any more.
-          const isFirst = dispatched !== undefined && connection === dispatched.connection
-          const followed = await this.#follow(durable, connection, isFirst ? dispatched : undefined)
+          const isFirst = lease === dispatched?.lease
+          const followed = await this.#follow(durable, lease.connection, isFirst ? dispatched : undefined)
           if (followed.kind === 'not_durable' && isFirst) return { notDurable: followed.detail }
-          const outcome = outcomeOf(followed, this.#run)
+          const checked = await this.#checked(followed, lease.connection, sudo)
+          const outcome = outcomeOf(checked, this.#run)
           if (outcome !== undefined) {
             await writer.flush()
-            const release = releaseOf(connection, durable, this.#deps)
-            return { outcome, release }
+            const isReusable =
+              checked.kind === 'ended' && endedByItself(checked.end) && checked.end.reason !== 'health_check'
+            return { outcome, release: releaseOf(lease, isReusable, durable, this.#deps) }
           }
           last = 'detail' in followed ? followed.detail : last
           // What only a person can put right is not tried again and again: sudo that refuses locks accounts.
           if (followed.kind === 'disconnected' && !followed.isRetryable) this.#giveUpMs = 0
-          connection.close()
-          connection = undefined
+          lease.connection.close()
+          lease = undefined
         }
         const letGo = await this.#letGo()
         if (letGo !== undefined) return { outcome: letGo }
         if (performance.now() > this.#giveUpMs) return { outcome: this.#givenUp(last) }
         await sleep(backoffMs, undefined, { signal: this.#detach.signal }).catch(() => {})
         const reached = await this.#reach()
-        if (typeof reached === 'object') connection = reached
+        if (typeof reached === 'object') lease = reached
         else last = reached
       }
     } catch (error) {
-      connection?.close()
+      lease?.connection.close()
       throw error
     } finally {
       takeBack()
@@ -176,13 +181,14 @@ class DurableFollow {
     return this.#deps.hosts.find(this.#run.claim.host, { withSudo: wantsSudo(this.#spec) })
   }
 
-  async #reach(): Promise<SshConnection | string> {
+  async #reach(): Promise<Lease | string> {
     const found = await this.#find()
     if ('reason' in found) return found.detail
     const timeoutMs = this.#spec.connect_timeout_s * 1_000
     const signal = this.#detach.signal
-    const reached = await connect(found.host, { knownHosts: this.#deps.knownHosts, timeoutMs, signal })
-    if (reached.ok) return reached.connection
+    const timing = { timeoutMs, signal, fairKey: this.#run.claim.jobId }
+    const reached = await leaseAndOpen(this.#deps.pool, found.host, timing, tryChannel)
+    if (reached.ok) return reached.lease
     // What only a person can put right is not tried again and again: log-ins that fail lock accounts.
     if (!reached.isRetryable && !signal.aborted) this.#giveUpMs = 0
     return reached.detail
@@ -195,6 +201,18 @@ class DurableFollow {
     const isHandedOver = await patiently(() => handOver(this.#deps.ledger, this.#run.claim), patienceOf(this.#deps))
     this.#deps.log.info({ isHandedOver }, 'a durable run goes on without this worker')
     return 'not ours'
+  }
+
+  /** With what the health check makes of a command that succeeded. */
+  async #checked(followed: Followed, connection: SshConnection, sudo: Sudo | undefined): Promise<Followed> {
+    if (followed.kind !== 'ended') return followed
+    const [run, spec] = [this.#run, this.#spec]
+    const { end } = followed
+    const found = await checkHealth(connection, { run, spec, sudo, end })
+    if (found !== 'stopped') return { ...followed, end: found }
+    // The result is still on the host: whoever takes the run over finds it there, and checks anew.
+    if (this.#detach.signal.aborted) return { kind: 'disconnected', detail: 'let go', isRetryable: true }
+    return { ...followed, end: endOfStoppedCheck(run, end) }
   }
 
   #givenUp(last: string): Outcome {
@@ -211,12 +229,12 @@ function outcomeOf(followed: Followed, run: HeldRun): Outcome | undefined {
     case 'ended':
       return runEndOf(followed.end)
     case 'not_started': {
-      const { reason, detail, isRetryable } = followed.failure
+      const { reason, detail, isRetryable, isHostsFault } = followed.failure
       if (reason === 'cancelled_by_user' || reason === 'job_timeout') {
         const isLetGo = run.stopCause() === 'shutdown' || run.stopCause() === 'fenced'
         if (isLetGo) return neverStarted('unreachable', 'worker_lost', detail, true)
       }
-      return neverStarted(stateWithoutStart(reason), reason, detail, isRetryable)
+      return neverStarted(stateWithoutStart(reason), reason, detail, isRetryable, isHostsFault)
     }
     case 'not_durable':
     case 'disconnected':
@@ -226,15 +244,17 @@ function outcomeOf(followed: Followed, run: HeldRun): Outcome | undefined {
   }
 }
 
-function releaseOf(connection: SshConnection, durable: DurableRun, deps: TicketDeps) {
+function releaseOf(lease: Lease, isReusable: boolean, durable: DurableRun, deps: TicketDeps) {
   return async (isStored: boolean) => {
     try {
-      if (isStored) await removeDurable(connection, durable)
+      if (isStored) await removeDurable(lease.connection, durable)
+      if (isReusable) lease.release()
     } catch (error) {
       // The host removes what is left over by itself, after some days.
       deps.log.warn({ err: error }, 'what a durable run left on its host was not removed')
     } finally {
-      connection.close()
+      // Where it was released, this does nothing.
+      lease.connection.close()
     }
   }
 }

@@ -11,17 +11,27 @@ export function runEndOf(end: ExecEnd): RunEnd {
   return { state, remote, reason, detail, exitCode, signal, isRetryable, output }
 }
 
-/** The end of a run whose command was certainly not started. `isRetryable`: another attempt may go better. */
+/**
+ * The end of a run whose command was certainly not started. `isRetryable`: another attempt may go better.
+ * `isHostsFault`: the host itself was asked, and did not answer or refused.
+ */
 export function neverStarted(
   state: RunEnd['state'],
   reason: RunEnd['reason'],
   detail: string | null,
   isRetryable = false,
+  isHostsFault = false,
 ): RunEnd {
-  return { state, remote: 'not_started', reason, detail, exitCode: null, signal: null, isRetryable }
+  return { state, remote: 'not_started', reason, detail, exitCode: null, signal: null, isRetryable, isHostsFault }
 }
 
 /** The end of a run of which nobody knows whether its command ran to its end. */
 export function mayHaveRun(reason: RunEnd['reason'], detail: string): RunEnd {
   return { state: 'lost', remote: 'unknown', reason, detail, exitCode: null, signal: null, isRetryable: false }
+}
+
+/** Whether the host has told the end of the command and all its output, and nobody had to be stopped for it. */
+export function endedByItself({ state, reason, remote, outputComplete }: ExecEnd): boolean {
+  const isItsOwn = (state === 'succeeded' || state === 'failed') && reason !== 'output_limit'
+  return isItsOwn && remote === 'ended' && outputComplete
 }

@@ -6,10 +6,11 @@
  * means "not started", after it "lost", never anything better. How a command runs is in run-attached.ts and
  * run-durable.ts; whether there is another attempt, the ledger decides.
  */
-import { type Claim, claimRun, finishRun, type Ledger, type RunEnd, readSpec, type Ticket } from '@muster/ledger'
+import { type Claim, claimRun, finishRun, type Ledger, type RunEnd, type Ticket } from '@muster/ledger'
 import type { Logger } from '@muster/runtime'
-import type { KnownHostsSource } from '@muster/ssh'
+import type { Pool } from '@muster/ssh'
 import type { HeldRun, HeldRuns } from './held-runs.ts'
+import type { JobSpecs } from './job-specs.ts'
 import { patiently } from './patience.ts'
 import { reachAndDispatch } from './reach-and-dispatch.ts'
 import type { ReachableHosts } from './reachable-hosts.ts'
@@ -22,7 +23,8 @@ export type TicketDeps = {
   readonly ledger: Ledger
   readonly workerId: string
   readonly hosts: ReachableHosts
-  readonly knownHosts: KnownHostsSource
+  readonly specs: JobSpecs
+  readonly pool: Pool
   readonly held: HeldRuns
   /** Aborts when this worker lets go of everything: results that Redis does not take by then are not kept. */
   readonly closing: AbortSignal
@@ -42,7 +44,7 @@ export async function runTicket(deps: TicketDeps, ticket: Ticket): Promise<strin
   let isStored = false
   try {
     carried = await carryOut({ ...deps, log }, run)
-    const { outcome } = carried
+    const outcome = withCause(carried.outcome, run)
     if (outcome === 'not ours') return 'left to another worker'
     const word = await finish({ ...deps, log }, claim, outcome)
     isStored = word !== 'fenced'
@@ -52,6 +54,16 @@ export async function runTicket(deps: TicketDeps, ticket: Ticket): Promise<strin
     run.release()
     await carried?.release?.(isStored)
   }
+}
+
+/** To a host it is the same who stops a command; here it is told that the error budget did, and not a person. */
+function withCause(outcome: Outcome, run: HeldRun): Outcome {
+  if (outcome === 'not ours' || outcome.reason !== 'cancelled_by_user' || run.stopCause() !== 'error_budget') {
+    return outcome
+  }
+  const detail = 'too many hosts of the job had gone wrong, so it was stopped'
+  const state = outcome.remote === 'not_started' ? 'skipped' : outcome.state
+  return { ...outcome, state, reason: 'error_budget', detail }
 }
 
 /** The result of a command that has run is offered to Redis until it takes it. */
@@ -66,7 +78,7 @@ export type CarriedOut = { readonly outcome: Outcome; readonly release?: (isStor
 
 async function carryOut(deps: TicketDeps, run: HeldRun): Promise<CarriedOut> {
   const { claim } = run
-  const spec = await readSpec(deps.ledger, claim.jobId)
+  const spec = await deps.specs.of(claim)
   if (spec === undefined) return { outcome: neverStarted('skipped', 'policy_denied', 'the job is gone') }
   if (claim.startedAgoMs !== undefined) return await orLost(deps, attachAgain(deps, run, spec, claim.startedAgoMs))
 

@@ -8,16 +8,20 @@ import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import { openConfiguredInventory } from '@muster/inventory'
-import { consumeTickets, openLedger, startHeartbeat, startSweep, watchJobs } from '@muster/ledger'
+import { consumeTickets, openDialSlots, openLedger, startHeartbeat, startSweep, watchJobs } from '@muster/ledger'
 import type { Life, Logger } from '@muster/runtime'
-import { loadKnownHosts } from '@muster/ssh'
+import { loadKnownHosts, openPool } from '@muster/ssh'
 import type { WorkerConfig } from './config.ts'
 import { createHeldRuns } from './held-runs.ts'
+import { createJobSpecs } from './job-specs.ts'
 import { reachableHosts } from './reachable-hosts.ts'
 import { runTicket } from './run-ticket.ts'
 
 /** For killing commands and confirming it, after the drain. */
 const STOP_COMMANDS_MS = 15_000
+
+/** For each so many runs that a worker is to take at once there is one place more, which no single job can have. */
+const SPARE = 8
 
 /** Starts a worker; resolves when it takes tickets. */
 export async function startWorker(options: {
@@ -49,19 +53,27 @@ export async function startWorker(options: {
     logger.warn('the lease had run out; looking which runs are still ours')
     held.checkClaims().catch(onError)
   }
-  const lease = await startHeartbeat(ledger, workerId, { onError, onLapse, claims: () => held.claims() })
+  const slots = config.MUSTER_WORKER_CONCURRENCY + Math.ceil(config.MUSTER_WORKER_CONCURRENCY / SPARE)
+  const lease = await startHeartbeat(ledger, workerId, { onError, onLapse, claims: () => held.claims(), slots })
   life.closers.add('lease', () => lease.stop())
 
   const sweep = await startSweep(ledger, onError)
   life.closers.add('sweep', () => sweep.stop())
 
   const closing = new AbortController()
-  const knownHosts = loadKnownHosts(knownHostsFiles(config))
+  const dialSlots = openDialSlots(ledger, workerId)
+  life.closers.add('dial slots', () => dialSlots.close())
+  const pool = openPool({
+    knownHosts: loadKnownHosts(knownHostsFiles(config)),
+    beforeDialThrough: (jumpName, { signal }) => dialSlots.take(jumpName, signal),
+  })
+  life.closers.add('connections', () => pool.close())
   const secretsFrom = { ...env, SSH_SERVERS: config.SSH_SERVERS }
   const hosts = reachableHosts({ inventory: () => inventory.current(), env: secretsFrom })
-  const deps = { ledger, workerId, hosts, knownHosts, held, closing: closing.signal, log: logger }
+  const specs = createJobSpecs(ledger)
+  const deps = { ledger, workerId, hosts, specs, pool, held, closing: closing.signal, log: logger }
   const consumer = consumeTickets(ledger, {
-    concurrency: config.MUSTER_WORKER_CONCURRENCY,
+    concurrency: slots,
     handle: (ticket) => runTicket(deps, ticket),
     onError,
   })
