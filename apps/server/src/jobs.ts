@@ -1,8 +1,17 @@
 /** Reading and awaiting jobs, cancelling them in whole or in part, and raising their limit. */
 import { type Input, type JobReport, MusterError, type Output } from '@muster/contract'
-import { cancelJob, extendJob, hostsOfJob, listJobs, reportJob, waitForJob } from '@muster/ledger'
+import {
+  cancelJob,
+  extendJob,
+  hostsOfJob,
+  listJobs,
+  reportJob,
+  resumeJob,
+  setConcurrency,
+  waitForJob,
+} from '@muster/ledger'
 import type { Caller, OperationDeps } from './operations.ts'
-import { resolveHosts } from './resolve-hosts.ts'
+import { resolveField } from './resolve-hosts.ts'
 
 /**
  * The report of a job, after waiting for its end or a change if that was asked for.
@@ -13,8 +22,8 @@ export async function getJob(
   input: Input<'get_job'> | Input<'wait_job'>,
   caller: Caller,
 ): Promise<JobReport> {
-  const { job_id: jobId, wait_s: waitS, until } = input
-  await waitForJob(deps.ledger, jobId, { until, waitMs: waitS * 1_000, signal: caller.signal })
+  const { job_id: jobId, wait_s: waitS, until, after } = input
+  await waitForJob(deps.ledger, jobId, { until, after, waitMs: waitS * 1_000, signal: caller.signal })
   return reportOf(deps, jobId)
 }
 
@@ -40,14 +49,13 @@ export async function requestCancel(
 }
 
 /**
- * The hosts of the job that an expression selects. Names may be those of hosts that have left the inventory since, and
- * "@*" is all hosts of the job; other groups are those of the inventory as it is now.
+ * The hosts of the job that an expression selects. It names hosts of the job only, also such that have left the
+ * inventory since, and "@*" is all of them; other groups, and labels, are those of the inventory as it is now.
  */
 async function selectOfJob({ ledger, inventory }: OperationDeps, jobId: string, targets: string): Promise<string[]> {
   const ofJob = await hostsOfJob(ledger, jobId)
   if (ofJob === undefined) throw noSuchJob(jobId)
-  const selected = new Set(resolveHosts(inventory.current(), targets, ofJob))
-  const hosts = ofJob.filter((host) => selected.has(host))
+  const hosts = [...resolveField(inventory.current(), 'targets', targets, ofJob)]
   if (hosts.length > 0) return hosts
   throw new MusterError('no_targets', `"${targets.slice(0, 200)}" selects no host of job ${jobId}`, {
     details: { field: 'targets', job_id: jobId },
@@ -71,6 +79,48 @@ export async function requestExtend(
     throw new MusterError('job_ended', message, { details: { job_id: jobId } })
   }
   deps.logger.info({ job_id: jobId, exec_timeout_s: execTimeoutS, key_id: caller.keyId }, 'exec timeout raised')
+  return report
+}
+
+/**
+ * Lets a job that is paused after a batch go on, and reports it; with `batch` only if it is paused after that one.
+ * @throws {MusterError} not_found, job_not_paused
+ */
+export async function requestResume(
+  deps: OperationDeps,
+  { job_id: jobId, batch }: Input<'resume_job'>,
+  caller: Caller,
+): Promise<JobReport> {
+  const outcome = await resumeJob(deps.ledger, jobId, batch === undefined ? undefined : batch - 1)
+  if (outcome === 'unknown') throw noSuchJob(jobId)
+  const report = await reportOf(deps, jobId)
+  if (outcome === 'not_paused') {
+    const at = report.state === 'paused' && report.batch !== null ? ` after batch ${report.batch.number}` : ''
+    const wanted = batch === undefined ? '' : ` after batch ${batch}`
+    const message = `job ${jobId} is ${report.state}${at}, not paused${wanted}`
+    throw new MusterError('job_not_paused', message, { details: { job_id: jobId } })
+  }
+  deps.logger.info({ job_id: jobId, batch: report.batch?.number, key_id: caller.keyId }, 'job resumed on request')
+  return report
+}
+
+/**
+ * Changes how many runs of a job may be in flight, and reports it.
+ * @throws {MusterError} not_found, job_ended
+ */
+export async function requestConcurrency(
+  deps: OperationDeps,
+  { job_id: jobId, concurrency }: Input<'set_concurrency'>,
+  caller: Caller,
+): Promise<JobReport> {
+  const outcome = await setConcurrency(deps.ledger, jobId, concurrency)
+  if (outcome === 'unknown') throw noSuchJob(jobId)
+  const report = await reportOf(deps, jobId)
+  if (outcome === 'ended') {
+    const message = `job ${jobId} is ${report.state} already; its concurrency cannot be changed any more`
+    throw new MusterError('job_ended', message, { details: { job_id: jobId } })
+  }
+  deps.logger.info({ job_id: jobId, concurrency: report.concurrency, key_id: caller.keyId }, 'concurrency changed')
   return report
 }
 

@@ -60,8 +60,9 @@ export async function callTool(
   }
 }
 
-function problemText({ code, detail, next, nearest, job_id: jobId }: ReturnType<typeof toProblem>): string {
+function problemText({ code, detail, field, next, nearest, job_id: jobId }: ReturnType<typeof toProblem>): string {
   const lines = [`${code}: ${detail}`, `What to do: ${next}`]
+  if (field !== undefined && !detail.startsWith(`${field}: `)) lines.push(`Field: ${field}`)
   if (nearest !== undefined && nearest.length > 0) lines.push(`Nearest names: ${nearest.join(', ')}`)
   if (jobId !== undefined) lines.push(`Job: ${jobId}`)
   return escapeControl(lines.join('\n'))

@@ -91,7 +91,9 @@ function describeOperation(name: OperationName, { rest, summary }: Operation, an
 function parameter(field: string, place: 'path' | 'query', input: ObjectSchema): JsonSchema {
   const { description, ...schema } = input.properties[field] ?? {}
   const required = place === 'path' || input.required?.includes(field) === true
-  return { name: field, in: place, required, ...(description === undefined ? {} : { description }), schema }
+  // A list is given as "a,b"; naming the field again works as well, but the document can only say one.
+  const list = place === 'query' && schema.type === 'array' ? { style: 'form', explode: false } : {}
+  return { name: field, in: place, required, ...(description === undefined ? {} : { description }), ...list, schema }
 }
 
 function idempotencyHeader(input: ObjectSchema): JsonSchema {

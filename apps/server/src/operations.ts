@@ -7,12 +7,13 @@ import type { Inventory } from '@muster/inventory'
 import type { Ledger } from '@muster/ledger'
 import type { Logger } from '@muster/runtime'
 import { followJob } from './follow-job.ts'
-import { getJob, listAllJobs, requestCancel, requestExtend } from './jobs.ts'
+import { getJob, listAllJobs, requestCancel, requestConcurrency, requestExtend, requestResume } from './jobs.ts'
 import { gatherAll, getOutput, readPage } from './output.ts'
+import { resolveTargets } from './preview.ts'
 import { type Fields, type InputSchema, parseInput } from './request-input.ts'
 import { getRun, listRunsOf } from './runs.ts'
-import { runCommand, submit } from './submit.ts'
-import { listHosts, resolveTargets, testHost } from './targets.ts'
+import { rerun, runCommand, submit } from './submit.ts'
+import { listHosts, testHost } from './targets.ts'
 
 /** What the operations need. */
 export type OperationDeps = {
@@ -55,7 +56,10 @@ export function createOperations(deps: OperationDeps): Operations {
     get_output: (input) => getOutput(deps, input),
     cancel_job: (input, caller) => requestCancel(deps, input, caller),
     extend_job: (input, caller) => requestExtend(deps, input, caller),
-    resolve_targets: async (input) => resolveTargets(deps, input),
+    resume_job: (input, caller) => requestResume(deps, input, caller),
+    set_concurrency: (input, caller) => requestConcurrency(deps, input, caller),
+    rerun_job: (input, caller) => rerun(deps, input, caller),
+    resolve_targets: (input) => resolveTargets(deps, input),
     list_hosts: async (input) => listHosts(deps, input),
     test_host: (input, caller) => testHost(deps, input, caller),
   }

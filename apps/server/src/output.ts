@@ -1,10 +1,18 @@
 /** Reading output: a page of one host, all hosts folded, either as data or as text for AI agents. */
 import { randomBytes } from 'node:crypto'
-import { type GatheredOutput, type Input, type OutputPage, PAGE_LIMIT_BYTES } from '@muster/contract'
+import {
+  type GatheredOutput,
+  type HostsByState,
+  type Input,
+  type OutputGroup,
+  type OutputPage,
+  PAGE_LIMIT_BYTES,
+} from '@muster/contract'
 import { gatherOutput, readOutput } from '@muster/ledger'
+import { writeGathered } from './gathered-text.ts'
 import { noSuchJob } from './jobs.ts'
 import type { OperationDeps } from './operations.ts'
-import { writeGathered, writePage } from './output-text.ts'
+import { writePage } from './output-text.ts'
 import { noSuchRun } from './runs.ts'
 
 /**
@@ -23,7 +31,11 @@ export async function readPage(deps: OperationDeps, input: Input<'read_output'>)
  * @throws {MusterError} not_found
  */
 export async function gatherAll(deps: OperationDeps, input: Input<'gather_output'>): Promise<GatheredOutput> {
-  const gathered = await gatherOutput(deps.ledger, input.job_id, { limitBytes: input.limit_bytes })
+  const gathered = await gatherOutput(deps.ledger, input.job_id, {
+    limitBytes: input.limit_bytes,
+    masks: input.mask,
+    withDiff: input.diff,
+  })
   if (gathered === undefined) throw noSuchJob(input.job_id)
   return gathered
 }
@@ -33,11 +45,11 @@ export async function gatherAll(deps: OperationDeps, input: Input<'gather_output
  * @throws {MusterError} not_found
  */
 export async function getOutput(deps: OperationDeps, input: Input<'get_output'>): Promise<string> {
-  const { job_id, host, stream, offset, max_chars: maxChars } = input
+  const { job_id, host, stream, offset, mask, diff, max_chars: maxChars } = input
   // The output cannot know this word, so it cannot pretend to have ended.
   const fence = randomBytes(4).toString('hex')
   if (host === undefined) {
-    const gathered = await gatherAll(deps, { job_id, limit_bytes: Math.min(maxChars, PAGE_LIMIT_BYTES) })
+    const gathered = await gatherAll(deps, { job_id, limit_bytes: Math.min(maxChars, PAGE_LIMIT_BYTES), mask, diff })
     return writeGathered(gathered, { maxChars, fence })
   }
   // Exact bytes, because the offset to go on from must be right whatever the text was cut down to.
@@ -66,5 +78,10 @@ export function withinLimit(gathered: GatheredOutput, limitChars: number): Gathe
     groups,
     omitted_groups: gathered.omitted_groups + omitted.length,
     omitted_hosts: gathered.omitted_hosts + omitted.reduce((sum, group) => sum + group.count, 0),
+    omitted: [...gathered.omitted, ...omitted.map(byState)],
   }
+}
+
+function byState({ state, reason, exit_code, hosts, count }: OutputGroup): HostsByState {
+  return { state, reason, exit_code, detail: null, hosts, count }
 }

@@ -19,7 +19,7 @@ const SHOWN_LIMIT_CHARS = 60
 /** A request with more problems than this is no typing mistake. */
 const PROBLEMS_LIMIT = 20
 /** Fields whose values may hold a password, so they are never repeated. */
-const PRIVATE = new Set(['command', 'argv', 'script', 'stdin', 'env'])
+const PRIVATE: ReadonlySet<PropertyKey> = new Set(['command', 'argv', 'script', 'stdin', 'env'])
 
 type Trouble = { field: string; text: string; nearest?: string[] }
 
@@ -33,7 +33,7 @@ export function parseInput<T>(schema: InputSchema<T>, given: Fields): T {
   const issues = parsed.error?.issues ?? []
   const troubles = [
     ...unknown.map((field) => unknownField(field, Object.keys(schema.shape))),
-    ...issues.map((issue) => describe(issue, given, schema.shape)),
+    ...issues.flatMap((issue) => describe(issue, given, schema.shape)),
   ]
   if (!parsed.success || troubles.length > 0) throw refusal(troubles)
   return parsed.data
@@ -41,7 +41,8 @@ export function parseInput<T>(schema: InputSchema<T>, given: Fields): T {
 
 /**
  * The fields of a REST call in one record. Fields come from the path, and the rest from the query of a GET or the JSON
- * body of a POST; text of the query becomes a number or boolean where the field is one.
+ * body of a POST; text of the query becomes a number or boolean where the field is one, and a list, given as `a,b` or by
+ * naming the field again, where it is that.
  * @throws {MusterError} invalid_request for a field given twice, in the wrong place, or a body that is no object
  */
 export function gatherFields(
@@ -70,29 +71,52 @@ export function gatherFields(
 function fromText(query: Fields, shape: z.ZodRawShape): Fields {
   return Object.fromEntries(
     Object.entries(query).map(([field, text]) => {
+      const isList = withoutDefault(shape[field]) instanceof z.ZodArray
+      if (isList) return [field, [text].flat().flatMap(elementsOf)]
       if (Array.isArray(text)) throw misplaced(field, `it is given ${text.length} times; give it once`)
       return [field, typeof text === 'string' ? convert(text, shape[field]) : text]
     }),
   )
 }
 
+function elementsOf(text: unknown): unknown[] {
+  if (typeof text !== 'string') return [text]
+  return text === '' ? [] : text.split(',')
+}
+
+function withoutDefault(field: unknown): unknown {
+  if (field instanceof z.ZodOptional || field instanceof z.ZodDefault) return withoutDefault(field.def.innerType)
+  return field
+}
+
 /** Text that is no number stays text, for the schema to refuse with what was given. */
-function convert(text: string, field: unknown): unknown {
-  if (field instanceof z.ZodOptional || field instanceof z.ZodDefault) return convert(text, field.def.innerType)
+function convert(text: string, given: unknown): unknown {
+  const field = withoutDefault(given)
   if (field instanceof z.ZodNumber && /^-?\d+(\.\d+)?$/.test(text)) return Number(text)
   if (field instanceof z.ZodBoolean && /^(true|false)$/.test(text)) return text === 'true'
   return text
 }
 
-function unknownField(field: string, known: readonly string[]): Trouble {
+function unknownField(field: string, known: readonly string[], within = ''): Trouble {
   const close = nearest(field, known)
   const hint = close.length > 0 ? nearestHint(close).replace(/\?$/, '') : `; the fields are ${known.join(', ')}`
-  return { field: shorten(field), text: `there is no such field${hint}`, nearest: close }
+  return { field: `${within}${shorten(field)}`, text: `there is no such field${hint}`, nearest: close }
 }
 
-function describe(issue: z.core.$ZodIssue, given: Fields, shape: z.ZodRawShape): Trouble {
+/** The names of the fields that an object in this place may have. */
+function fieldsAt(path: readonly PropertyKey[], shape: z.ZodRawShape): string[] {
+  const [first, ...rest] = path
+  if (first === undefined) return Object.keys(shape)
+  const inner = withoutDefault(shape[String(first)])
+  return inner instanceof z.ZodObject ? fieldsAt(rest, inner.shape) : []
+}
+
+function describe(issue: z.core.$ZodIssue, given: Fields, shape: z.ZodRawShape): Trouble | Trouble[] {
   const top = String(issue.path[0])
   const field = issue.path.map(String).join('.')
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => unknownField(key, fieldsAt(issue.path, shape), `${field}.`))
+  }
   const value = issue.path.reduce<unknown>((at, key) => (isFields(at) ? at[String(key)] : undefined), given)
   const purpose = purposeOf(shape[top])
   const message = issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? issue.message) : issue.message
@@ -101,9 +125,11 @@ function describe(issue: z.core.$ZodIssue, given: Fields, shape: z.ZodRawShape):
     return { field, text: `is missing; ${accepted}${purpose === '' ? '' : ` (${purpose})`}` }
   }
   // A rule over several fields has no single value; what was given for private fields is not repeated.
-  const isPrivate = PRIVATE.has(top) || issue.code === 'custom'
+  // A command line that was given where its object belongs is as private as one in it.
+  const isMisplacedText = top === 'health_check' && typeof value !== 'number'
+  const isPrivate = issue.code === 'custom' || issue.path.some((key) => PRIVATE.has(key)) || isMisplacedText
   const received = isPrivate ? describePrivate(value) : `; received ${show(value)}`
-  return { field, text: `${issue.code === 'invalid_union' ? purpose : accepted}${received}` }
+  return { field, text: `${accepted}${received}` }
 }
 
 function purposeOf(field: unknown): string {

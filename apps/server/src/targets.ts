@@ -1,6 +1,5 @@
-/** Which hosts there are, which of them an expression selects, and whether one can be reached. */
+/** Which hosts there are, and whether one can be reached. */
 import {
-  foldHosts,
   type Host,
   type HostTest,
   type Input,
@@ -22,15 +21,6 @@ import { submit } from './submit.ts'
 const TEST_EXEC_TIMEOUT_S = 10
 
 /**
- * The hosts that an expression selects, in order.
- * @throws {MusterError} invalid_target, unknown_target, no_targets
- */
-export function resolveTargets(deps: OperationDeps, input: Input<'resolve_targets'>): Output<'resolve_targets'> {
-  const hosts = [...resolveHosts(deps.inventory.current(), input.targets)]
-  return { count: hosts.length, folded: foldHosts(hosts), hosts }
-}
-
-/**
  * A page of hosts, without credentials.
  * @throws {MusterError} invalid_target, unknown_target, no_targets; invalid_request for a cursor that is none of ours
  */
@@ -46,8 +36,9 @@ export function listHosts(deps: OperationDeps, input: Input<'list_hosts'>): Outp
   return { hosts, total: names.length, next_cursor: end < names.length ? writeCursor(end) : null }
 }
 
-function publicHost({ name, address, port, user, jump, groups, labels }: InventoryHost): Host {
-  return { name, address, port, user, jump: jump ?? null, groups: [...groups], labels: { ...labels } }
+function publicHost({ name, address, port, user, jump, groups, labels, disabled }: InventoryHost): Host {
+  const optional = { jump: jump ?? null, disabled: disabled ?? null }
+  return { name, address, port, user, groups: [...groups], labels: { ...labels }, ...optional }
 }
 
 function writeCursor(index: number): string {
@@ -77,10 +68,12 @@ export async function testHost(deps: OperationDeps, input: Input<'test_host'>, c
     targets: host,
     argv: ['true'],
     title: 'connection test',
+    // It disturbs nothing on the host.
+    read_only: true,
     exec_timeout_s: TEST_EXEC_TIMEOUT_S,
     wait_s,
   })
-  const { job_id: jobId } = await submit(deps, request, caller)
+  const { job_id: jobId } = await submit(deps, request, caller, { isTest: true })
   const run = await findRun(deps.ledger, jobId, host)
   if (run === undefined) throw await noSuchRun(deps, jobId, host)
   return toHostTest(run)

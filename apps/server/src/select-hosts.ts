@@ -1,0 +1,48 @@
+/** From what a request selects to the hosts it stands for now, in the order in which they are to be taken. */
+import { randomInt } from 'node:crypto'
+import { type Input, MusterError } from '@muster/contract'
+import type { Inventory } from '@muster/inventory'
+import { byLabel, byName, shuffled } from './order-hosts.ts'
+import { resolveField, resolveHosts } from './resolve-hosts.ts'
+
+/** What selects hosts in a request. */
+export type Selecting = Pick<Input<'submit_job'>, 'targets' | 'exclude' | 'pick' | 'order' | 'limit' | 'seed'>
+
+const SEEDS = 2 ** 32
+
+/**
+ * The selected hosts, at least one, and the seed if anything was left to chance. Excluded hosts are gone before any are
+ * picked, so that neither `pick` nor `limit` can bring one back, and `pick: 3` of enough hosts gives three.
+ * @throws {MusterError} invalid_target, unknown_target, no_targets; each names the field at fault
+ */
+export function selectHosts(inventory: Inventory, selecting: Selecting): { hosts: string[]; seed: number | undefined } {
+  const { targets, exclude, pick, order, limit } = selecting
+  const selected = resolveHosts(inventory, targets)
+  const excluded = new Set(exclude === undefined ? [] : resolveField(inventory, 'exclude', exclude))
+  const allowed = selected.filter((host) => !excluded.has(host))
+  if (allowed.length === 0) {
+    const message = `all of the ${selected.length} selected hosts are excluded`
+    throw new MusterError('no_targets', message, { details: { field: 'exclude' } })
+  }
+  const isDrawn = order === 'shuffle' || (pick !== undefined && pick < allowed.length)
+  const seed = isDrawn ? (selecting.seed ?? randomInt(SEEDS)) : undefined
+  const drawn = seed === undefined ? allowed : shuffled(allowed, seed).slice(0, pick)
+  if (order === 'shuffle') return { hosts: drawn.slice(0, limit), seed }
+  const picked = new Set(drawn)
+  const hosts = inOrder(
+    allowed.filter((host) => picked.has(host)),
+    order,
+    inventory,
+  )
+  return { hosts: hosts.slice(0, limit), seed }
+}
+
+function inOrder(hosts: string[], order: string, inventory: Inventory): string[] {
+  if (order === 'name') return byName(hosts)
+  const [, label] = /^label:(.+)$/.exec(order) ?? []
+  if (label === undefined) return hosts
+  return byLabel(hosts, (host) => {
+    const labels = inventory.hosts.get(host)?.labels ?? {}
+    return Object.hasOwn(labels, label) ? labels[label] : undefined
+  })
+}
