@@ -17,7 +17,7 @@ const SHOWN_LIMIT_CHARS = 60
 /** Fields that are words of the command line, or files; the others are flags. */
 const WORDS: ReadonlySet<string> = new Set(['job_id', 'host', 'targets', 'command', 'argv'])
 /** Fields whose values may hold a password. */
-const PRIVATE: ReadonlySet<string> = new Set(['command', 'argv', 'script', 'stdin', 'env'])
+const PRIVATE: ReadonlySet<string> = new Set(['command', 'argv', 'script', 'stdin', 'env', 'health_check'])
 
 /**
  * Checks an input before it is sent.
@@ -32,17 +32,22 @@ export function checkedInput<N extends OperationName>(name: N, given: Record<str
 
 function mistakeText(issue: z.core.$ZodIssue, given: Record<string, unknown>, shape: z.ZodRawShape): string {
   const field = String(issue.path[0])
-  const spelled = WORDS.has(field) ? field : `--${field.replaceAll('_', '-')}`
+  const spelled = spelledField(field)
   const purpose = purposeOf(shape[field])
   const value = issue.path.reduce<unknown>(partOf, given)
   if (issue.code === 'invalid_type' && value === undefined) {
     return `${spelled} is missing${purpose === '' ? '' : `: ${purpose}`}`
   }
-  const accepted = issue.code === 'invalid_union' ? purpose : acceptedText(issue)
+  const accepted = acceptedText(issue)
   // A rule over several fields has no single value.
   return issue.code === 'custom'
     ? `${spelled}: ${accepted}`
     : `${spelled}: ${accepted}; given ${valueText(field, value)}`
+}
+
+/** A field as it is spelled on the command line: `--exclude`, `targets`. */
+export function spelledField(field: string): string {
+  return WORDS.has(field) ? field : `--${field.replaceAll('_', '-')}`
 }
 
 function acceptedText(issue: z.core.$ZodIssue): string {

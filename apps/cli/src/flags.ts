@@ -20,7 +20,8 @@ const Choices = z.looseObject({ enum: z.array(z.string()).optional() })
 
 const FieldSchema = Choices.extend({
   $ref: z.string().optional(),
-  type: z.union([z.string(), z.array(z.string())]).optional(),
+  type: z.string().optional(),
+  anyOf: z.array(z.looseObject({ type: z.string().optional() })).default([]),
   description: z.string().optional(),
   default: z.unknown().optional(),
 })
@@ -35,10 +36,10 @@ export function flagsOf(schema: Operation['input'], spelledOtherwise: readonly s
     .parse(z.toJSONSchema(schema, { io: 'input' }))
   return Object.entries(properties)
     .filter(([field]) => !spelledOtherwise.includes(field))
-    .map(([field, { type, description, default: usual, $ref, enum: choices = named($defs, $ref)?.enum }]) => ({
+    .map(([field, { type, anyOf, description, default: usual, $ref, enum: choices = named($defs, $ref)?.enum }]) => ({
       name: field.replaceAll('_', '-'),
       field,
-      kind: kindOf(type),
+      kind: kindOf([type, ...anyOf.map((one) => one.type)]),
       description: description ?? (choices === undefined ? '' : `One of ${choices.join(', ')}.`),
       // A switch that is not given is off; nobody has to be told.
       usual: usual === undefined || type === 'boolean' ? undefined : String(usual),
@@ -50,11 +51,11 @@ function named<T>(schemas: Record<string, T>, ref = ''): T | undefined {
   return schemas[ref.replace('#/$defs/', '')]
 }
 
-function kindOf(type: unknown): Flag['kind'] {
-  if (type === 'object') return 'pairs'
-  if (type === 'array') return 'list'
-  if (type === 'boolean') return 'boolean'
-  return type === 'number' || type === 'integer' ? 'number' : 'text'
+function kindOf(types: ReadonlyArray<string | undefined>): Flag['kind'] {
+  if (types.includes('object')) return 'pairs'
+  if (types.includes('array')) return 'list'
+  if (types.includes('boolean')) return 'boolean'
+  return types.includes('number') || types.includes('integer') ? 'number' : 'text'
 }
 
 /** The words of a command line: fields from flags, switches, words before `--` and words after it. */
@@ -119,24 +120,45 @@ function parse(args: string[], options: Record<string, { type: 'boolean' | 'stri
   try {
     return parseArgs({ args, options, allowPositionals: true, strict: true })
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error)
-    throw new MusterError('invalid_request', `${message.split('. ')[0]}; muster help COMMAND lists its flags`, {
+    throw new MusterError('invalid_request', `${mistakeText(error)}; muster help COMMAND lists its flags`, {
       cause: error,
     })
   }
 }
 
+/** What Node says of a flag, but for values that begin with a dash: it calls them ambiguous. */
+function mistakeText(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error)
+  const [, flag] = /^Option '(?:-\w, )?(--[\w-]+)[^']*' argument is ambiguous/.exec(message) ?? []
+  if (flag === undefined) return message.split('. ')[0] ?? message
+  return `${flag} takes a value; one that begins with "-" is written ${flag}=…`
+}
+
 function fieldValue({ name, kind }: Flag, value: unknown): unknown {
   if (kind === 'pairs') return pairsOf(name, z.array(z.string()).parse(value))
   if (kind === 'list') return z.array(z.string()).parse(value).flatMap(elementsOf)
-  if (kind === 'number' && /^-?\d+(\.\d+)?$/.test(String(value))) return Number(value)
-  // A field that takes a number or a text, such as a percentage, gets the number when it is one.
-  return kind === 'text' && /^\d+$/.test(String(value)) && name === 'concurrency' ? Number(value) : value
+  return kind === 'number' ? numberOrText(String(value)) : value
+}
+
+/** The number, where a text is one; else the text, such as "25%", for the schema to judge. */
+export function numberOrText(text: string): number | string {
+  return /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text
 }
 
 /** `75,lost`: a list may be given at once, one by one, or both. Numbers are numbers. */
 function elementsOf(text: string): Array<string | number> {
-  return text.split(',').map((element) => (/^\d+$/.test(element.trim()) ? Number(element) : element.trim()))
+  return text.split(',').map((element) => numberOrText(element.trim()))
+}
+
+/**
+ * The value of a switch that takes a number of seconds, undefined when it is not given.
+ * @throws {MusterError} invalid_request for anything else
+ */
+export function secondsOf({ switches }: CommandLine, name: string): number | undefined {
+  const value = switches.get(name)
+  if (value === undefined) return undefined
+  if (/^\d+(\.\d+)?$/.test(String(value))) return Number(value)
+  throw new MusterError('invalid_request', `--${name} takes a number of seconds, not "${value}"`)
 }
 
 function pairsOf(name: string, texts: readonly string[]): Record<string, string> {

@@ -4,8 +4,9 @@ import type { Cli } from './cli.ts'
 import { EXIT, exitStatusOf } from './exit-status.ts'
 import { createPatience, PATIENCE_MS } from './patience.ts'
 import { createProgress } from './progress.ts'
+import { gateText } from './render-job.ts'
 
-/** One answer is waited for so long: short enough for every proxy. */
+/** One answer is waited for so long. */
 const WAIT_S = 20
 /** The least time between two looks at a job that changes all the time. */
 const LOOK_EVERY_MS = 200
@@ -14,7 +15,8 @@ const LOOK_EVERY_MS = 200
 export type Followed = { readonly job: JobReport; readonly status: number }
 
 /**
- * Follows the job until it has ended, `limitS` is over, or the person interrupts.
+ * Follows the job until it has ended, `limitS` is over, or the person interrupts. At a gate it goes on waiting: somebody
+ * may resume the job from elsewhere.
  * @throws {ServerAway} when the server was away for longer than the patience lasts
  */
 export async function followJob(cli: Cli, first: JobReport, limitS: number | undefined): Promise<Followed> {
@@ -24,15 +26,25 @@ export async function followJob(cli: Cli, first: JobReport, limitS: number | und
   const patience = createPatience(cli, { limitMs: PATIENCE_MS, advice })
   const endMs = limitS === undefined ? Number.POSITIVE_INFINITY : performance.now() + limitS * 1_000
   let job = first
-  try {
+  let toldGate: number | undefined
+  const show = () => {
     progress.show(job)
+    const gate = job.state === 'paused' ? job.batch?.number : undefined
+    if (gate === undefined || gate === toldGate) return
+    toldGate = gate
+    progress.end()
+    cli.say(gateText(job))
+  }
+  try {
+    show()
     while (!isTerminalJob(job.state)) {
       const leftMs = endMs - performance.now()
       if (leftMs <= 0) return { job, status: EXIT.waitEnded }
       const wait_s = Math.min(WAIT_S, Math.ceil(leftMs / 1_000))
       const lookMs = performance.now()
       try {
-        job = await client.call('get_job', { job_id: job.job_id, wait_s, until: 'any_change' }, interrupts.signal())
+        const since = { until: 'any_change' as const, after: job.changes }
+        job = await client.call('get_job', { job_id: job.job_id, wait_s, ...since }, interrupts.signal())
       } catch (error) {
         // A line that is being drawn again would run into what is said.
         progress.end()
@@ -40,7 +52,7 @@ export async function followJob(cli: Cli, first: JobReport, limitS: number | und
         continue
       }
       patience.answered()
-      progress.show(job)
+      show()
       await interrupts.sleep(LOOK_EVERY_MS - (performance.now() - lookMs))
     }
     return { job, status: exitStatusOf(job) }

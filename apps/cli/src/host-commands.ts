@@ -1,9 +1,10 @@
-/** The commands about hosts: hosts, ping. */
-import { escapeControl, MusterError } from '@muster/contract'
+/** The commands about hosts: hosts, targets, ping. */
+import { escapeControl, MusterError, OPERATIONS } from '@muster/contract'
 import { checkedInput } from './checked-input.ts'
 import { type Command, JSON_SWITCH } from './cli.ts'
 import { EXIT } from './exit-status.ts'
-import { hostTable } from './render.ts'
+import { flagsOf } from './flags.ts'
+import { hostTable, resolvedText } from './render-hosts.ts'
 
 /** `muster hosts`: the hosts of the inventory, or those that an expression selects. */
 export const hostsCommand: Command = {
@@ -18,6 +19,22 @@ export const hostsCommand: Command = {
       cursor = page.next_cursor
     }
     cli.out(switches.has('json') ? `${JSON.stringify({ hosts, total: hosts.length })}\n` : hostTable(hosts))
+    return 0
+  },
+}
+
+/** `muster targets`: which hosts a job with these targets would be for. */
+export const targetsCommand: Command = {
+  flags: flagsOf(OPERATIONS.resolve_targets.input, ['targets', 'hosts_limit']),
+  switches: [JSON_SWITCH],
+  act: async (cli, { words, fields, switches }) => {
+    const targets = words.join(',')
+    if (targets === '') throw new MusterError('invalid_request', 'no targets given: muster targets <targets>')
+    const isJson = switches.has('json')
+    // People read the folded names; programs get each.
+    const input = checkedInput('resolve_targets', { ...fields, targets, hosts_limit: isJson ? 10_000 : 1 })
+    const resolved = await cli.client.call('resolve_targets', input)
+    cli.out(isJson ? `${JSON.stringify(resolved)}\n` : resolvedText(resolved))
     return 0
   },
 }

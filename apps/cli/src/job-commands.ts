@@ -1,22 +1,40 @@
-/** The commands about a job that is there already: jobs, show, runs, wait, cancel, extend. */
-import { isTerminalJob, MusterError, OPERATIONS, type Run } from '@muster/contract'
+/** The commands about a job that is there already: jobs, show, runs, wait, cancel, extend, resume, concurrency. */
+import { isTerminalJob, type Job, MusterError, OPERATIONS, type Run } from '@muster/contract'
 import { checkedInput } from './checked-input.ts'
 import { type Command, JSON_SWITCH, WAIT_SWITCH } from './cli.ts'
-import { flagsOf } from './flags.ts'
+import { flagsOf, numberOrText, secondsOf } from './flags.ts'
 import { followJob } from './follow-job.ts'
-import { jobsText, jobText, summaryLine } from './render.ts'
+import { jobsText, jobText, summaryLine } from './render-job.ts'
 import { runsText, runText } from './render-runs.ts'
-import { limitOf } from './run-command.ts'
 
-/** `muster jobs`: the newest jobs. */
+/** Jobs on one page at most. */
+const JOBS_PAGE = 100
+const JOBS_USUAL = 20
+const LIMIT_SWITCH = { name: 'limit', takesValue: true, description: `How many jobs. Usual: ${JOBS_USUAL}.` }
+
+/** `muster jobs`: the newest jobs, over as many pages as it takes. */
 export const listJobsCommand: Command = {
-  flags: flagsOf(OPERATIONS.list_jobs.input, ['cursor']),
-  switches: [JSON_SWITCH],
-  act: async (cli, line) => {
-    const answer = await cli.client.call('list_jobs', checkedInput('list_jobs', line.fields))
-    cli.out(line.switches.has('json') ? `${JSON.stringify(answer)}\n` : jobsText(answer.jobs))
+  flags: flagsOf(OPERATIONS.list_jobs.input, ['cursor', 'limit']),
+  switches: [LIMIT_SWITCH, JSON_SWITCH],
+  act: async (cli, { fields, switches }) => {
+    const most = limitOf(String(switches.get('limit') ?? JOBS_USUAL))
+    const jobs: Job[] = []
+    let cursor: string | null | undefined
+    while (jobs.length < most && cursor !== null) {
+      const limit = Math.min(JOBS_PAGE, most - jobs.length)
+      const page = await cli.client.call('list_jobs', checkedInput('list_jobs', { ...fields, limit, cursor }))
+      jobs.push(...page.jobs)
+      cursor = page.next_cursor
+    }
+    cli.out(switches.has('json') ? `${JSON.stringify({ jobs, next_cursor: cursor })}\n` : jobsText(jobs))
+    if (cursor !== null) cli.say(`There may be more: muster jobs --limit ${2 * most}`)
     return 0
   },
+}
+
+function limitOf(text: string): number {
+  if (/^[1-9]\d{0,6}$/.test(text)) return Number(text)
+  throw new MusterError('invalid_request', `--limit: expected a whole number from 1; given ${JSON.stringify(text)}`)
 }
 
 /** `muster show`: one job and what went wrong in it, or its run on one host. */
@@ -61,7 +79,7 @@ export const waitCommand: Command = {
   act: async (cli, line) => {
     // A server that is not there is told at once; only one that was there before is waited for.
     const first = await cli.client.call('get_job', checkedInput('get_job', { job_id: wordOf(line.words, 'wait') }))
-    const { job, status } = await followJob(cli, first, limitOf(line))
+    const { job, status } = await followJob(cli, first, secondsOf(line, 'wait-s'))
     cli.out(line.switches.has('json') ? `${JSON.stringify(job)}\n` : `${summaryLine(job)}\n`)
     return status
   },
@@ -93,8 +111,42 @@ export const extendCommand: Command = {
   },
 }
 
-/** @throws {MusterError} invalid_request when there is not exactly one word */
-function wordOf(words: readonly string[], command: string, hint = ''): string {
+/** `muster resume`: lets a job that is paused between two batches go on, from where it is paused as it is read first. */
+export const resumeCommand: Command = {
+  flags: [],
+  switches: [JSON_SWITCH],
+  act: async (cli, { words, switches }) => {
+    const job_id = wordOf(words, 'resume')
+    const { state, batch } = await cli.client.call('get_job', checkedInput('get_job', { job_id }))
+    const input = checkedInput('resume_job', { job_id, batch: state === 'paused' ? batch?.number : undefined })
+    const job = await cli.client.call('resume_job', input)
+    cli.out(switches.has('json') ? `${JSON.stringify(job)}\n` : `${summaryLine(job)}\n`)
+    return 0
+  },
+}
+
+/** `muster concurrency`: changes how many runs of a job may be in flight. */
+export const concurrencyCommand: Command = {
+  flags: [],
+  switches: [JSON_SWITCH],
+  act: async (cli, { words, switches }) => {
+    const [job_id, concurrency, ...more] = words
+    if (concurrency === undefined || more.length > 0) {
+      throw new MusterError('invalid_request', 'muster concurrency takes a job ID and a number, or a percentage')
+    }
+    const input = checkedInput('set_concurrency', { job_id, concurrency: numberOrText(concurrency) })
+    const job = await cli.client.call('set_concurrency', input)
+    const text = `up to ${job.concurrency} at once · ${job.state} · ${job.job_id}`
+    cli.out(switches.has('json') ? `${JSON.stringify(job)}\n` : `${text}\n`)
+    return 0
+  },
+}
+
+/**
+ * The job ID, the only word that a command takes.
+ * @throws {MusterError} invalid_request when there is not exactly one word
+ */
+export function wordOf(words: readonly string[], command: string, hint = ''): string {
   const [word, ...more] = words
   if (word !== undefined && more.length === 0) return word
   if (word === undefined) {

@@ -1,26 +1,30 @@
 /** The `muster` command: reads the command line, calls one function, and turns what comes of it into an exit status. */
 import { readFile } from 'node:fs/promises'
-import { MusterError } from '@muster/contract'
+import { MusterError, type Problem } from '@muster/contract'
 import { createLogger, loadDotEnv, parseConfig, runProcess } from '@muster/runtime'
 import { z } from 'zod'
+import { spelledField } from './checked-input.ts'
 import type { Command, Form } from './cli.ts'
 import { createClient, Refused } from './client.ts'
 import { CliConfig, findServer } from './config.ts'
 import { EXIT, exitStatusOfProblem } from './exit-status.ts'
 import { readCommandLine } from './flags.ts'
 import { commandHelp, OVERVIEW } from './help.ts'
-import { hostsCommand, pingCommand } from './host-commands.ts'
+import { hostsCommand, pingCommand, targetsCommand } from './host-commands.ts'
 import { listenForInterrupts } from './interrupts.ts'
 import {
   cancelCommand,
+  concurrencyCommand,
   extendCommand,
   listJobsCommand,
   listRunsCommand,
+  resumeCommand,
   showCommand,
   waitCommand,
 } from './job-commands.ts'
 import { outputCommand } from './output-command.ts'
 import { ServerAway } from './patience.ts'
+import { rerunCommand } from './rerun-command.ts'
 import { runCommand } from './run-command.ts'
 import { up } from './up.ts'
 
@@ -33,7 +37,11 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ['output', outputCommand],
   ['cancel', cancelCommand],
   ['extend', extendCommand],
+  ['concurrency', concurrencyCommand],
+  ['resume', resumeCommand],
+  ['rerun', rerunCommand],
   ['hosts', hostsCommand],
+  ['targets', targetsCommand],
   ['ping', pingCommand],
 ])
 
@@ -117,9 +125,9 @@ async function runUp(args: readonly string[]): Promise<number> {
 
 function explain(error: unknown): number {
   if (error instanceof Refused) {
-    const { code, detail, next, nearest } = error.problem
+    const { code, next, nearest } = error.problem
     say(
-      `muster: ${detail} (${code})${nearest === undefined || nearest.length === 0 ? '' : `; nearest: ${nearest.join(', ')}`}\n${next}`,
+      `muster: ${refusalText(error.problem)} (${code})${nearest === undefined || nearest.length === 0 ? '' : `; nearest: ${nearest.join(', ')}`}\n${next}`,
     )
     return exitStatusOfProblem(error.problem)
   }
@@ -133,4 +141,10 @@ function explain(error: unknown): number {
   }
   say(`muster: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
   return EXIT.usage
+}
+
+/** What was refused, with the flag at fault. Of a job, a host or a command the text says enough. */
+function refusalText({ field, detail }: Problem): string {
+  if (field === undefined || ['job_id', 'host', 'command', 'argv'].includes(field)) return detail
+  return `${spelledField(field)}: ${detail.startsWith(`${field}: `) ? detail.slice(field.length + 2) : detail}`
 }

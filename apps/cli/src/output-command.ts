@@ -1,13 +1,21 @@
 /** `muster output`: what a job printed, of all hosts folded, or of one host byte for byte, also while it runs. */
-import { MusterError, PAGE_LIMIT_BYTES } from '@muster/contract'
+import { MusterError, OutputMask, PAGE_LIMIT_BYTES } from '@muster/contract'
 import { checkedInput } from './checked-input.ts'
 import { type Cli, type Command, JSON_SWITCH } from './cli.ts'
 import type { Switch } from './flags.ts'
 import { followOutput, printPage } from './follow-output.ts'
 import { gatheredText } from './render.ts'
 
+const MASKS = `Take for the same what differs only in: ${OutputMask.options.join(',')}; without a host.`
+
 const SWITCHES: readonly Switch[] = [
   { name: 'stream', takesValue: true, description: 'stdout (usual) or stderr; only with a host.' },
+  {
+    name: 'diff',
+    takesValue: false,
+    description: 'Show one group of hosts, and of the others what differs; without a host.',
+  },
+  { name: 'mask', takesValue: true, description: MASKS },
   { name: 'follow', takesValue: false, description: 'Go on until the command has ended; only with a host.' },
   JSON_SWITCH,
 ]
@@ -24,11 +32,19 @@ export const outputCommand: Command = {
     const isJson = switches.has('json')
     if (host === undefined) {
       if (switches.has('follow')) throw new MusterError('invalid_request', '--follow takes a job ID and one host')
-      const input = checkedInput('gather_output', { job_id, limit_bytes: PAGE_LIMIT_BYTES })
+      const mask = switches.get('mask')
+      const input = checkedInput('gather_output', {
+        job_id,
+        limit_bytes: PAGE_LIMIT_BYTES,
+        diff: switches.has('diff'),
+        ...(mask === undefined ? {} : { mask: String(mask).split(',') }),
+      })
       const gathered = await cli.client.call('gather_output', input)
       cli.out(isJson ? `${JSON.stringify(gathered)}\n` : gatheredText(gathered))
       return 0
     }
+    const stray = ['diff', 'mask'].find((name) => switches.has(name))
+    if (stray !== undefined) throw new MusterError('invalid_request', `--${stray} takes a job ID and no host`)
     const encoding = cli.isTerminal || isJson ? 'utf8' : 'base64'
     const query = { job_id, host, stream: switches.get('stream') ?? 'stdout', encoding }
     return switches.has('follow') ? followOutput(cli, query, isJson) : pages(cli, query, isJson)

@@ -1,6 +1,6 @@
 /** The progress of a job on stderr: one line that is drawn again on a terminal, plain lines now and then in a pipe. */
 import type { Job } from '@muster/contract'
-import { countsText } from './render.ts'
+import { countsText, rolloutText } from './render-job.ts'
 
 /** Where progress goes. */
 export type ProgressStream = { write(text: string): unknown; readonly isTTY?: boolean; readonly columns?: number }
@@ -23,7 +23,7 @@ function barProgress(stream: ProgressStream): Progress {
     show: (job) => {
       const share = endedOf(job) / job.total
       const full = Math.round(share * BAR_WIDTH)
-      const text = `${'█'.repeat(full)}${'░'.repeat(BAR_WIDTH - full)} ${endedOf(job)}/${job.total}  ${countsText(job)}`
+      const text = `${'█'.repeat(full)}${'░'.repeat(BAR_WIDTH - full)} ${endedOf(job)}/${job.total}  ${standingText(job)}`
       stream.write(`\r\x1b[2K${text.slice(0, (stream.columns ?? 80) - 1)}`)
       isDrawn = true
     },
@@ -39,7 +39,7 @@ function lineProgress(stream: ProgressStream): Progress {
   let lastMs = Number.NEGATIVE_INFINITY
   return {
     show: (job) => {
-      const text = `${endedOf(job)}/${job.total} ended: ${countsText(job)}\n`
+      const text = `${endedOf(job)}/${job.total} ended: ${standingText(job)}\n`
       const isDue = job.ended_at !== null || performance.now() - lastMs >= LINE_EVERY_MS
       if (text === last || !isDue) return
       stream.write(text)
@@ -48,6 +48,17 @@ function lineProgress(stream: ProgressStream): Progress {
     },
     end: () => {},
   }
+}
+
+function standingText(job: Job): string {
+  const rollout = rolloutText(job)
+  return `${countsText(job)}${pauseText(job)}${rollout === null ? '' : ` · ${rollout}`}`
+}
+
+function pauseText({ state, batch }: Job): string {
+  if (state !== 'paused') return ''
+  const why = batch?.paused_because === 'nothing_ran' ? ', as no host was tried,' : ''
+  return ` · paused${why}${batch?.paused_until ? ` until ${batch.paused_until}` : ''}`
 }
 
 function endedOf({ counts, total }: Job): number {

@@ -4,16 +4,12 @@
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { describeExit, type Life, type RunningProcess, startProcess, startRedis } from '@muster/runtime'
+import { describeExit, keepRunning, type Life, startProcess, startRedis } from '@muster/runtime'
 import { z } from 'zod'
 
 const SERVER = fileURLToPath(new URL('../../server/dist/main.js', import.meta.url))
 const WORKER = fileURLToPath(new URL('../../worker/dist/main.js', import.meta.url))
-
-/** Between the death of a worker and the next. */
-const RESTART_AFTER_MS = 1_000
 
 /** What `muster up` is told. */
 export type UpOptions = {
@@ -35,7 +31,7 @@ export async function up(options: UpOptions): Promise<void> {
   life.closers.add('Redis', () => redis.close(), 15_000)
   redis.failed.then(life.fail, life.fail)
 
-  const childEnv = { ...env, REDIS_URL: redis.url, MUSTER_DATA_DIR: dataDir }
+  const childEnv = { ...env, REDIS_URL: redis.url, MUSTER_DATA_DIR: dataDir, MUSTER_WORKER_PROCESSES: '1' }
   const start = (name: string, script: string) =>
     startProcess({
       name,
@@ -53,30 +49,12 @@ export async function up(options: UpOptions): Promise<void> {
     if (!life.ending.aborted) life.fail(new Error(`the server ended: ${describeExit(exit)}`))
   }, life.fail)
 
-  const workers = new Set<RunningProcess>()
-  life.closers.add(
-    'workers',
-    async () => {
-      await Promise.all([...workers].map((worker) => worker.stop()))
-    },
-    options.stopTimeoutMs + 1_000,
-  )
-  const keepWorker = async (): Promise<void> => {
-    const worker = await start('worker', WORKER)
-    workers.add(worker)
-    worker.exited
-      .then(async (exit) => {
-        workers.delete(worker)
-        if (life.ending.aborted) return
-        say(`A worker ended (${describeExit(exit)}); starting another.`)
-        await setTimeout(RESTART_AFTER_MS, undefined, { signal: life.ending })
-        await keepWorker()
-      })
-      .catch((error: unknown) => {
-        if (!life.ending.aborted) life.fail(error)
-      })
-  }
-  await Promise.all(Array.from({ length: options.workerProcesses }, keepWorker))
+  // Each worker is one process: this one keeps as many of them as are wanted.
+  await keepRunning({
+    ...{ name: 'worker', count: options.workerProcesses, life, say },
+    start: () => start('worker', WORKER),
+    stopTimeoutMs: options.stopTimeoutMs + 1_000,
+  })
 
   const { url } = z.object({ url: z.string() }).parse(JSON.parse(await readFile(join(dataDir, 'server.json'), 'utf8')))
   say(`Muster is up: ${url} (${options.workerProcesses} workers)`)

@@ -1,5 +1,6 @@
 /**
- * The demo, step by step: a fleet of twenty hosts, `muster up`, one `muster run` on all of them, and where else to look.
+ * The demo, step by step: a fleet of twenty hosts, `muster up`, one `muster run` on all of them, a rollout that stops by
+ * itself, and where else to look.
  *
  * It uses the product as a person would, through the `muster` command, and knows nothing of what is inside.
  */
@@ -14,6 +15,7 @@ import { startDemoFleet } from '@muster/ssh/demo-fleet'
 
 const MUSTER = fileURLToPath(new URL('../../cli/bin/muster.js', import.meta.url))
 const HEALTH_CHECK = fileURLToPath(new URL('../health-check.sh', import.meta.url))
+const UPDATE = fileURLToPath(new URL('../update.sh', import.meta.url))
 const UP_TIMEOUT_MS = 180_000
 
 /** The hosts of the demo; the last one is not there. */
@@ -59,7 +61,8 @@ export async function runDemo({ dataDir, env, say, closers, signal }: DemoOption
     args: [MUSTER, 'up', '--install'],
     env: demoEnv,
     cwd: dataDir,
-    ready: /^Muster is up/,
+    // The last line that it says once it is up, so that none comes in between later.
+    ready: /^Try: /,
     readyTimeoutMs: UP_TIMEOUT_MS,
     stopTimeoutMs: 30_000,
     log: (line) => say(`  ${line}`),
@@ -71,6 +74,9 @@ export async function runDemo({ dataDir, env, say, closers, signal }: DemoOption
   const key = (await readFile(join(dataDir, 'api-key'), 'utf8')).trim()
   say('\n$ muster run @demo --script health-check.sh')
   await showCommand(['run', '@demo', '--script', HEALTH_CHECK], demoEnv, dataDir, signal)
+  say('\nA change goes to two hosts first. It fails on one of them, so the other eighteen are never touched:')
+  say('$ muster run @demo --canary 2 --script update.sh')
+  await showCommand(['run', '@demo', '--canary', '2', '--script', UPDATE], demoEnv, dataDir, signal)
   await sayWhereToLook({ url, key, say })
 }
 
