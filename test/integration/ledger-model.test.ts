@@ -16,6 +16,8 @@ import {
   type MachineEnd,
   type MachineEvent,
   type MachineJob,
+  resumeJob,
+  setConcurrency,
   step,
   sweep,
 } from '@muster/ledger'
@@ -29,7 +31,7 @@ const WORKERS = ['w0', 'w1', 'w2'] as const
 const NOW = { ticketGraceMs: 3_600_000, suspectMs: 0, claimNamedMs: 3_600_000 }
 
 type Model = { job: MachineJob; claims: Map<number, Claim[]> }
-type Real = { ledger: Ledger; jobId: string }
+type Real = { ledger: Ledger; jobId: string; prefix: string }
 
 /** One step: an event for the state machine, made from what the model is like at that time, and the same in Redis. */
 class Step implements fc.AsyncCommand<Model, Real> {
@@ -52,6 +54,7 @@ class Step implements fc.AsyncCommand<Model, Real> {
   }
 }
 let steps = 0
+let cases = 0
 
 function advance(model: Model, event: MachineEvent): string {
   const { job, answer } = step(model.job, event)
@@ -129,14 +132,14 @@ const ENDS: readonly MachineEnd[] = [
 const commands = [
   fc.tuple(pick, oneIn(6)).map(
     ([n, isStale]) =>
-      new Step(`claim(${n}${isStale ? ', with an old ticket' : ''})`, async (model, { ledger, jobId }) => {
+      new Step(`claim(${n}${isStale ? ', with an old ticket' : ''})`, async (model, { ledger, jobId, prefix }) => {
         const index = at(model, n)
         const run = model.job.runs[index]
         const ticket = { attempt: Math.max(1, (run?.attempt ?? 1) + (isStale ? 1 : 0)), resume: run?.resume ?? 0 }
         const worker = WORKERS[n % 3] ?? 'w0'
         await ledger.redis.set(ledger.keys.worker(worker), 1)
         const answer = advance(model, { kind: 'claim', index, worker, ...ticket })
-        const claim = await claimRun(ledger, { job_id: jobId, index, host: `h${index}`, ...ticket }, worker)
+        const claim = await claimRun(ledger, { job_id: jobId, index, host: `${prefix}${index}`, ...ticket }, worker)
         expect(claim !== undefined).toBe(answer === 'start' || answer === 'attach')
         if (claim === undefined) return
         expect(claim.startedAgoMs !== undefined).toBe(answer === 'attach')
@@ -188,12 +191,28 @@ const commands = [
   ),
   fc.tuple(oneIn(3), oneIn(4), fc.uniqueArray(pick, { minLength: 1, maxLength: 3 })).map(
     ([isMeant, isWhole, some]) =>
-      new Step(isMeant ? `cancel ${isWhole ? 'all' : some}` : 'nothing', async (model, { ledger, jobId }) => {
+      new Step(isMeant ? `cancel ${isWhole ? 'all' : some}` : 'nothing', async (model, { ledger, jobId, prefix }) => {
         if (!isMeant) return
         const indexes = [...new Set(some.map((n) => at(model, n)))]
         advance(model, isWhole ? { kind: 'cancel' } : { kind: 'cancel', indexes })
-        const hosts = indexes.map((index) => `h${index}`)
+        const hosts = indexes.map((index) => `${prefix}${index}`)
         expect(await cancelJob(ledger, jobId, isWhole ? undefined : hosts)).toBe(true)
+      }),
+  ),
+  oneIn(2).map(
+    (isMeant) =>
+      new Step(isMeant ? 'resume' : 'nothing', async (model, { ledger, jobId }) => {
+        if (!isMeant) return
+        const wanted = advance(model, { kind: 'resume' })
+        expect(await resumeJob(ledger, jobId)).toBe(wanted)
+      }),
+  ),
+  fc.tuple(oneIn(3), fc.integer({ min: 1, max: 4 })).map(
+    ([isMeant, concurrency]) =>
+      new Step(isMeant ? `concurrency ${concurrency}` : 'nothing', async (model, { ledger, jobId }) => {
+        if (!isMeant) return
+        const wanted = advance(model, { kind: 'set_concurrency', concurrency })
+        expect(await setConcurrency(ledger, jobId, concurrency)).toBe(wanted)
       }),
   ),
   fc.constantFrom('start_deadline', 'job_timeout', '', '', '', '', '', '').map(
@@ -213,6 +232,9 @@ const setup = fc.record({
   concurrency: fc.integer({ min: 1, max: 7 }),
   retries: fc.nat(2),
   retry_on: fc.subarray(['lost' as const, 'timed_out' as const, 75]),
+  max_errors: fc.integer({ min: 0, max: 6 }),
+  batches: fc.option(fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 1, maxLength: 3 }), { nil: undefined }),
+  isGated: fc.boolean(),
 })
 
 test('any order of steps leaves the ledger as the state machine says', async () => {
@@ -221,11 +243,23 @@ test('any order of steps leaves the ledger as the state machine says', async () 
     fc.asyncProperty(
       setup,
       fc.commands(commands, { maxCommands: STEPS_PER_RUN, size: 'max' }),
-      async ({ hosts, ...options }, list) => {
-        const jobId = await submitTo(ledger, hosts, { ...options, retry_backoff_s: 0 })
-        const { concurrency, retries, retry_on: retryOn } = options
-        const model: Model = { job: acceptedJob(hosts, { concurrency, retries, retryOn }), claims: new Map() }
-        await fc.asyncModelRun(() => ({ model, real: { ledger, jobId } }), list)
+      async ({ hosts, isGated, batches, ...options }, list) => {
+        // Hosts of its own, so that no case waits for one that is left; and no circuit breaker, which is tested apart.
+        cases += 1
+        const prefix = `c${cases}-h`
+        const gate = isGated && batches !== undefined ? ('manual' as const) : ('auto' as const)
+        const request = {
+          ...options,
+          gate,
+          ...(batches === undefined ? {} : { batches }),
+          retry_backoff_s: 0,
+          force: true,
+        }
+        const jobId = await submitTo(ledger, hosts, request, prefix)
+        const { concurrency, retries, retry_on: retryOn, max_errors: maxErrors } = options
+        const machine = { concurrency, retries, retryOn, maxErrors, batches: batches ?? [], gate }
+        const model: Model = { job: acceptedJob(hosts, machine), claims: new Map() }
+        await fc.asyncModelRun(() => ({ model, real: { ledger, jobId, prefix } }), list)
         // The next case has a ledger to itself: this job must not be swept any more.
         await ledger.redis.del(ledger.keys.active)
       },

@@ -146,7 +146,12 @@ describe('a worker that lost its lease', () => {
     const jobId = await submitTo(ledger, 3)
     const claims = [await start(ledger, jobId, 0), await start(ledger, jobId, 1), await claim(ledger, jobId, 2)]
     const known = claims.slice(0, 1)
-    const lease = await startHeartbeat(ledger, 'w1', { onError: () => {}, onLapse: () => {}, claims: () => known })
+    const lease = await startHeartbeat(ledger, 'w1', {
+      onError: () => {},
+      onLapse: () => {},
+      claims: () => known,
+      slots: 200,
+    })
     onTestFinished(() => lease.stop())
     await sweep(ledger, { ...AT_ONCE, claimNamedMs: 60_000 })
     expect((await findJob(ledger, jobId))?.counts).toMatchObject({ running: 2, connecting: 1 })
@@ -182,7 +187,7 @@ describe('a worker that lost its lease', () => {
     const onLapse = () => {
       lapses += 1
     }
-    const lease = await startHeartbeat(ledger, 'w9', { onError: () => {}, onLapse, claims: () => [] })
+    const lease = await startHeartbeat(ledger, 'w9', { onError: () => {}, onLapse, claims: () => [], slots: 200 })
     onTestFinished(() => lease.stop())
     expect(lapses).toBe(0)
     await ledger.redis.del(ledger.keys.worker('w9'))
@@ -377,7 +382,7 @@ test('what a lost run has printed is shown with all output, and nobody says that
   await start(ledger, jobId, 2)
   await ledger.redis.del(ledger.keys.worker('w1'))
   await sweep(ledger, AT_ONCE)
-  const gathered = await gatherOutput(ledger, jobId, { limitBytes: 100 })
+  const gathered = await gatherOutput(ledger, jobId, { limitBytes: 100, masks: [], withDiff: false })
   const lost = { state: 'lost', count: 1, output_complete: false }
   expect(gathered?.groups).toMatchObject([
     { ...lost, hosts: 'h0', stdout: 'printed by 0' },
@@ -409,7 +414,12 @@ test('a worker is given up at the second look, however far apart the looks are',
   const leftMs = await ledger.redis.pttl(ledger.keys.suspect('w1'))
   expect(leftMs).toBeGreaterThan(300_000)
   // A worker that takes its lease anew is no suspect any more.
-  const lease = await startHeartbeat(ledger, 'w1', { onError: () => {}, onLapse: () => {}, claims: () => [] })
+  const lease = await startHeartbeat(ledger, 'w1', {
+    onError: () => {},
+    onLapse: () => {},
+    claims: () => [],
+    slots: 200,
+  })
   expect(await ledger.redis.exists(ledger.keys.suspect('w1'))).toBe(0)
   await lease.stop()
 })

@@ -5,6 +5,7 @@ import { OPERATIONS } from '@muster/contract'
 import { appendOutput, claimRun, dispatchRun, finishRun, type Ledger } from '@muster/ledger'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
+import { ended, start } from '../support/held-run.ts'
 import { startTestServer } from '../support/server.ts'
 
 const NO_JOB = `job_${'a'.repeat(26)}`
@@ -42,11 +43,23 @@ describe('an AI agent', () => {
       'wait_job',
       'get_output',
       'cancel_job',
+      'resume_job',
+      'rerun_job',
+      'preview_targets',
       'list_hosts',
       'test_connection',
     ])
     const readOnly = tools.filter((tool) => tool.annotations?.readOnlyHint).map((tool) => tool.name)
-    expect(readOnly).toEqual(['list_jobs', 'get_job', 'wait_job', 'get_output', 'list_hosts', 'test_connection'])
+    const reading = [
+      'list_jobs',
+      'get_job',
+      'wait_job',
+      'get_output',
+      'preview_targets',
+      'list_hosts',
+      'test_connection',
+    ]
+    expect(readOnly).toEqual(reading)
     for (const tool of tools) expect(Object.keys(tool.annotations ?? {})).toHaveLength(4)
     expect(client.getServerVersion()?.name).toBe('muster')
     expect(client.getInstructions()).toContain('never instructions')
@@ -67,6 +80,31 @@ describe('an AI agent', () => {
     expect(cancelled.structured).toMatchObject({ state: 'cancelled' })
     const after = await use('get_output', { job_id: job.job_id })
     expect(after.text).toContain('cancelled (cancelled_by_user): web[01-12], 12 hosts')
+  })
+
+  test('is told that a job waits at its gate, and lets it go on with the call that it is told to make', async () => {
+    const { use, ledger } = await connectClient()
+    const fields = { command: 'x', targets: '@web', batches: [1], gate: 'manual', idempotency_key: 'k', wait_s: 0 }
+    const first = OPERATIONS.run_command.output.parse((await use('run_command', fields)).structured)
+    await finishRun(ledger, await start(ledger, first.job.job_id, 0), ended())
+    const { job, next } = OPERATIONS.run_command.output.parse((await use('run_command', fields)).structured)
+    expect(job).toMatchObject({ state: 'paused', batch: { number: 1, paused_because: 'gate' } })
+    expect(next).toMatch(/^The job is paused after batch 1 of 12 and waits/)
+    expect(next).toContain(`Otherwise it ends by itself at ${job.batch?.paused_until}.`)
+    const [, call = ''] = /resume_job with (\{.*?\})/.exec(next) ?? []
+    expect(JSON.parse(call)).toEqual({ job_id: job.job_id, batch: 1 })
+    const resumed = await use('resume_job', JSON.parse(call))
+    expect(OPERATIONS.resume_job.output.parse(resumed.structured)).toMatchObject({
+      state: 'running',
+      batch: { number: 2 },
+    })
+    expect((await use('resume_job', JSON.parse(call))).text).toMatch(/^job_not_paused: .* not paused after batch 1/)
+    await finishRun(ledger, await start(ledger, job.job_id, 1), ended())
+    // Sent once more it does not open the next gate.
+    const late = await use('resume_job', JSON.parse(call))
+    expect(late.text).toMatch(/^job_not_paused: .* is paused after batch 2, not paused after batch 1/)
+    expect((await use('get_job', { job_id: job.job_id })).structured).toMatchObject({ state: 'paused' })
+    expect((await use('resume_job', { job_id: job.job_id })).structured).toMatchObject({ batch: { number: 3 } })
   })
 
   test('sends a command once, however often it is sent with the same idempotency key', async () => {
@@ -96,7 +134,12 @@ describe('an AI agent', () => {
       { command: 'x', targets: 'wbe01' },
       /unknown_target: [\s\S]*Nearest names: web01/,
     ],
-    ['an empty set', 'run_command', { command: 'x', targets: 'db1!db1' }, /no_targets: /],
+    [
+      'an empty set',
+      'run_command',
+      { command: 'x', targets: 'db1', exclude: 'db1' },
+      /no_targets: [\s\S]*Change the named field [\s\S]*Field: exclude$/,
+    ],
     ['an unknown field', 'run_command', { cmd: 'x', targets: 'db1' }, /invalid_request: cmd: /],
     ['no command', 'run_command', { targets: 'db1' }, /exactly one of command, argv and script/],
     ['an unknown job', 'get_output', { job_id: NO_JOB }, new RegExp(`not_found: [\\s\\S]*Job: ${NO_JOB}`)],

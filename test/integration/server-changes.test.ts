@@ -74,11 +74,13 @@ describe('cancelling some hosts of a job', () => {
   })
 
   test.each([
-    ['hosts that are not in the job', 'web[07-12],db1', 422, 'no_targets'],
+    ['hosts that are not in the job', 'web[07-12],db1', 422, 'unknown_target'],
+    ['a host that is not in the job among others', 'web01,web07', 422, 'unknown_target'],
+    ['a group without hosts of the job', '@nobody', 422, 'no_targets'],
     ['nothing at all', 'web01!web01', 422, 'no_targets'],
     ['a host that nobody knows', 'web01,web99', 422, 'unknown_target'],
     ['a group that nobody knows', '@wbe', 422, 'unknown_target'],
-    ['a malformed expression', 'web01,,web02', 400, 'invalid_target'],
+    ['a malformed expression', 'web01,,web02', 422, 'invalid_target'],
     ['an empty expression', '', 400, 'invalid_request'],
     ['a list', ['web01'], 400, 'invalid_request'],
     ['null', null, 400, 'invalid_request'],

@@ -20,6 +20,35 @@ describe('a job', () => {
     expect((await call('GET', '/v1/jobs')).body).toMatchObject({ jobs: [{ job_id: job.job_id }], next_cursor: null })
   })
 
+  test('tells the options it was submitted with, and those that went without saying', async () => {
+    const { call } = await startTestServer()
+    const asked = {
+      canary: 1,
+      gate: 'manual',
+      max_errors: '10%',
+      concurrency: '50%',
+      health_check: { command: `true ${'x'.repeat(3_000)}` },
+    }
+    const { options } = JobReport.parse((await call('POST', '/v1/jobs', { body: { ...UPTIME, ...asked } })).body)
+    expect(options).toEqual({
+      ...asked,
+      read_only: false,
+      on_budget: 'drain',
+      batch_pause_s: 0,
+      force: false,
+      health_check: { command: `true ${'x'.repeat(1_995)}…`, timeout_s: 30 },
+    })
+  })
+
+  test('is refused for a field that is unknown within another', async () => {
+    const { call } = await startTestServer()
+    const body = { ...UPTIME, health_check: { command: 'true', timeout: 1 } }
+    expect(await call('POST', '/v1/jobs', { body })).toMatchObject({
+      status: 400,
+      body: { field: 'health_check.timeout', nearest: ['timeout_s'] },
+    })
+  })
+
   test('has a run for each host, paged and filtered, and one by the name of its host', async () => {
     const { call } = await startTestServer()
     const { job_id: jobId } = JobReport.parse((await call('POST', '/v1/jobs', { body: UPTIME })).body)
@@ -51,6 +80,15 @@ describe('a job', () => {
     const { body } = await call('POST', '/v1/jobs', { body: { ...UPTIME, wait_s: 0.1 } })
     expect(body.state).toBe('queued')
     expect((await call('GET', `/v1/jobs/${body.job_id}?wait_s=0.1&until=any_change`)).body.state).toBe('queued')
+  })
+
+  test('tells a change that happened between two calls at once to whoever says what was seen last', async () => {
+    const { call } = await startTestServer()
+    const { body } = await call('POST', '/v1/jobs', { body: UPTIME })
+    const changed = await call('POST', `/v1/jobs/${body.job_id}/concurrency`, { body: { concurrency: 7 } })
+    const path = `/v1/jobs/${body.job_id}?until=any_change&wait_s=45&after=${body.changes}`
+    // Were it not told, this would wait until the test gives up.
+    expect((await call('GET', path)).body).toMatchObject({ concurrency: 7, changes: changed.body.changes })
   })
 
   test('ends a wait when it is cancelled, and being cancelled twice changes nothing', async () => {
@@ -104,16 +142,10 @@ describe('hosts', () => {
       jump: 'bastion',
       groups: [],
       labels: {},
+      disabled: null,
     }
     expect(rest).toEqual({ hosts: [db1], total: 13, next_cursor: null })
     expect((await call('GET', '/v1/hosts?cursor=x')).body).toMatchObject({ code: 'invalid_request', field: 'cursor' })
-  })
-
-  test('are resolved from an expression without running anything', async () => {
-    const { call } = await startTestServer()
-    const { status, body } = await call('POST', '/v1/targets/resolve', { body: { targets: '@web!web[03-12]' } })
-    expect([status, body]).toEqual([200, { count: 2, folded: 'web[01-02]', hosts: ['web01', 'web02'] }])
-    expect((await call('GET', '/v1/jobs')).body.jobs).toEqual([])
   })
 
   test('are tested by a job, and nothing is claimed while no worker has answered', async () => {
@@ -150,7 +182,7 @@ describe('a bad request is refused with what is wrong with it', () => {
       'a malformed expression',
       { command: 'x', targets: 'db1,,web01' },
       {},
-      400,
+      422,
       'invalid_target',
       { field: 'targets', position: 4 },
     ],
@@ -158,7 +190,7 @@ describe('a bad request is refused with what is wrong with it', () => {
       'a malformed range',
       { command: 'x', targets: 'web[3-1]' },
       {},
-      400,
+      422,
       'invalid_target',
       { field: 'targets', position: 4 },
     ],

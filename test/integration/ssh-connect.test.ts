@@ -3,6 +3,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
 import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Credential, fixedKnownHosts, loadKnownHosts, type SshHost } from '@muster/ssh'
@@ -217,3 +218,17 @@ async function startAgent(): Promise<{ socket: string; agent: ChildProcess }> {
   await once(agent.stdout, 'data')
   return { socket, agent }
 }
+
+test('a packet goes to the host in one piece, and at once', async () => {
+  const connection = await reach(sshdHost())
+  const socket: unknown = Reflect.get(connection.client, '_sock')
+  if (!(socket instanceof Socket)) throw new Error('ssh2 keeps its socket elsewhere now')
+  const handedOver = socket.bytesWritten - socket.writableLength
+  connection.client.exec('true', (_error, channel) => channel?.resume())
+  const [bytes, waiting] = [socket.bytesWritten - handedOver, socket.writableLength]
+  // A length, at least one block of the cipher, and a checksum.
+  expect(bytes).toBeGreaterThan(4 + 16)
+  expect(waiting).toBe(bytes)
+  await new Promise<void>((resolve) => process.nextTick(resolve))
+  expect(socket.writableLength).toBe(0)
+})

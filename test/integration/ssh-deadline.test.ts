@@ -2,7 +2,7 @@
  * The deadline of a command on the host itself, which ends it when nobody else is there to do it; and limits that are
  * raised while a command runs.
  */
-import { chmod, mkdtemp, rm, symlink } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -64,6 +64,29 @@ describe('the watchdog of a command', () => {
     await untilNone(() => watchdogsOf(pid))
     expect(await membersOf(pid)).toEqual(['sleep 60'])
     await run(await reach(), `kill ${child}`)
+  })
+
+  test('does not begin to wait when the command is over before it is up', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'muster-bin-'))
+    onTestFinished(() => rm(dir, { recursive: true }))
+    await chmod(dir, 0o777)
+    const late = 'while [ -e "/proc/$5" ]; do /usr/bin/sleep 0.05; done; exec /usr/bin/setsid "$@"'
+    const counted = `echo >>${dir}/pauses; exec /usr/bin/sleep "$@"`
+    await writeFile(join(dir, 'setsid'), `#!/bin/sh\n[ -e ${dir}/early ] || { ${late}; }\nexec /usr/bin/setsid "$@"\n`)
+    await writeFile(join(dir, 'sleep'), `#!/bin/sh\n${counted}\n`)
+    for (const name of ['setsid', 'sleep']) await chmod(join(dir, name), 0o755)
+    const { connection } = await reachOwnSshd([`SetEnv PATH=${dir}:/usr/bin:/bin`])
+    const pauses = () => readFile(join(dir, 'pauses'), 'utf8').catch(() => '')
+    const watched = async (command: string) => {
+      const end = await run(connection, command)
+      expect(end.state).toBe('succeeded')
+      await untilNone(() => watchdogsOf(Number(end.out)))
+    }
+    await watched('echo $$')
+    expect(await pauses()).toBe('')
+    await writeFile(join(dir, 'early'), '')
+    await watched(`echo $$; while [ ! -e ${dir}/pauses ]; do :; done`)
+    expect(await pauses()).toBe('\n')
   })
 
   test('is not a child of the command, and has none of its streams, group or session', async () => {

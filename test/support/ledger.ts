@@ -11,9 +11,9 @@ export async function openTestLedger(role: 'server' | 'worker' = 'worker'): Prom
   return ledger
 }
 
-/** Submits a job for hosts `h0`, `h1`, … and answers its ID. */
-export async function submitTo(ledger: Ledger, hostCount: number, request: Record<string, unknown> = {}) {
-  const hosts = Array.from({ length: hostCount }, (_, i) => `h${i}`)
+/** Submits a job for hosts `h0`, `h1`, …, or with another prefix, and answers its ID. */
+export async function submitTo(ledger: Ledger, hostCount: number, request: Record<string, unknown> = {}, prefix = 'h') {
+  const hosts = Array.from({ length: hostCount }, (_, i) => `${prefix}${i}`)
   const job = { request: Submit.parse({ command: 'true', targets: '@*', ...request }), hosts, owner: 'tester' }
   return (await submitJob(ledger, job)).jobId
 }

@@ -3,8 +3,11 @@ import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { onTestFinished } from 'vitest'
 
-/** A running relay. `cut` ends all its connections at once, both ways. */
-export type Relay = { readonly port: number; cut(): void }
+/**
+ * A running relay. `cut` ends all its connections at once, both ways; `freeze` keeps those that it has at present
+ * open, but lets nothing through any more. `count`: connections that it has had.
+ */
+export type Relay = { readonly port: number; cut(): void; freeze(): void; count(): number }
 
 /** Starts a relay to this port; it ends with the test. */
 export async function startRelay(port: number): Promise<Relay> {
@@ -13,7 +16,12 @@ export async function startRelay(port: number): Promise<Relay> {
     for (const socket of sockets) socket.destroy()
     sockets.clear()
   }
+  const freeze = () => {
+    for (const socket of sockets) socket.unpipe().pause()
+  }
+  let count = 0
   const server = createServer((near) => {
+    count += 1
     const far = connect(port, '127.0.0.1')
     for (const socket of [near, far]) {
       sockets.add(socket)
@@ -35,5 +43,5 @@ export async function startRelay(port: number): Promise<Relay> {
   await once(server, 'listening')
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('a TCP server has a port')
-  return { port: address.port, cut }
+  return { port: address.port, cut, freeze, count: () => count }
 }

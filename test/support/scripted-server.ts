@@ -5,7 +5,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { type Cli, createClient } from '@muster/cli'
-import { MusterError, RunState, toProblem } from '@muster/contract'
+import { MusterError, RolloutOptions, RunState, toProblem } from '@muster/contract'
 import { onTestFinished, vi } from 'vitest'
 import { z } from 'zod'
 
@@ -19,7 +19,12 @@ export const JOB = {
   targets: 'web01',
   total: 1,
   counts: { ...Object.fromEntries(RunState.options.map((state) => [state, 0])), running: 1 },
+  selection: { exclude: null, pick: null, order: 'given', limit: null, seed: null },
+  rerun_of: null,
   concurrency: 1,
+  budget: { max_errors: 1, errors: 0, exceeded: false, on_budget: 'drain' },
+  batch: null,
+  changes: 1,
   exec_timeout_s: 300,
   submitted_by: 'k',
   created_at: '2026-01-01T00:00:00.000Z',
@@ -28,9 +33,12 @@ export const JOB = {
   cancel_requested_at: null,
   links: { self: '', runs: '', output: '', events: '' },
   command: 'true',
+  options: RolloutOptions.parse({}),
   problems: [],
   problems_omitted: 0,
   notices: [],
+  tripped_by: null,
+  reruns: [],
 }
 
 /** One answer of the server. */

@@ -38,7 +38,13 @@ export async function temporaryDataDir(): Promise<string> {
 
 /** Starts a server. `prefix` keeps it apart from other tests; two servers may share one. */
 export async function startTestServer(
-  options: { redisUrl?: string; prefix?: string; dataDir?: string; allowedHosts?: string[] } = {},
+  options: {
+    redisUrl?: string
+    prefix?: string
+    dataDir?: string
+    allowedHosts?: string[]
+    inventoryYaml?: string
+  } = {},
 ) {
   const dataDir = options.dataDir ?? (await temporaryDataDir())
   const ledger = await openLedger({
@@ -50,7 +56,7 @@ export async function startTestServer(
   const lines: string[] = []
   const logger = createLogger({ name: 'test', level: 'trace', write: (line) => lines.push(line) })
   const defaults = { home: dataDir, user: 'me', credentials: [] }
-  const inventory = parseInventory(INVENTORY_YAML, 'inventory.yaml', defaults)
+  const inventory = parseInventory(options.inventoryYaml ?? INVENTORY_YAML, 'inventory.yaml', defaults)
   const firstKey = await ensureFirstKey(ledger, { dataDir })
   const key = (await readFile(join(dataDir, 'api-key'), 'utf8')).trim()
   const app = await buildServer({

@@ -55,6 +55,7 @@ export async function startStack(options: {
     MUSTER_KNOWN_HOSTS: join(dataDir, 'known_hosts'),
     MUSTER_PORT: '0',
     MUSTER_SHUTDOWN_GRACE_S: '1',
+    MUSTER_WORKER_PROCESSES: '1',
     LOG_LEVEL: 'warn',
     ...options.env,
   }

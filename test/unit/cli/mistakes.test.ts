@@ -1,8 +1,9 @@
 /** What a person is told who mistypes a command line, and what `muster help` shows: the command as a process. */
 import { checkedInput } from '@muster/cli'
-import type { OperationName } from '@muster/contract'
+import { MusterError, type OperationName, toProblem } from '@muster/contract'
 import { describe, expect, test } from 'vitest'
 import { muster } from '../../support/muster-process.ts'
+import { answer, scripted } from '../../support/scripted-server.ts'
 
 const JOB_ID = `job_${'a'.repeat(26)}`
 /** No server is needed: nothing that is wrong is sent. */
@@ -25,13 +26,19 @@ describe('a value that is not accepted', () => {
     [
       'submit_job',
       { ...SUBMIT, retry_on: [75, 'sometimes'] },
-      '--retry-on: Also retry after these ends: exit codes, "lost", "timed_out". ',
+      '--retry-on: expected an exit code from 1 to 255, "lost" or "timed_out"; given "sometimes"',
     ],
-    ['submit_job', { ...SUBMIT, retry_on: [75, 'sometimes'] }, '; given "sometimes"'],
     [
       'submit_job',
       { ...SUBMIT, concurrency: '200%' },
-      '--concurrency: a whole number, or a percentage such as "25%"; given "200%"',
+      '--concurrency: expected a whole number from 1 to 10000, or a percentage from "1%" to "100%"; given "200%"',
+    ],
+    ['submit_job', { ...SUBMIT, concurrency: 0 }, '--concurrency: expected a whole number from 1 to 10000, or a perc'],
+    ['submit_job', { ...SUBMIT, max_errors: [] }, '--max-errors: expected a whole number from 0 to 1000000, or a perc'],
+    [
+      'submit_job',
+      { ...SUBMIT, max_errors: 1.5 },
+      '--max-errors: expected a whole number from 0 to 1000000, or a perc',
     ],
     [
       'submit_job',
@@ -81,10 +88,30 @@ test.each([
   [['show'], 'muster show takes a job ID'],
   [['extend', JOB_ID], '--exec-timeout-s is missing'],
   [['runs', JOB_ID, '--bogus'], "Unknown option '--bogus'; muster help COMMAND lists its flags"],
+  [['run', 'a', '--max-errors', '-1', '--', 'x'], '--max-errors takes a value; one that begins with "-" is written --'],
+  [['run', 'a', '--max-errors=-1', '--', 'x'], '--max-errors: expected a whole number from 0 to 1000000, or a perc'],
+  [['jobs', '--limit', '0'], '--limit: expected a whole number from 1; given "0"'],
   [['help', 'bogus'], 'there is no command "bogus"'],
 ])('muster %j is refused before anything is sent', async (args, message) => {
   const { status, said } = await muster(ENV, ...args)
   expect([status, said]).toEqual([2, expect.stringContaining(message)])
+})
+
+test.each([
+  [
+    'exclude',
+    'no such host in the inventory: wbe',
+    'muster: --exclude: no such host in the inventory: wbe (unknown_target)',
+  ],
+  ['targets', 'selects no host', 'muster: targets: selects no host (unknown_target)'],
+  ['exclude', 'exclude: too long', 'muster: --exclude: too long (unknown_target)'],
+  ['job_id', 'there is no job', 'muster: there is no job (unknown_target)'],
+])('a refusal of the server because of %s names the flag, once', async (field, detail, message) => {
+  const { cli } = await scripted((_, response) =>
+    answer(response, 422, toProblem(new MusterError('unknown_target', detail, { details: { field } }))),
+  )
+  const { status, said } = await muster({ ...ENV, MUSTER_URL: cli.client.url }, 'run', 'web', '--', 'true')
+  expect([status, said.split('\n')[0]]).toEqual([2, message])
 })
 
 describe('help', () => {
@@ -97,14 +124,39 @@ describe('help', () => {
     ['jobs', ['--limit …', 'Usual: 20.']],
     ['hosts', ['--json']],
     ['up', ['--install']],
+    ['rerun', ['--states …,…', 'Usual: failed,unreachable,skipped.', '--detach', '--idempotency-key …']],
+    ['targets', ['--exclude …', '--order …', 'Usual: given.']],
+    ['concurrency', ['muster concurrency <job> <N|N%>']],
     ['run', ['--retry-on …,…', '--env NAME=VALUE', 'One word after --', 'Usual: 300.', '--detach']],
   ])('of %s shows its own flags', async (command, parts) => {
     const { status, out, said } = await muster(ENV, 'help', command)
     expect([status, said]).toEqual([0, ''])
     for (const part of parts) expect(out.toString()).toContain(part)
     expect(out.toString()).not.toContain('Usual: false')
+    expect(
+      Math.max(
+        ...out
+          .toString()
+          .split('\n')
+          .map((line) => line.length),
+      ),
+    ).toBeLessThanOrEqual(110)
     if (command !== 'run') expect(out.toString()).not.toMatch(/muster run |--durable/)
     expect((await muster(ENV, command, '--help')).out).toEqual(out)
+  })
+
+  test('of run has each flag once, under a heading', async () => {
+    const text = (await muster(ENV, 'help', 'run')).out.toString()
+    const [own = '', hosts = '', rollout = '', command = ''] = text.split(
+      /\n\n(?=Which hosts|How it goes|How the command)/,
+    )
+    expect(own).toContain('\n  --health-check-timeout-s …')
+    expect(hosts).toMatch(/^Which hosts.*:\n {2}--exclude …/)
+    expect(rollout).toMatch(/^How it goes.*:\n {2}--concurrency …/)
+    expect(command).toMatch(/^How the command.*:\n[\s\S]*--exec-timeout-s …/)
+    const flags = text.match(/^ {2}--[a-z-]+/gm) ?? []
+    expect(new Set(flags).size).toBe(flags.length)
+    expect(flags).toEqual(expect.arrayContaining(['  --batches', '  --max-errors', '  --gate', '  --seed', '  --json']))
   })
 
   test('behind the dashes is a word of the command', async () => {

@@ -11,7 +11,15 @@ import {
   readCommandLine,
   SPELLED_OTHERWISE,
 } from '@muster/cli'
-import { Counts, type GatheredOutput, HostsByState, type Job, OPERATIONS, RunState } from '@muster/contract'
+import {
+  Counts,
+  type GatheredOutput,
+  HostsByState,
+  type Job,
+  OPERATIONS,
+  RolloutOptions,
+  RunState,
+} from '@muster/contract'
 import { describe, expect, test } from 'vitest'
 
 function countsOf(some: Partial<Counts>): { counts: Counts; total: number } {
@@ -53,7 +61,12 @@ const JOB: Job = {
   state: 'running',
   title: 't',
   targets: 'x',
+  selection: { exclude: null, pick: null, order: 'given', limit: null, seed: null },
+  rerun_of: null,
   concurrency: 1,
+  budget: { max_errors: 1, errors: 0, exceeded: false, on_budget: 'drain' },
+  batch: null,
+  changes: 1,
   submitted_by: 'k',
   created_at: '2026-01-01T00:00:00.000Z',
   started_at: null,
@@ -131,6 +144,10 @@ describe('what is shown', () => {
     stderr_bytes: 0,
     truncated: false,
     output_complete: true,
+    detail: null,
+    distinct_outputs: 1,
+    is_reference: false,
+    diff: null,
   } as const
   const gathered: GatheredOutput = {
     job_id: `job_${'a'.repeat(26)}`,
@@ -149,6 +166,8 @@ describe('what is shown', () => {
     ],
     omitted_groups: 0,
     omitted_hosts: 0,
+    omitted: [],
+    uncompared_hosts: 0,
   }
 
   test('control characters from hosts are made visible, and every line ends', () => {
@@ -182,6 +201,10 @@ describe('what is shown', () => {
       { state: 'lost', reason: 'conn_lost', exit_code: null, output_complete: false },
       'lost, conn_lost, the connection was lost; nobody knows how the command ended',
     ],
+    [
+      { state: 'failed', reason: 'health_check', detail: 'the health check ended with exit code 7: no \x07 answer' },
+      'failed, health_check, the health check ended with exit code 7: no \\x07 answer',
+    ],
   ] as const)('a group of hosts tells why in words, and what may be missing: %j', (end, title) => {
     const some = { ...group, hosts: 'web01', count: 1, stdout: 'some', stdout_bytes: 4, ...end }
     const missing = end.state === 'lost' ? '[some of it may be missing]\n' : ''
@@ -207,8 +230,9 @@ describe('what is shown', () => {
 
   test('a job shows the notices of its hosts, and no control character of them', () => {
     const notices = [{ notice: 'ran attached: \x1b[2J', hosts: 'web[01-02]', count: 2 }]
-    const report = { ...JOB, command: 'true', problems: [], problems_omitted: 0, notices }
-    const text = jobText(report)
+    const options = RolloutOptions.parse({})
+    const none = { problems: [], problems_omitted: 0, tripped_by: null, reruns: [] }
+    const text = jobText({ ...JOB, ...none, command: 'true', options, notices })
     expect(text).toContain('\n── web[01-02] (2 hosts): ran attached: ')
     expect(text).not.toContain('\x1b')
   })

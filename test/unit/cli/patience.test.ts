@@ -106,7 +106,8 @@ test('the notices of its hosts are told with the end of a run', async () => {
   const nothing = { job_id: JOB_ID, state: 'succeeded', total: 1, groups: [], without_output: [] }
   const { cli, said } = await scripted(
     (_, response) => answer(response, 202, { ...ended, notices }),
-    (_, response) => answer(response, 200, { ...nothing, omitted_groups: 0, omitted_hosts: 0 }),
+    (_, response) =>
+      answer(response, 200, { ...nothing, omitted_groups: 0, omitted_hosts: 0, omitted: [], uncompared_hosts: 0 }),
   )
   await run(cli, RUN)
   expect(said.at(-1)).toMatch(/^── web01: ran attached\n.* succeeded · job_/)

@@ -22,7 +22,7 @@ describe('a request to run a command', () => {
     [{ targets: '', command: 'x' }, 'Too small'],
     [{ targets: 'a', command: 'x', concurrency: '101%' }, 'percentage'],
     [{ targets: 'a', command: 'x', concurrency: '0%' }, 'percentage'],
-    [{ targets: 'a', command: 'x', concurrency: 0 }, 'Too small'],
+    [{ targets: 'a', command: 'x', concurrency: 0 }, 'from 1 to 10000'],
     [{ targets: 'a', command: 'x', env: { 'A-B': '1' } }, 'variable name'],
     [{ targets: 'a', command: 'x', wait_s: 46 }, 'Too big'],
     [{ targets: 'a', stdin: 'long', command: 'x' }, 'longer than'],

@@ -1,6 +1,6 @@
 /** docs/inventory.md shows inventories that load, and errors and warnings as they really are. */
 import { readFileSync } from 'node:fs'
-import { MusterError } from '@muster/contract'
+import { MusterError, parseTargets } from '@muster/contract'
 import { parseInventory } from '@muster/inventory'
 import { expect, it } from 'vitest'
 import { openTestInventory, temporaryDirectory } from '../../support/test-inventory.ts'
@@ -36,6 +36,20 @@ it('its examples load, and the one with mistakes gives the output that is quoted
 it('its first example answers an unknown name as quoted', () => {
   const message = messageOf(() => parse(examples[0] ?? '').resolve('wbe02'))
   expect(page).toContain(`\`\`\`\n${message}\n\`\`\``)
+})
+
+it('its example of a malformed expression is answered as quoted', () => {
+  const message = messageOf(() => parse(examples[0] ?? '').resolve('db,web[1-0]'))
+  expect(page).toContain(`\`\`\`\n${message}\n\`\`\``)
+})
+
+it('every term and operator in its tables can be parsed', () => {
+  const [, tables = ''] = /## Target expressions\n([\s\S]*?)\n### /.exec(page) ?? []
+  const cells = [...tables.matchAll(/^\| (`.*?`) \| /gm)].flatMap(([, cell = '']) => cell.split(', '))
+  const written = cells.map((cell) => cell.replaceAll('`', '').replaceAll('\\|', '|').replace('…', 'web01'))
+  expect(written.length).toBeGreaterThan(12)
+  for (const expression of written)
+    expect([expression, parseTargets(expression).length > 0]).toEqual([expression, true])
 })
 
 it('its SSH_SERVERS example gives the warning that is quoted', async () => {

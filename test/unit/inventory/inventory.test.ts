@@ -32,6 +32,8 @@ groups:
   web: "web[01-02]"
   rest: "@*!@web!n[098-099]"
   nested: "@rest,web02"
+  prod-web: "{env=prod}&@web"
+  some: "n*,(@web^web01)"
 `
 
 describe('hosts', () => {
@@ -45,7 +47,7 @@ describe('hosts', () => {
       user: 'deploy',
       labels: { env: 'prod', zone: 'a', version: '1.10' },
       credentials: [{ kind: 'key', identityFile: '/home/me/.ssh/deploy' }],
-      groups: ['prod', 'web'],
+      groups: ['prod', 'web', 'prod-web'],
     })
     expect(hosts.get('web02')?.address).toBe('2001:db8::2')
     expect(hosts.get('10')?.hostKeyAlias).toBe('ten')
@@ -133,12 +135,29 @@ describe('credentials', () => {
   })
 })
 
+describe('disabled hosts', () => {
+  it.each([
+    ['true', 'no reason given'],
+    ['broken disk, ticket 7', 'broken disk, ticket 7'],
+    ['false', undefined],
+  ])('disabled: %s', (value, expected) => {
+    const { hosts } = parse(`hosts:\n  "n[1-2]": { address: "10.0.0.[1-2]", disabled: "${value}" }\n  b: {}\n`)
+    expect([...hosts.values()].map(({ disabled }) => disabled)).toEqual([expected, expected, undefined])
+  })
+
+  it('are selected as others are: a job says that it skipped them', () => {
+    expect(parse('hosts: { a: { disabled: true }, b: }').resolve('@*')).toEqual(['a', 'b'])
+  })
+})
+
 describe('groups', () => {
   it.each([
     ['prod', ['web01']],
     ['elsewhere', ['web02']],
     ['rest', ['n100', 'bastion', '10']],
     ['nested', ['n100', 'bastion', '10', 'web02']],
+    ['prod-web', ['web01']],
+    ['some', ['n098', 'n099', 'n100', 'web02']],
   ])('@%s', (name, expected) => {
     expect(parse(FLEET).groups.get(name)).toEqual(expected)
   })
@@ -158,9 +177,27 @@ describe('resolve', () => {
   it.each([
     ['web02,web01,web02', ['web02', 'web01']],
     ['@*', ['web01', 'web02', 'n098', 'n099', 'n100', 'bastion', '10']],
+    ['*', ['web01', 'web02', 'n098', 'n099', 'n100', 'bastion', '10']],
     ['@web,n[098-100]!n099', ['web01', 'web02', 'n098', 'n100']],
     ['@*!@rest!@web', ['n098', 'n099']],
     ['web01!web01,web01', ['web01']],
+    ['web01,n098&@web', ['web01']],
+    ['web01,(n098&@web)', ['web01']],
+    ['bastion,web02&@*', ['bastion', 'web02']],
+    ['@web^web02,10', ['web01', '10']],
+    ['@web^@web,10', ['10']],
+    ['n09?', ['n098', 'n099']],
+    ['n[098,100]*', ['n098', 'n100']],
+    ['*b*,w*2', ['web01', 'web02', 'bastion']],
+    ['{env=prod}', ['web01']],
+    ['{env=prod|test}', ['web01', 'web02']],
+    ['{env=prod|test,zone=a}', ['web01']],
+    ['@web&{zone!=a}', ['web02']],
+    ['{env!=prod|test}', ['n098', 'n099', 'n100', 'bastion', '10']],
+    ['web01,{env=absent}', ['web01']],
+    ['{env=absent}', []],
+    ['{constructor!=x}&web01', ['web01']],
+    ['@web!@web', []],
   ])('%s', (expression, expected) => {
     const names = parse(FLEET).resolve(expression)
     expect(names).toEqual(expected)
@@ -171,7 +208,7 @@ describe('resolve', () => {
     const error = failure(() => parse(FLEET).resolve('web01,wbe02'))
     expect(error).toMatchObject({
       code: 'unknown_target',
-      details: { field: 'targets', position: 6, nearest: ['web02', 'web01'] },
+      details: { position: 6, nearest: ['web02', 'web01'] },
     })
     expect(error.message).toBe('no such host in the inventory: wbe02; the nearest are web02, web01')
   })
@@ -181,17 +218,25 @@ describe('resolve', () => {
     expect(failure(() => parse(FLEET).resolve('@bastion')).details.nearest).toEqual(['bastion'])
   })
 
-  it('refuses an unknown host even where it is taken away', () => {
-    expect(failure(() => parse(FLEET).resolve('@*!web03')).code).toBe('unknown_target')
-  })
+  it.each(['@*!web03', 'web01&web03', 'web01^web03', 'web01,(web01!web03)'])(
+    'refuses an unknown host wherever it stands: %s',
+    (expression) => {
+      expect(failure(() => parse(FLEET).resolve(expression)).code).toBe('unknown_target')
+    },
+  )
 
   it('folds many unknown hosts into one short text', () => {
     const { message } = failure(() => parse(FLEET).resolve('x[1-9000]'))
     expect(message).toBe('no such host in the inventory: x[1-9000]')
   })
 
-  it('refuses an empty set', () => {
-    expect(failure(() => parse(FLEET).resolve('@web!@web'))).toMatchObject({ code: 'no_targets' })
+  it('never invents a host for a wildcard, and names the one that matches nothing', () => {
+    const error = failure(() => parse(FLEET).resolve('web*,db[1-2]*,*'))
+    expect(error).toMatchObject({ code: 'unknown_target', details: { position: 5 } })
+    expect(error.message).toBe('no host in the inventory matches db[1-2]*')
+    const none = parse('hosts:\n')
+    expect(failure(() => none.resolve('*'))).toMatchObject({ code: 'unknown_target', details: { position: 0 } })
+    expect(none.resolve('@*')).toEqual([])
   })
 
   it('passes on what is wrong with the expression itself', () => {
@@ -201,21 +246,44 @@ describe('resolve', () => {
     })
   })
 
-  it('selects known hosts only, each once, as adding and removing one by one would', () => {
+  it('knows the hosts of a job only, when it is asked within one, also those that have left the inventory', () => {
+    const within = (expression: string) => parse(FLEET).resolve(expression, ['gone', 'web02', 'n098'])
+    expect(within('@*')).toEqual(['gone', 'web02', 'n098'])
+    expect(within('*n*')).toEqual(['gone', 'n098'])
+    expect(within('@web,gone')).toEqual(['web02', 'gone'])
+    expect(within('{env=test}')).toEqual(['web02'])
+    expect(within('@prod')).toEqual([])
+    const error = failure(() => within('web02,web01'))
+    expect(error).toMatchObject({ code: 'unknown_target', details: { position: 6, nearest: ['web02'] } })
+    expect(error.message).toBe('no such host in the job: web01; did you mean "web02"?')
+  })
+
+  it('refuses an expression that would be compared with all hosts thousands of times', () => {
+    const large = parse('hosts:\n  "n[1-10000]": { address: a, port: "[1-10000]" }\n')
+    for (const term of ['*1', '@*', '{a!=b}']) {
+      const error = failure(() => large.resolve(Array.from({ length: 1_000 }, () => term).join(',')))
+      expect(error.code).toBe('invalid_target')
+      expect(error.message).toMatch(/^too many terms over too many hosts, up to the one at position \d+/)
+    }
+    expect(large.resolve('@*!*7*&{a!=b}!n[1-10]').length).toBeGreaterThan(6_000)
+  })
+
+  it('selects known hosts only, each once, as working on sets one step after the other would', () => {
     const inventory = parse(FLEET)
-    const terms = fc.constantFrom('web01', 'web02', 'n[098-100]', 'bastion', '@*', '@web', '@rest', '@prod')
-    const steps = fc.array(fc.tuple(fc.constantFrom(',', '!'), terms), { maxLength: 8 })
+    const terms = fc.constantFrom('web01', 'web02', 'n[098-100]', 'bastion', '@*', '@web', '@rest', '{env=test}', 'n*')
+    const steps = fc.array(fc.tuple(fc.constantFrom(',', '!', '&', '^'), terms), { maxLength: 8 })
     fc.assert(
       fc.property(terms, steps, (first, rest) => {
         let expected: string[] = []
         for (const [op, term] of [[',', first] as const, ...rest]) {
           const names = inventory.resolve(term)
-          if (op === '!') expected = expected.filter((name) => !names.includes(name))
-          else expected = [...expected, ...names.filter((name) => !expected.includes(name))]
+          const kept = expected.filter((name) => names.includes(name) === (op === '&'))
+          const added = names.filter((name) => !expected.includes(name))
+          if (op === ',') expected = [...expected, ...added]
+          else expected = op === '^' ? [...kept, ...added] : kept
         }
         const expression = first + rest.map(([op, term]) => op + term).join('')
-        if (expected.length === 0) expect(failure(() => inventory.resolve(expression)).code).toBe('no_targets')
-        else expect(inventory.resolve(expression)).toEqual(expected)
+        expect(inventory.resolve(expression)).toEqual(expected)
       }),
     )
   })

@@ -27,7 +27,7 @@ describe('a mistake is told with its file, line, field and remedy', () => {
     ['hosts:\n  web01:\n    user: a\n    prot: 22\n', '4: hosts.web01.prot: unknown field; did you mean "port"?'],
     [
       host('{ zzzzzz: 1 }'),
-      '2: hosts.web01.zzzzzz: unknown field; known are address, user, port, jump, host_key_alias, labels, identity_file, passphrase_file, passphrase_env, password_file, password_env, sudo_password_file, sudo_password_env, agent',
+      '2: hosts.web01.zzzzzz: unknown field; known are address, user, port, jump, host_key_alias, labels, disabled, identity_file, passphrase_file, passphrase_env, password_file, password_env, sudo_password_file, sudo_password_env, agent',
     ],
     ['defaults: { usr: a }\nhosts: { a: }', '1: defaults.usr: unknown field; did you mean "user"?'],
     ['defaults: { port: "[1-2]" }', '1: defaults.port: one port for all hosts, not a range'],
@@ -50,7 +50,7 @@ describe('a mistake is told with its file, line, field and remedy', () => {
       host('{ address: -oProxyCommand=x }'),
       '2: hosts.web01.address: expected a host name or an IP address, not "-oProxyCommand=x"',
     ],
-    [host('{ address: "n[3-1]" }'), '2: hosts.web01.address: the range 3-1 runs backwards, in "n[3-1]" at position 2'],
+    [host('{ address: "n[3-1]" }'), '2: hosts.web01.address: expected a range that goes up at position 2, not "3-1]"'],
     [
       'hosts:\n  "n[1-3]": { address: "a[1-2]" }\n',
       '2: hosts.n[1-3].address: a range of 2 for 3 hosts; ranges pair up in order, so the counts must be equal',
@@ -67,7 +67,7 @@ describe('a mistake is told with its file, line, field and remedy', () => {
       'hosts:\n  "n[1-3]": { address: a }\n',
       '2: hosts.n[1-3].address: 3 names share one address and port; give a range that pairs up with the names',
     ],
-    ['hosts:\n  "n[1-": {}\n', '2: hosts.n[1-: "[" and "]" do not match, in "n[1-" at position 1'],
+    ['hosts:\n  "n[1-": {}\n', '2: hosts.n[1-: expected a number at position 4, not the end'],
     ['hosts:\n  "01": {}\n', '2: hosts.01: give an address: "01" is not a host name'],
     [
       'hosts:\n  web_[1-2]: {}\n  -x: {}\n',
@@ -86,7 +86,10 @@ describe('a mistake is told with its file, line, field and remedy', () => {
     ],
     [host('{ jump: web01 }'), '2: hosts.web01.jump: the jump hosts go in a circle: web01 → web01'],
     [host('{ labels: env }'), '2: hosts.web01.labels: expected labels such as { env: prod }'],
-    [host('{ labels: { env: "a,b" } }'), '2: hosts.web01.labels.env: a label value has none of , { } = ! & in it'],
+    [host('{ labels: { env: "a,b" } }'), '2: hosts.web01.labels.env: a label value has none of , { } = ! & | in it'],
+    [host('{ labels: { env: "a|b" } }'), '2: hosts.web01.labels.env: a label value has none of , { } = ! & | in it'],
+    [host('{ disabled: no }'), '2: hosts.web01.disabled: expected true, false, or why in words'],
+    [host('{ disabled: "a\\nb" }'), '2: hosts.web01.disabled: expected one line of text'],
     [
       host('{ identity_file: ~root/key }'),
       '2: hosts.web01.identity_file: only ~/ is known, not the home of another user',
@@ -124,13 +127,11 @@ describe('a mistake is told with its file, line, field and remedy', () => {
     [group('"@web"'), '5: groups.web: a group cannot contain itself: @web → @web'],
     [
       group('"web01,,web02"'),
-      '5: groups.web: expected a host, a range such as web[01-12], or an @group at position 6, not ",web02"',
+      '5: groups.web: expected a host, a range such as web[01-12], an @group, labels such as {env=prod} or "(" at position 6, not ",web02"',
     ],
-    [group('{env=prod}'), '5: groups.web: expected text; put a selector in quotes: "{env=prod}"'],
-    [
-      group('"{env=prod},web01"'),
-      '5: groups.web: expected a selector such as {env=prod,zone!=a}, alone, not "{env=prod},web01"',
-    ],
+    [group('{env=prod}'), '5: groups.web: expected text; put labels in quotes: "{env=prod}"'],
+    [group('"{env=prod,}"'), '5: groups.web: expected the name of a label at position 10, not "}"'],
+    [group('"db*"'), '5: groups.web: no host in the inventory matches db*'],
     ['[a]', '1: expected a map with the sections defaults, hosts and groups'],
     ['hosts:\n  a: *b\n', '2: anchors and aliases (& and *) are not read; write the value out'],
     ['hosts:\n\ta: {}\n', '2: tabs are not allowed as indentation'],

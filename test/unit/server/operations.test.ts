@@ -28,10 +28,12 @@ function plainInput(operation: Operation) {
   const { $defs = {}, ...schema } = Schema.parse(z.toJSONSchema(operation.input, { io: 'input' }))
   const definitions = z.record(z.string(), Schema).parse($defs)
   const parsed = ObjectSchema.parse(schema)
-  const properties = Object.entries(parsed.properties).map(([field, { $ref, ...rest }]) => {
-    const definition = typeof $ref === 'string' ? definitions[$ref.slice('#/$defs/'.length)] : {}
-    return [field, withoutLimits({ ...definition, ...rest })]
+  const inPlace = ({ $ref, items, ...rest }: Record<string, unknown>): Record<string, unknown> => ({
+    ...(typeof $ref === 'string' ? definitions[$ref.slice('#/$defs/'.length)] : {}),
+    ...rest,
+    ...(items === undefined ? {} : { items: inPlace(Schema.parse(items)) }),
   })
+  const properties = Object.entries(parsed.properties).map(([field, part]) => [field, withoutLimits(inPlace(part))])
   return { properties: Object.fromEntries(properties), required: parsed.required }
 }
 
@@ -89,6 +91,15 @@ describe('each path of the OpenAPI document', () => {
       expect(schema).toEqual(expected)
     }
     expect(Object.keys(responses).toSorted()).toEqual([String(operation.rest?.status), 'default'])
+  })
+
+  test('says how a list is given in a query', () => {
+    const { parameters = [] } = z
+      .object({ parameters: z.array(Schema) })
+      .parse(document.paths['/v1/jobs/{job_id}/output']?.get)
+    const mask = parameters.find(({ name }) => name === 'mask')
+    expect(mask).toMatchObject({ in: 'query', style: 'form', explode: false, schema: { type: 'array' } })
+    expect(parameters.find(({ name }) => name === 'diff')).not.toHaveProperty('explode')
   })
 
   test('is there for each row of the table, and for nothing else', () => {

@@ -99,12 +99,16 @@ const group = (hosts: string, stdout: string, stderr = ''): GatheredOutput['grou
   reason: 'exit_nonzero',
   exit_code: 3,
   signal: null,
+  detail: null,
   stdout,
   stderr,
   stdout_bytes: stdout.length,
   stderr_bytes: stderr.length,
   truncated: false,
   output_complete: true,
+  distinct_outputs: 1,
+  is_reference: false,
+  diff: null,
 })
 
 const gathered = (groups: GatheredOutput['groups'], withoutOutput: GatheredOutput['without_output'] = []) => ({
@@ -115,6 +119,8 @@ const gathered = (groups: GatheredOutput['groups'], withoutOutput: GatheredOutpu
   without_output: withoutOutput,
   omitted_groups: 0,
   omitted_hosts: 0,
+  omitted: [],
+  uncompared_hosts: 0,
 })
 
 test('gathered output shows each group with its end and both streams, and hosts without output with the reason', () => {
@@ -141,7 +147,9 @@ test('what does not fit is counted and said, with the call that fetches it', () 
   const text = writeGathered(gathered(groups), { maxChars: 2_000, fence })
   const shown = [...text.matchAll(/^h\d+, 1 host/gm)].length
   expect(shown).toBeGreaterThan(2)
-  expect(text).toContain(`${50 - shown} more groups (${50 - shown} hosts) left out: call get_output with a host.`)
+  expect(text).toContain(
+    `${50 - shown} more groups (${50 - shown} hosts: ${50 - shown} failed) left out: call get_output with a host.`,
+  )
   expect(text).toContain('(shortened; call get_output with')
 })
 
@@ -165,5 +173,6 @@ test('output within a limit keeps the first groups, cuts the one that no longer 
     [10, 0, true],
   ])
   expect([small.omitted_groups, small.omitted_hosts]).toEqual([2, 8])
+  expect(small.omitted).toMatchObject([{ state: 'failed', hosts: 'c', count: 1 }])
   expect(withinLimit(all, 1_000)).toEqual(all)
 })

@@ -48,13 +48,25 @@ describe('the input of an operation', () => {
       'a percentage that is none',
       { command: 'x', targets: 'a', concurrency: '120%' },
       'concurrency',
-      /percentage such as "25%"; received "120%"/,
+      /concurrency: expected a whole number from 1 to 10000, or a percentage from "1%" to "100%"; received "120%"/,
     ],
     [
       'a concurrency of another type',
       { command: 'x', targets: 'a', concurrency: [] },
       'concurrency',
-      /a number or "25%"; received \[\]/,
+      /concurrency: expected a whole number from 1 to 10000, or a percentage from "1%" to "100%"; received \[\]/,
+    ],
+    [
+      'an unknown field within another',
+      { command: 'x', targets: 'a', health_check: { command: 'y', timeout: 1 } },
+      'health_check.timeout',
+      /health_check\.timeout: there is no such field; did you mean "timeout_s"/,
+    ],
+    [
+      'a number out of range within another, with the number',
+      { command: 'x', targets: 'a', health_check: { command: 'y', timeout_s: 9e9 } },
+      'health_check.timeout_s',
+      /health_check\.timeout_s: .*<=3600; received 9000000000/,
     ],
     [
       'a bad variable name',
@@ -78,6 +90,11 @@ describe('the input of an operation', () => {
     const secret = 'hunter2\0'
     const given = { command: secret, stdin: 7, env: { TOKEN: secret, '2X': 'hunter2' }, argv: [secret] }
     expect(refusalOf(() => parseInput(submit, given)).message).not.toContain('hunter2')
+    for (const check of ['hunter2', ['hunter2'], { command: ['hunter2'] }, { command: secret }]) {
+      const refused = refusalOf(() => parseInput(submit, { command: 'x', targets: 'a', health_check: check }))
+      expect(refused.message).toMatch(/^health_check/)
+      expect(refused.message).not.toContain('hunter2')
+    }
   })
 
   test('with a name from the prototype of objects is refused like any other unknown field', () => {
@@ -114,6 +131,19 @@ describe('the fields of a REST call', () => {
   test('are refused when one is given twice', () => {
     expect(refusalOf(() => get({ wait_s: ['1', '2'] })).details.field).toBe('wait_s')
     expect(refusalOf(() => get({ job_id: JOB_ID })).message).toContain('given by the path')
+  })
+
+  test('make a list of "a,b", of a field that is named again, and of both', () => {
+    const gather = OPERATIONS.gather_output.input
+    const masks = (mask: unknown) => {
+      const from = { method: 'GET', path: { job_id: JOB_ID }, query: { mask }, body: undefined } as const
+      return parseInput(gather, gatherFields(gather.shape, from)).mask
+    }
+    expect(masks('host,time')).toEqual(['host', 'time'])
+    expect(masks(['host', 'time'])).toEqual(['host', 'time'])
+    expect(masks(['host,pid', 'time'])).toEqual(['host', 'pid', 'time'])
+    expect(masks('')).toEqual([])
+    expect(refusalOf(() => masks('host,hots')).message).toMatch(/^mask\.1: .*"host".*received "hots"/)
   })
 
   test('of a POST come from its body only', () => {

@@ -93,8 +93,6 @@ describe('known hosts from files', () => {
     expect((await source.read()).files).toEqual([`${file} (does not exist)`, `${join(dir, 'absent')} (does not exist)`])
     writeFileSync(file, `web1 ${KEY_A}\n`)
     expect((await source.read()).check('web1', bytesOf(KEY_A))).toBe('known')
-    const first = await source.read()
-    expect(await source.read()).toBe(first)
     writeFileSync(file, `web1 ${KEY_B}\n`)
     utimesSync(file, 1, 1)
     expect((await source.read()).check('web1', bytesOf(KEY_A))).toBe('changed')

@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { MusterError } from '@muster/contract'
 import { findMarker, launchLine, type RemoteCommand, type Started, writeLaunch } from '@muster/ssh'
 import fc from 'fast-check'
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, describe, expect, test } from 'vitest'
 
 const NONCE = 'c0ffee'
 const dir = mkdtempSync(join(tmpdir(), 'muster-launcher-'))
@@ -49,29 +49,57 @@ describe('the marker', () => {
   })
 })
 
-test.each(['sh', 'dash', 'bash'])('in %s a launcher that is cut off anywhere starts nothing', (shell) => {
-  const trace = join(dir, `trace-${shell}`)
-  const form = { command: `echo ran > ${trace}` }
-  const deadline = { afterMs: 1_000, graceMs: 0 }
-  const { launcher } = writeLaunch({ form, cwd: '/', env: { A: 'x\n}\n' } }, NONCE, deadline)
-  const start = (sent: Buffer) => {
-    const args = ['-c', 'eval "$(head -c "$1")"', 'sh', String(launcher.length)]
-    // SHLVL: with a socket as its stdin, bash takes itself for the shell of a log-in and reads the start-up files.
-    return spawnSync(shell, args, { input: sent, env: { PATH: '/usr/bin:/bin', SHLVL: '2' }, timeout: 10_000 })
-  }
-  // Every fifth place, from the last one back: each is a start of a shell, and all of them take too long.
-  for (let length = launcher.length - 1; length >= 0; length -= 5) {
-    start(launcher.subarray(0, length))
-    expect([length, existsSync(trace)]).toEqual([length, false])
-  }
-  start(launcher)
-  expect(existsSync(trace)).toBe(true)
-})
+describe.each(['sh', 'dash', 'bash', 'busybox'].filter((name) => spawnSync(name, ['--help']).error === undefined))(
+  'in %s',
+  (shell) => {
+    const trace = join(dir, `trace-${shell}`)
+    afterEach(() => rmSync(trace, { force: true }))
+    const start = (line: string, sent: Buffer | string, env: Record<string, string> = {}) => {
+      // SHLVL: with a socket as its stdin, bash takes itself for the shell of a log-in and reads the start-up files.
+      const options = { input: sent, env: { PATH: bin, SHLVL: '2', ...env }, timeout: 10_000 }
+      return spawnSync('/bin/sh', ['-c', line], options)
+    }
+    const bin = join(dir, `bin-${shell}`)
+    mkdirSync(bin)
+    const program = spawnSync('sh', ['-c', `command -v ${shell}`], { encoding: 'utf8' }).stdout.trim()
+    symlinkSync(program, join(bin, 'sh'))
+    for (const name of ['head', 'sleep', 'setsid', 'cat']) symlinkSync(`/usr/bin/${name}`, join(bin, name))
+
+    test.each<[string, number, number]>([
+      ['short', 10, 5],
+      ['long', 5_000, 97],
+    ])('a %s launcher that is cut off anywhere starts nothing', (_title, bytes, step) => {
+      const form = { command: `echo ran > ${trace}` }
+      const deadline = { afterMs: 1_000, graceMs: 0 }
+      const env = { A: 'x\n}\n', B: 'x'.repeat(bytes) }
+      const { launcher } = writeLaunch({ form, cwd: '/', env }, NONCE, deadline)
+      const line = launchLine(launcher)
+      expect(line.includes('head')).toBe(bytes > 4_096)
+      // Without the last line end nothing is missing. From there back, not every place: each is a start of a shell.
+      for (let length = launcher.length - 2; length >= 0; length -= step) {
+        start(line, launcher.subarray(0, length))
+        expect([length, existsSync(trace)]).toEqual([length, false])
+      }
+      start(line, launcher)
+      expect(existsSync(trace)).toBe(true)
+    })
+
+    test('what follows the launcher is never run, even where a failed exec does not end the shell', () => {
+      const { launcher } = writeLaunch({ form: { argv: ['/nonexistent'] } }, NONCE)
+      const input = `\n:\n: >${trace}\n`
+      const { status, stderr } = start(launchLine(launcher), `${launcher}${input}`, { BASHOPTS: 'execfail' })
+      expect(`${stderr}`).toContain(`muster-${NONCE}:`)
+      expect([status, existsSync(trace)]).toEqual([127, false])
+    })
+  },
+)
 
 test('the line for the shell of the account says nothing of the command', () => {
   const secret = 'hunter2'
-  const { launcher } = writeLaunch({ form: { command: secret }, cwd: secret, env: { [secret]: secret } }, NONCE)
-  expect(launchLine(launcher)).toMatch(/^exec sh -c 'eval "\$\(head -c "\$1"\)"' sh \d+$/)
+  const lineOf = (command: string) =>
+    launchLine(writeLaunch({ form: { command }, cwd: secret, env: { [secret]: secret } }, NONCE).launcher)
+  expect(lineOf(secret)).toBe('exec sh')
+  expect(lineOf(secret.repeat(1_000))).toMatch(/^exec sh -c 'eval "\$\(head -c "\$1"\)"' sh \d+$/)
 })
 
 test.each<[string, RemoteCommand]>([

@@ -98,6 +98,7 @@ describe('the dialogue', () => {
           reason: 'sudo_denied',
           detail: 'sudo did not take the password: Sorry, try again.',
           isRetryable: false,
+          isHostsFault: false,
         })
         dialogue.take('stderr', Buffer.from('sudo: 1 incorrect password attempt\n'))
         expect(dialogue.refusal('').detail).toBe('sudo did not take the password: sudo: 1 incorrect password attempt')
