@@ -127,7 +127,7 @@ function jobOf(kind: Kind): PlannedJob {
     ...{ id: 'c00001', kind, hosts: planHosts(1), concurrency: 1, durable: false, execTimeoutS: 60 },
     ...{ outputLimitBytes: kind === 'flood' ? 1_024 : 1_048_576, seconds: 1, exitCode: 7, signal: 'SEGV' },
     lines: kind === 'flood' ? { stdout: 500, stderr: 3 } : { stdout: 0, stderr: 0 },
-    ...{ cancel: undefined, isRepeated: false },
+    ...{ cancel: undefined, isRepeated: false, isAlone: false },
   }
 }
 

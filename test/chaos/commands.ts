@@ -50,6 +50,8 @@ export type PlannedJob = {
   /** Lines on each stream, of `output` and `flood`. */
   readonly lines: { readonly stdout: number; readonly stderr: number }
   readonly cancel: CancelPlan | undefined
+  /** Whether other runs may be on its hosts at the same time; else it waits for them. */
+  readonly isAlone: boolean
   /** Submitted once more when it was accepted: that must give the same job. */
   readonly isRepeated: boolean
 }
@@ -103,6 +105,7 @@ function planJob(draw: Draw, id: string, hosts: readonly ChaosHost[]): PlannedJo
     lines: drawLines(draw, kind),
     cancel: isCancelled ? { afterMs: draw.integer(50, 6_000), hosts: drawPart(draw, hosts) } : undefined,
     isRepeated: draw.chance(0.1),
+    isAlone: draw.chance(0.3),
   }
 }
 

@@ -50,6 +50,9 @@ async function submit(caller: Caller, planned: PlannedJob, context: ScriptContex
     title: planned.id,
     idempotency_key: `${context.nonce}-${planned.id}`,
     concurrency: planned.concurrency,
+    // Hosts are made unreachable on purpose; a breaker that opens would leave little to be tested.
+    force: true,
+    ...(planned.isAlone ? {} : { host_limit: 50 }),
     durable: planned.durable,
     exec_timeout_s: planned.execTimeoutS,
     // As long as the longest fault: a connection that is held up goes on.

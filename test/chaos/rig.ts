@@ -81,6 +81,7 @@ export async function startRig(options: {
       MUSTER_API_KEY: apiKey,
       MUSTER_PORT: String(port),
       MUSTER_SHUTDOWN_GRACE_S: '2',
+      MUSTER_WORKER_PROCESSES: '1',
       LOG_LEVEL: 'warn',
     }
     const script = join(root, 'apps', app, 'dist/main.js')
