@@ -8,20 +8,19 @@ import { claimRun, dispatchRun, finishRun, openLedger, startHeartbeat, submitJob
 import { Closers } from '@muster/runtime'
 import { startSshd } from '../support/sshd.ts'
 import { median } from './process-cost.ts'
-import { type BenchStack, startBenchStack } from './stack.ts'
+import { type BenchStack, redisCpuMs, startBenchStack } from './stack.ts'
+import { type Row, say, table } from './table.ts'
 
 const LEDGER_RUNS = 5_000
 const HOSTS = 200
 const DURABLE_RUNS = 60
 const ROUNDS = 3
 
-/** Prints one row of the table: what, what was measured, the goal. */
-type Row = (what: string, measured: string, goal: string) => void
-
-/** All three. */
-export async function benchOutcomes(row: Row, say: (line: string) => void): Promise<void> {
+/** Prints its part of the table. */
+export async function benchOutcomes(): Promise<void> {
   const closers = new Closers(say)
   try {
+    const row = table('What it costs that outcomes can be trusted')
     const sshd = await startSshd()
     closers.add('sshd', () => sshd.close())
     const { port, user, keys, knownHosts } = sshd.facts
@@ -31,7 +30,8 @@ export async function benchOutcomes(row: Row, say: (line: string) => void): Prom
       `  "h[001-${HOSTS}]": { address: "127.0.1.[1-${HOSTS}]" }`,
       '',
     ].join('\n')
-    const stack = await startBenchStack(closers, { yaml, knownHosts }, { withWorker: true })
+    const stack = await startBenchStack(closers, { yaml, knownHosts })
+    await stack.startWorker({ slots: HOSTS + 50 })
     await benchLedger(row, stack, closers)
     await benchDurable(row, stack)
     await benchCancel(row, stack)
@@ -42,22 +42,27 @@ export async function benchOutcomes(row: Row, say: (line: string) => void): Prom
 
 /** Claim, dispatch mark and finish of runs without a host, with a heartbeat beside them; nothing else asks Redis. */
 async function benchLedger(row: Row, stack: BenchStack, closers: Closers): Promise<void> {
-  const ledger = await openLedger({ redisUrl: stack.redisUrl, prefix: 'bench-ledger', role: 'worker' })
+  const ledger = await openLedger({ redisUrl: String(stack.env.REDIS_URL), prefix: 'bench-ledger', role: 'worker' })
   closers.add('ledger', () => ledger.close())
-  const lease = await startHeartbeat(ledger, 'bench', { onError: () => {}, onLapse: () => {}, claims: () => [] })
+  const lease = await startHeartbeat(ledger, 'bench', {
+    onError: () => {},
+    onLapse: () => {},
+    claims: () => [],
+    slots: 200,
+  })
   closers.add('lease', () => lease.stop())
   const request = Submit.parse({ command: 'true', targets: '@*', concurrency: LEDGER_RUNS })
   const hosts = Array.from({ length: LEDGER_RUNS }, (_, i) => `h${i}`)
   const { jobId } = await submitJob(ledger, { request, hosts, owner: 'bench' })
   const end = { state: 'succeeded', remote: 'ended', reason: null, detail: null, exitCode: 0, signal: null } as const
-  const before = await stack.redisCpuMs()
+  const before = await redisCpuMs(stack.redis)
   for (const [index, host] of hosts.entries()) {
     const claim = await claimRun(ledger, { job_id: jobId, index, host, attempt: 1, resume: 0 }, 'bench')
     if (claim === undefined) throw new Error('nobody else claims')
     await dispatchRun(ledger, claim, { connectMs: 1, mode: 'attached' })
     await finishRun(ledger, claim, { ...end, isRetryable: false })
   }
-  const ms = ((await stack.redisCpuMs()) - before) / LEDGER_RUNS
+  const ms = ((await redisCpuMs(stack.redis)) - before) / LEDGER_RUNS
   row(`Redis CPU per run: claim, dispatch, finish, heartbeat (${LEDGER_RUNS} runs)`, `${ms.toFixed(3)} ms`, '< 1 ms')
 }
 
@@ -74,8 +79,8 @@ async function benchDurable(row: Row, stack: BenchStack): Promise<void> {
     }
   }
   const [attached, durable] = [median(times.attached), median(times.durable)]
-  row(`from dispatch to end, attached (${ROUNDS} × ${DURABLE_RUNS}, one at a time)`, `${attached.toFixed(0)} ms`, '')
-  row('the same, durable', `${durable.toFixed(0)} ms`, '')
+  row(`from dispatch to end, attached (${ROUNDS} × ${DURABLE_RUNS}, one at a time)`, `${attached.toFixed(0)} ms`)
+  row('the same, durable', `${durable.toFixed(0)} ms`)
   row('what durable mode adds', `${(durable - attached).toFixed(0)} ms`, '< 40 ms')
 }
 

@@ -1,56 +1,74 @@
-/** A whole Muster as processes: Redis, one server, one worker, over an inventory that the benchmark gives. */
+/** A Muster as processes: Redis, one server, and workers as they are asked for, over an inventory of the benchmark's. */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { type Input, type Job, OPERATIONS, type Request } from '@muster/contract'
+import { fileURLToPath } from 'node:url'
+import { type Job, OPERATIONS, type Request } from '@muster/contract'
 import { type Closers, type RunningProcess, startProcess, startRedis } from '@muster/runtime'
 import { Redis } from 'ioredis'
+import { treeCpuMs } from './process-cost.ts'
+
+/** What a piece of work took; CPU times in milliseconds. */
+export type StackCost = {
+  readonly wallMs: number
+  readonly cpu: { readonly worker: number; readonly server: number; readonly redis: number }
+}
 
 /** A running Muster. */
 export type BenchStack = {
-  readonly server: RunningProcess
-  readonly worker: RunningProcess | undefined
-  readonly redisUrl: string
-  /** CPU time of Redis so far, user and system, in milliseconds. */
-  redisCpuMs(): Promise<number>
-  /** Submits a job and waits for its end. */
+  /** What a process needs to reach it: the environment of server, workers and `muster`. */
+  readonly env: NodeJS.ProcessEnv
+  readonly redis: Redis
+  /** Starts a worker: `noop` is noop-worker.ts. Slots and processes: 200 and 1 unless told. Stopped with the stack at last. */
+  startWorker(options?: { kind?: 'ssh' | 'noop'; slots?: number; processes?: number }): Promise<RunningProcess>
+  /** What the work costs these workers, the server and Redis. */
+  measure(workers: readonly RunningProcess[], work: () => Promise<unknown>): Promise<StackCost>
+  /** Submits a job and waits for its end. @throws when it does not succeed */
   runJob(request: Request<'submit_job'>): Promise<Job>
-  /** One request; answers the body and how long the answer took, in milliseconds. */
+  /** One request; answers the body and how long the answer took, in milliseconds. @throws when it is refused */
   timed(method: 'GET' | 'POST', path: string, body?: unknown): Promise<{ ms: number; body: unknown }>
 }
 
 /** Files of an inventory: its text, and what is beside it. */
 export type BenchInventory = { yaml: string; knownHosts: string }
 
-/** Starts the processes. Everything is registered with `closers`. */
-export async function startBenchStack(
-  closers: Closers,
-  inventory: BenchInventory,
-  options: { withWorker: boolean },
-): Promise<BenchStack> {
+/** The path of a script beside this one, as it was built. */
+export const benchScript = (name: string): string => fileURLToPath(new URL(`${name}.js`, import.meta.url))
+
+/** How long one request may wait for the end of a job. */
+const WAIT_S = 45
+
+/** Starts Redis and a server. Everything is registered with `closers`. */
+export async function startBenchStack(closers: Closers, inventory: BenchInventory): Promise<BenchStack> {
   const dataDir = await mkdtemp(join(tmpdir(), 'muster-bench-'))
   closers.add('bench data', () => rm(dataDir, { recursive: true, force: true }))
   await writeFile(join(dataDir, 'inventory.yaml'), inventory.yaml)
   await writeFile(join(dataDir, 'known_hosts'), inventory.knownHosts)
-  const redis = await startRedis({ dataDir, allowInstall: true, env: process.env, log: () => {} })
-  closers.add('redis', () => redis.close())
+  const redisServer = await startRedis({ dataDir, allowInstall: true, env: process.env, log: () => {} })
+  closers.add('redis', () => redisServer.close())
   const env = {
     ...process.env,
-    REDIS_URL: redis.url,
+    REDIS_URL: redisServer.url,
     MUSTER_DATA_DIR: dataDir,
     MUSTER_INVENTORY: join(dataDir, 'inventory.yaml'),
     MUSTER_KNOWN_HOSTS: join(dataDir, 'known_hosts'),
     MUSTER_PORT: '0',
+    MUSTER_WORKER_PROCESSES: '1',
     LOG_LEVEL: 'warn',
   }
-  const start = async (app: string) => {
-    const script = resolve('apps', app, 'dist/main.js')
-    const child = await startProcess({ name: app, command: process.execPath, args: [script], env, ready: 'message' })
-    closers.add(app, () => child.stop(), 30_000)
+  const start = async (name: string, script: string, settings: NodeJS.ProcessEnv) => {
+    const command = process.execPath
+    const child = await startProcess({ name, command, args: [script], env: { ...env, ...settings }, ready: 'message' })
+    closers.add(name, () => child.stop(), 30_000)
     return child
   }
-  const server = await start('server')
-  const worker = options.withWorker ? await start('worker') : undefined
+  const app = (name: string) => resolve('apps', name, 'dist/main.js')
+  const server = await start('server', app('server'), {})
+  const startWorker: BenchStack['startWorker'] = ({ kind = 'ssh', slots = 200, processes = 1 } = {}) =>
+    start('worker', kind === 'ssh' ? app('worker') : benchScript('noop-worker'), {
+      MUSTER_WORKER_CONCURRENCY: String(slots),
+      MUSTER_WORKER_PROCESSES: String(processes),
+    })
   const { url } = JSON.parse(await readFile(join(dataDir, 'server.json'), 'utf8'))
   const key = (await readFile(join(dataDir, 'api-key'), 'utf8')).trim()
   const timed: BenchStack['timed'] = async (method, path, body) => {
@@ -66,21 +84,41 @@ export async function startBenchStack(
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${JSON.stringify(answer)}`)
     return { ms, body: answer }
   }
-  const wait = { wait_s: 45 } satisfies Partial<Input<'get_job'>>
   const runJob: BenchStack['runJob'] = async (request) => {
     let job = OPERATIONS.submit_job.output.parse((await timed('POST', '/v1/jobs', request)).body)
     while (job.ended_at === null) {
-      const path = `/v1/jobs/${job.job_id}?wait_s=${wait.wait_s}`
-      job = OPERATIONS.get_job.output.parse((await timed('GET', path)).body)
+      const { body } = await timed('GET', `/v1/jobs/${job.job_id}?wait_s=${WAIT_S}`)
+      job = OPERATIONS.get_job.output.parse(body)
     }
+    if (job.state !== 'succeeded') throw new Error(`a job ended ${job.state}: ${JSON.stringify(job.counts)}`)
     return job
   }
-  const client = new Redis(redis.url)
-  closers.add('redis client', () => client.disconnect())
-  const redisCpuMs = async () => {
-    const info = await client.info('cpu')
-    const seconds = [...info.matchAll(/^used_cpu_(?:user|sys):([\d.]+)/gm)].map(([, value]) => Number(value))
-    return seconds.reduce((sum, value) => sum + value, 0) * 1_000
+  const redis = new Redis(redisServer.url)
+  closers.add('redis client', () => redis.disconnect())
+  const costs = async (workers: readonly RunningProcess[]) => ({
+    worker: (await Promise.all(workers.map(({ pid }) => treeCpuMs(pid)))).reduce((sum, ms) => sum + ms, 0),
+    server: await treeCpuMs(server.pid),
+    redis: await redisCpuMs(redis),
+  })
+  const measure: BenchStack['measure'] = async (workers, work) => {
+    const before = await costs(workers)
+    const startedMs = performance.now()
+    await work()
+    const wallMs = performance.now() - startedMs
+    const after = await costs(workers)
+    const cpu = {
+      worker: after.worker - before.worker,
+      server: after.server - before.server,
+      redis: after.redis - before.redis,
+    }
+    return { wallMs, cpu }
   }
-  return { server, worker, redisUrl: redis.url, redisCpuMs, runJob, timed }
+  return { env, redis, startWorker, measure, runJob, timed }
+}
+
+/** CPU time of Redis so far, user and system, with its children that rewrote the append-only file; in milliseconds. */
+export async function redisCpuMs(redis: Redis): Promise<number> {
+  const info = await redis.info('cpu')
+  const seconds = [...info.matchAll(/^used_cpu_(?:user|sys)(?:_children)?:([\d.]+)/gm)]
+  return seconds.reduce((sum, [, value]) => sum + Number(value), 0) * 1_000
 }

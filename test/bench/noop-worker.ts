@@ -1,0 +1,75 @@
+/**
+ * A worker that does everything but SSH: takes tickets and claims, reads, marks and ends each run, as the real one does.
+ * What a run costs here is what API, ledger, queue and worker cost, and nothing that a host adds.
+ *
+ * Holds no run for longer than that, so it watches no job and keeps no clocks.
+ */
+import { randomBytes } from 'node:crypto'
+import {
+  type Claim,
+  claimRun,
+  consumeTickets,
+  dispatchRun,
+  finishRun,
+  openLedger,
+  startHeartbeat,
+  startSweep,
+} from '@muster/ledger'
+import { createLogger, LogLevel, parseConfigOrExit, runProcess, SecretScrubber } from '@muster/runtime'
+import { z } from 'zod'
+
+const Config = z.object({
+  REDIS_URL: z.string(),
+  MUSTER_WORKER_CONCURRENCY: z.coerce.number().int().min(1),
+  LOG_LEVEL: LogLevel,
+})
+const config = parseConfigOrExit(Config, process.env, process.exit)
+const logger = createLogger({ name: 'noop-worker', level: config.LOG_LEVEL, secrets: new SecretScrubber([]) })
+const succeeded = {
+  state: 'succeeded',
+  remote: 'ended',
+  reason: null,
+  detail: null,
+  exitCode: 0,
+  signal: null,
+} as const
+
+await runProcess({
+  logger,
+  exit: (status) => process.exit(status),
+  graceMs: 20_000,
+  start: async ({ closers }) => {
+    const onError = (error: unknown) => logger.error({ err: error }, 'trouble')
+    const ledger = await openLedger({ redisUrl: config.REDIS_URL, role: 'worker', onError })
+    closers.add('ledger', () => ledger.close())
+    const workerId = `noop-${process.pid}-${randomBytes(3).toString('hex')}`
+    const held = new Set<Claim>()
+    const onLapse = () => logger.error('the lease had run out')
+    const lease = await startHeartbeat(ledger, workerId, {
+      onError,
+      onLapse,
+      claims: () => [...held],
+      slots: config.MUSTER_WORKER_CONCURRENCY,
+    })
+    closers.add('lease', () => lease.stop())
+    const sweep = await startSweep(ledger, onError)
+    closers.add('sweep', () => sweep.stop())
+    const consumer = consumeTickets(ledger, {
+      concurrency: config.MUSTER_WORKER_CONCURRENCY,
+      onError,
+      handle: async (ticket) => {
+        const claim = await claimRun(ledger, ticket, workerId)
+        if (claim === undefined) return 'nothing to do'
+        held.add(claim)
+        try {
+          const mark = await dispatchRun(ledger, claim, { connectMs: 0, mode: 'attached' })
+          if (mark.word !== 'go') return mark.word
+          return await finishRun(ledger, claim, { ...succeeded, isRetryable: false })
+        } finally {
+          held.delete(claim)
+        }
+      },
+    })
+    closers.add('tickets', () => consumer.close())
+  },
+})
