@@ -22,7 +22,8 @@ export function gatheredText(gathered: GatheredOutput): string {
       group.reason === 'exit_nonzero' ? null : group.reason,
       group.exit_code === null || group.exit_code === 0 ? null : `exit code ${group.exit_code}`,
       group.signal === null ? null : `signal ${group.signal}`,
-      whyText(group.reason, group.detail),
+      // The exit code stands there already.
+      whyText(group.reason, group.detail === `exit status ${group.exit_code}` ? null : group.detail),
     ]
     const title = `── ${hostsText(group)}: ${how.filter((part) => part !== null).join(', ')}`
     const masked = group.distinct_outputs === 1 ? '' : '[what was masked differs from host to host]\n'

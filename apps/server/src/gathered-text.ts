@@ -109,7 +109,9 @@ function groupText(group: OutputGroup, room: number, { jobId, fence }: { jobId: 
 function titleOf({ hosts, count, state, exit_code: code, signal, detail, diff }: OutputGroup): string {
   const end = code === null ? (signal ?? 'no exit code') : `exit ${code}`
   const against = diff === null || diff === '' ? '' : '; what differs from the first group'
-  const words = detail === null ? '' : `, ${escapeControl(clip(detail, 200)).replaceAll('\n', ' ')}`
+  // The exit code stands there already.
+  const isSaid = detail === null || detail === `exit status ${code}`
+  const words = isSaid ? '' : `, ${escapeControl(clip(detail, 200)).replaceAll('\n', ' ')}`
   return `${clip(hosts, HOSTS_CHARS)}, ${count} ${hostWord(count)}: ${state}, ${end}${words}${against}`
 }
 

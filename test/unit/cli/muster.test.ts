@@ -193,6 +193,7 @@ describe('what is shown', () => {
 
   test.each([
     [{ state: 'failed', reason: 'exit_nonzero', exit_code: 3 }, 'failed, exit code 3'],
+    [{ state: 'failed', reason: 'exit_nonzero', exit_code: 3, detail: 'exit status 3' }, 'failed, exit code 3'],
     [
       { state: 'timed_out', reason: 'exec_timeout', exit_code: 143, signal: 'TERM' },
       'timed out, exec_timeout, exit code 143, signal TERM, it ran longer than exec_timeout_s, and was killed',
