@@ -72,12 +72,7 @@ export async function requestExtend(
   caller: Caller,
 ): Promise<JobReport> {
   const outcome = await extendJob(deps.ledger, jobId, execTimeoutS * 1_000)
-  if (outcome === 'unknown') throw noSuchJob(jobId)
-  const report = await reportOf(deps, jobId)
-  if (outcome === 'ended') {
-    const message = `job ${jobId} is ${report.state} already; its exec timeout cannot be raised any more`
-    throw new MusterError('job_ended', message, { details: { job_id: jobId } })
-  }
+  const report = await reportOfChange(deps, jobId, outcome, 'its exec timeout cannot be raised any more')
   deps.logger.info({ job_id: jobId, exec_timeout_s: execTimeoutS, key_id: caller.keyId }, 'exec timeout raised')
   return report
 }
@@ -114,14 +109,23 @@ export async function requestConcurrency(
   caller: Caller,
 ): Promise<JobReport> {
   const outcome = await setConcurrency(deps.ledger, jobId, concurrency)
-  if (outcome === 'unknown') throw noSuchJob(jobId)
-  const report = await reportOf(deps, jobId)
-  if (outcome === 'ended') {
-    const message = `job ${jobId} is ${report.state} already; its concurrency cannot be changed any more`
-    throw new MusterError('job_ended', message, { details: { job_id: jobId } })
-  }
+  const report = await reportOfChange(deps, jobId, outcome, 'its concurrency cannot be changed any more')
   deps.logger.info({ job_id: jobId, concurrency: report.concurrency, key_id: caller.keyId }, 'concurrency changed')
   return report
+}
+
+/** The report of a job after it was to be changed; `tooLate` says what is not to be had of one that had ended before. */
+async function reportOfChange(
+  deps: OperationDeps,
+  jobId: string,
+  outcome: Awaited<ReturnType<typeof extendJob | typeof setConcurrency>>,
+  tooLate: string,
+): Promise<JobReport> {
+  if (outcome === 'unknown') throw noSuchJob(jobId)
+  const report = await reportOf(deps, jobId)
+  if (outcome !== 'ended') return report
+  const message = `job ${jobId} is ${report.state} already; ${tooLate}`
+  throw new MusterError('job_ended', message, { details: { job_id: jobId } })
 }
 
 /**

@@ -1,9 +1,9 @@
 /** Events as text: how they are written, that none is asked for ahead of its reader, and what silence looks like. */
-import { Job, type JobEvent, OutputPage, RunState } from '@muster/contract'
+import { Job, type JobEvent, OutputPage } from '@muster/contract'
 import { framesOf } from '@muster/server'
 import { describe, expect, test } from 'vitest'
+import { JOB, JOB_ID } from '../../support/scripted-server.ts'
 
-const JOB_ID = `job_${'a'.repeat(26)}`
 const page = OutputPage.parse({
   job_id: JOB_ID,
   host: 'web01',
@@ -20,27 +20,7 @@ const page = OutputPage.parse({
 const output: JobEvent = { event: 'output', data: page }
 const job: JobEvent = {
   event: 'job',
-  data: Job.parse({
-    job_id: JOB_ID,
-    state: 'queued',
-    title: 'a\nb',
-    targets: 'x',
-    total: 1,
-    counts: Object.fromEntries(RunState.options.map((state) => [state, 0])),
-    selection: { exclude: null, pick: null, order: 'given', limit: null, seed: null },
-    rerun_of: null,
-    concurrency: 1,
-    budget: { max_errors: 1, errors: 0, exceeded: false, on_budget: 'drain' },
-    batch: null,
-    changes: 1,
-    exec_timeout_s: 1,
-    submitted_by: 'k',
-    created_at: '2026-01-01T00:00:00.000Z',
-    started_at: null,
-    ended_at: null,
-    cancel_requested_at: null,
-    links: { self: '', runs: '', output: '', events: '' },
-  }),
+  data: Job.parse({ ...JOB, state: 'queued', title: 'a\nb', targets: 'x' }),
 }
 const quiet = { heartbeatMs: 60_000, onFault: () => {} }
 
