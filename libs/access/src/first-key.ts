@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { MusterError } from '@muster/contract'
 import type { Ledger } from '@muster/ledger'
-import { asking, KeyRecord, readRecord, recordOf } from './key-record.ts'
+import { asking, readRecord, readRecords, storedText } from './key-record.ts'
 import { digestOf, KEY_FORM, makeKey, parseKey } from './key-text.ts'
 
 /** The ID of the key that the first server makes. As a fixed ID, only one can win it. */
@@ -22,13 +22,13 @@ const LOOK_EVERY_MS = 50
 /**
  * What became of the first key.
  * `made`: this call made it; show `key` to the operator now, it is not kept but in `file`.
- * `given`: the operator's own key is accepted.
+ * `given`: the operator's own key is accepted; when it was revoked it stays so, from `revokedAt` on.
  * `known`: it was made before, and `file` holds it.
  * `elsewhere`: it was made before, but `file` does not hold it; `advice` says how to get a new one.
  */
 export type FirstKey =
   | { readonly kind: 'made'; readonly key: string; readonly file: string }
-  | { readonly kind: 'given'; readonly keyId: string }
+  | { readonly kind: 'given'; readonly keyId: string; readonly revokedAt: string | null }
   | { readonly kind: 'known'; readonly file: string }
   | { readonly kind: 'elsewhere'; readonly file: string; readonly advice: string }
 
@@ -60,15 +60,19 @@ async function acceptGivenKey(ledger: Ledger, key: string): Promise<FirstKey> {
     )
   }
   const { redis, keys } = ledger
-  const stored = await asking(() => redis.hgetall(keys.apiKeys))
+  const { keyId } = parsed
+  const records = await readRecords(ledger)
+  const sha256 = digestOf(key).toString('hex')
+  // The same text again: as it is known. A key that was revoked must not come back with the next start.
+  const known = records.find((record) => record.key.key_id === keyId && record.sha256 === sha256)
+  if (known === undefined) {
+    const text = storedText(key, { source: 'given', created_at: new Date().toISOString() })
+    await asking(() => redis.hset(keys.apiKeys, keyId, text))
+  }
   // A key that the operator replaced must not go on being accepted.
-  const replaced = Object.entries(stored).filter(
-    ([keyId, text]) => keyId !== parsed.keyId && KeyRecord.parse(JSON.parse(text)).source === 'given',
-  )
-  const record = JSON.stringify(recordOf(key, 'given', new Date()))
-  await asking(() => redis.hset(keys.apiKeys, parsed.keyId, record))
-  for (const [keyId] of replaced) await asking(() => redis.hdel(keys.apiKeys, keyId))
-  return { kind: 'given', keyId: parsed.keyId }
+  const replaced = records.filter((record) => record.source === 'given' && record.key.key_id !== keyId)
+  for (const { key: old } of replaced) await asking(() => redis.hdel(keys.apiKeys, old.key_id))
+  return { kind: 'given', keyId, revokedAt: known?.key.revoked_at ?? null }
 }
 
 /** The key, or undefined when another server was faster. */
@@ -81,7 +85,7 @@ async function makeFirstKey(ledger: Ledger, dataDir: string, file: string): Prom
     await writeFile(draft, `${key}\n`, { mode: 0o600, flag: 'wx' })
   })
   try {
-    const record = JSON.stringify(recordOf(key, 'made', new Date()))
+    const record = storedText(key, { source: 'made', created_at: new Date().toISOString() })
     const won = await asking(() => ledger.redis.hsetnx(ledger.keys.apiKeys, FIRST_KEY_ID, record))
     if (won === 0) return undefined
     await writing(file, () => rename(draft, file)).catch(async (error: unknown) => {

@@ -22,8 +22,20 @@ export const ERRORS = {
   },
   unauthorized: {
     status: 401,
-    meaning: 'No API key was given, or it is unknown or revoked.',
-    next: 'Send the key as "Authorization: Bearer <key>". The first key is in the data directory, in the file api-key.',
+    meaning: 'No API key was given, or it is unknown, expired or revoked.',
+    next:
+      'Send a valid key as "Authorization: Bearer <key>". The first one is in the data directory, in the file api-key; ' +
+      'muster keys create makes others.',
+  },
+  insufficient_scope: {
+    status: 403,
+    meaning: 'The API key may not do this.',
+    next: 'Use a key with the named scope; whoever made this key can make one.',
+  },
+  rate_limited: {
+    status: 429,
+    meaning: 'The API key has made too many calls in a short time.',
+    next: 'Wait for the time in Retry-After, then call again; wait_s saves calls.',
   },
   forbidden_origin: {
     status: 403,
@@ -32,7 +44,7 @@ export const ERRORS = {
   },
   not_found: {
     status: 404,
-    meaning: 'There is no such job, run or route.',
+    meaning: 'There is no such job, run, key or route.',
     next: 'Check the ID and the host: the jobs are listed with their IDs, the runs of a job with its hosts.',
   },
   idempotency_conflict: {
@@ -49,6 +61,11 @@ export const ERRORS = {
     status: 409,
     meaning: 'The job does not wait at a gate, so there is nothing to resume.',
     next: 'Read the job: its state says what it does.',
+  },
+  last_key: {
+    status: 409,
+    meaning: 'The API key is the last one that can manage all keys.',
+    next: 'Make another with the scopes keys:manage and jobs:all that does not expire, then revoke this one with it.',
   },
   too_large: {
     status: 413,
@@ -113,12 +130,14 @@ export const Problem = z
     position: z.number().int().optional().describe('Zero-based position in a target expression.'),
     nearest: z.array(z.string()).optional().describe('Known names close to an unknown one.'),
     job_id: z.string().optional().describe('The job concerned. Absent when there is none.'),
+    scope: z.string().optional().describe('With insufficient_scope: the scope that the API key lacks.'),
+    retry_after_s: z.number().int().optional().describe('With rate_limited: seconds to wait before the next call.'),
   })
   .meta({ id: 'Problem' })
 export type Problem = z.infer<typeof Problem>
 
 /** What an error can carry besides its text; the same names appear in {@link Problem}. */
-export type ErrorDetails = Pick<Problem, 'field' | 'position' | 'nearest' | 'job_id'>
+export type ErrorDetails = Pick<Problem, 'field' | 'position' | 'nearest' | 'job_id' | 'scope' | 'retry_after_s'>
 
 /** A fault of Muster or of the request. `code` is stable; `details` holds ids and names as data. */
 export class MusterError extends Error {

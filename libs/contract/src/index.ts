@@ -1,8 +1,17 @@
+export { ALL_SCOPES, ApiKey, KeyId, KeyOwner, SCOPES, Scope } from './api-key.ts'
 export { ERRORS, type ErrorCode, type ErrorDetails, MusterError, Problem, toProblem } from './errors.ts'
 export { escapeControl } from './escape-control.ts'
 export { foldHosts } from './fold-hosts.ts'
 export { Host, HostsUnavailable, HostTest } from './host.ts'
 export { EXPANSION_LIMIT, expandRanges, isHostName } from './host-range.ts'
+export {
+  ConnectionTest,
+  DirectoryEntry,
+  DirectoryList,
+  DiskRow,
+  DiskUsage,
+  HostsWithProblem,
+} from './inspection.ts'
 export {
   Counts,
   isTerminalJob,
@@ -16,7 +25,7 @@ export {
 } from './job.ts'
 export { JobEvent } from './job-events.ts'
 export { JobReport } from './job-report.ts'
-export type { Operation, RestRoute, Tool } from './operation.ts'
+export type { Operation, RestRoute } from './operation.ts'
 export {
   type Input,
   OPERATION_NAMES,
@@ -59,3 +68,14 @@ export {
 } from './run.ts'
 export { Selection, selectionFields } from './selection.ts'
 export { type LabelCondition, parseTargets, type TargetStep, type TargetTerm } from './target-expression.ts'
+export { NextCall, type Tool, type ToolHints } from './tool.ts'
+export {
+  AnswerGroup,
+  AnswerOutput,
+  HostListAnswer,
+  JobAnswer,
+  JobListAnswer,
+  nextPollS,
+  TargetsAnswer,
+} from './tool-answers.ts'
+export { isToolName, TOOL_NAMES, TOOLS, type ToolName } from './tools.ts'

@@ -1,7 +1,7 @@
-/** A job as it is reported: with its command, what went wrong in it, and, to AI agents, its output. */
+/** A job as it is reported: with its command, what went wrong in it, and what else is to be known of it. */
 import { z } from 'zod'
 import { Job, JobId } from './job.ts'
-import { GatheredOutput, HostsByState, HostsNoticed } from './output.ts'
+import { HostsByState, HostsNoticed } from './output.ts'
 import { RolloutOptions } from './rollout.ts'
 
 /** A job with its command and what went wrong in it. */
@@ -19,15 +19,6 @@ export const JobReport = Job.extend({
     .string()
     .nullable()
     .describe('The hosts, folded, whose errors spent the error budget; null while it holds.'),
-  reruns: z.array(JobId).describe('Jobs that ran this one again on some of its hosts, oldest first.'),
+  reruns: z.array(JobId).describe('Jobs of the same owner that ran this one again on some of its hosts, oldest first.'),
 }).meta({ id: 'JobReport' })
 export type JobReport = z.infer<typeof JobReport>
-
-/** What `run_command` answers: the job, and its output when it has ended within wait_s. */
-export const CommandReport = z
-  .object({
-    job: JobReport,
-    output: GatheredOutput.nullable().describe('Null while the job has not ended: call wait_job, then get_output.'),
-    next: z.string().describe('The call to make next.'),
-  })
-  .meta({ id: 'CommandReport' })

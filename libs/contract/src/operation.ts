@@ -1,5 +1,6 @@
 /** What an operation of the table is (operations.ts), and the fields that several of them share. */
 import { z } from 'zod'
+import type { Scope } from './api-key.ts'
 
 /** Where an operation is found over REST. Fields in the path come from it; the rest from the query (GET) or body. */
 export type RestRoute = {
@@ -12,22 +13,14 @@ export type RestRoute = {
   readonly answers?: 'events'
 }
 
-/** How an operation is offered to AI agents. The hints are those of the MCP specification, each set truthfully. */
-export type Tool = {
-  readonly name: string
-  readonly readOnlyHint: boolean
-  readonly destructiveHint: boolean
-  readonly idempotentHint: boolean
-  readonly openWorldHint: boolean
-}
-
 /** One row of the table. */
 export type Operation = {
   readonly summary: string
+  /** What a key must be allowed to do for it. */
+  readonly scope: Scope
   readonly input: z.ZodType & { shape: z.ZodRawShape }
   readonly output: z.ZodType
   readonly rest?: RestRoute
-  readonly tool?: Tool
 }
 
 /** Where a page of rows begins. */
@@ -37,6 +30,3 @@ export const limitOf = (most: number, usual: number) =>
   z.number().int().min(1).max(most).default(usual).describe(`Rows on a page, at most ${most}.`)
 /** Where the next page begins. */
 export const nextCursor = z.string().nullable().describe('Null on the last page.')
-
-/** The hints of a tool that only reads what Muster knows. */
-export const reads = { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false } as const

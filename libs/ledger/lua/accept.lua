@@ -33,9 +33,13 @@ if ARGV[7] ~= '' then redis.call('HSET', job, 'job_deadline', now + ARGV[7]) end
 for from = first, #ARGV, 1000 do
   redis.call('RPUSH', hosts, unpack(ARGV, from, math.min(from + 999, #ARGV)))
 end
+local owner, rerun_of = unpack(redis.call('HMGET', job, 'owner', 'rerun_of'))
 redis.call('ZADD', base .. ':jobs', now, job_id)
-local rerun_of = redis.call('HGET', job, 'rerun_of')
-if rerun_of then redis.call('RPUSH', base .. ':job:' .. rerun_of .. ':reruns', job_id) end
+redis.call('ZADD', base .. ':jobs:' .. owner, now, job_id)
+-- Who reads the first job may see all jobs of its owner, and no others.
+if rerun_of and redis.call('HGET', base .. ':job:' .. rerun_of, 'owner') == owner then
+  redis.call('RPUSH', base .. ':job:' .. rerun_of .. ':reruns', job_id)
+end
 redis.call('SADD', base .. ':active', job_id)
 
 release(now)

@@ -14,8 +14,6 @@ import { type Outcome, readOutcomes } from './read-outcomes.ts'
 import { readBeginning } from './read-output.ts'
 import { readStoredJob } from './stored-job.ts'
 
-/** Most groups in one answer. Ten thousand different outputs are no overview: read them run by run. */
-const GROUPS_LIMIT = 100
 /** Most bytes of output in one answer, over all groups. */
 const ANSWER_LIMIT_BYTES = 4 * 1024 * 1024
 
@@ -27,7 +25,7 @@ const ANSWER_LIMIT_BYTES = 4 * 1024 * 1024
 export async function gatherOutput(
   ledger: Ledger,
   jobId: string,
-  options: { limitBytes: number; masks: readonly OutputMask[]; withDiff: boolean },
+  options: { limitBytes: number; masks: readonly OutputMask[]; withDiff: boolean; groupsLimit: number },
 ): Promise<GatheredOutput | undefined> {
   const job = await readStoredJob(ledger, jobId)
   if (job === undefined) return undefined
@@ -42,7 +40,7 @@ export async function gatherOutput(
   await turn()
   const ordered = inOrder(groups)
   const reference = referenceOf(ordered)
-  const { shown, omitted } = chosen(ordered, reference)
+  const { shown, omitted } = chosen(ordered, reference, options.groupsLimit)
   const limitBytes = Math.min(options.limitBytes, Math.floor(ANSWER_LIMIT_BYTES / (2 * Math.max(1, shown.length))))
   const told = await Promise.all(shown.map((group) => toGroup(ledger, jobId, group, limitBytes)))
   const diffs = options.withDiff ? await diffsOf(ledger, jobId, { shown, reference, masks }) : []
@@ -62,13 +60,18 @@ export async function gatherOutput(
   }
 }
 
-/** The first groups, and in any case the one that the others are compared with. */
-function chosen(ordered: readonly OutcomeGroup[], reference: OutcomeGroup | undefined) {
-  const first = ordered.slice(0, GROUPS_LIMIT)
-  const isThere = reference === undefined || first.includes(reference)
-  const shown = isThere ? first : [...first.slice(0, -1), reference]
-  const isShown = new Set(shown)
-  return { shown, omitted: ordered.filter((group) => !isShown.has(group)) }
+/**
+ * The first groups, and in any case the one that the others are compared with. Half of the room is for those that went
+ * wrong, should they be small ones among many: they are what is looked for.
+ */
+function chosen(ordered: readonly OutcomeGroup[], reference: OutcomeGroup | undefined, limit: number) {
+  const wrong = ordered.filter(({ first }) => first.hasEnded && first.state !== 'succeeded')
+  const wanted = [...(reference === undefined ? [] : [reference]), ...wrong.slice(0, limit / 2), ...ordered]
+  const isShown = new Set([...new Set(wanted)].slice(0, limit))
+  return {
+    shown: ordered.filter((group) => isShown.has(group)),
+    omitted: ordered.filter((group) => !isShown.has(group)),
+  }
 }
 
 async function toGroup(

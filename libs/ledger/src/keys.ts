@@ -34,6 +34,8 @@ export function keysOf(prefix: string) {
     tail: (jobId: string, index: number, stream: string) => `${base}:out:${jobId}:${index}:${stream}:tail`,
     /** Sorted set: all jobs by the time of their submission. */
     jobs: `${base}:jobs`,
+    /** Sorted set: the same of one owner. */
+    jobsOf: (owner: string) => `${base}:jobs:${owner}`,
     /** Set: jobs that have not ended. */
     active: `${base}:active`,
     /** String with a time to live: the lease of a worker. */

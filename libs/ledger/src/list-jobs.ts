@@ -1,4 +1,4 @@
-/** All jobs by pages, newest first. */
+/** Jobs by pages, newest first: all, or those of one owner. Who may see which, the caller knows. */
 import type { Job, JobState } from '@muster/contract'
 import { z } from 'zod'
 import { ask, type Ledger } from './open-ledger.ts'
@@ -17,23 +17,24 @@ const States = z.array(z.string().nullable())
 /**
  * A page of jobs. A filtered page may be short, even empty, and have a `next_cursor`: it ended at the most jobs one
  * call looks at.
- * @throws {MusterError} invalid_request for a cursor of no page with this filter; ledger_unavailable
+ * @throws {MusterError} invalid_request for a cursor of no page with this owner and state; ledger_unavailable
  */
 export async function listJobs(
   ledger: Ledger,
-  page: { state?: JobState | undefined; limit: number; cursor?: string | undefined },
+  page: { owner?: string | undefined; state?: JobState | undefined; limit: number; cursor?: string | undefined },
 ): Promise<{ jobs: Job[]; next_cursor: string | null }> {
   const { redis, keys } = ledger
+  const index = page.owner === undefined ? keys.jobs : keys.jobsOf(page.owner)
   // The cursor is the last ID seen: jobs that arrive meanwhile do not shift the pages.
-  const list = ['jobs', page.state] as const
+  const list = ['jobs', page.owner, page.state] as const
   const last = page.cursor === undefined ? undefined : readCursor(list, page.cursor, PLACE)
-  const rank = last === undefined ? null : await ask(redis, () => redis.zrevrank(keys.jobs, last))
+  const rank = last === undefined ? null : await ask(redis, () => redis.zrevrank(index, last))
   const start = rank === null ? 0 : rank + 1
   const chunk = page.state === undefined ? page.limit : CHUNK
   const found: string[] = []
   let seen: string | undefined
   for (let from = start; found.length < page.limit && from < start + SCAN_LIMIT; from += chunk) {
-    const jobIds = await ask(redis, () => redis.zrevrange(keys.jobs, from, from + chunk - 1))
+    const jobIds = await ask(redis, () => redis.zrevrange(index, from, from + chunk - 1))
     const wanted = await inState(ledger, jobIds, page.state)
     found.push(...wanted.slice(0, page.limit - found.length))
     seen = found.length === page.limit ? found.at(-1) : jobIds.at(-1)

@@ -36,6 +36,14 @@ export async function findJob(ledger: Ledger, jobId: string): Promise<Job | unde
 }
 
 /**
+ * Whose job it is. Undefined when there is no such job.
+ * @throws {MusterError} ledger_unavailable
+ */
+export async function ownerOfJob({ redis, keys }: Ledger, jobId: string): Promise<string | undefined> {
+  return (await ask(redis, () => redis.hget(keys.job(jobId), 'owner'), jobId)) ?? undefined
+}
+
+/**
  * The frozen set of hosts of a job, in order. Undefined when there is no such job.
  * @throws {MusterError} ledger_unavailable
  */
@@ -170,7 +178,9 @@ function toJob(jobId: string, fields: Record<string, string>): Job {
     },
     batch: batchOf(stored),
     exec_timeout_s: stored.exec_timeout_ms / 1_000,
-    submitted_by: stored.owner,
+    owner: stored.owner,
+    submitted_by: stored.key_id ?? stored.owner,
+    traceparent: stored.traceparent ?? null,
     created_at: isoTime(stored.created),
     started_at: isoTime(stored.started),
     ended_at: isoTime(stored.ended),

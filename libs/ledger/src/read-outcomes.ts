@@ -1,4 +1,4 @@
-/** How all runs of a job stand, as far as gathering needs it: a few fields of each, read in parts. */
+/** How all runs of a job stand, as far as gathering and looking need it: a few fields of each, read in parts. */
 import { isTerminalRun, Reason, Remote, type Run, RunState } from '@muster/contract'
 import { z } from 'zod'
 import type { Ledger } from './open-ledger.ts'
@@ -16,6 +16,8 @@ export type Outcome = Pick<
 > & {
   readonly hasEnded: boolean
   readonly bytes: { readonly stdout: number; readonly stderr: number }
+  /** How long reaching the host took. Null where it was not reached. */
+  readonly connect_ms: number | null
   /** Whether every byte of both streams was kept. */
   readonly isKept: boolean
   /** Equal digests, equal output. "" when nobody has seen all of it. */
@@ -35,6 +37,7 @@ const FIELDS = [
   'stderr_omitted',
   'incomplete',
   'digest',
+  'connect_ms',
 ] as const
 
 const Text = z.string().nullable()
@@ -50,6 +53,7 @@ const Stored = z.tuple([
   Count,
   Count,
   Count,
+  Text,
   Text,
   Text,
 ])
@@ -72,8 +76,8 @@ export function readOutcomes(ledger: Ledger, jobId: string, job: StoredJob): Asy
 }
 
 function toOutcome(index: number, host: string, stored: unknown, job: StoredJob): Outcome {
-  const [given, remote, reason, detail, exitCode, signal, stdout, stderr, noStdout, noStderr, incomplete, digest] =
-    Stored.parse(stored)
+  const [given, remote, reason, detail, exitCode, signal, ...ofOutput] = Stored.parse(stored)
+  const [stdout, stderr, noStdout, noStderr, incomplete, digest, connectMs] = ofOutput
   const end = given === null ? unreleasedEnd(index, job) : { state: given, reason }
   return {
     host,
@@ -86,6 +90,7 @@ function toOutcome(index: number, host: string, stored: unknown, job: StoredJob)
     remote: remote ?? 'not_started',
     output_complete: incomplete === null && remote !== 'unknown',
     hasEnded: isTerminalRun(end.state),
+    connect_ms: connectMs === null ? null : Number(connectMs),
     bytes: { stdout, stderr },
     isKept: noStdout + noStderr === 0,
     digest: digest ?? '',

@@ -108,6 +108,21 @@ export async function readBeginning(
   stream: OutputStream,
   limitBytes: number,
 ): Promise<{ text: string; isAll: boolean }> {
+  const { bytes, isAll } = await readBeginningBytes(ledger, jobId, index, stream, limitBytes)
+  return { text: bytes.toString('utf8'), isAll }
+}
+
+/**
+ * The first bytes kept of a stream of the run with this index, as they are, and whether that is all of it.
+ * @throws {MusterError} ledger_unavailable
+ */
+export async function readBeginningBytes(
+  ledger: Ledger,
+  jobId: string,
+  index: number,
+  stream: OutputStream,
+  limitBytes: number,
+): Promise<{ bytes: Buffer; isAll: boolean }> {
   const read = (offset: number, most: number) =>
     readPart(ledger, jobId, index, { stream, offset, limitBytes: most, encoding: 'utf8' })
   const head = await read(0, limitBytes)
@@ -115,5 +130,5 @@ export async function readBeginning(
   // Where nothing was left out between head and tail, the two read as one.
   const tail = isHeadOnly ? Buffer.alloc(0) : (await read(head.bytes.length, limitBytes - head.bytes.length)).bytes
   const bytes = Buffer.concat([head.bytes, tail])
-  return { text: bytes.toString('utf8'), isAll: bytes.length >= head.knownBytes }
+  return { bytes, isAll: bytes.length >= head.knownBytes }
 }

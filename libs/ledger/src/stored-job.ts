@@ -13,6 +13,9 @@ export const StoredJob = z.object({
   total: z.coerce.number().int(),
   concurrency: z.coerce.number().int(),
   owner: z.string(),
+  /** The API key that submitted it. Absent: its ID is the owner's name. */
+  key_id: z.string().optional(),
+  traceparent: z.string().optional(),
   spec: z.string(),
   created: z.coerce.number(),
   /** Grows with every change. */

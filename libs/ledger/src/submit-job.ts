@@ -22,8 +22,12 @@ export type NewJob = {
   request: Input<'submit_job'>
   /** The resolved names, in order, without repetition; at least one. */
   hosts: readonly string[]
-  /** The ID of the API key that asks. */
+  /** Whose job it is: the owner of the API key that asks. */
   owner: string
+  /** The ID of that key. Absent: it is that of the owner. */
+  keyId?: string
+  /** W3C trace context of the call, valid. Absent when none came. */
+  traceparent?: string
   /** The seed with which hosts were drawn or shuffled. Absent when nothing was left to chance. */
   seed?: number
   /** The job that is run again, on those of its hosts that had ended in these states. Absent for any other. */
@@ -66,6 +70,8 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
     // Commas at both ends, so that a script finds a word by its commas.
     ['retry_on', `,${(spec.retry_on ?? []).join(',')},`],
   ]
+  if (job.keyId !== undefined) fields.push(['key_id', job.keyId])
+  if (job.traceparent !== undefined) fields.push(['traceparent', job.traceparent])
   if (job.rerun !== undefined) fields.push(['rerun_of', job.rerun.of])
   if (spec.force || job.isTest === true) fields.push(['force', spec.force ? 'all' : 'connect'])
   const [firstBatch] = rollout.batches

@@ -9,19 +9,26 @@ const LOOK_EVERY_MS = 2_000
 /** Changes come in bursts; one look serves a burst. */
 const GATHER_MS = 25
 
+/** What ends a wait beside its time: the end of the job, that or a pause that somebody must end, or any change. */
+export type WaitUntil = 'done' | 'done_or_paused' | 'any_change'
+
 /**
- * Resolves when the job has ended (`done`) or has changed (`any_change`: since the call, or since its `changes` were
- * `after`), when `waitMs` is
- * over, when `signal` aborts, or at once when there is no such job. Tells nothing: read the job afterwards.
+ * Resolves when the job has ended, is paused or has changed, as `until` says (`any_change`: since the call, or since its
+ * `changes` were `after`), when `waitMs` is over, when `signal` aborts, or at once when there is no such job.
+ * Tells nothing: read the job afterwards.
  * @throws {MusterError} ledger_unavailable
  */
 export async function waitForJob(
   ledger: Ledger,
   jobId: string,
-  options: { until: 'done' | 'any_change'; after?: number | undefined; waitMs: number; signal: AbortSignal },
+  options: { until: WaitUntil; after?: number | undefined; waitMs: number; signal: AbortSignal },
 ): Promise<void> {
   if (options.waitMs <= 0) return
-  const stop = AbortSignal.any([options.signal, AbortSignal.timeout(options.waitMs)])
+  // A timer of our own: Node 20 loses that of AbortSignal.timeout inside AbortSignal.any when garbage is collected, and
+  // the wait would never end.
+  const over = new AbortController()
+  const timer = globalThis.setTimeout(() => over.abort(), options.waitMs)
+  const stop = AbortSignal.any([options.signal, over.signal])
   const doorbell = listenToJob(ledger, jobId)
   try {
     const first = await look(ledger, jobId)
@@ -32,13 +39,15 @@ export async function waitForJob(
     }
   } finally {
     doorbell.remove()
+    clearTimeout(timer)
   }
 }
 
 type Look = { state: JobState; version: number } | undefined
 
-function isOver(now: Look, before: number | undefined, until: 'done' | 'any_change'): boolean {
+function isOver(now: Look, before: number | undefined, until: WaitUntil): boolean {
   if (now === undefined || isTerminalJob(now.state)) return true
+  if (until === 'done_or_paused') return now.state === 'paused'
   return until === 'any_change' && now.version !== before
 }
 

@@ -64,6 +64,9 @@ export interface EmbeddedRedis {
   close: () => Promise<void>
 }
 
+/** Another process uses the data directory, or is about to, or has not quite let go of it. */
+export class DataDirInUse extends MusterError {}
+
 /** Options of {@link launchRedis}. */
 export interface LaunchOptions {
   program: RedisProgram
@@ -237,7 +240,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-function inUse(directory: string, by: string): MusterError {
+function inUse(directory: string, by: string): DataDirInUse {
   const advice = 'Stop that process, choose another data directory, or use its Redis by setting REDIS_URL.'
-  return new MusterError('invalid_config', `The data directory ${directory} is already in use ${by}. ${advice}`)
+  return new DataDirInUse('invalid_config', `The data directory ${directory} is already in use ${by}. ${advice}`)
 }

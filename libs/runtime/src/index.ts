@@ -7,6 +7,7 @@ export {
 } from './child-process.ts'
 export { Closers } from './closers.ts'
 export { type Environment, loadDotEnv, parseConfig, parseConfigOrExit, secretsOf } from './config.ts'
+export { DataDirInUse } from './embedded-redis.ts'
 export { freePort } from './free-port.ts'
 export { type KeepRunningOptions, type KeptProcesses, keepRunning } from './keep-running.ts'
 export { createLogger, type Logger, type LoggerOptions, LogLevel } from './logger.ts'

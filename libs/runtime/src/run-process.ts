@@ -2,7 +2,7 @@
  * The life of a process: start, wait for a reason to end, close everything, exit.
  *
  * Reasons to end: a signal, a parent that is gone (when started with an IPC channel), an error nobody caught, or a
- * part of the process that reports its own failure. It does not know what is started or closed.
+ * part of the process that reports its own failure, or that its work is done. It does not know what is started or closed.
  */
 import { MusterError } from '@muster/contract'
 import { Closers } from './closers.ts'
@@ -17,6 +17,8 @@ export interface Life {
   ending: AbortSignal
   /** Ends the process in order, with exit status 1: a part it cannot live without has failed. */
   fail: (error: unknown) => void
+  /** Ends the process in order, with exit status 0: nobody needs it any more. `reason` is for the log. */
+  finish: (reason: string) => void
 }
 
 /** Options of {@link runProcess}. */
@@ -68,7 +70,7 @@ export async function runProcess({ logger, exit, graceMs, start }: RunProcessOpt
       process.off('uncaughtException', fail)
       process.off('unhandledRejection', fail)
     })
-    start({ closers, ending: ending.signal, fail }).then(
+    start({ closers, ending: ending.signal, fail, finish: (reason) => resolve({ status: 0, reason }) }).then(
       (value) => announceReady(value),
       (error: unknown) => {
         // Being interrupted is not a fault of its own.

@@ -1,0 +1,112 @@
+/**
+ * What looking at hosts answers: a directory, the disks, whether they can be reached; of one host or of a group, with
+ * hosts that have the same answer told together. Counts first, then what went wrong, then the answers.
+ *
+ * Descriptions are in the summaries of the operations: these schemas are sent to AI agents with every list of tools.
+ */
+import { z } from 'zod'
+import { NextCall } from './tool.ts'
+
+const count = z.number().int()
+
+/** Hosts of which the wanted is not known, and why, in words. */
+export const HostsWithProblem = z.object({
+  hosts: z.string(),
+  count,
+  /** A RunState. */
+  state: z.string(),
+  exit_code: count.optional(),
+  problem: z.string(),
+})
+export type HostsWithProblem = z.infer<typeof HostsWithProblem>
+
+const head = { job_id: z.string(), hosts: count, answered: count, not_ended: count }
+const next = NextCall.optional()
+
+/** An entry of a directory. */
+export const DirectoryEntry = z.object({
+  name: z.string(),
+  /** file, directory, symlink, fifo, socket, block, char or other. */
+  type: z.string(),
+  // What a host does not tell is absent.
+  size_bytes: count.optional(),
+  mode: z.string().optional(),
+  owner: z.string().optional(),
+  group: z.string().optional(),
+  /** Absent also where it is not the same on all hosts of the group. */
+  modified_at: z.string().optional(),
+  /** Where a symlink leads. */
+  target: z.string().optional(),
+})
+export type DirectoryEntry = z.infer<typeof DirectoryEntry>
+
+/** Hosts whose directory holds the same. */
+const DirectoryGroup = z.object({
+  hosts: z.string(),
+  count,
+  is_directory: z.boolean(),
+  entries: z.array(DirectoryEntry),
+  total_entries: count,
+  /** Where the next page begins. Absent when these were the last. */
+  next_after: z.string().optional(),
+})
+
+/** The answer of list_directory. */
+export const DirectoryList = z
+  .object({
+    ...head,
+    problems: z.array(HostsWithProblem),
+    groups: z.array(DirectoryGroup),
+    hosts_left_out: count,
+    next,
+  })
+  .meta({ id: 'DirectoryList' })
+export type DirectoryList = z.infer<typeof DirectoryList>
+
+/** A file system, of the hosts where it is as full. Of several, used and available are those of the fullest. */
+export const DiskRow = z.object({
+  hosts: z.string(),
+  count,
+  mount: z.string(),
+  filesystem: z.string(),
+  size_bytes: count,
+  used_bytes: count,
+  available_bytes: count,
+  used_percent: count,
+  inodes_used_percent: count.optional(),
+})
+export type DiskRow = z.infer<typeof DiskRow>
+
+/** The answer of check_disk_usage. */
+export const DiskUsage = z
+  .object({
+    ...head,
+    problems: z.array(HostsWithProblem),
+    filesystems: z.array(DiskRow),
+    filesystems_left_out: count,
+    next,
+  })
+  .meta({ id: 'DiskUsage' })
+export type DiskUsage = z.infer<typeof DiskUsage>
+
+/** The answer of test_connection. */
+export const ConnectionTest = z
+  .object({
+    ...head,
+    groups: z.array(
+      z.object({
+        hosts: z.string(),
+        count,
+        /** Null: nothing is known yet. */
+        ok: z.boolean().nullable(),
+        /** A Reason. */
+        reason: z.string().optional(),
+        detail: z.string().optional(),
+        connect_ms_median: count.optional(),
+        connect_ms_slowest: count.optional(),
+      }),
+    ),
+    next,
+  })
+  .meta({ id: 'ConnectionTest' })
+export type ConnectionTest = z.infer<typeof ConnectionTest>
