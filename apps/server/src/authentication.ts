@@ -2,52 +2,99 @@
  * Asks every request for an API key, but for the two health routes: as a bearer token, or as the password of HTTP Basic
  * so that a browser can open the board and the documentation.
  */
-import type { KeyStore } from '@muster/access'
+import type { KeyStore, Principal } from '@muster/access'
 import { MusterError } from '@muster/contract'
 import type { Logger } from '@muster/runtime'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { sendProblem } from './problems.ts'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { CHALLENGE, sendProblem } from './problems.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** The ID of the API key; empty on the health routes. */
-    keyId: string
+    /** Whose key the request came with; nobody's, which may do nothing, for a request that is not let in. */
+    principal: Principal
   }
 }
 
 /** For load balancers and supervisors, which have no key. They tell nothing but that the process is well. */
 const OPEN_ROUTES: ReadonlySet<string> = new Set(['/livez', '/readyz'])
 
+/** So often the key of an answer that goes on for long is looked at again. */
+const LOOK_AGAIN_MS = 2_000
+
+/** Aborts soon after the key of a request is revoked or has expired; watches until the answer is over. */
+export type KeyWatch = (request: FastifyRequest, reply: FastifyReply) => AbortSignal
+
+const NOBODY: Principal = { keyId: '', owner: '', scopes: new Set() }
+
 /** Checks the key of every request, also of those for routes that do not exist, so that nobody can look around. */
 export function addAuthentication(app: FastifyInstance, keys: KeyStore, logger: Logger): void {
-  app.decorateRequest('keyId', '')
+  const principals = new WeakMap<FastifyRequest, Principal>()
+  // Read also where this hook was never reached: a request that the origin check refuses is logged all the same.
+  app.decorateRequest('principal', {
+    getter() {
+      return principals.get(this) ?? NOBODY
+    },
+    setter(principal) {
+      principals.set(this, principal)
+    },
+  })
   app.addHook('onRequest', async (request, reply) => {
-    // Refused already by the origin check.
-    if (reply.sent || OPEN_ROUTES.has(request.routeOptions.url ?? '')) return
+    if (OPEN_ROUTES.has(request.routeOptions.url ?? '')) return
     try {
-      request.keyId = await authenticate(request, keys)
+      request.principal = await authenticate(request, keys)
     } catch (error) {
       if (error instanceof MusterError && error.code === 'unauthorized') {
-        reply.header('www-authenticate', ['Basic realm="Muster", charset="UTF-8"', 'Bearer realm="Muster"'])
+        const why = request.headers.authorization === undefined ? '' : ', error="invalid_token"'
+        reply.header('www-authenticate', ['Basic realm="Muster", charset="UTF-8"', `${CHALLENGE}${why}`])
       }
       await sendProblem(reply, request, error, logger)
     }
   })
 }
 
-async function authenticate(request: FastifyRequest, keys: KeyStore): Promise<string> {
+/** Makes the watch over the keys of requests that were let in. */
+export function createKeyWatch(keys: KeyStore): KeyWatch {
+  return (request, reply) => {
+    const refused = new AbortController()
+    const look = async () => {
+      try {
+        await authenticate(request, keys)
+      } catch (error) {
+        // While Redis is away nobody knows; the answer itself will end by that.
+        if (error instanceof MusterError && error.code === 'unauthorized') refused.abort(error)
+      }
+    }
+    const timer = setInterval(() => void look(), LOOK_AGAIN_MS)
+    if (reply.raw.destroyed) clearInterval(timer)
+    else reply.raw.once('close', () => clearInterval(timer))
+    return refused.signal
+  }
+}
+
+async function authenticate(request: FastifyRequest, keys: KeyStore): Promise<Principal> {
   const { authorization } = request.headers
   if (authorization === undefined) throw new MusterError('unauthorized', 'the request has no Authorization header')
-  const key = keyIn(authorization)
-  if (key === undefined) {
+  const text = keyIn(authorization)
+  if (text === undefined) {
     throw new MusterError(
       'unauthorized',
       'the Authorization header is neither "Bearer <key>" nor Basic with the key as password',
     )
   }
-  const known = await keys.verifyKey(key)
-  if (known === undefined) throw new MusterError('unauthorized', 'the API key is unknown or revoked')
-  return known.keyId
+  const check = await keys.verifyKey(text)
+  switch (check.kind) {
+    case 'valid':
+      return check.principal
+    case 'unknown':
+      throw new MusterError('unauthorized', 'the API key is unknown')
+    case 'revoked':
+    case 'expired': {
+      const what = check.kind === 'revoked' ? 'was revoked' : 'expired'
+      throw new MusterError('unauthorized', `the API key ${check.keyId} ${what} at ${check.at}`)
+    }
+    default:
+      return check satisfies never
+  }
 }
 
 function keyIn(authorization: string): string | undefined {

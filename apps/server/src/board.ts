@@ -1,13 +1,16 @@
 /**
  * Bull Board at `/board`, to look at tickets. Read-only: whoever could add a ticket there could have a run carried out.
- * The key is asked for by `authentication.ts`, as for every other route.
+ * The key is asked for by `authentication.ts`, as for every other route; as the tickets are those of all owners, it must
+ * have the scope `jobs:all`.
  */
 import { createBullBoard } from '@bull-board/api'
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter'
 import { FastifyAdapter } from '@bull-board/fastify'
+import { requireScope } from '@muster/access'
 import type { Ledger } from '@muster/ledger'
 import type { Logger } from '@muster/runtime'
 import type { FastifyInstance } from 'fastify'
+import { sendProblem } from './problems.ts'
 
 /** Where the board is. */
 const BASE_PATH = '/board'
@@ -29,8 +32,13 @@ export async function addBoard(app: FastifyInstance, ledger: Ledger, logger: Log
     return { status: 500, body: { error: 'The board cannot be read. Look at the log of the server.' } }
   })
   await app.register(async (scope) => {
-    // A second lock on the same door: whatever a later version of the board lets through, nothing but reading is.
     scope.addHook('onRequest', async (request, reply) => {
+      try {
+        requireScope(request.principal, 'jobs:all', 'the board, which shows the tickets of all owners,')
+      } catch (error) {
+        return sendProblem(reply, request, error, logger)
+      }
+      // A second lock on the same door: whatever a later version of the board lets through, nothing but reading is.
       if (request.method === 'GET' || request.method === 'HEAD') return
       await reply.code(405).header('allow', 'GET, HEAD').send({ error: 'The board is read-only.' })
     })

@@ -1,6 +1,7 @@
-/** Who calls, and until when: a wait ends when its caller is gone or the server closes. */
+/** Who calls, as part of which trace, and until when: a wait ends when its caller is gone or the server closes. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Caller } from './operations.ts'
+import { readTraceparent } from './traceparent.ts'
 
 /** Makes a caller out of a request. */
 export type CallerOf = (request: FastifyRequest, reply: FastifyReply) => Caller
@@ -13,6 +14,11 @@ export function createCallerOf(closing: AbortSignal): CallerOf {
     const onClose = () => gone.abort(new Error('the caller is gone'))
     if (reply.raw.destroyed) onClose()
     else reply.raw.once('close', onClose)
-    return { keyId: request.keyId, signal: AbortSignal.any([closing, gone.signal]) }
+    const traceparent = readTraceparent(request.headers.traceparent)
+    return {
+      ...request.principal,
+      ...(traceparent === undefined ? {} : { traceparent }),
+      signal: AbortSignal.any([closing, gone.signal]),
+    }
   }
 }

@@ -10,6 +10,8 @@ const HostNames = z
   .transform((text) => text.split(',').map((name) => name.trim().toLowerCase()))
   .refine((names) => names.every((name) => HOST_NAME.test(name)), 'names without port, separated by ","')
 
+const PerMinute = z.coerce.number().int().min(0).max(1_000_000).describe('calls a minute; 0 is no limit')
+
 /** The variables of the server. Everything that is secret is marked so, and can be given as `NAME_FILE`. */
 export const ServerConfig = z.object({
   REDIS_URL: z.string().meta({ secret: true, description: 'a redis:// or rediss:// address' }),
@@ -21,6 +23,8 @@ export const ServerConfig = z.object({
   MUSTER_PORT: z.coerce.number().int().min(0).max(65_535).default(7_420).describe('the port; 0 takes a free one'),
   MUSTER_ALLOWED_HOSTS: HostNames.optional(),
   MUSTER_API_KEY: z.string().optional().meta({ secret: true, description: 'an API key of your own' }),
+  MUSTER_RATE_LIMIT_PER_MIN: PerMinute.default(12_000),
+  MUSTER_SUBMIT_LIMIT_PER_MIN: PerMinute.default(600),
   MUSTER_DATA_DIR: z.string().default('.muster'),
   MUSTER_SHUTDOWN_GRACE_S: z.coerce.number().min(0).max(3_600).default(20),
   MUSTER_LOG_FILE: z.string().optional(),

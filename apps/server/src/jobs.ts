@@ -1,4 +1,5 @@
 /** Reading and awaiting jobs, cancelling them in whole or in part, and raising their limit. */
+import { requireScope } from '@muster/access'
 import { type Input, type JobReport, MusterError, type Output } from '@muster/contract'
 import {
   cancelJob,
@@ -8,6 +9,7 @@ import {
   reportJob,
   resumeJob,
   setConcurrency,
+  type WaitUntil,
   waitForJob,
 } from '@muster/ledger'
 import type { Caller, OperationDeps } from './operations.ts'
@@ -19,17 +21,29 @@ import { resolveField } from './resolve-hosts.ts'
  */
 export async function getJob(
   deps: OperationDeps,
-  input: Input<'get_job'> | Input<'wait_job'>,
+  input: Omit<Input<'get_job'>, 'until'> & { until: WaitUntil },
   caller: Caller,
 ): Promise<JobReport> {
   const { job_id: jobId, wait_s: waitS, until, after } = input
-  await waitForJob(deps.ledger, jobId, { until, after, waitMs: waitS * 1_000, signal: caller.signal })
+  const waitMs = waitS * 1_000
+  if (waitMs > 0) caller.onWait?.(jobId, waitMs)
+  await waitForJob(deps.ledger, jobId, { until, after, waitMs, signal: caller.signal })
   return reportOf(deps, jobId)
 }
 
-/** A page of jobs, newest first. */
-export async function listAllJobs(deps: OperationDeps, input: Input<'list_jobs'>): Promise<Output<'list_jobs'>> {
-  return listJobs(deps.ledger, input)
+/**
+ * A page of the jobs that the caller may see, newest first.
+ * @throws {MusterError} insufficient_scope when it asks for those of another owner, whether there is one or not
+ */
+export async function listJobsFor(
+  deps: OperationDeps,
+  input: Input<'list_jobs'>,
+  caller: Caller,
+): Promise<Output<'list_jobs'>> {
+  const seesAll = caller.scopes.has('jobs:all')
+  const owner = input.owner ?? (seesAll ? undefined : caller.owner)
+  if (owner !== caller.owner) requireScope(caller, 'jobs:all', 'listing the jobs of another owner')
+  return listJobs(deps.ledger, { ...input, owner })
 }
 
 /**

@@ -1,77 +1,79 @@
-/** The MCP tools, made from the operation table: how they are listed, and how a call becomes an answer. */
-
-import { type CallToolResult, type Tool, ToolSchema } from '@modelcontextprotocol/sdk/types.js'
+/**
+ * The MCP tools, made from the tables of the contract: how they are listed, and how a call becomes an answer.
+ *
+ * Knows no SDK: both protocol generations answer with what this gives them.
+ */
 import {
-  escapeControl,
-  OPERATION_NAMES,
+  isToolName,
   OPERATIONS,
-  type Operation,
-  type OperationName,
+  type Scope,
+  TOOL_NAMES,
+  TOOLS,
+  type Tool,
+  type ToolName,
   toProblem,
 } from '@muster/contract'
-import { z } from 'zod'
-import { inputSchemaOf, outputSchemaOf } from './operation-schemas.ts'
+import type { JsonSchema } from './operation-schemas.ts'
 import { type Caller, callOperation, type Operations } from './operations.ts'
-import type { Fields } from './request-input.ts'
+import { type Fields, refuseUnknown } from './request-input.ts'
+import { createToolAnswers, type ToolAnswers } from './tool-answers.ts'
+import { refusalOf, resultOf, type ToolResult } from './tool-result.ts'
+import { toolSchemasOf } from './tool-schemas.ts'
 
-const Structured = z.record(z.string(), z.unknown())
-
-/** The tools in the order of the table, by name, each with the operation behind it. */
-export function createTools(): ReadonlyMap<string, { name: OperationName; tool: Tool }> {
-  const tools = new Map<string, { name: OperationName; tool: Tool }>()
-  for (const name of OPERATION_NAMES) {
-    const { tool, summary }: Operation = OPERATIONS[name]
-    if (tool === undefined) continue
-    const { name: toolName, ...annotations } = tool
-    const outputSchema = outputSchemaOf(name)
-    const listed = ToolSchema.parse({
-      name: toolName,
-      description: summary,
-      inputSchema: inputSchemaOf(name),
-      ...(outputSchema === undefined ? {} : { outputSchema }),
-      annotations,
-    })
-    tools.set(toolName, { name, tool: listed })
-  }
-  return tools
+/** A tool as it is listed. */
+export type ListedTool = {
+  readonly name: string
+  readonly description: string
+  readonly inputSchema: JsonSchema & { type: 'object' }
+  readonly outputSchema?: JsonSchema & { type: 'object' }
+  readonly annotations: Tool['hints']
 }
 
-/**
- * Carries out a tool call. A refusal or fault is an answer too, which tells the model what to do next; `onFault` hears
- * of those that are ours.
- */
-export async function callTool(
+/** The tools of a server. */
+export type Tools = {
+  /** Those that a key with these scopes may use, always in the same order. */
+  list(scopes: ReadonlySet<Scope>): readonly ListedTool[]
+  /** Carries out a call. `onFault` hears of faults that are ours. Undefined when there is no such tool. */
+  call(name: string, fields: Fields, caller: Caller, onFault: (error: unknown) => void): Promise<ToolResult | undefined>
+}
+
+/** All tools as they are listed. */
+export function listTools(): ListedTool[] {
+  return TOOL_NAMES.map((name) => {
+    const { description, hints }: Tool = TOOLS[name]
+    return { name, description, ...toolSchemasOf(name), annotations: hints }
+  })
+}
+
+/** The tools over the operations of a server. */
+export function createTools(operations: Operations): Tools {
+  const listed = listTools()
+  const answers = createToolAnswers(operations)
+  return {
+    list: (scopes) =>
+      listed.filter(({ name }) => isToolName(name) && scopes.has(OPERATIONS[TOOLS[name].operation].scope)),
+    call: async (name, fields, caller, onFault) => {
+      if (!isToolName(name)) return undefined
+      try {
+        return resultOf(await answerCall(operations, answers, name, fields, caller))
+      } catch (error) {
+        const problem = toProblem(error)
+        if (problem.status >= 500) onFault(error)
+        return refusalOf(problem)
+      }
+    },
+  }
+}
+
+async function answerCall<T extends ToolName>(
   operations: Operations,
-  name: OperationName,
+  answers: ToolAnswers,
+  name: T,
   fields: Fields,
   caller: Caller,
-  onFault: (error: unknown) => void,
-): Promise<CallToolResult> {
-  try {
-    const answer = await callOperation(operations, name, fields, caller)
-    if (typeof answer === 'string') return { content: [{ type: 'text', text: answer }] }
-    // Some clients show the model only the structured part, others only the text: both say all.
-    const structuredContent = Structured.parse(escapeStrings(answer))
-    return { content: [{ type: 'text', text: JSON.stringify(structuredContent) }], structuredContent }
-  } catch (error) {
-    const problem = toProblem(error)
-    if (problem.status >= 500) onFault(error)
-    return { isError: true, content: [{ type: 'text', text: problemText(problem) }] }
-  }
-}
-
-function problemText({ code, detail, field, next, nearest, job_id: jobId }: ReturnType<typeof toProblem>): string {
-  const lines = [`${code}: ${detail}`, `What to do: ${next}`]
-  if (field !== undefined && !detail.startsWith(`${field}: `)) lines.push(`Field: ${field}`)
-  if (nearest !== undefined && nearest.length > 0) lines.push(`Nearest names: ${nearest.join(', ')}`)
-  if (jobId !== undefined) lines.push(`Job: ${jobId}`)
-  return escapeControl(lines.join('\n'))
-}
-
-/** The same value with every text in it safe to show: what hosts print, and what they say when they refuse. */
-function escapeStrings(value: unknown): unknown {
-  if (typeof value === 'string') return escapeControl(value)
-  if (Array.isArray(value)) return value.map(escapeStrings)
-  if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(([key, held]) => [escapeControl(key), escapeStrings(held)]))
+): Promise<unknown> {
+  // A tool takes fewer fields than its operation: one that is not listed is as good as misspelt.
+  refuseUnknown(fields, Object.keys(TOOLS[name].fields))
+  const operation: (typeof TOOLS)[T]['operation'] = TOOLS[name].operation
+  return answers[name](await callOperation(operations, operation, fields, caller), fields, caller)
 }

@@ -121,7 +121,10 @@ function problemResponse(): JsonSchema {
   return {
     description: `The request was not carried out. The codes:\n\n${codes.join('\n')}`,
     headers: {
-      'Retry-After': { description: 'With 503: seconds to wait before the next try.', schema: { type: 'integer' } },
+      'Retry-After': {
+        description: 'With 429 and 503: seconds to wait before the next try.',
+        schema: { type: 'integer' },
+      },
       'X-Request-Id': { description: 'Under this ID the server logs the request.', schema: { type: 'string' } },
     },
     content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },

@@ -21,16 +21,17 @@ const Definitions = z.record(z.string(), JsonSchema)
 
 /** What an operation takes, complete in itself. Fields that it does not name are refused. */
 export function inputSchemaOf(name: OperationName): ObjectSchema {
-  const { schema, definitions } = convert(OPERATIONS[name].input, 'input')
-  const inlined = ObjectSchema.parse(replaceReferences(schema, (id) => definitions[id] ?? {}))
-  return { ...inlined, additionalProperties: false }
+  return { ...ObjectSchema.parse(inlined(OPERATIONS[name].input, 'input')), additionalProperties: false }
 }
 
-/** What an operation answers, complete in itself. Undefined when it answers text. */
-export function outputSchemaOf(name: OperationName): ObjectSchema | undefined {
-  const { schema, definitions } = convert(OPERATIONS[name].output, 'output')
-  const inlined = replaceReferences(schema, (id) => definitions[id] ?? {})
-  return ObjectSchema.safeParse(inlined).data
+/** What something answers, complete in itself. */
+export function outputSchemaOf(schema: z.ZodType): ObjectSchema {
+  return ObjectSchema.parse(inlined(schema, 'output'))
+}
+
+function inlined(schema: z.ZodType, io: 'input' | 'output'): JsonSchema {
+  const { schema: root, definitions } = convert(schema, io)
+  return replaceReferences(root, (id) => definitions[id] ?? {})
 }
 
 /** A schema whose named parts are references into `components` of an OpenAPI document, and those parts. */

@@ -2,66 +2,92 @@
  * The operations of the contract, each with the function that carries it out. REST and MCP both call them through
  * {@link callOperation}, so that both check, refuse and answer in the same way.
  */
+import type { Principal } from '@muster/access'
 import { type Input, OPERATIONS, type OperationName, type Output } from '@muster/contract'
 import type { Inventory } from '@muster/inventory'
 import type { Ledger } from '@muster/ledger'
 import type { Logger } from '@muster/runtime'
+import { type Admission, createAdmission, type RateLimits } from './admission.ts'
+import { checkDiskUsage } from './check-disk-usage.ts'
 import { followJob } from './follow-job.ts'
-import { getJob, listAllJobs, requestCancel, requestConcurrency, requestExtend, requestResume } from './jobs.ts'
+import { getJob, listJobsFor, requestCancel, requestConcurrency, requestExtend, requestResume } from './jobs.ts'
+import { createApiKey, listApiKeys, revokeApiKey } from './keys.ts'
+import { listDirectory } from './list-directory.ts'
 import { gatherAll, getOutput, readPage } from './output.ts'
 import { resolveTargets } from './preview.ts'
 import { type Fields, type InputSchema, parseInput } from './request-input.ts'
 import { getRun, listRunsOf } from './runs.ts'
-import { rerun, runCommand, submit } from './submit.ts'
+import { rerun, submit } from './submit.ts'
 import { listHosts, testHost } from './targets.ts'
+import { testConnection } from './test-connection.ts'
 
 /** What the operations need. */
 export type OperationDeps = {
   readonly ledger: Ledger
   readonly inventory: { current(): Inventory }
   readonly logger: Logger
+  /** How often a key may call. Absent: as often as it likes. */
+  readonly limits?: RateLimits
 }
 
 /** Who calls. */
-export type Caller = {
-  /** The ID of the API key. */
-  readonly keyId: string
+export type Caller = Principal & {
+  /** W3C trace context of the call. Absent when none came, or one that is not valid. */
+  readonly traceparent?: string
   /** Aborts when the caller is gone or the server ends: waits end then. The job goes on. */
   readonly signal: AbortSignal
+  /** Hears of it when an operation begins to wait for a job, so that the caller can be told how it goes on. */
+  readonly onWait?: (jobId: string, waitMs: number) => void
 }
 
 /** What carrying out an operation gives: its output, or one after the other where the table says `events`. */
-type Answer<N extends OperationName> = (typeof OPERATIONS)[N] extends { rest: { answers: 'events' } }
+export type Answer<N extends OperationName> = (typeof OPERATIONS)[N] extends { rest: { answers: 'events' } }
   ? AsyncIterable<Output<N>>
   : Output<N>
 
 /** A function for each operation. They throw MusterError, with the codes that the contract documents. */
-export type Operations = {
-  readonly [N in OperationName]: (input: Input<N>, caller: Caller) => Promise<Answer<N>>
+type Functions = { readonly [N in OperationName]: (input: Input<N>, caller: Caller) => Promise<Answer<N>> }
+
+/** The operations of a server, and who is let in to them. Called by {@link callOperation} only. */
+export type Operations = { readonly admission: Admission; readonly functions: Functions }
+
+/**
+ * The operations over a ledger and an inventory. Those that only tools have do not wait on through a pause: whoever waits
+ * there may be the one to end it.
+ */
+export function createOperations(deps: OperationDeps): Operations {
+  return { admission: createAdmission(deps.ledger, deps.limits), functions: functionsOver(deps) }
 }
 
-/** The operations over a ledger and an inventory. */
-export function createOperations(deps: OperationDeps): Operations {
+function functionsOver(deps: OperationDeps): Functions {
   return {
     submit_job: (input, caller) => submit(deps, input, caller),
-    run_command: (input, caller) => runCommand(deps, input, caller),
-    list_jobs: (input) => listAllJobs(deps, input),
+    run_command: (input, caller) => submit(deps, input, caller, { until: 'done_or_paused' }),
+    list_jobs: (input, caller) => listJobsFor(deps, input, caller),
     get_job: (input, caller) => getJob(deps, input, caller),
-    wait_job: (input, caller) => getJob(deps, input, caller),
+    wait_job: (input, caller) =>
+      getJob(deps, { ...input, until: input.until === 'done' ? 'done_or_paused' : input.until }, caller),
     list_runs: (input) => listRunsOf(deps, input),
     get_run: (input) => getRun(deps, input),
     read_output: (input) => readPage(deps, input),
     follow_job: (input, caller) => followJob(deps, input, caller),
     gather_output: (input) => gatherAll(deps, input),
-    get_output: (input) => getOutput(deps, input),
+    get_output: (input, caller) => getOutput(deps, input, caller),
     cancel_job: (input, caller) => requestCancel(deps, input, caller),
     extend_job: (input, caller) => requestExtend(deps, input, caller),
     resume_job: (input, caller) => requestResume(deps, input, caller),
     set_concurrency: (input, caller) => requestConcurrency(deps, input, caller),
     rerun_job: (input, caller) => rerun(deps, input, caller),
+    rerun_command: (input, caller) => rerun(deps, input, caller, 'done_or_paused'),
     resolve_targets: (input) => resolveTargets(deps, input),
     list_hosts: async (input) => listHosts(deps, input),
     test_host: (input, caller) => testHost(deps, input, caller),
+    test_connection: (input, caller) => testConnection(deps, input, caller),
+    list_directory: (input, caller) => listDirectory(deps, input, caller),
+    check_disk_usage: (input, caller) => checkDiskUsage(deps, input, caller),
+    create_key: (input, caller) => createApiKey(deps, input, caller),
+    list_keys: (_input, caller) => listApiKeys(deps, caller),
+    revoke_key: (input, caller) => revokeApiKey(deps, input, caller),
   }
 }
 
@@ -69,14 +95,18 @@ type InputSchemas = { readonly [N in OperationName]: { readonly input: InputSche
 const SCHEMAS: InputSchemas = OPERATIONS
 
 /**
- * Checks the fields of a call and carries it out.
- * @throws {MusterError} invalid_request for fields that are not as documented, and what the operation throws
+ * Lets a caller in or not, checks the fields of a call and carries it out. Whatever is refused has changed nothing.
+ * @throws {MusterError} rate_limited, insufficient_scope; invalid_request for fields that are not as documented;
+ *   not_found for a job that is not there or not theirs; and what the operation throws
  */
 export async function callOperation<N extends OperationName>(
-  operations: Operations,
+  { admission, functions }: Operations,
   name: N,
   fields: Fields,
   caller: Caller,
 ): Promise<Answer<N>> {
-  return operations[name](parseInput<Input<N>>(SCHEMAS[name].input, fields), caller)
+  await admission.letIn(name, caller)
+  const input = parseInput<Input<N>>(SCHEMAS[name].input, fields)
+  await admission.letAtJob(input, caller)
+  return functions[name](input, caller)
 }

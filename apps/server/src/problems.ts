@@ -10,6 +10,9 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 /** Redis needs about this long to come back after a restart. */
 const RETRY_AFTER_S = 2
 
+/** How a caller is told to show its key (RFC 6750, section 3); what else there is to say is added. */
+export const CHALLENGE = 'Bearer realm="Muster"'
+
 /** Makes the server answer errors, and routes that it does not have, as problems. */
 export function addProblems(app: FastifyInstance, logger: Logger): void {
   app.setErrorHandler<FastifyError>((error, request, reply) => sendProblem(reply, request, error, logger))
@@ -32,7 +35,11 @@ export function sendProblem(
   if (problem.status >= 500) {
     logger.error({ err: error, request_id: request.id, route: request.routeOptions.url }, 'a request failed')
   }
-  if (problem.status === 503) reply.header('retry-after', String(RETRY_AFTER_S))
+  const retryAfterS = problem.status === 503 ? RETRY_AFTER_S : problem.retry_after_s
+  if (retryAfterS !== undefined) reply.header('retry-after', String(retryAfterS))
+  if (problem.scope !== undefined) {
+    reply.header('www-authenticate', `${CHALLENGE}, error="insufficient_scope", scope="${problem.scope}"`)
+  }
   return reply
     .code(problem.status)
     .type('application/problem+json; charset=utf-8')
@@ -41,7 +48,7 @@ export function sendProblem(
 }
 
 /** An error of Fastify's own in our words. Anything unknown stays as it is, and is a fault of ours. */
-function asMusterError(error: unknown): unknown {
+export function asMusterError(error: unknown): unknown {
   if (error instanceof MusterError || !isFastifyError(error)) return error
   const options = { cause: error }
   switch (error.code) {

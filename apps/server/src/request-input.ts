@@ -40,6 +40,15 @@ export function parseInput<T>(schema: InputSchema<T>, given: Fields): T {
 }
 
 /**
+ * Refuses fields that are not among `known`, naming those that are close.
+ * @throws {MusterError} invalid_request
+ */
+export function refuseUnknown(given: Fields, known: readonly string[]): void {
+  const unknown = Object.keys(given).filter((field) => !known.includes(field))
+  if (unknown.length > 0) throw refusal(unknown.map((field) => unknownField(field, known)))
+}
+
+/**
  * The fields of a REST call in one record. Fields come from the path, and the rest from the query of a GET or the JSON
  * body of a POST; text of the query becomes a number or boolean where the field is one, and a list, given as `a,b` or by
  * naming the field again, where it is that.

@@ -25,7 +25,7 @@ export function addRequestLog(app: FastifyInstance, logger: Logger): void {
         route: request.routeOptions.url ?? 'none',
         status: reply.statusCode,
         duration_ms: Math.round(reply.elapsedTime),
-        key_id: request.keyId,
+        key_id: request.principal.keyId,
       },
       'request answered',
     )

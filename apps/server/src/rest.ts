@@ -2,15 +2,21 @@
 import { Job, MusterError, OPERATION_NAMES, OPERATIONS, type Operation } from '@muster/contract'
 import type { Logger } from '@muster/runtime'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { KeyWatch } from './authentication.ts'
 import type { CallerOf } from './caller.ts'
 import { createEventStreams, isEvents } from './event-stream.ts'
-import { callOperation, type Operations } from './operations.ts'
+import { type Caller, callOperation, type Operations } from './operations.ts'
 import { type Fields, gatherFields } from './request-input.ts'
 
 /** Adds the routes. */
 export function addRest(
   app: FastifyInstance,
-  { operations, callerOf, logger }: { operations: Operations; callerOf: CallerOf; logger: Logger },
+  {
+    operations,
+    callerOf,
+    keyWatch,
+    logger,
+  }: { operations: Operations; callerOf: CallerOf; keyWatch: KeyWatch; logger: Logger },
 ): void {
   const streams = createEventStreams(logger)
   for (const name of OPERATION_NAMES) {
@@ -24,7 +30,13 @@ export function addRest(
         const fields = gatherFields(input.shape, { method: rest.method, path, query, body })
         const keyed = Object.hasOwn(input.shape, 'idempotency_key') ? withIdempotencyKey(fields, request) : fields
         const given = rest.answers === 'events' ? withLastEventId(keyed, request) : keyed
-        const answer = await callOperation(operations, name, given, callerOf(request, reply))
+        const caller = callerOf(request, reply)
+        const answer = await callOperation(
+          operations,
+          name,
+          given,
+          rest.answers === 'events' ? whileKeyLasts(caller, keyWatch(request, reply)) : caller,
+        )
         reply.code(rest.status)
         if (isEvents(answer)) return streams.send(request, reply, answer)
         if (name === 'submit_job') reply.header('location', Job.parse(answer).links.self)
@@ -32,6 +44,11 @@ export function addRest(
       },
     })
   }
+}
+
+/** A stream may go on for days: it ends with its key. */
+function whileKeyLasts(caller: Caller, refused: AbortSignal): Caller {
+  return { ...caller, signal: AbortSignal.any([caller.signal, refused]) }
 }
 
 /** The header is the usual place for the key; the field of the body says the same for MCP. */

@@ -6,13 +6,16 @@
 import { randomBytes } from 'node:crypto'
 import type { KeyStore } from '@muster/access'
 import Fastify, { type FastifyInstance } from 'fastify'
-import { addAuthentication } from './authentication.ts'
+import { addAuthentication, createKeyWatch } from './authentication.ts'
 import { addBoard } from './board.ts'
 import { createCallerOf } from './caller.ts'
 import { addDocumentation } from './documentation.ts'
 import { addHealth } from './health.ts'
 import { addJsonBodies } from './json-body.ts'
-import { addMcp } from './mcp.ts'
+import { addMcp, type McpServers } from './mcp.ts'
+import type { CallDeps } from './mcp-call.ts'
+import { createMcpServers } from './mcp-servers.ts'
+import { createTools } from './mcp-tools.ts'
 import { createOperations, type OperationDeps } from './operations.ts'
 import { addOrderlyClose } from './orderly-close.ts'
 import { addOriginCheck } from './origin-check.ts'
@@ -33,6 +36,8 @@ export type ServerDeps = OperationDeps & {
   readonly keys: KeyStore
   /** Names that Host and Origin may carry, besides loopback. */
   readonly allowedHosts: readonly string[]
+  /** What answers behind `POST /mcp`. Default: the tools. Conformance tests put servers of their own there. */
+  readonly mcpServers?: (deps: CallDeps) => McpServers
 }
 
 /** A server that is ready to listen. Closing it answers waiting calls with what is known, and leaves jobs alone. */
@@ -58,8 +63,10 @@ export async function buildServer(deps: ServerDeps): Promise<FastifyInstance> {
   const callerOf = createCallerOf(closing)
   const operations = createOperations(deps)
   addHealth(app, deps)
-  addRest(app, { operations, callerOf, logger })
-  addMcp(app, { operations, callerOf, logger })
+  addRest(app, { operations, callerOf, keyWatch: createKeyWatch(keys), logger })
+  const createServers = deps.mcpServers ?? createMcpServers
+  const servers = createServers({ tools: createTools(operations), operations, ledger, logger })
+  addMcp(app, { servers, callerOf, logger })
   await addDocumentation(app)
   await addBoard(app, ledger, logger)
   return app

@@ -40,7 +40,8 @@ export async function startServer(options: {
   tellFirstKey(await ensureFirstKey(ledger, { dataDir, givenKey: config.MUSTER_API_KEY }), logger, print)
 
   const allowedHosts = [host, ...(config.MUSTER_ALLOWED_HOSTS ?? [])]
-  const app = await buildServer({ ledger, inventory, keys: openKeyStore(ledger), logger, allowedHosts })
+  const limits = { callsPerMin: config.MUSTER_RATE_LIMIT_PER_MIN, jobsPerMin: config.MUSTER_SUBMIT_LIMIT_PER_MIN }
+  const app = await buildServer({ ledger, inventory, keys: openKeyStore(ledger), logger, allowedHosts, limits })
   life.closers.add('http', () => app.close(), config.MUSTER_SHUTDOWN_GRACE_S * 1_000)
   await app.listen({ host, port })
   const announcement = await announceServer(app.addresses(), dataDir)
@@ -60,7 +61,12 @@ function tellFirstKey(firstKey: FirstKey, logger: Logger, print: (line: string) 
       logger.info({ file: firstKey.file }, 'made the first API key')
       break
     case 'given':
-      logger.info({ key_id: firstKey.keyId }, 'the API key in MUSTER_API_KEY is accepted')
+      if (firstKey.revokedAt === null) {
+        logger.info({ key_id: firstKey.keyId }, 'the API key in MUSTER_API_KEY is accepted')
+      } else {
+        const told = { key_id: firstKey.keyId, revoked_at: firstKey.revokedAt }
+        logger.warn(told, 'the API key in MUSTER_API_KEY was revoked and stays so: put another one there')
+      }
       break
     case 'known':
       break

@@ -1,0 +1,152 @@
+/**
+ * The program that lists a directory on a host, and how to read what it prints. The program is the same for every call:
+ * path, page and limit are its arguments, and never a part of it.
+ */
+import type { DirectoryEntry } from '@muster/contract'
+import { nameText, pathArgument, printfText } from './host-path.ts'
+
+/**
+ * sh, with GNU find where it is, else with what any sh has and `stat` and `readlink` where they are. Prints records that
+ * end with NUL: first `dir/COUNT` or `entry`, then one for each entry, `DOT NAME/TYPE/SIZE/MODE/TIME/OWNER:GROUP:TARGET`.
+ * A name has no "/", and the target of a link comes last, so nothing that a name or target holds can be mistaken.
+ *
+ * Arguments: path, most entries, and behind which name to go on (with 0, or 1 where it begins with a dot; for printf %b).
+ * In the order of the list, names with a dot come last.
+ */
+const PROGRAM = String.raw`
+p=$1 most=$2 dot=$3 after=$4
+nl='
+'
+ls -d "$p" >/dev/null || exit
+fields='%f/%y/%s/%m/%T@/%u:%g:%l\0'
+gnu=0
+find / -maxdepth 0 -printf '' >/dev/null 2>&1 && printf 'x/\0' | sort -z -t/ -k1,1 2>/dev/null | grep -zx -m1 -A 1 -e '[^/]*/' >/dev/null 2>&1 && gnu=1
+describe() {
+  kind=o
+  if [ -L "$1" ]; then kind=l
+  elif [ -d "$1" ]; then kind=d
+  elif [ -f "$1" ]; then kind=f
+  elif [ -p "$1" ]; then kind=p
+  elif [ -S "$1" ]; then kind=s
+  elif [ -b "$1" ]; then kind=b
+  elif [ -c "$1" ]; then kind=c
+  fi
+  facts=$(stat -c '%s/%a/%Y/%U:%G:' "$1" 2>/dev/null) || facts=$(stat -f '%z/%Lp/%m/%Su:%Sg:' "$1" 2>/dev/null) || facts=///::
+  target=
+  if [ $kind = l ]; then
+    target=$(readlink "$1" 2>/dev/null; printf x)
+    target=${'$'}{target%x}
+    target=${'$'}{target%"$nl"}
+  fi
+  printf '%s%s/%s/%s%s\0' "$2" "$3" "$kind" "$facts" "$target"
+}
+if [ ! -d "$p" ]; then
+  printf 'entry\0'
+  if [ $gnu = 1 ]; then find "$p" -maxdepth 0 -printf "0$fields"; else describe "$p" 0 "${'$'}{p##*/}"; fi
+  exit
+fi
+if [ ! -r "$p" ] || [ ! -x "$p" ]; then
+  echo 'Permission denied' >&2
+  exit 1
+fi
+if [ $gnu = 1 ]; then
+  count=$(find -H "$p" -mindepth 1 -maxdepth 1 -printf x | wc -c)
+  printf 'dir/%s\0' "$((count))"
+  {
+    find -H "$p" -mindepth 1 -maxdepth 1 '(' -name '.*' -printf 1 -o -printf 0 ')' -printf "$fields"
+    [ -z "$dot" ] || printf '%s%b/*\0' "$dot" "$after"
+  } | sort -z -t/ -k1,1 | if [ -z "$dot" ]; then
+    grep -z -m "$most" -e ''
+  else
+    grep -zx -m1 -A "$((most + 1))" -e '[^/]*/\*'
+  fi
+  exit 0
+fi
+after=$(printf '%b' "$after"; printf x)
+after=${'$'}{after%x}
+count=0
+for path in "$p"/* "$p"/.*; do
+  name=${'$'}{path##*/}
+  [ "x$name" = x. ] || [ "x$name" = x.. ] && continue
+  [ -e "$path" ] || [ -L "$path" ] || continue
+  count=$((count + 1))
+done
+printf 'dir/%s\0' "$count"
+for path in "$p"/* "$p"/.*; do
+  name=${'$'}{path##*/}
+  [ "x$name" = x. ] || [ "x$name" = x.. ] && continue
+  [ -e "$path" ] || [ -L "$path" ] || continue
+  case $name in .*) is=1 ;; *) is=0 ;; esac
+  [ -z "$dot" ] || [ "$is$name" \> "$dot$after" ] || continue
+  [ "$most" -gt 0 ] || break
+  most=$((most - 1))
+  describe "$path" $is "$name"
+done
+`
+
+/** The words of the command that lists a directory: at most one entry more than `limit`, to know whether there is one. */
+export function directoryCommand(path: string, limit: number, after: Buffer | undefined): string[] {
+  const place = after === undefined ? ['', ''] : [after[0] === 0x2e ? '1' : '0', printfText(after)]
+  return ['sh', '-c', PROGRAM, 'list_directory', pathArgument(path), String(limit + 1), ...place]
+}
+
+/** An entry with its name as it is. */
+type ReadEntry = DirectoryEntry & { readonly bytes: Buffer }
+
+/** What a host told. */
+export type ReadDirectory = {
+  readonly isDirectory: boolean
+  /** How many entries there are in all. */
+  readonly total: number
+  readonly entries: readonly ReadEntry[]
+}
+
+const TYPES: Readonly<Record<string, string>> = {
+  ...{ f: 'file', d: 'directory', l: 'symlink', p: 'fifo', s: 'socket', b: 'block', c: 'char' },
+}
+
+/** What the program printed, as far as it is whole; the entry `after` itself is left out. Undefined for anything else. */
+export function readDirectory(printed: Buffer, after: Buffer | undefined): ReadDirectory | undefined {
+  // One character for each byte, so that all of them can be told apart again.
+  const records = printed.toString('latin1').split('\0').slice(0, -1)
+  const [head = '', ...rest] = records
+  const [, count] = /^dir\/(\d{1,15})$/.exec(head) ?? []
+  if (count === undefined && head !== 'entry') return undefined
+  const entries: ReadEntry[] = []
+  for (const record of rest) {
+    const entry = readEntry(record)
+    if (entry === undefined) {
+      if (/^[01][^/]*\/\*$/.test(record)) continue
+      return undefined
+    }
+    if (after === undefined || !entry.bytes.equals(after)) entries.push(entry)
+  }
+  return { isDirectory: count !== undefined, total: count === undefined ? 1 : Number(count), entries }
+}
+
+const RECORD = /^[01]([^/]+)\/(\w)\/(\d*)\/([0-7]*)\/(-?[\d.]*)\/([^:]*):([^:]*):([\s\S]*)$/
+
+function readEntry(record: string): ReadEntry | undefined {
+  const [, name, kind = '', size, mode, time, owner, group, target = ''] = RECORD.exec(record) ?? []
+  if (name === undefined) return undefined
+  const bytes = Buffer.from(name, 'latin1')
+  const textOf = (latin1: string) => nameText(Buffer.from(latin1, 'latin1'))
+  const modifiedAt = timeText(time)
+  return {
+    bytes,
+    name: nameText(bytes),
+    type: TYPES[kind] ?? 'other',
+    ...(size ? { size_bytes: Number(size) } : {}),
+    ...(mode ? { mode: mode.padStart(4, '0') } : {}),
+    ...(owner ? { owner: textOf(owner) } : {}),
+    ...(group ? { group: textOf(group) } : {}),
+    ...(modifiedAt === undefined ? {} : { modified_at: modifiedAt }),
+    ...(kind === 'l' ? { target: textOf(target) } : {}),
+  }
+}
+
+/** To the second: more is of no use, and not every host tells it. */
+function timeText(seconds: string | undefined): string | undefined {
+  const date = new Date(Math.floor(Number(seconds || Number.NaN)) * 1_000)
+  return Number.isNaN(date.getTime()) ? undefined : date.toISOString().replace('.000Z', 'Z')
+}

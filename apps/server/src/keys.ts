@@ -1,0 +1,38 @@
+/** The operations on API keys. What a key may give away and which may be revoked, libs/access knows. */
+import { createKey, listKeys, revokeKey } from '@muster/access'
+import type { ApiKey, Input, Output } from '@muster/contract'
+import type { Caller, OperationDeps } from './operations.ts'
+
+/**
+ * Makes a key. Its text is in the answer alone, and never logged.
+ * @throws {MusterError} insufficient_scope when it could do what the caller cannot
+ */
+export async function createApiKey(
+  { ledger, logger }: OperationDeps,
+  input: Input<'create_key'>,
+  caller: Caller,
+): Promise<Output<'create_key'>> {
+  const made = await createKey(ledger, caller, input)
+  const { key_id: newKeyId, owner, scopes, expires_at: expiresAt } = made.record
+  logger.info({ new_key_id: newKeyId, owner, scopes, expires_at: expiresAt, key_id: caller.keyId }, 'API key made')
+  return made
+}
+
+/** The keys that the caller may see, newest first. */
+export async function listApiKeys({ ledger }: OperationDeps, caller: Caller): Promise<Output<'list_keys'>> {
+  return { keys: await listKeys(ledger, caller) }
+}
+
+/**
+ * Revokes a key.
+ * @throws {MusterError} not_found, last_key
+ */
+export async function revokeApiKey(
+  { ledger, logger }: OperationDeps,
+  { key_id: revokedKeyId }: Input<'revoke_key'>,
+  caller: Caller,
+): Promise<ApiKey> {
+  const key = await revokeKey(ledger, caller, revokedKeyId)
+  logger.info({ revoked_key_id: revokedKeyId, owner: key.owner, key_id: caller.keyId }, 'API key revoked')
+  return key
+}

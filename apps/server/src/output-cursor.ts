@@ -1,0 +1,46 @@
+/**
+ * Where reading the output of a host goes on, as a short word: the stream, the byte, and which attempt wrote it, so that
+ * one that was started again in between is noticed. It ends with a check, so that a word which no answer gave out, or which
+ * is of another host, is refused and never taken for a place.
+ */
+import { createHash } from 'node:crypto'
+import { MusterError, OutputStream } from '@muster/contract'
+
+/** The run that is read. */
+export type ReadRun = { readonly jobId: string; readonly host: string }
+
+/** A place in the output of a run. */
+export type OutputPlace = {
+  readonly stream: OutputStream
+  readonly offset: number
+  /** When the command that wrote it was started, in ms since 1970; 0 when none had been. */
+  readonly startedMs: number
+}
+
+/** The word for a place. */
+export function writeOutputCursor(run: ReadRun, { stream, offset, startedMs }: OutputPlace): string {
+  const place = `${stream}.${offset}.${startedMs.toString(36)}`
+  return `${place}.${checkOf(run, place)}`
+}
+
+/**
+ * The place that a word stands for.
+ * @throws {MusterError} invalid_request for one that was not given out for this run
+ */
+export function readOutputCursor(run: ReadRun, cursor: string): OutputPlace {
+  const [, place = '', stream, offset, started = '', check] =
+    /^((stdout|stderr)\.(\d{1,15})\.([0-9a-z]{1,9}))\.([0-9a-f]{6})$/.exec(cursor) ?? []
+  if (check === undefined || check !== checkOf(run, place)) {
+    const message = `cursor: "${cursor}" was not given out for the output of host "${run.host}" of job ${run.jobId}`
+    throw new MusterError('invalid_request', message, { details: { field: 'cursor', job_id: run.jobId } })
+  }
+  return { stream: OutputStream.parse(stream), offset: Number(offset), startedMs: Number.parseInt(started, 36) }
+}
+
+/** Against mistakes, not against anybody who wants to read on elsewhere: whoever may read the run may read all of it. */
+function checkOf({ jobId, host }: ReadRun, place: string): string {
+  return createHash('sha256')
+    .update(JSON.stringify([jobId, host, place]))
+    .digest('hex')
+    .slice(0, 6)
+}

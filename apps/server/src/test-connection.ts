@@ -1,0 +1,76 @@
+/** Whether hosts can be reached and logged in to: one or a group, those with the same answer together. */
+import type { ConnectionTest, Input } from '@muster/contract'
+import type { Outcome } from '@muster/ledger'
+import { countsOf, type Look, lookAtHosts, namesOf, waitAgain } from './inspect-hosts.ts'
+import type { Caller, OperationDeps } from './operations.ts'
+
+/** `true` takes no time; a host that takes longer is not well. */
+const EXEC_TIMEOUT_S = 10
+
+/**
+ * Runs `true` on the hosts and tells which could be reached and logged in to, the others first.
+ * @throws {MusterError} invalid_target, unknown_target, no_targets, idempotency_conflict
+ */
+export async function testConnection(
+  deps: OperationDeps,
+  input: Input<'test_connection'>,
+  caller: Caller,
+): Promise<ConnectionTest> {
+  const { idempotency_key: idempotencyKey, ...fields } = input
+  const look: Look = {
+    tool: 'test_connection',
+    title: 'connection test',
+    argv: ['true'],
+    execTimeoutS: EXEC_TIMEOUT_S,
+    isTest: true,
+    ...{ fields, targets: input.targets, waitS: input.wait_s, idempotencyKey },
+  }
+  const looked = await lookAtHosts(deps, look, caller)
+  const runs = [...looked.others, ...looked.groups].flatMap((group) => group.runs)
+  const next = waitAgain(look, looked)
+  return { ...countsOf(looked), groups: groupsOf(runs), ...(next === undefined ? {} : { next }) }
+}
+
+function groupsOf(runs: readonly Outcome[]): ConnectionTest['groups'] {
+  const groups = new Map<string, { ok: boolean | null; runs: Outcome[] }>()
+  for (const run of [...runs].sort((a, b) => a.index - b.index)) {
+    const ok = okOf(run)
+    const key = JSON.stringify([ok, ok === null ? null : run.reason])
+    const group = groups.get(key) ?? { ok, runs: [] }
+    group.runs.push(run)
+    groups.set(key, group)
+  }
+  const rank = (ok: boolean | null) => [false, null, true].indexOf(ok)
+  return [...groups.values()]
+    .sort((a, b) => rank(a.ok) - rank(b.ok) || b.runs.length - a.runs.length)
+    .map(({ ok, runs: alike }) => {
+      const reason = ok === null ? null : alike[0]?.reason
+      return {
+        hosts: namesOf(alike.map(({ host }) => host)),
+        count: alike.length,
+        ok,
+        ...(reason == null ? {} : { reason }),
+        ...(ok === true ? {} : { detail: detailOf(ok, alike) }),
+        ...timesOf(alike),
+      }
+    })
+}
+
+/** Of a test that was cancelled, or that has not ended, nothing is known. */
+function okOf({ hasEnded, state }: Outcome): boolean | null {
+  return hasEnded && state !== 'cancelled' ? state === 'succeeded' : null
+}
+
+function detailOf(ok: boolean | null, runs: readonly Outcome[]): string {
+  const [first] = runs
+  if (first === undefined || (ok === null && runs.some(({ hasEnded }) => !hasEnded))) return 'No answer yet.'
+  const words = first.detail ?? first.state
+  return runs.every(({ detail }) => detail === first.detail) ? words : `${first.host}, for example: ${words}`
+}
+
+function timesOf(runs: readonly Outcome[]) {
+  const times = runs.flatMap(({ connect_ms: ms }) => (ms === null ? [] : [ms])).sort((a, b) => a - b)
+  const [median, slowest] = [times[Math.floor((times.length - 1) / 2)], times.at(-1)]
+  if (median === undefined || slowest === undefined) return {}
+  return { connect_ms_median: median, connect_ms_slowest: slowest }
+}
