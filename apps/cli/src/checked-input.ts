@@ -15,7 +15,7 @@ const SCHEMAS: {
 /** A longer value is told by its length. */
 const SHOWN_LIMIT_CHARS = 60
 /** Fields that are words of the command line, or files; the others are flags. */
-const WORDS: ReadonlySet<string> = new Set(['job_id', 'host', 'targets', 'command', 'argv'])
+const WORDS: ReadonlySet<string> = new Set(['job_id', 'host', 'key_id', 'targets', 'command', 'argv'])
 /** Fields whose values may hold a password. */
 const PRIVATE: ReadonlySet<string> = new Set(['command', 'argv', 'script', 'stdin', 'env', 'health_check'])
 

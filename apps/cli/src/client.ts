@@ -87,12 +87,19 @@ async function send(
   signal: AbortSignal | undefined,
 ): Promise<unknown> {
   const waitMs = typeof input.wait_s === 'number' ? input.wait_s * 1_000 : 0
-  const signals = [AbortSignal.timeout(waitMs + ANSWER_TIMEOUT_MS), ...(signal === undefined ? [] : [signal])]
-  const response = await reach(server, signal, () => request(server, rest, input, AbortSignal.any(signals)))
-  return await response.json().catch((error: unknown) => {
-    signal?.throwIfAborted()
-    throw new MusterError('ledger_unavailable', `the connection to ${server.url} was cut`, { cause: error })
-  })
+  const silent = new AbortController()
+  // A timer of our own: Node 20 loses that of AbortSignal.timeout inside AbortSignal.any when garbage is collected.
+  const timer = setTimeout(() => silent.abort(), waitMs + ANSWER_TIMEOUT_MS)
+  const either = signal === undefined ? silent.signal : AbortSignal.any([signal, silent.signal])
+  try {
+    const response = await reach(server, signal, () => request(server, rest, input, either))
+    return await response.json().catch((error: unknown) => {
+      signal?.throwIfAborted()
+      throw new MusterError('ledger_unavailable', `the connection to ${server.url} was cut`, { cause: error })
+    })
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 async function* follow(

@@ -1,5 +1,5 @@
 /** The help texts: all commands, and one with its flags, which come from the operation table. */
-import { rolloutOptions, selectionFields } from '@muster/contract'
+import { rolloutOptions, SCOPES, selectionFields } from '@muster/contract'
 import type { Form } from './cli.ts'
 import type { Flag } from './flags.ts'
 
@@ -21,7 +21,11 @@ export const OVERVIEW = `muster: run a shell command on one host or on many, and
   muster hosts [targets]                       list hosts
   muster targets <targets> [--exclude …]       show which hosts these are, and run nothing
   muster ping <host>                           can the host be reached and logged in to?
+  muster keys                                  list API keys, also those that are revoked or have expired
+  muster keys create --owner X --scopes a,b    make a key; its text is shown this once, on stdout alone
+  muster keys revoke <key>                     revoke a key: it is refused everywhere within a second
   muster up [--install]                        Redis, server and workers on this machine, in the foreground
+  muster mcp [--install]                       the tools on stdin and stdout, for AI clients (docs/mcp.md)
   muster help <command>                        its flags
   muster --version
 
@@ -48,6 +52,17 @@ Several are a program and its arguments, exact: muster run @web -- df -h /
 A rollout that stops by itself:                 muster run @web --batches 1,10%,50% --max-errors 2 -- ./update
 `
 
+/** What each scope of a key allows. */
+const KEYS_NOTES = `\nScopes:\n${Object.entries(SCOPES)
+  .map(([scope, meaning]) => `  ${scope.padEnd(15)}${meaning}\n`)
+  .join('')}`
+
+/** What there is to say about a command besides its flags. */
+const NOTES: ReadonlyMap<string, string> = new Map([
+  ['run', RUN_NOTES],
+  ['keys', KEYS_NOTES],
+])
+
 /** Longest line of a help text, and what stands before the description of a flag. */
 const LINE_CHARS = 110
 const INDENT_CHARS = 30
@@ -70,7 +85,7 @@ export function commandHelp(command: string, { flags, switches }: Form): string 
   const texts = groups
     .filter(([, rows]) => rows.length > 0)
     .map(([heading, rows]) => `\n${heading === '' ? '' : `${heading}:\n`}${rows.map(rowText).join('')}`)
-  return `${usage.join('\n')}\n${isRun ? RUN_NOTES : ''}${texts.join('')}`
+  return `${usage.join('\n')}\n${NOTES.get(command) ?? ''}${texts.join('')}`
 }
 
 function rowsOf(flags: readonly Flag[], fields: object): Row[] {

@@ -1,5 +1,6 @@
 /** The `muster` command: reads the command line, calls one function, and turns what comes of it into an exit status. */
 import { readFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
 import { MusterError, type Problem } from '@muster/contract'
 import { createLogger, loadDotEnv, parseConfig, runProcess } from '@muster/runtime'
 import { z } from 'zod'
@@ -22,10 +23,15 @@ import {
   showCommand,
   waitCommand,
 } from './job-commands.ts'
+import { keysCommand } from './keys-command.ts'
+import { mcp } from './mcp-command.ts'
+import { withMcpDefaults } from './mcp-defaults.ts'
 import { outputCommand } from './output-command.ts'
 import { ServerAway } from './patience.ts'
 import { rerunCommand } from './rerun-command.ts'
 import { runCommand } from './run-command.ts'
+import { STACK_COMMAND } from './stack-process.ts'
+import { stackOptions, tellStart } from './stack-start.ts'
 import { up } from './up.ts'
 
 const COMMANDS: ReadonlyMap<string, Command> = new Map([
@@ -43,19 +49,26 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ['hosts', hostsCommand],
   ['targets', targetsCommand],
   ['ping', pingCommand],
+  ['keys', keysCommand],
 ])
 
-const UP: Form = {
+/** Of every command that brings up the stack. */
+const STACK: Form = {
   flags: [],
   switches: [{ name: 'install', takesValue: false, description: 'Install Redis if it is missing.' }],
 }
+
+const STACK_COMMANDS: ReadonlySet<string> = new Set(['up', 'mcp'])
+
+/** Every part has a limit of its own, far below this one. */
+const MCP_GRACE_MS = 2 * 3_600_000
 
 const env = { ...loadDotEnv('.env'), ...process.env }
 const out = (text: string | Buffer) => void process.stdout.write(text)
 const say = (line: string) => void process.stderr.write(`${line}\n`)
 
-// A reader that has had enough, such as head, is no fault.
-process.stdout.on('error', () => process.exit(0))
+// A reader that has had enough, such as head, is no fault. Of mcp it is the client, and the stack has to be stopped first.
+if (process.argv[2] !== 'mcp') process.stdout.on('error', () => process.exit(0))
 
 process.exitCode = await main(process.argv.slice(2)).catch(explain)
 
@@ -73,6 +86,8 @@ async function main([name = 'help', ...args]: string[]): Promise<number> {
     return 0
   }
   if (name === 'up') return runUp(args)
+  if (name === 'mcp') return runMcp(args)
+  if (name === STACK_COMMAND) return runStack(args)
   const command = COMMANDS.get(name)
   if (command === undefined) throw noSuchCommand(name)
   const line = readCommandLine(args, command.flags, command.switches)
@@ -91,7 +106,7 @@ async function main([name = 'help', ...args]: string[]): Promise<number> {
 
 function helpOn(name: string | undefined): string {
   if (name === undefined) return OVERVIEW
-  const form = name === 'up' ? UP : COMMANDS.get(name)
+  const form = STACK_COMMANDS.has(name) ? STACK : COMMANDS.get(name)
   if (form === undefined) throw noSuchCommand(name)
   return commandHelp(name, form)
 }
@@ -101,26 +116,40 @@ function noSuchCommand(name: string): MusterError {
 }
 
 async function runUp(args: readonly string[]): Promise<number> {
-  const { switches } = readCommandLine(args, UP.flags, UP.switches)
-  const config = parseConfig(CliConfig, env)
-  const stopTimeoutMs = config.MUSTER_SHUTDOWN_GRACE_S * 1_000 + 20_000
+  const { switches } = readCommandLine(args, STACK.flags, STACK.switches)
+  const options = stackOptions(env, switches.has('install'))
+  const say = (line: string) => out(`${line}\n`)
+  await runProcess({ ...lifeOf('up', options.graceMs), start: (life) => up({ ...options, life, say }) })
+  return 0
+}
+
+/** The stack of `muster mcp`, which listens on the other end of an IPC channel. */
+async function runStack(args: readonly string[]): Promise<number> {
+  const { switches } = readCommandLine(args, STACK.flags, STACK.switches)
+  const options = stackOptions(env, switches.has('install'))
+  await runProcess({ ...lifeOf('stack', options.graceMs), start: (life) => tellStart({ ...options, life, say }) })
+  return 0
+}
+
+async function runMcp(args: readonly string[]): Promise<number> {
+  const { switches } = readCommandLine(args, STACK.flags, STACK.switches)
+  const write = process.stdout.write.bind(process.stdout)
+  // Whoever else prints, now or in some library, does it where it does no harm.
+  process.stdout.write = process.stderr.write.bind(process.stderr)
+  const mcpEnv = await withMcpDefaults(env, { cwd: process.cwd(), home: homedir() })
   await runProcess({
-    logger: createLogger({ name: 'up', level: 'warn', pretty: true }),
-    exit: (status) => process.exit(status),
-    graceMs: stopTimeoutMs + 20_000,
-    start: (life) =>
-      up({
-        life,
-        env,
-        redisUrl: config.REDIS_URL,
-        dataDir: config.MUSTER_DATA_DIR,
-        workerProcesses: config.MUSTER_WORKER_PROCESSES,
-        stopTimeoutMs,
-        allowInstall: switches.has('install'),
-        say: (line) => out(`${line}\n`),
-      }),
+    ...lifeOf('mcp', MCP_GRACE_MS),
+    start: (life) => {
+      process.stdout.on('error', () => life.finish('the client is gone'))
+      return mcp({ life, env: mcpEnv, allowInstall: switches.has('install'), stdin: process.stdin, write, say })
+    },
   })
   return 0
+}
+
+function lifeOf(name: string, graceMs: number) {
+  const logger = createLogger({ name, level: 'warn', pretty: true })
+  return { logger, graceMs, exit: (status: number) => process.exit(status) }
 }
 
 function explain(error: unknown): number {
@@ -145,6 +174,6 @@ function explain(error: unknown): number {
 
 /** What was refused, with the flag at fault. Of a job, a host or a command the text says enough. */
 function refusalText({ field, detail }: Problem): string {
-  if (field === undefined || ['job_id', 'host', 'command', 'argv'].includes(field)) return detail
+  if (field === undefined || ['job_id', 'host', 'key_id', 'command', 'argv'].includes(field)) return detail
   return `${spelledField(field)}: ${detail.startsWith(`${field}: `) ? detail.slice(field.length + 2) : detail}`
 }

@@ -70,8 +70,8 @@ export async function untilAnswered<T>(patience: Patience, ask: () => Promise<T>
   }
 }
 
-/** Whether the same request may well succeed a little later: the server or its Redis was away, or busy. */
+/** Whether the same request may well succeed a little later: the server or its Redis was away, busy, or asked too often. */
 function isPassing(fault: unknown): fault is Error {
   if (fault instanceof MusterError) return fault.code === 'ledger_unavailable'
-  return fault instanceof Refused && fault.problem.status === 503
+  return fault instanceof Refused && (fault.problem.status === 503 || fault.problem.code === 'rate_limited')
 }

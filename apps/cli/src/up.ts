@@ -1,63 +1,12 @@
-/**
- * `muster up`: Redis, one server and some workers on this machine, as processes, in the foreground. A worker that dies
- * is started again; when Redis or the server dies, everything ends.
- */
-import { readFile } from 'node:fs/promises'
+/** `muster up`: the embedded stack in the foreground, and what a person is told of it. */
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { describeExit, keepRunning, type Life, startProcess, startRedis } from '@muster/runtime'
-import { z } from 'zod'
-
-const SERVER = fileURLToPath(new URL('../../server/dist/main.js', import.meta.url))
-const WORKER = fileURLToPath(new URL('../../worker/dist/main.js', import.meta.url))
-
-/** What `muster up` is told. */
-export type UpOptions = {
-  readonly life: Life
-  readonly env: Record<string, string | undefined>
-  readonly redisUrl: string | undefined
-  readonly dataDir: string
-  readonly workerProcesses: number
-  /** How long a server or worker may take to stop. */
-  readonly stopTimeoutMs: number
-  readonly allowInstall: boolean
-  readonly say: (line: string) => void
-}
+import { type StackOptions, startStack } from './embedded-stack.ts'
 
 /** Starts everything; resolves when it is up. */
-export async function up(options: UpOptions): Promise<void> {
-  const { life, dataDir, say, env } = options
-  const redis = await startRedis({ url: options.redisUrl, dataDir, allowInstall: options.allowInstall, env, log: say })
-  life.closers.add('Redis', () => redis.close(), 15_000)
-  redis.failed.then(life.fail, life.fail)
-
-  const childEnv = { ...env, REDIS_URL: redis.url, MUSTER_DATA_DIR: dataDir, MUSTER_WORKER_PROCESSES: '1' }
-  const start = (name: string, script: string) =>
-    startProcess({
-      name,
-      command: process.execPath,
-      args: [script],
-      env: childEnv,
-      ready: 'message',
-      stopTimeoutMs: options.stopTimeoutMs,
-      log: say,
-      signal: life.ending,
-    })
-  const server = await start('server', SERVER)
-  life.closers.add('server', () => server.stop(), options.stopTimeoutMs + 1_000)
-  server.exited.then((exit) => {
-    if (!life.ending.aborted) life.fail(new Error(`the server ended: ${describeExit(exit)}`))
-  }, life.fail)
-
-  // Each worker is one process: this one keeps as many of them as are wanted.
-  await keepRunning({
-    ...{ name: 'worker', count: options.workerProcesses, life, say },
-    start: () => start('worker', WORKER),
-    stopTimeoutMs: options.stopTimeoutMs + 1_000,
-  })
-
-  const { url } = z.object({ url: z.string() }).parse(JSON.parse(await readFile(join(dataDir, 'server.json'), 'utf8')))
-  say(`Muster is up: ${url} (${options.workerProcesses} workers)`)
+export async function up(options: StackOptions): Promise<void> {
+  const { dataDir, say, workerProcesses } = options
+  const { url } = await startStack(options)
+  say(`Muster is up: ${url} (${workerProcesses} workers)`)
   say(`API key: ${join(dataDir, 'api-key')} · API: ${url}/docs · Bull Board: ${url}/board`)
   say('Try: muster hosts, then: muster run <targets> -- uptime    (Ctrl-C stops everything)')
 }

@@ -1,0 +1,106 @@
+/**
+ * One JSON-RPC request to one server over streamable HTTP, with a transport of the SDK of its own, so that nothing of one
+ * call can reach another. The transport makes the headers of either protocol generation out of the request.
+ *
+ * It sends once, whatever happens, and knows neither tools nor where servers are.
+ */
+import {
+  isJSONRPCErrorResponse,
+  isJSONRPCResultResponse,
+  type JSONRPCMessage,
+  type JSONRPCRequest,
+  SdkHttpError,
+  StreamableHTTPClientTransport,
+} from '@modelcontextprotocol/client'
+
+/** Where a server is and the key for it. */
+export type ServerAddress = { readonly url: string; readonly apiKey: string }
+
+/**
+ * What became of a request. `answered`: everything was handed on, the answer last. `unreached`: nobody took it, so
+ * nothing has happened. `cut`: it was sent and the answer is lost. `refused`: the server answered with an HTTP error.
+ */
+export type Outcome =
+  | { readonly kind: 'answered' }
+  | { readonly kind: 'cancelled' }
+  | { readonly kind: 'unreached' | 'cut'; readonly detail: string }
+  | { readonly kind: 'refused'; readonly status: number; readonly body: string }
+
+/** The longest wait that a server allows is 45 s, and clients give up after 60 s. */
+const ANSWER_TIMEOUT_MS = 55_000
+
+/** Errors of a connection that never was: the request cannot have arrived. */
+const NEVER_CONNECTED: ReadonlySet<unknown> = new Set([
+  ...['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT'],
+])
+
+/** Sends the request and hands on what comes back, in order; nothing is handed on after the answer or an abort. */
+export async function forwardMessage(
+  request: JSONRPCRequest,
+  options: {
+    readonly server: ServerAddress
+    /** The revision that an older client has agreed on; newer ones say it in each message. */
+    readonly protocolVersion: string | undefined
+    readonly signal: AbortSignal
+    readonly onMessage: (message: JSONRPCMessage) => void
+  },
+): Promise<Outcome> {
+  const { server, protocolVersion, signal, onMessage } = options
+  if (signal.aborted) return { kind: 'cancelled' }
+  let isStream = false
+  const transport = new StreamableHTTPClientTransport(new URL(`${server.url}/mcp`), {
+    // A connection of its own: on one that was kept open nobody could tell whether a server that has gone got the request.
+    requestInit: { headers: { authorization: `Bearer ${server.apiKey}`, connection: 'close' } },
+    ...(protocolVersion === undefined ? {} : { protocolVersion }),
+    fetch: async (url, init) => {
+      const response = await fetchWithin(ANSWER_TIMEOUT_MS, url, init)
+      isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true
+      return response
+    },
+  })
+  await transport.start()
+  try {
+    return await new Promise<Outcome>((resolve, reject) => {
+      let hasAnswer = false
+      signal.addEventListener('abort', () => resolve({ kind: 'cancelled' }), { once: true })
+      transport.onmessage = (received) => {
+        if (hasAnswer || signal.aborted) return
+        onMessage(received)
+        hasAnswer = isJSONRPCResultResponse(received) || isJSONRPCErrorResponse(received)
+        if (hasAnswer) resolve({ kind: 'answered' })
+      }
+      const cut = () => resolve({ kind: 'cut', detail: 'the stream ended without it' })
+      transport.send(request, { requestSignal: signal, onRequestStreamEnd: cut }).then(() => {
+        if (!isStream) cut()
+      }, reject)
+    })
+  } catch (error) {
+    return failureOf(error, signal)
+  } finally {
+    await transport.close()
+  }
+}
+
+/** As `fetch`, but an answer has to begin in time. How long it then goes on is its own affair. */
+async function fetchWithin(timeoutMs: number, url: string | URL, init: RequestInit = {}): Promise<Response> {
+  const late = new AbortController()
+  const reason = new Error(`no answer within ${timeoutMs / 1_000} s`)
+  const timer = setTimeout(() => late.abort(reason), timeoutMs)
+  const signals = [late.signal, ...(init.signal === undefined || init.signal === null ? [] : [init.signal])]
+  try {
+    return await fetch(url, { ...init, signal: AbortSignal.any(signals) })
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function failureOf(error: unknown, signal: AbortSignal): Outcome {
+  if (signal.aborted) return { kind: 'cancelled' }
+  if (error instanceof SdkHttpError) {
+    return { kind: 'refused', status: error.status, body: String(error.data.text ?? '') }
+  }
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
+  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
+  const detail = cause instanceof Error && cause.message !== '' ? cause.message : String(code ?? cause)
+  return { kind: NEVER_CONNECTED.has(code) ? 'unreached' : 'cut', detail }
+}

@@ -1,0 +1,34 @@
+/**
+ * Where `muster mcp` keeps and finds its files when nothing is said: desktop clients start it in odd directories and with
+ * few variables, so the working directory counts only when a Muster was there before.
+ */
+import { access } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Environment } from '@muster/runtime'
+
+/** The environment with a value for everything that `muster mcp` and its stack set differently from `muster up`. */
+export async function withMcpDefaults(env: Environment, places: { cwd: string; home: string }): Promise<Environment> {
+  const home = env.HOME || places.home
+  const inCwdOrHome = async (name: string) => {
+    const local = join(places.cwd, name)
+    return (await exists(local)) ? local : undefined
+  }
+  const defaults = {
+    HOME: home,
+    MUSTER_DATA_DIR: (await inCwdOrHome('.muster')) ?? join(home, '.muster'),
+    MUSTER_INVENTORY: (await inCwdOrHome('inventory.yaml')) ?? join(home, '.muster', 'inventory.yaml'),
+    // Nobody has to know it: it is found by its file.
+    MUSTER_PORT: '0',
+    MUSTER_WORKER_PROCESSES: '1',
+    LOG_LEVEL: 'warn',
+  }
+  const missing = Object.entries(defaults).filter(([name]) => !env[name] && !env[`${name}_FILE`])
+  return { ...env, ...Object.fromEntries(missing) }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await access(path).then(
+    () => true,
+    () => false,
+  )
+}
