@@ -80,6 +80,8 @@ export async function startRig(options: {
       MUSTER_KNOWN_HOSTS: join(dataDir, 'known_hosts'),
       MUSTER_API_KEY: apiKey,
       MUSTER_PORT: String(port),
+      MUSTER_RATE_LIMIT_PER_MIN: '0',
+      MUSTER_SUBMIT_LIMIT_PER_MIN: '0',
       MUSTER_SHUTDOWN_GRACE_S: '2',
       MUSTER_WORKER_PROCESSES: '1',
       LOG_LEVEL: 'warn',

@@ -10,7 +10,7 @@ import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
-import { OPERATIONS, TEXT_LIMIT_BYTES } from '@muster/contract'
+import { JobAnswer, OPERATIONS, TEXT_LIMIT_BYTES } from '@muster/contract'
 import { Redis } from 'ioredis'
 import { describe, expect, inject, onTestFinished, test } from 'vitest'
 import { fleetFiles, fleetFilesWithBadHosts } from '../support/fleet-files.ts'
@@ -210,11 +210,15 @@ describe('the same job by other ways', () => {
       arguments: { targets: '@web', command: 'echo hi; exit 7', wait_s: 20 },
     })
     expect(ran.isError ?? false).toBe(false)
-    const report = OPERATIONS.run_command.output.parse(ran.structuredContent)
-    expect(report.job.state).toBe('failed')
-    expect(report.output?.groups).toMatchObject([{ hosts: 'web[01-03]', exit_code: 7, stdout: 'hi\n' }])
+    const { job_id, ...answer } = JobAnswer.strict().parse(ran.structuredContent)
+    expect(answer).toMatchObject({ state: 'failed', hosts: 3, counts: { failed: 3 }, next_poll_s: null })
+    expect(answer.groups).toMatchObject([{ hosts: 'web[01-03]', exit_code: 7, stdout: 'hi\n' }])
+    expect(answer.problems).toMatchObject([{ state: 'failed', reason: 'exit_nonzero', hosts: 'web[01-03]' }])
 
-    const { job_id } = report.job
+    const one = await client.callTool({ name: 'run_command', arguments: { targets: 'web01', command: 'exit 3' } })
+    const { groups, problems } = JobAnswer.parse(one.structuredContent)
+    // That is all there is to say.
+    expect([groups, problems]).toEqual([[{ hosts: 'web01', count: 1, state: 'failed', exit_code: 3 }], undefined])
     const output = await client.callTool({ name: 'get_output', arguments: { job_id, host: 'web02' } })
     expect(JSON.stringify(output.content)).toContain('hi')
     const tested = await client.callTool({ name: 'test_connection', arguments: { host: 'web01' } })

@@ -3,9 +3,16 @@ import { randomUUID } from 'node:crypto'
 import { readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ensureFirstKey, openKeyStore } from '@muster/access'
+import { ALL_SCOPES } from '@muster/contract'
 import { expect, test } from 'vitest'
 import { openTestLedger } from '../support/ledger.ts'
 import { temporaryDataDir } from '../support/server.ts'
+
+/** What a key is known as that may do everything and belongs to itself. */
+const mayAll = (keyId: string) => ({
+  kind: 'valid',
+  principal: { keyId, owner: keyId, scopes: new Set(ALL_SCOPES) },
+})
 
 const givenKey = (id: string) => `mst_${id}_${randomUUID()}${randomUUID()}`.replaceAll('-', '_')
 
@@ -30,7 +37,7 @@ test('servers that start together make one key, and all of them find it', async 
   expect(kinds.toSorted()).toEqual([...Array.from({ length: 7 }, () => 'known'), 'made'])
   expect(await readdir(dataDir)).toEqual(['api-key'])
   const key = (await readFile(join(dataDir, 'api-key'), 'utf8')).trim()
-  expect(await openKeyStore(ledger).verifyKey(key)).toEqual({ keyId: 'first' })
+  expect(await openKeyStore(ledger).verifyKey(key)).toEqual(mayAll('first'))
   expect(await ledger.redis.hlen(ledger.keys.apiKeys)).toBe(1)
 })
 
@@ -58,11 +65,15 @@ test('a key of the operator is accepted in place of a new one, and the one it re
   const ledger = await openTestLedger()
   const dataDir = await temporaryDataDir()
   const [old, next] = [givenKey('compose'), givenKey('compose2')]
-  expect(await ensureFirstKey(ledger, { dataDir, givenKey: old })).toEqual({ kind: 'given', keyId: 'compose' })
-  expect(await openKeyStore(ledger).verifyKey(old)).toEqual({ keyId: 'compose' })
+  expect(await ensureFirstKey(ledger, { dataDir, givenKey: old })).toEqual({
+    kind: 'given',
+    keyId: 'compose',
+    revokedAt: null,
+  })
+  expect(await openKeyStore(ledger).verifyKey(old)).toEqual(mayAll('compose'))
   await ensureFirstKey(ledger, { dataDir, givenKey: next })
-  expect(await openKeyStore(ledger).verifyKey(next)).toEqual({ keyId: 'compose2' })
-  expect(await openKeyStore(ledger).verifyKey(old)).toBeUndefined()
+  expect(await openKeyStore(ledger).verifyKey(next)).toEqual(mayAll('compose2'))
+  expect(await openKeyStore(ledger).verifyKey(old)).toEqual({ kind: 'unknown' })
   expect(await readdir(dataDir)).toEqual([])
 })
 
@@ -83,8 +94,8 @@ test.each([
   const ledger = await openTestLedger()
   const first = await ensureFirstKey(ledger, { dataDir: await temporaryDataDir() })
   if (first.kind !== 'made') throw new Error(`expected a new key, got ${first.kind}`)
-  expect(await openKeyStore(ledger).verifyKey(first.key)).toEqual({ keyId: 'first' })
-  expect(await openKeyStore(ledger).verifyKey(change(first.key))).toBeUndefined()
+  expect(await openKeyStore(ledger).verifyKey(first.key)).toEqual(mayAll('first'))
+  expect(await openKeyStore(ledger).verifyKey(change(first.key))).toEqual({ kind: 'unknown' })
 })
 
 test('a key that was taken out of Redis is refused by a store that does not remember it', async () => {
@@ -92,5 +103,5 @@ test('a key that was taken out of Redis is refused by a store that does not reme
   const first = await ensureFirstKey(ledger, { dataDir: await temporaryDataDir() })
   if (first.kind !== 'made') throw new Error(`expected a new key, got ${first.kind}`)
   await ledger.redis.hdel(ledger.keys.apiKeys, 'first')
-  expect(await openKeyStore(ledger).verifyKey(first.key)).toBeUndefined()
+  expect(await openKeyStore(ledger).verifyKey(first.key)).toEqual({ kind: 'unknown' })
 })

@@ -6,10 +6,16 @@ import { describe, expect, test } from 'vitest'
 import { openTestLedger, submitTo } from '../support/ledger.ts'
 import { type Printed, printAndEnd } from '../support/printed-run.ts'
 
-type Options = { masks?: OutputMask[]; withDiff?: boolean; limitBytes?: number }
+type Options = { masks?: OutputMask[]; withDiff?: boolean; limitBytes?: number; groupsLimit?: number }
 
 async function gather(ledger: Ledger, jobId: string, options: Options = {}): Promise<GatheredOutput> {
-  const gathered = await gatherOutput(ledger, jobId, { limitBytes: 10_000, masks: [], withDiff: false, ...options })
+  const gathered = await gatherOutput(ledger, jobId, {
+    limitBytes: 10_000,
+    masks: [],
+    withDiff: false,
+    groupsLimit: 100,
+    ...options,
+  })
   if (gathered === undefined) throw new Error('the job is there')
   return gathered
 }
@@ -71,6 +77,16 @@ describe('groups without masks', () => {
       ['h[4-5]', 'queued'],
       ['h3', 'running'],
     ])
+  })
+
+  test('that went wrong have half of the room, however small they are', async () => {
+    const ledger = await openTestLedger()
+    const well: Printed[] = ['a', 'b', 'c', 'd'].flatMap((stdout) => [{ stdout }, { stdout }])
+    const ill: Printed[] = ['e', 'f', 'g'].map((stdout) => ({ stdout, exitCode: 1 }))
+    const jobId = await jobOf(ledger, [...well, ...ill])
+    const gathered = await gather(ledger, jobId, { groupsLimit: 4 })
+    expect(named(gathered).map(([, stdout]) => stdout)).toEqual(['a', 'b', 'e', 'f'])
+    expect([gathered.omitted_groups, gathered.omitted_hosts]).toEqual([3, 5])
   })
 
   test('that are too many are told by state, and the one to compare with is among those that are not', async () => {

@@ -382,7 +382,7 @@ test('what a lost run has printed is shown with all output, and nobody says that
   await start(ledger, jobId, 2)
   await ledger.redis.del(ledger.keys.worker('w1'))
   await sweep(ledger, AT_ONCE)
-  const gathered = await gatherOutput(ledger, jobId, { limitBytes: 100, masks: [], withDiff: false })
+  const gathered = await gatherOutput(ledger, jobId, { limitBytes: 100, masks: [], withDiff: false, groupsLimit: 100 })
   const lost = { state: 'lost', count: 1, output_complete: false }
   expect(gathered?.groups).toMatchObject([
     { ...lost, hosts: 'h0', stdout: 'printed by 0' },

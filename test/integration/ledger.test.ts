@@ -207,7 +207,12 @@ describe('reading', () => {
     for (const [i, text] of ['a', 'a', 'a', 'b', ''].entries()) {
       await succeedWith(ledger, await claimAndDispatch(ledger, jobId, i), text)
     }
-    const gathered = await gatherOutput(ledger, jobId, { limitBytes: 1_000, masks: [], withDiff: false })
+    const gathered = await gatherOutput(ledger, jobId, {
+      limitBytes: 1_000,
+      masks: [],
+      withDiff: false,
+      groupsLimit: 100,
+    })
     expect(gathered?.groups.map(({ hosts, stdout }) => [hosts, stdout])).toEqual([
       ['h[0-2]', 'a'],
       ['h3', 'b'],
@@ -282,6 +287,25 @@ describe('waiting', () => {
     await waiting
     expect((await findJob(ledger, jobId))?.state).toBe('succeeded')
     await other.close()
+  })
+
+  test('a wait for the end of a job or a pause ends at either, and one for its end alone goes on', async () => {
+    const ledger = await openTestLedger()
+    const jobId = await submitTo(ledger, 2, { batches: [1], gate: 'manual' })
+    const stop = new AbortController()
+    let hasEnded = false
+    const forEnd = waitForJob(ledger, jobId, { until: 'done', waitMs: 20_000, signal: stop.signal }).then(() => {
+      hasEnded = true
+    })
+    const either = () => waitForJob(ledger, jobId, { until: 'done_or_paused', waitMs: 20_000, signal: stop.signal })
+    const waiting = either()
+    await succeedWith(ledger, await claimAndDispatch(ledger, jobId, 0), 'x')
+    await waiting
+    expect((await findJob(ledger, jobId))?.state).toBe('paused')
+    await either()
+    expect(hasEnded).toBe(false)
+    stop.abort()
+    await forEnd
   })
 
   test('a wait ends with its time, with its signal, and at once for an unknown job', async () => {

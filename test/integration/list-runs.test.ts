@@ -1,10 +1,12 @@
 /** Pages of runs and jobs against a real Redis: complete, never empty in a row, and told only their own cursors. */
-import { type Job, type JobState, type Run, RunState } from '@muster/contract'
-import { cancelJob, findRun, type Ledger, listJobs, listRuns } from '@muster/ledger'
+import { type Job, type JobState, type Run, RunState, Submit } from '@muster/contract'
+import { cancelJob, findRun, type Ledger, listJobs, listRuns, submitJob } from '@muster/ledger'
 import { describe, expect, test } from 'vitest'
 import { ended, refused } from '../support/held-run.ts'
 import { openTestLedger, submitTo } from '../support/ledger.ts'
 import { printAndEnd } from '../support/printed-run.ts'
+
+const REQUEST = { command: 'true', targets: 'h0' }
 
 /** All pages of a state, or of all runs, and how many calls they took. */
 async function allRuns(ledger: Ledger, jobId: string, limit: number, state?: RunState) {
@@ -150,4 +152,22 @@ test('jobs are filtered by state over pages, newest first', async () => {
   expect((await all(2)).ids).toEqual(jobIds.toReversed())
   expect(await all(3, 'cancelled')).toEqual({ ids: cancelled.toReversed(), sizes: [3, 1] })
   expect(await all(5, 'succeeded')).toEqual({ ids: [], sizes: [0] })
+})
+
+test('the jobs of an owner are those among all jobs that are theirs, in the same order, by state too', async () => {
+  const ledger = await openTestLedger()
+  const owners = ['ann', 'bob', 'ann.b']
+  for (let i = 0; i < 12; i += 1) {
+    const owner = owners[i % 5] ?? 'ann'
+    const { jobId } = await submitJob(ledger, { request: Submit.parse(REQUEST), hosts: ['h0'], owner, keyId: `k${i}` })
+    if (i % 2 === 0) await cancelJob(ledger, jobId)
+  }
+  const all = (await listJobs(ledger, { limit: 100 })).jobs
+  for (const owner of [...owners, 'nobody']) {
+    for (const state of [undefined, 'cancelled', 'queued'] as const) {
+      const theirs = all.filter((job) => job.owner === owner && (state ?? job.state) === job.state)
+      expect((await listJobs(ledger, { owner, state, limit: 100 })).jobs).toEqual(theirs)
+    }
+  }
+  expect(new Set(all.map(({ submitted_by: keyId }) => keyId)).size).toBe(12)
 })

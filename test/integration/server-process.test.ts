@@ -67,6 +67,22 @@ describe('the server process', () => {
     expect(await second.stop()).toBe(0)
   })
 
+  test('lets a key call and submit as often as its environment says', async () => {
+    const dataDir = await temporaryDataDir()
+    const limits = { MUSTER_RATE_LIMIT_PER_MIN: '4', MUSTER_SUBMIT_LIMIT_PER_MIN: '2' }
+    await startServerProcess(dataDir, { MUSTER_PREFIX: prefix(), ...limits })
+    const { url, key } = await foundBy(dataDir)
+    const call = async (init?: { method: string; body: string }) => {
+      const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
+      const answer = await fetch(`${url}/v1/jobs`, { ...init, headers })
+      await answer.text()
+      return answer.status
+    }
+    const submit = { method: 'POST', body: JSON.stringify({ command: 'true', targets: 'web01' }) }
+    const statuses = [await call(submit), await call(submit), await call(submit), await call(), await call()]
+    expect(statuses).toEqual([202, 202, 429, 200, 429])
+  })
+
   test('is not held up by a call that waits, nor by a connection that asks nothing; the call gets its answer', async () => {
     const dataDir = await temporaryDataDir()
     const server = await startServerProcess(dataDir, { MUSTER_PREFIX: prefix(), MUSTER_SHUTDOWN_GRACE_S: '15' })

@@ -20,6 +20,20 @@ export async function untilNone(look: () => Promise<readonly string[]>): Promise
   while ((await look()).length > 0) await delay(100)
 }
 
+/** Those of the processes that are still there, dead ones left out. */
+export async function stillRunning(pids: readonly number[]): Promise<number[]> {
+  const running = await pidsOf(() => true)
+  return pids.filter((pid) => running.includes(pid))
+}
+
+/** The process IDs whose command line is wanted. */
+export async function pidsOf(isWanted: (args: string) => boolean): Promise<number[]> {
+  const { stdout } = await runFile('ps', ['-A', '-ww', '-o', 'pid=,stat=,args='], { maxBuffer: 64 * 1024 * 1024 })
+  return [...stdout.matchAll(/^ *(\d+) +([^Z\s]\S*) +(.*)$/gm)]
+    .filter(([, , , args = '']) => isWanted(args))
+    .map(([, pid]) => Number(pid))
+}
+
 async function argsOf(isWanted: (pgid: number, args: string) => boolean): Promise<string[]> {
   const { stdout } = await runFile('ps', ['-A', '-ww', '-o', 'pgid=,stat=,args='], { maxBuffer: 64 * 1024 * 1024 })
   return [...stdout.matchAll(/^ *(\d+) +([^Z\s]\S*) +(.*)$/gm)]

@@ -4,7 +4,8 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { ensureFirstKey, openKeyStore } from '@muster/access'
+import { createKey, ensureFirstKey, openKeyStore } from '@muster/access'
+import { ALL_SCOPES, type Scope } from '@muster/contract'
 import { parseInventory } from '@muster/inventory'
 import { openLedger } from '@muster/ledger'
 import { createLogger } from '@muster/runtime'
@@ -44,6 +45,7 @@ export async function startTestServer(
     dataDir?: string
     allowedHosts?: string[]
     inventoryYaml?: string
+    limits?: { callsPerMin: number; jobsPerMin: number }
   } = {},
 ) {
   const dataDir = options.dataDir ?? (await temporaryDataDir())
@@ -65,13 +67,30 @@ export async function startTestServer(
     keys: openKeyStore(ledger),
     logger,
     allowedHosts: options.allowedHosts ?? [],
+    ...(options.limits === undefined ? {} : { limits: options.limits }),
   })
   onTestFinished(() => app.close())
   await app.listen({ host: '127.0.0.1', port: 0 })
   const { port } = z.object({ port: z.number() }).parse(app.server.address()) satisfies Pick<AddressInfo, 'port'>
   const url = `http://127.0.0.1:${port}`
 
-  /** One request with the key, unless `headers` says otherwise. */
+  /** A further key: with the scopes named, and all of them otherwise. Its `authorization` is the header for `call`. */
+  const makeKey = async ({
+    owner,
+    scopes = ALL_SCOPES,
+    expiresInS,
+  }: {
+    owner: string
+    scopes?: readonly Scope[]
+    expiresInS?: number
+  }) => {
+    const first = { keyId: 'first', owner: 'first', scopes: new Set(ALL_SCOPES) }
+    const wanted = { owner, scopes: [...scopes], ...(expiresInS === undefined ? {} : { expires_in_s: expiresInS }) }
+    const made = await createKey(ledger, first, wanted)
+    return { key: made.key, keyId: made.record.key_id, authorization: `Bearer ${made.key}` }
+  }
+
+  /** One request with the first key, unless `headers` says otherwise. */
   const call = async (
     method: string,
     path: string,
@@ -94,5 +113,5 @@ export async function startTestServer(
     const body = isJson ? Body.parse(JSON.parse(text)) : {}
     return { status: response.status, headers: response.headers, body, text } satisfies Answer
   }
-  return { app, url, port, key, firstKey, ledger, dataDir, lines, call }
+  return { app, url, port, key, firstKey, ledger, dataDir, lines, call, makeKey }
 }

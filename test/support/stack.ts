@@ -54,6 +54,8 @@ export async function startStack(options: {
     MUSTER_INVENTORY: join(dataDir, 'inventory.yaml'),
     MUSTER_KNOWN_HOSTS: join(dataDir, 'known_hosts'),
     MUSTER_PORT: '0',
+    MUSTER_RATE_LIMIT_PER_MIN: '0',
+    MUSTER_SUBMIT_LIMIT_PER_MIN: '0',
     MUSTER_SHUTDOWN_GRACE_S: '1',
     MUSTER_WORKER_PROCESSES: '1',
     LOG_LEVEL: 'warn',

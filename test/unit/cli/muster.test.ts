@@ -58,6 +58,8 @@ describe('the exit status of a job that has ended', () => {
 const JOB: Job = {
   ...countsOf({}),
   job_id: `job_${'a'.repeat(26)}`,
+  owner: 'first',
+  traceparent: null,
   state: 'running',
   title: 't',
   targets: 'x',

@@ -9,6 +9,7 @@ import { answer, away, type Handler, JOB, JOB_ID, scripted } from '../../support
 beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }))
 afterEach(() => void vi.useRealTimers())
 
+const TOO_OFTEN = toProblem(new MusterError('rate_limited', 'the API key k has made its 600 calls of this minute'))
 const RUN = ['web01', '--', 'echo', "it's"]
 const run = (cli: Cli, args: string[]) =>
   runCommand.act(cli, readCommandLine(args, runCommand.flags, runCommand.switches))
@@ -17,6 +18,7 @@ const Keyed = z.object({ idempotency_key: z.string() })
 test.each<[string, Handler]>([
   ['breaks the connection', (_, response) => void response.destroy()],
   ['says that Redis is away', away],
+  ['says that the key has called too often', (_, response) => answer(response, 429, TOO_OFTEN)],
   ['is behind a gateway that says so', (_, response) => void response.writeHead(502).end('<html>')],
   [
     'breaks off in its answer',

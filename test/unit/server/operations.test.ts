@@ -1,12 +1,11 @@
-/** The operation table, REST, OpenAPI and MCP say the same. Whoever adds a field to one schema changes all of them. */
+/** The operation table, REST and OpenAPI say the same. Whoever adds a field to one schema changes all of them. */
 import { OPERATION_NAMES, OPERATIONS, type Operation } from '@muster/contract'
-import { createOpenApi, createTools } from '@muster/server'
+import { createOpenApi } from '@muster/server'
 import { Validator } from '@seriousme/openapi-schema-validator'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 
 const document = createOpenApi()
-const tools = createTools()
 
 const Schema = z.record(z.string(), z.unknown())
 const ObjectSchema = z.looseObject({
@@ -48,26 +47,7 @@ function pathOperation(operation: Operation) {
   return PathOperation.parse(document.paths[path.replace(/:(\w+)/g, '{$1}')]?.[method.toLowerCase()])
 }
 
-const withTool = OPERATION_NAMES.filter((name) => 'tool' in OPERATIONS[name])
 const withRest = OPERATION_NAMES.filter((name) => 'rest' in OPERATIONS[name])
-
-describe('each MCP tool', () => {
-  test.each(withTool)('of %s takes and answers what the table says', (name) => {
-    const operation: Operation = OPERATIONS[name]
-    const { tool } = tools.get(operation.tool?.name ?? '') ?? {}
-    const { properties, required } = ObjectSchema.parse(tool?.inputSchema)
-    expect({ properties, required }).toEqual(plainInput(operation))
-    expect(tool?.inputSchema).toMatchObject({ type: 'object', additionalProperties: false })
-    expect(tool?.description).toBe(operation.summary)
-    expect({ name: tool?.name, ...tool?.annotations }).toEqual(operation.tool)
-    expect(tool?.outputSchema === undefined).toBe(operation.output instanceof z.ZodString)
-  })
-
-  test('is complete in itself, because not every client follows references', () => {
-    expect(tools.size).toBe(withTool.length)
-    expect(JSON.stringify([...tools.values()])).not.toContain('$ref')
-  })
-})
 
 describe('each path of the OpenAPI document', () => {
   test.each(withRest)('of %s takes what the table says', (name) => {

@@ -1,0 +1,38 @@
+/** The MCP clients that start `muster mcp` themselves: the SDK of each generation, the newer one in each of its modes. */
+import { Client } from '@modelcontextprotocol/client'
+import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
+import { Client as LegacyClient } from '@modelcontextprotocol/sdk/client/index.js'
+import { StdioClientTransport as LegacyTransport } from '@modelcontextprotocol/sdk/client/stdio.js'
+import { onTestFinished } from 'vitest'
+import { type Env, MUSTER } from './mcp-stdio.ts'
+
+const INFO = { name: 'test', version: '0' }
+
+/** A client of the older SDK; it and what it started end with the test. */
+async function connectLegacySdk(env: Env): Promise<LegacyClient> {
+  const client = new LegacyClient(INFO)
+  onTestFinished(() => client.close())
+  await client.connect(new LegacyTransport(startOf(env)))
+  return client
+}
+
+/** A client of the newer SDK; `auto` asks which generation the server speaks. */
+export async function connectModernSdk(env: Env, mode: 'legacy' | 'auto'): Promise<Client> {
+  const client = new Client(INFO, { versionNegotiation: { mode } })
+  onTestFinished(() => client.close())
+  await client.connect(new StdioClientTransport(startOf(env)))
+  return client
+}
+
+/** Each of them, by what it is called in the names of tests. */
+export const STDIO_CLIENTS = {
+  'a v1 client': connectLegacySdk,
+  'a v2 client in legacy mode': (env: Env) => connectModernSdk(env, 'legacy'),
+  'a v2 client in modern mode': (env: Env) => connectModernSdk(env, 'auto'),
+} as const
+
+function startOf(env: Env) {
+  const set = Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const]))
+  const stderr = 'ignore' as const
+  return { command: process.execPath, args: [MUSTER, 'mcp'], cwd: '/', stderr, env: Object.fromEntries(set) }
+}

@@ -1,0 +1,98 @@
+/** The MCP tools as they are listed: few words, and nothing that is not so. */
+import { OPERATIONS, type Operation, TOOL_NAMES, TOOLS, type Tool } from '@muster/contract'
+import { INSTRUCTIONS, listTools } from '@muster/server'
+import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { tokensOf } from '../../support/mcp-client.ts'
+
+const listed = listTools()
+const Schema = z.record(z.string(), z.unknown())
+const InputSchema = z.strictObject({
+  type: z.literal('object'),
+  properties: z.record(z.string(), Schema),
+  required: z.array(z.string()).default([]),
+  additionalProperties: z.literal(false),
+})
+const OutputSchema = InputSchema.partial({ additionalProperties: true })
+
+/** A schema straight from zod, with the named parts put in place. */
+function plainSchema(schema: z.ZodType, io: 'input' | 'output' = 'output') {
+  const { $defs = {}, ...root } = Schema.parse(z.toJSONSchema(schema, { io }))
+  const named = z.record(z.string(), Schema).parse($defs)
+  const inPlace = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(inPlace)
+    const part = Schema.safeParse(value)
+    if (!part.success) return value
+    const { $ref, ...rest } = part.data
+    const own = Object.fromEntries(Object.entries(rest).map(([key, inner]) => [key, inPlace(inner)]))
+    return typeof $ref === 'string' ? { ...Schema.parse(inPlace(named[$ref.slice('#/$defs/'.length)])), ...own } : own
+  }
+  const Plain = z.looseObject({
+    properties: z.record(z.string(), Schema),
+    required: z.array(z.string()).default([]),
+  })
+  return Plain.parse(inPlace(root))
+}
+
+function operationOf(name: (typeof TOOL_NAMES)[number]): Operation {
+  return OPERATIONS[TOOLS[name].operation]
+}
+
+test('all definitions together, and the instructions, leave an agent room to think', () => {
+  const tokens = tokensOf(JSON.stringify({ tools: listed }))
+  const each = listed.map((tool) => `${tool.name} ${tokensOf(JSON.stringify(tool))}`)
+  console.log(`${tokens} tokens for all tools: ${each.join(', ')}; ${tokensOf(INSTRUCTIONS)} for the instructions`)
+  expect(tokens).toBeLessThan(5_000)
+  expect(tokensOf(INSTRUCTIONS)).toBeLessThanOrEqual(200)
+})
+
+test('the instructions name tools that there are', () => {
+  const named = [...INSTRUCTIONS.matchAll(/\b[a-z]+_[a-z]+\b/g)].map(([name]) => name)
+  const known: string[] = [...TOOL_NAMES, 'job_id', 'wait_s', 'idempotency_key']
+  expect(named.filter((name) => !known.includes(name))).toEqual([])
+  expect(named.length).toBeGreaterThan(5)
+})
+
+describe.each(TOOL_NAMES)('%s', (name) => {
+  const tool = listed.find((one) => one.name === name)
+  const input = InputSchema.parse(tool?.inputSchema)
+  const { fields, output }: Tool = TOOLS[name]
+
+  test('takes fields that its operation has, and all that it cannot do without', () => {
+    const { shape } = operationOf(name).input
+    expect(Object.keys(input.properties)).toEqual(Object.keys(fields))
+    expect(Object.keys(fields).filter((field) => !Object.hasOwn(shape, field))).toEqual([])
+    expect(input.required.toSorted()).toEqual(plainSchema(operationOf(name).input, 'input').required.toSorted())
+  })
+
+  test('says nothing of a field that its operation does not', () => {
+    const whole = plainSchema(operationOf(name).input, 'input')
+    for (const [field, { description: _words, ...schema }] of Object.entries(input.properties)) {
+      expect(whole.properties[field]).toMatchObject(schema)
+    }
+  })
+
+  test('answers text, or an object with the members that the table says', () => {
+    expect(tool?.outputSchema === undefined).toBe(output === undefined)
+    if (output === undefined || tool?.outputSchema === undefined) return
+    const { properties, required } = OutputSchema.parse(tool.outputSchema)
+    const whole = plainSchema(output)
+    expect([Object.keys(Schema.parse(properties)), required]).toEqual([Object.keys(whole.properties), whole.required])
+  })
+
+  test('gives four hints that follow from what its operation may do', () => {
+    const { scope } = operationOf(name)
+    const changesHosts = scope === 'jobs:run' || scope === 'jobs:cancel'
+    expect(tool?.annotations).toEqual({
+      readOnlyHint: !changesHosts,
+      destructiveHint: changesHosts,
+      // Cancelling again changes nothing more; each other change is one more.
+      idempotentHint: !changesHosts || scope === 'jobs:cancel',
+      openWorldHint: changesHosts || scope === 'hosts:inspect',
+    })
+  })
+
+  test('is complete in itself, because not every client follows references', () => {
+    expect(JSON.stringify(tool)).not.toContain('$ref')
+  })
+})
