@@ -17,7 +17,10 @@ export default defineConfig({
     // Many tests wait for leases and clocks to run out, and need no core for it.
     maxWorkers: 3,
     projects: [
-      { extends: true, test: { name: 'tests', include: ['test/**/*.test.ts'], exclude: [CHAOS] } },
+      {
+        extends: true,
+        test: { name: 'tests', include: ['test/**/*.test.ts'], exclude: ['**/node_modules/**', CHAOS] },
+      },
       { extends: true, test: { name: 'chaos', include: [CHAOS], sequence: { groupOrder: 1 } } },
     ],
   },

@@ -162,7 +162,7 @@ async function startWatched(closers: Closers): Promise<Watched> {
   const env = { ...process.env, REDIS_URL: redis.url, MUSTER_DATA_DIR: dataDir, MUSTER_INVENTORY: inventory }
   const script = fileURLToPath(new URL('watched-server.js', import.meta.url))
   const server = fork(script, [resolve('apps/server/dist/main.js')], {
-    env: { ...env, MUSTER_PORT: '0', LOG_LEVEL: 'warn' },
+    env: { ...env, MUSTER_PORT: '0', MUSTER_RATE_LIMIT_PER_MIN: '0', LOG_LEVEL: 'warn' },
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   })
   closers.add('server', () => stopped(server))

@@ -9,6 +9,7 @@ import { benchEventLoop } from './event-loop.ts'
 import { benchFairness } from './fairness.ts'
 import { benchHosts } from './hosts.ts'
 import { benchLargeJob } from './large-job.ts'
+import { benchMcp } from './mcp.ts'
 import { benchNoop } from './noop.ts'
 import { benchOutcomes } from './outcomes.ts'
 import { benchRuns } from './runs.ts'
@@ -30,6 +31,7 @@ const PARTS: Readonly<Record<string, () => Promise<void>>> = {
   runs: benchRuns,
   outcomes: benchOutcomes,
   'event-loop': benchEventLoop,
+  mcp: benchMcp,
 }
 
 const unknown = positionals.filter((name) => !Object.hasOwn(PARTS, name))

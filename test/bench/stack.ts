@@ -18,6 +18,10 @@ export type StackCost = {
 export type BenchStack = {
   /** What a process needs to reach it: the environment of server, workers and `muster`. */
   readonly env: NodeJS.ProcessEnv
+  /** Where the server listens, and its key. */
+  readonly url: string
+  readonly key: string
+  readonly serverPid: number
   readonly redis: Redis
   /** Starts a worker: `noop` is noop-worker.ts. Slots and processes: 200 and 1 unless told. Stopped with the stack at last. */
   startWorker(options?: { kind?: 'ssh' | 'noop'; slots?: number; processes?: number }): Promise<RunningProcess>
@@ -38,8 +42,12 @@ export const benchScript = (name: string): string => fileURLToPath(new URL(`${na
 /** How long one request may wait for the end of a job. */
 const WAIT_S = 45
 
-/** Starts Redis and a server. Everything is registered with `closers`. */
-export async function startBenchStack(closers: Closers, inventory: BenchInventory): Promise<BenchStack> {
+/** Starts Redis and a server. Everything is registered with `closers`. `settings` are variables beside the usual ones. */
+export async function startBenchStack(
+  closers: Closers,
+  inventory: BenchInventory,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<BenchStack> {
   const dataDir = await mkdtemp(join(tmpdir(), 'muster-bench-'))
   closers.add('bench data', () => rm(dataDir, { recursive: true, force: true }))
   await writeFile(join(dataDir, 'inventory.yaml'), inventory.yaml)
@@ -53,12 +61,15 @@ export async function startBenchStack(closers: Closers, inventory: BenchInventor
     MUSTER_INVENTORY: join(dataDir, 'inventory.yaml'),
     MUSTER_KNOWN_HOSTS: join(dataDir, 'known_hosts'),
     MUSTER_PORT: '0',
+    MUSTER_RATE_LIMIT_PER_MIN: '0',
+    MUSTER_SUBMIT_LIMIT_PER_MIN: '0',
     MUSTER_WORKER_PROCESSES: '1',
     LOG_LEVEL: 'warn',
+    ...settings,
   }
-  const start = async (name: string, script: string, settings: NodeJS.ProcessEnv) => {
+  const start = async (name: string, script: string, own: NodeJS.ProcessEnv) => {
     const command = process.execPath
-    const child = await startProcess({ name, command, args: [script], env: { ...env, ...settings }, ready: 'message' })
+    const child = await startProcess({ name, command, args: [script], env: { ...env, ...own }, ready: 'message' })
     closers.add(name, () => child.stop(), 30_000)
     return child
   }
@@ -113,7 +124,7 @@ export async function startBenchStack(closers: Closers, inventory: BenchInventor
     }
     return { wallMs, cpu }
   }
-  return { env, redis, startWorker, measure, runJob, timed }
+  return { env, url, key, serverPid: server.pid, redis, startWorker, measure, runJob, timed }
 }
 
 /** CPU time of Redis so far, user and system, with its children that rewrote the append-only file; in milliseconds. */
