@@ -11,7 +11,8 @@ import type { Logger } from '@muster/runtime'
 import type { ToolCall } from './mcp-call.ts'
 import type { Caller } from './operations.ts'
 
-const EVERY_MS = 5_000
+/** 5 s and a little: a timer may be a millisecond early. */
+const EVERY_MS = 5_010
 /** Clients need this long to take a notification in before the result comes. */
 const QUIET_MS = 300
 
