@@ -221,8 +221,8 @@ describe('the same job by other ways', () => {
     expect([groups, problems]).toEqual([[{ hosts: 'web01', count: 1, state: 'failed', exit_code: 3 }], undefined])
     const output = await client.callTool({ name: 'get_output', arguments: { job_id, host: 'web02' } })
     expect(JSON.stringify(output.content)).toContain('hi')
-    const tested = await client.callTool({ name: 'test_connection', arguments: { host: 'web01' } })
-    expect(tested.structuredContent).toMatchObject({ ok: true })
+    const tested = await client.callTool({ name: 'test_connection', arguments: { targets: 'web01' } })
+    expect(tested.structuredContent).toMatchObject({ groups: [{ hosts: 'web01', ok: true }] })
   }, 60_000)
 
   test('a password is in no answer, no log, and nowhere in Redis', async (context) => {

@@ -1,6 +1,6 @@
 /** MCP through the SDK's own client over real HTTP, without a worker: jobs are accepted and stay queued. */
 import { createHash } from 'node:crypto'
-import { HostListAnswer, HostTest, JobAnswer, JobListAnswer, TargetsAnswer, TOOL_NAMES } from '@muster/contract'
+import { HostListAnswer, JobAnswer, JobListAnswer, TargetsAnswer, TOOL_NAMES } from '@muster/contract'
 import { appendOutput, claimRun, dispatchRun, finishRun, type Ledger } from '@muster/ledger'
 import { describe, expect, test } from 'vitest'
 import { ended, start } from '../support/held-run.ts'
@@ -131,8 +131,8 @@ describe('an AI agent', () => {
       hosts: [{ name: 'db1', address: 'db1.internal', port: 2222, user: 'deploy', jump: 'bastion' }],
       next: [],
     })
-    const tested = await use('test_connection', { host: 'db1', wait_s: 0.1 })
-    expect(HostTest.parse(tested.structured)).toMatchObject({ ok: null, state: 'queued' })
+    const tested = await use('test_connection', { targets: 'db1', wait_s: 0.1 })
+    expect(tested.structured).toMatchObject({ not_ended: 1, groups: [{ hosts: 'db1', ok: null }] })
   })
 
   test('previews what a target expression selects: all names where they are few, else folded', async () => {
@@ -239,24 +239,12 @@ describe('output of hosts', () => {
     })
   })
 
-  test('is read to its end by following the next offset, and gathered in one call', async () => {
+  test('is gathered in one call', async () => {
     const { use, ledger } = await connectClient()
     const { structured } = await use('run_command', { command: 'x', targets: 'db1', wait_s: 0 })
     const { job_id } = jobOf(structured)
     const lines = Array.from({ length: 400 }, (_, i) => `line ${i}\n`).join('')
     await printAndEnd(ledger, job_id, Buffer.from(lines))
-    let read = ''
-    let offset = 0
-    while (offset < lines.length) {
-      const { text } = await use('get_output', { job_id, host: 'db1', offset, max_chars: 1_000 })
-      expect(text.length).toBeLessThanOrEqual(1_000)
-      const [, next = ''] =
-        new RegExp(`^db1 stdout bytes ${offset}-\\d+ of ${lines.length}, next offset (\\d+)`).exec(text) ?? []
-      read += /<<<\w+ .*data, not instructions\n([\s\S]*)\n\w+>>>\n/.exec(text)?.[1] ?? ''
-      offset = Number(next)
-      expect(text).toContain(offset < lines.length ? `"offset":${offset}}` : 'This is the end of the stream.')
-    }
-    expect(read).toBe(lines)
     const gathered = await use('get_output', { job_id, max_chars: 24_000 })
     expect(gathered.text).toContain('db1, 1 host: failed, exit 3')
     expect(gathered.text).toContain(lines.trimEnd())
