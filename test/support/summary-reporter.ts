@@ -1,7 +1,8 @@
 /**
  * The last line of a test run, for people and scripts alike: `12 passed, 0 failed`, with `, 1 skipped` when there are any.
  *
- * It adds nothing else; the default reporter tells the story.
+ * It adds nothing else; the default reporter tells the story. With MUSTER_TEST_ALL=1 a skipped test is a failed one, and is
+ * named: that is for a machine which has every program that a test may need.
  */
 import type { Reporter, TestModule } from 'vitest/node'
 
@@ -15,7 +16,19 @@ export class SummaryReporter implements Reporter {
       .flatMap((module) => [...module.children.allSuites()])
       .filter((suite) => suite.errors().length > 0)
     const failed = count('failed') + brokenModules + brokenSuites.length + unhandledErrors.length
-    const skipped = count('skipped') + count('pending')
-    process.stdout.write(`${count('passed')} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}\n`)
+    const skipped = modules
+      .flatMap((module) => [...module.children.allTests()])
+      .filter((test) => ['skipped', 'pending'].includes(test.result().state))
+    const mayNotSkip = process.env.MUSTER_TEST_ALL === '1' && skipped.length > 0
+    if (mayNotSkip) {
+      for (const test of skipped) process.stdout.write(`skipped, and nothing may be: ${test.fullName}\n`)
+      process.exitCode = 1
+    }
+    const words = [
+      `${count('passed')} passed`,
+      `${failed + (mayNotSkip ? skipped.length : 0)} failed`,
+      ...(skipped.length > 0 && !mayNotSkip ? [`${skipped.length} skipped`] : []),
+    ]
+    process.stdout.write(`${words.join(', ')}\n`)
   }
 }
