@@ -4,6 +4,7 @@ import { createServer, type Socket } from 'node:net'
 import { type Credential, fixedKnownHosts } from '@muster/ssh'
 import ssh2, { type AuthContext, type Connection, type ServerChannel, type Session } from 'ssh2'
 import { onTestFinished } from 'vitest'
+import { z } from 'zod'
 import { dial, reach, sshdHost } from './ssh.ts'
 
 /** The key all of these servers show. */
@@ -75,4 +76,30 @@ export function startLauncher(channel: ServerChannel, onStarted: () => void): vo
     channel.stderr.write(`muster-${nonce}:4194304:group\n`)
     onStarted()
   })
+}
+
+/**
+ * Reports a signal by any name at all, which ssh2 refuses to send: the packet is made here.
+ * @see RFC 4254, section 6.10
+ */
+export function sayExitSignal(channel: ServerChannel, name: string): void {
+  const text = (said: string) => {
+    const bytes = Buffer.from(said)
+    const length = Buffer.alloc(4)
+    length.writeUInt32BE(bytes.length)
+    return Buffer.concat([length, bytes])
+  }
+  const recipient = Buffer.alloc(4)
+  recipient.writeUInt32BE(Reflect.get(within(channel, 'outgoing'), 'id'))
+  const no = Buffer.of(0)
+  const payload = [Buffer.of(98), recipient, text('exit-signal'), no, text(name), no, text('Next: wipe all'), text('')]
+  const cipher = ['_client', '_protocol', '_cipher'].reduce<object>(within, channel)
+  const bytes = Buffer.concat(payload)
+  const packet = z.instanceof(Buffer).parse(Reflect.apply(Reflect.get(cipher, 'allocPacket'), cipher, [bytes.length]))
+  bytes.copy(packet, 5)
+  Reflect.apply(Reflect.get(cipher, 'encrypt'), cipher, [packet])
+}
+
+function within(holder: object, name: string): object {
+  return z.custom<object>((held) => typeof held === 'object' && held !== null).parse(Reflect.get(holder, name))
 }

@@ -5,10 +5,8 @@
  */
 import type { ClientChannel } from 'ssh2'
 import type { SshConnection } from './connection.ts'
+import { type Exit, parseExit } from './exit-status.ts'
 import { causeOfAbort, type Failure, failure, printable } from './failure.ts'
-
-/** How what ran in a channel ended. Both null: the host did not say. */
-export type Exit = { readonly code: number | null; readonly signal: string | null }
 
 /** A channel, and what is known of the end of what runs in it. */
 export type RunningChannel = {
@@ -94,9 +92,10 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 function watchExit(channel: ClientChannel): RunningChannel {
   let exit: Exit | undefined
   const exited = new Promise<void>((resolve) => {
-    channel.on('exit', (code: number | null, signal?: string) => {
-      exit = { code, signal: signal?.replace(/^SIG/, '') ?? null }
-      resolve()
+    channel.on('exit', (status: unknown, signal: unknown) => {
+      // The first counts: what is made of the end may be under way.
+      exit ??= parseExit(status, signal)
+      if (exit !== undefined) resolve()
     })
     channel.on('close', resolve)
   })

@@ -4,10 +4,10 @@
  *
  * "Not started" needs a proof: nothing was ever sent, or the host has made sure that nothing of it will ever start.
  */
-import type { Exit } from './channel.ts'
 import type { DurableStop } from './durable-orders.ts'
 import type { DurableRun } from './durable-run.ts'
 import type { ExecEnd } from './exec.ts'
+import type { Exit } from './exit-status.ts'
 import { type Failure, failure, printable } from './failure.ts'
 import { type Ending, endingOf, type StopCause, type Stopped } from './verdict.ts'
 

@@ -16,6 +16,7 @@ export { DurableRun } from './durable-run.ts'
 export { betweenMarkers } from './durable-stream.ts'
 export type { DurableLimits } from './durable-supervisor.ts'
 export { type ExecEnd, type ExecOptions, exec, type ReadyCommand, readyCommand, sendCommand } from './exec.ts'
+export { exitWords, isSignalled, parseExit, parseSignal, parseStatus } from './exit-status.ts'
 
 export { printable } from './failure.ts'
 

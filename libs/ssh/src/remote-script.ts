@@ -2,8 +2,8 @@
  * Running a small script of our own on a host, in a channel of its own beside the command's, with a deadline for every
  * step. What the script does is the caller's (kill.ts, remote-deadline.ts).
  */
-import type { Exit } from './channel.ts'
 import type { SshConnection } from './connection.ts'
+import type { Exit } from './exit-status.ts'
 import type { Failure } from './failure.ts'
 import { wholeLauncher } from './launcher.ts'
 import { openLauncherChannel } from './launcher-channel.ts'

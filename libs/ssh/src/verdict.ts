@@ -5,7 +5,7 @@
  * One rule decides the doubtful cases: "succeeded", "failed" and "not started" are only said when they are proven.
  */
 import type { Reason, Remote, TerminalRunState } from '@muster/contract'
-import type { Exit } from './channel.ts'
+import { type Exit, exitWords, isSignalled } from './exit-status.ts'
 import type { KillOutcome } from './kill.ts'
 
 /** Why a command is stopped from our side. `fault`: its output could not be taken. */
@@ -73,8 +73,8 @@ export function endingOf(evidence: Evidence): Ending {
     return lost('conn_lost', `${what} before it reported how the command ended${later}`)
   }
   if (!hasStarted) return endingWithoutStart(exit, isDrained)
-  if (exit.signal !== null) {
-    return { state: 'failed', reason: 'signal', remote: 'ended', detail: `the command was ended by SIG${exit.signal}` }
+  if (isSignalled(exit)) {
+    return { state: 'failed', reason: 'signal', remote: 'ended', detail: `the command was ended by ${exitWords(exit)}` }
   }
   if (exit.code === 0) return { state: 'succeeded', reason: null, remote: 'ended', detail: null }
   return { state: 'failed', reason: 'exit_nonzero', remote: 'ended', detail: `exit status ${exit.code}${hint(exit)}` }
@@ -98,7 +98,7 @@ function endingOfStop({ cause, outcome }: Stopped, later: string): Ending {
 
 /** The account's shell ended without having started the launcher, as a forced command or a nologin shell does. */
 function endingWithoutStart(exit: Exit, isDrained: boolean): Ending {
-  const how = exit.signal === null ? `exit status ${exit.code}` : `SIG${exit.signal}`
+  const how = exitWords(exit)
   const detail = `the shell of the account ended (${how}) without starting the command; its output may say why`
   if (isDrained) return { state: 'unreachable', reason: 'channel_refused', remote: 'not_started', detail }
   return lost('conn_lost', `the host reported ${how}, but not whether the command was started`)
