@@ -24,6 +24,9 @@ const safe = (word: string) => Buffer.from(word.replaceAll('\0', '')).toString()
 // A program of each awkward name that prints its arguments, each ended by NUL.
 const bin = mkdtempSync(join(tmpdir(), 'muster-quote-'))
 const NAMES = ['show', '-n', '-c', '--', 'a=b', 'if', 'cd', 'echo', 'test', "it's", '$x', 'two words', '!']
+/** The exec of zsh runs a builtin before a program of that name. The launcher is run by sh. */
+const BUILTINS = new Set(['cd', 'echo', 'test'])
+const namesFor = (shell: string) => NAMES.filter((name) => shell !== 'zsh' || !BUILTINS.has(name))
 for (const name of NAMES) {
   writeFileSync(join(bin, name), `#!/bin/sh\n[ $# -eq 0 ] || printf '%s\\0' "$@"\n`)
   chmodSync(join(bin, name), 0o755)
@@ -49,7 +52,7 @@ describe.each(SHELLS)('in %s', (shell) => {
 
   test('a program gets exactly the arguments that were given, whatever it is called', () => {
     fc.assert(
-      fc.property(fc.constantFrom(...NAMES), words, (name, given) => {
+      fc.property(fc.constantFrom(...namesFor(shell)), words, (name, given) => {
         const wanted = given.map(safe)
         expect(run(shell, execWords([name, ...wanted]))).toBe(wanted.map((word) => `${word}\0`).join(''))
       }),
