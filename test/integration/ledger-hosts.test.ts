@@ -37,7 +37,7 @@ describe('places at a host', () => {
     const claim = await claimOnly(ledger, first)
     expect(await claimIndex(ledger, second, 0)).toBeUndefined()
     expect(await claimIndex(ledger, third, 0)).toBeUndefined()
-    const detail = 'waits until the runs of other jobs on this host have ended'
+    const detail = 'waits until other runs on this machine have ended'
     expect(await findRun(ledger, second, 'h0')).toMatchObject({ state: 'queued', worker: null, detail })
     await endAs(ledger, claim, 'ok')
     expect(await lastTicket(ledger, second), 'who waited longest is next').toEqual(

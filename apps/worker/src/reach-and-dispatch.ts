@@ -54,7 +54,8 @@ export async function reachAndDispatch(
   const ready = 'running' in opened.ready ? opened.ready : undefined
   try {
     const mode = spec.durable ? 'durable' : 'attached'
-    const mark = await dispatchRun(deps.ledger, run.claim, { connectMs: performance.now() - startedMs, mode })
+    const { hostKey } = lease.connection
+    const mark = await dispatchRun(deps.ledger, run.claim, { connectMs: performance.now() - startedMs, mode, hostKey })
     if (mark.word === 'go') {
       return { lease, command, ready, maySend: () => performance.now() < mark.sendBeforeMs }
     }

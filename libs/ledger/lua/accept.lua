@@ -2,7 +2,7 @@
 -- accepted before under the same idempotency key.
 -- KEYS[1] job.  ARGV 3 idempotency key or '', 4 digest of the request, 5 seconds the key is kept,
 -- 6 milliseconds to the start deadline, 7 to the end of the job or '', 8 how many fields, 9... field, value, ...,
--- then the hosts.  Returns {'accepted', tickets...}, {'seen', job ID} or {'conflict', job ID}.
+-- then the hosts, then the machine of each.  Returns {'accepted', tickets...}, {'seen', job ID} or {'conflict', job ID}.
 if ARGV[3] ~= '' then
   local seen = redis.call('HMGET', ARGV[3], 'job_id', 'digest')
   if seen[1] and seen[1] ~= job_id then
@@ -25,14 +25,16 @@ end
 
 local now = now_ms()
 local first = 9 + 2 * ARGV[8]
-local total = #ARGV - first + 1
+local total = (#ARGV - first + 1) / 2
 redis.call('HSET', job, 'state', 'queued', 'total', total, 'next', 0, 'created', now, 'n:pending', total, 'done', 0,
   'start_deadline', now + ARGV[6], unpack(ARGV, 9, first - 1))
 if ARGV[7] ~= '' then redis.call('HSET', job, 'job_deadline', now + ARGV[7]) end
 -- Lua's stack bounds how many values one call may take.
-for from = first, #ARGV, 1000 do
-  redis.call('RPUSH', hosts, unpack(ARGV, from, math.min(from + 999, #ARGV)))
+local function store(list, from, to)
+  for at = from, to, 1000 do redis.call('RPUSH', list, unpack(ARGV, at, math.min(at + 999, to))) end
 end
+store(hosts, first, first + total - 1)
+store(machines, first + total, #ARGV)
 local owner, rerun_of = unpack(redis.call('HMGET', job, 'owner', 'rerun_of'))
 redis.call('ZADD', base .. ':jobs', now, job_id)
 redis.call('ZADD', base .. ':jobs:' .. owner, now, job_id)

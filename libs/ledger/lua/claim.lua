@@ -46,7 +46,7 @@ end
 
 local to, reason = why_not(ARGV[3], now)
 if not to then
-  if not enter_host(ARGV[3], f[4], ARGV[4], now) then
+  if not enter_host(ARGV[3], ARGV[4], now) then
     redis.call('HSET', key, 'waits', now)
     rest(ARGV[3])
     return reply('waits')

@@ -1,5 +1,6 @@
 -- The dispatch mark: written before the command is sent. From here on nobody may say that it did not start.
--- KEYS[1] job.  ARGV 3 index, 4 epoch, 5 milliseconds that connecting took, 6 'attached' or 'durable'.
+-- KEYS[1] job.  ARGV 3 index, 4 epoch, 5 milliseconds that connecting took, 6 'attached' or 'durable', 7 digest of the
+-- key that the host has proved its identity with, or ''.
 -- Returns {'go', ms for which the lease of the worker certainly holds}, {'over', state, reason} when it must not start
 -- any more, {'fenced'}, or {'no_lease'} when the lease has run out though nobody took the run away yet.
 local key = run_key(ARGV[3])
@@ -22,5 +23,12 @@ redis.call('HSET', key, 'state', 'running', 'remote', 'started', 'started', now,
   unpack(ARGV[6] == 'durable' and {'mode', 'durable'} or {}))
 move('connecting', 'running', 1)
 close_breaker(f[5])
+-- A key that another host of the job has shown. Hosts of one machine, under two users, are told of as such.
+if ARGV[7] ~= '' and redis.call('HSETNX', host_keys, ARGV[7], ARGV[3]) == 0 then
+  local other = redis.call('HGET', host_keys, ARGV[7])
+  if redis.call('LINDEX', machines, other) ~= redis.call('LINDEX', machines, ARGV[3]) then
+    redis.call('ZADD', twins, other, ARGV[3])
+  end
+end
 changed()
 return {'go', tostring(redis.call('PTTL', lease))}

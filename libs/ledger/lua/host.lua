@@ -1,9 +1,11 @@
--- What jobs share at a host: places for runs, of which a host has so many, and its circuit breaker.
+-- What jobs share at a host: the places for runs that its machine has, whichever user they log in as, and the circuit
+-- breaker of the host itself.
 
--- The places for runs of this job's kind at a host: a set of `job ID:index`. Who waits for one is beside it, in the order
--- of coming, as `job ID:index:attempt`.
-local function places_of(host)
-  return base .. ':host:' .. host .. ':' .. redis.call('HGET', job, 'host_kind')
+-- The places for runs of this job's kind at the machine of a run: a set of `job ID:index`. Who waits for one is beside it,
+-- in the order of coming, as `job ID:index:attempt`.
+local function places_of(index)
+  local f = redis.call('HMGET', run_key(index), 'machine', 'host')
+  return base .. ':host:' .. (f[1] or f[2]) .. ':' .. redis.call('HGET', job, 'host_kind')
 end
 
 -- How long a place is kept for a run that was called: its ticket may have been lost, and is then issued again.
@@ -41,8 +43,8 @@ local function clear_places(places, now)
 end
 
 -- Takes a place for a run, or lets it wait for one. Answers whether it has one.
-local function enter_host(index, host, attempt, now)
-  local places, me = places_of(host), job_id .. ':' .. index
+local function enter_host(index, attempt, now)
+  local places, me = places_of(index), job_id .. ':' .. index
   local limit = tonumber(redis.call('HGET', job, 'host_limit'))
   if redis.call('SCARD', places) >= limit then clear_places(places, now) end
   -- Nobody overtakes those who came before.
@@ -59,9 +61,9 @@ end
 
 -- Gives the place of a run free, or its place in the row.
 local function leave_host(index, now)
-  local f = redis.call('HMGET', run_key(index), 'host', 'attempt')
-  local places, me = places_of(f[1]), job_id .. ':' .. index
-  if redis.call('SREM', places, me) + redis.call('ZREM', places .. ':waiting', me .. ':' .. f[2]) == 0 then return end
+  local places, me = places_of(index), job_id .. ':' .. index
+  local waiting = me .. ':' .. redis.call('HGET', run_key(index), 'attempt')
+  if redis.call('SREM', places, me) + redis.call('ZREM', places .. ':waiting', waiting) == 0 then return end
   redis.call('HDEL', run_key(index), 'called')
   call_waiting(places, now)
 end

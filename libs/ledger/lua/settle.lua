@@ -13,6 +13,7 @@ local function close_if_done(now)
   elseif succeeded == 0 or f[6] then state = 'failed' end
   redis.call('HSET', job, 'state', state, 'ended', now)
   redis.call('SREM', base .. ':active', job_id)
+  redis.call('DEL', machines, host_keys)
 end
 
 local spend_budget
@@ -37,7 +38,7 @@ local function settle(index, from, to, remote, reason, now)
   leave_host(index, now)
   redis.call('HSET', key, 'state', to, 'remote', remote, 'ended', now)
   -- What is of no use any more is not kept: there may be a hundred thousand of these.
-  redis.call('HDEL', key, 'retry_at', 'nonce', 'claimed', 'waits', 'due', 'called', 'abandoned')
+  redis.call('HDEL', key, 'retry_at', 'nonce', 'claimed', 'waits', 'due', 'called', 'abandoned', 'machine')
   set_reason(key, reason)
   move(from, to, 1)
   redis.call('HINCRBY', job, 'done', 1)

@@ -8,7 +8,7 @@
  *
  * Knows nothing of SSH, and starts nothing by itself. How a run ends is in finish-run.ts.
  */
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { JobSpec, type OutputStream, Reason, type RunMode, TerminalRunState } from '@muster/contract'
 import { z } from 'zod'
 import type { Ledger } from './open-ledger.ts'
@@ -36,6 +36,8 @@ export type Claim = {
 const Answer = z.array(z.string()).min(1)
 /** What a claim is told before the tickets that it lets go. */
 const CLAIM_FIELDS = 6
+/** 96 bits: a job has at most some ten thousand host keys. */
+const KEY_DIGEST_CHARS = 16
 const optionalMs = (text: string | undefined) => (text === undefined || text === '' ? undefined : Number(text))
 
 /**
@@ -90,19 +92,32 @@ export type DispatchAnswer =
   /** The lease has run out: finish the run as never started. */
   | { readonly word: 'no_lease' }
 
-/** Writes the dispatch mark; only after `go` may the command be sent. */
+/**
+ * Writes the dispatch mark; only after `go` may the command be sent. Hosts of a job with one `hostKey` are told of in its
+ * notices; absent: nothing is said of the key.
+ */
 export async function dispatchRun(
   ledger: Ledger,
   claim: Claim,
-  options: { connectMs: number; mode: RunMode },
+  options: { connectMs: number; mode: RunMode; hostKey?: Buffer },
 ): Promise<DispatchAnswer> {
   const { redis, keys } = ledger
+  const { connectMs, mode, hostKey } = options
+  const keyDigest = hostKey === undefined ? '' : createHash('sha256').update(hostKey).digest('base64url')
   const askedMs = performance.now()
   const answer = await runScript(
     redis,
     'dispatch',
     [keys.job(claim.jobId)],
-    [keys.base, claim.jobId, claim.index, claim.epoch, Math.round(options.connectMs), options.mode],
+    [
+      keys.base,
+      claim.jobId,
+      claim.index,
+      claim.epoch,
+      Math.round(connectMs),
+      mode,
+      keyDigest.slice(0, KEY_DIGEST_CHARS),
+    ],
   )
   const [word, first, second] = Answer.parse(answer)
   if (word === 'go') {

@@ -18,6 +18,8 @@ export function keysOf(prefix: string) {
     hosts: (jobId: string) => `${base}:job:${jobId}:hosts`,
     /** Set: indexes of the runs that were released and have not ended. */
     open: (jobId: string) => `${base}:job:${jobId}:open`,
+    /** Sorted set: hosts that showed a host key which another one had shown, by index; the score is the other's. */
+    twins: (jobId: string) => `${base}:job:${jobId}:twins`,
     /** List: indexes of the runs that ended in any other way than success, in the order they ended. */
     wrong: (jobId: string) => `${base}:job:${jobId}:wrong`,
     /** List: indexes of the runs that count against the error budget, in the order they ended. */

@@ -4,7 +4,6 @@ import {
   Counts,
   foldHosts,
   type HostsByState,
-  type HostsNoticed,
   Job,
   JobId,
   type JobReport,
@@ -14,6 +13,7 @@ import {
   RunState,
   Selection,
 } from '@muster/contract'
+import { readNotices } from './job-notices.ts'
 import { ask, type Ledger } from './open-ledger.ts'
 import { readRuns } from './read-run.ts'
 import { batchCount, isErrorState } from './rollout.ts'
@@ -69,7 +69,6 @@ export async function reportJob(ledger: Ledger, jobId: string): Promise<JobRepor
   const indexes = [...new Set([...errors, ...others])]
   const runs = await readRuns(ledger, jobId, stored, indexes.map(Number))
   const rest = await readRest(ledger, jobId, stored)
-  const noticed = await ask(redis, () => redis.srandmember(keys.noticed(jobId), PROBLEMS_LIMIT))
   const spec = JobSpec.parse(JSON.parse(stored.spec))
   return {
     ...toJob(jobId, fields),
@@ -78,7 +77,7 @@ export async function reportJob(ledger: Ledger, jobId: string): Promise<JobRepor
     // They come in the order in which they ended; names fold best in that of the set.
     problems: groupByState([...runs, ...rest].sort((a, b) => a.index - b.index)),
     problems_omitted: wrong - runs.length + stored.rest_count - rest.length,
-    notices: groupByNotice(await readRuns(ledger, jobId, stored, noticed.map(Number))),
+    notices: await readNotices(ledger, jobId, stored),
     tripped_by: await readTrippedBy(ledger, jobId, stored),
     reruns: JobId.array().parse(await ask(redis, () => redis.lrange(keys.reruns(jobId), 0, RERUNS_LIMIT - 1))),
   }
@@ -136,23 +135,6 @@ export function collectByState(): { add(run: StateOfRun): void; rows(): HostsByS
           count: hosts.length,
         })),
   }
-}
-
-function groupByNotice(runs: readonly Run[]): HostsNoticed[] {
-  const groups = new Map<string, string[]>()
-  for (const run of [...runs].sort((a, b) => a.index - b.index)) {
-    const notice = noticeOf(run)
-    groups.set(notice, [...(groups.get(notice) ?? []), run.host])
-  }
-  return [...groups].map(([notice, hosts]) => ({ notice, hosts: foldHosts(hosts), count: hosts.length }))
-}
-
-function noticeOf({ notice, late_result: late }: Run): string {
-  if (late === null) return notice ?? ''
-  const code = late.exit_code === null ? '' : `, exit code ${late.exit_code}`
-  const reason = late.reason === null ? '' : `, ${late.reason}`
-  const told = `a result came too late and changes nothing: ${late.state}${reason}${code}`
-  return notice === null ? told : `${notice}; ${told}`
 }
 
 function toJob(jobId: string, fields: Record<string, string>): Job {

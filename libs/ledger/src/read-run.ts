@@ -176,7 +176,7 @@ function waitingDetail({
   barred_kind: kind,
   barred_until: until,
 }: z.infer<typeof StoredRun>): string | null {
-  if (state === 'queued' && waits !== undefined) return 'waits until the runs of other jobs on this host have ended'
+  if (state === 'queued' && waits !== undefined) return 'waits until other runs on this machine have ended'
   if (state !== 'skipped' || until === undefined) return null
   const what =
     kind === 'auth' ? 'it refused several log-ins in a row' : 'it could not be reached several times in a row'

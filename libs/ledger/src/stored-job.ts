@@ -40,6 +40,8 @@ export const StoredJob = z.object({
   batch_due: millis,
   paused_because: z.enum(['gate', 'nothing_ran']).optional(),
   start_deadline: z.coerce.number(),
+  /** Which hosts are one machine under several users (job-notices.ts). Absent: none. */
+  shared: z.string().optional(),
   /** Index from which on runs ended without ever having been released, as what, why, when, and how many. */
   rest_from: z.coerce.number().int().optional(),
   rest_state: TerminalRunState.optional(),

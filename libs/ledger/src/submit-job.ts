@@ -5,6 +5,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { type Input, JobSpec, MusterError, type Selection } from '@muster/contract'
 import { z } from 'zod'
+import { sharedMachines } from './job-notices.ts'
 import { ask, type Ledger } from './open-ledger.ts'
 import { rolloutOf } from './rollout.ts'
 import { parseReleased, runScript } from './scripts.ts'
@@ -22,6 +23,8 @@ export type NewJob = {
   request: Input<'submit_job'>
   /** The resolved names, in order, without repetition; at least one. */
   hosts: readonly string[]
+  /** The machine of each of them: hosts of one machine share its places. Absent: each is a machine of its own. */
+  machines?: readonly string[]
   /** Whose job it is: the owner of the API key that asks. */
   owner: string
   /** The ID of that key. Absent: it is that of the owner. */
@@ -50,6 +53,7 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
   const specText = JSON.stringify(spec)
   const jobId = newJobId()
   const title = job.request.title ?? programName(job.request)
+  const machines = job.machines ?? job.hosts
   const rollout = rolloutOf(spec, job.hosts.length)
   const asked = selectionOf(job.request, job.request.seed)
   const fields: Array<[string, string | number]> = [
@@ -69,6 +73,7 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
     ['backoff_ms', toMs(spec.retry_backoff_s)],
     // Commas at both ends, so that a script finds a word by its commas.
     ['retry_on', `,${(spec.retry_on ?? []).join(',')},`],
+    ...sharedMachines(job.hosts, machines),
   ]
   if (job.keyId !== undefined) fields.push(['key_id', job.keyId])
   if (job.traceparent !== undefined) fields.push(['traceparent', job.traceparent])
@@ -98,6 +103,7 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
           fields.length,
           ...fields.flat(),
           ...job.hosts,
+          ...machines,
         ],
       ),
     jobId,
