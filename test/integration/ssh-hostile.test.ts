@@ -4,10 +4,9 @@
  */
 import type { Socket } from 'node:net'
 import { fixedKnownHosts, type SshHost } from '@muster/ssh'
-import { startDemoFleet } from '@muster/ssh/demo-fleet'
 import ssh2, { type AuthContext } from 'ssh2'
 import { describe, expect, inject, test } from 'vitest'
-import { dialOdd, HOST_KEY, listen, PASSWORD, reachOdd, serve } from '../support/odd-server.ts'
+import { dialOdd, HOST_KEY, listen, serve } from '../support/odd-server.ts'
 import { dial, sshdHost } from '../support/ssh.ts'
 
 const BANNER = 'SSH-2.0-OpenSSH_9.2\r\n'
@@ -49,7 +48,8 @@ describe('before the log-in, a server that', () => {
 
 describe('in the log-in, a server that', () => {
   test('never answers is left in time, and the text says what was tried', async () => {
-    const result = await dialOdd(await serve({ onAuth: () => {} }), 500)
+    const onAuth = (context: AuthContext) => (context.method === 'none' ? context.reject(['password']) : undefined)
+    const result = await dialOdd(await serve({ onAuth }), 500)
     expect(result).toMatchObject({ reason: 'conn_timeout', detail: expect.stringContaining('password: no answer') })
   })
 
@@ -69,46 +69,6 @@ describe('in the log-in, a server that', () => {
   test('takes no method we have is told as it is', async () => {
     const result = await dialOdd(await serve({ onAuth: (context) => context.reject(['hostbased']) }))
     expect(result).toMatchObject({ reason: 'auth_failed', detail: expect.stringContaining('not taken by this host') })
-  })
-})
-
-describe('prompts of the host', () => {
-  const asks = (prompts: string[], isRight: (answers: string[]) => boolean) => ({
-    onAuth: (context: AuthContext) => {
-      if (context.method !== 'keyboard-interactive') return context.reject(['keyboard-interactive'])
-      context.prompt(prompts, (answers) => (isRight(answers) ? context.accept() : context.reject(['publickey'])))
-    },
-  })
-
-  test('for the password are answered with it', async () => {
-    const connection = await reachOdd(asks(['Password for me: '], ([answer]) => answer === 'sesame'))
-    expect(connection.isOpen()).toBe(true)
-  })
-
-  test('for a code or a new password are not, and the text says what was asked', async () => {
-    const given: string[] = []
-    const prompts = ['Verification code: \u001b[31m', 'New password: ', 'One-time password: ']
-    const result = await dialOdd(await serve(asks(prompts, (answers) => given.push(...answers) < 0)))
-    expect(given).toEqual(['', '', ''])
-    expect(result).toMatchObject({
-      reason: 'auth_failed',
-      detail: expect.stringMatching(/it asked "Verification code: +\[31m"/),
-    })
-  })
-
-  test('after a key are answered too, where the host wants both', async () => {
-    const { clientKeyPem: pem, close } = await startDemoFleet({ hosts: [] })
-    await close()
-    const host = await serve({
-      onAuth: (context) => {
-        if (context.method === 'publickey')
-          return context.reject(['keyboard-interactive'], context.signature !== undefined)
-        if (context.method !== 'keyboard-interactive') return context.reject(['publickey'])
-        context.prompt('password:', ([answer]) => (answer === 'sesame' ? context.accept() : context.reject()))
-      },
-    })
-    const credentials = [PASSWORD, { kind: 'key', pem, source: 'k' } as const]
-    expect(await dialOdd({ ...host, credentials })).toMatchObject({ ok: true })
   })
 })
 

@@ -9,7 +9,7 @@
  */
 import type { Duplex } from 'node:stream'
 import ssh2, { type Client, type ClientChannel } from 'ssh2'
-import { type Credential, planLogin } from './authentication.ts'
+import { type Credential, type Login, planLogin } from './authentication.ts'
 import type { EndTurn } from './dial-queue.ts'
 import {
   causeOfAbort,
@@ -19,11 +19,13 @@ import {
   type Failure,
   failure,
   fieldsOf,
+  notAccepted,
   printable,
 } from './failure.ts'
 import { holdBack } from './hold-back.ts'
 import { type HostIdentity, hostKeyAlgorithms, refuseHostKey } from './host-verification.ts'
 import type { KnownHosts, KnownHostsSource } from './known-hosts.ts'
+import { watchMessage } from './messages.ts'
 import { connectForPackets } from './packet-socket.ts'
 
 /** A host and all that is needed to log in there. */
@@ -180,7 +182,7 @@ function openForward(hop: SshConnection, host: SshHost, signal: AbortSignal): Pr
 function logIn(host: SshHost, route: Route, { known, signal, turn }: DialOptions): Promise<ConnectResult> {
   return new Promise((resolve, reject) => {
     const client = new ssh2.Client()
-    const login = planLogin(host.user, host.credentials)
+    const login = planLogin(host.user, host.credentials, () => fail(notAccepted(login.outcome())))
     let phase: DialPhase = 'the TCP connection'
     let isOpen = true
     let isReady = false
@@ -267,9 +269,19 @@ function logIn(host: SshHost, route: Route, { known, signal, turn }: DialOptions
         hostKeyFailure = refuseHostKey(host, known, key)
         return hostKeyFailure === undefined
       },
-      authHandler: (offered, isPartial) => login.next(offered, isPartial),
+      authHandler: () => login.next(),
     })
+    listenToLogin(client, login)
   })
+}
+
+/** Tells a log-in what the host says to it. */
+function listenToLogin(client: Client, login: Login): void {
+  watchMessage(client, 'USERAUTH_FAILURE', (offered, isPartial) => {
+    login.hear(Array.isArray(offered) ? offered.map(String) : [], isPartial === true)
+    return true
+  })
+  watchMessage(client, 'USERAUTH_INFO_REQUEST', () => login.countRequest())
 }
 
 /**

@@ -70,19 +70,22 @@ const LOGIN_DISCONNECTS = new Set([2, 7, 13, 14, 15])
 type Tried = { readonly tried: string; readonly isRefused: boolean }
 
 /** Why a connection that was not ready yet failed. */
-export function explainDialError(error: Error, phase: DialPhase, { tried, isRefused }: Tried): Failure {
+export function explainDialError(error: Error, phase: DialPhase, login: Tried): Failure {
   const { level, code } = fieldsOf(error)
   const message = printable(error.message)
   if (level === 'client-socket') return explainSocketError(typeof code === 'string' ? code : '', message, phase)
-  if (level === 'client-authentication') {
-    return failure('auth_failed', `no credential was accepted: ${tried}`, { isHostsFault: isRefused })
-  }
+  if (level === 'client-authentication') return notAccepted(login)
   if (phase === 'the log-in' && typeof code === 'number' && LOGIN_DISCONNECTS.has(code)) {
-    return failure('auth_failed', `the host ended the log-in: ${message}; ${tried}`)
+    return failure('auth_failed', `the host ended the log-in: ${message}; ${login.tried}`)
   }
   if (message === 'Connection lost before handshake') return closedEarly('the SSH handshake')
   const hasNothingInCommon = level === 'handshake' && message.includes('no matching')
   return failure('kex_failed', `${message}, while waiting for ${phase}`, { isRetryable: !hasNothingInCommon })
+}
+
+/** Why a log-in has come to its end; it is the host's fault when it has refused something. */
+export function notAccepted({ tried, isRefused }: Tried): Failure {
+  return failure('auth_failed', `no credential was accepted: ${tried}`, { isHostsFault: isRefused })
 }
 
 /** Why a connection that was closed before it was ready, without any error, failed. */
