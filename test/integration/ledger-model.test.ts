@@ -1,231 +1,17 @@
 /**
  * The Lua scripts against the state machine: any order of claims, dispatches, ends, cancels, clocks and dead workers
- * leaves Redis as the pure function says, with counts that add up and every run in one state. Fifty thousand steps.
+ * leaves Redis as the pure function says, with counts that add up and every run in one state. Fifty thousand steps. The
+ * same with a Redis that forgets its last steps, while the workers remember them.
  */
-import { isTerminalRun, RunState } from '@muster/contract'
-import {
-  acceptedJob,
-  type Claim,
-  cancelJob,
-  claimRun,
-  dispatchRun,
-  finishRun,
-  handOver,
-  jobStateOf,
-  type Ledger,
-  type MachineEnd,
-  type MachineEvent,
-  type MachineJob,
-  resumeJob,
-  setConcurrency,
-  step,
-  sweep,
-} from '@muster/ledger'
+import { acceptedJob, type Ledger } from '@muster/ledger'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { openTestLedger, submitTo } from '../support/ledger.ts'
+import { commands, forget, type Model, type Real, stepCount } from '../support/ledger-steps.ts'
 
 const RUNS = 1_100
+const FORGETFUL_RUNS = 150
 const STEPS_PER_RUN = 110
-const WORKERS = ['w0', 'w1', 'w2'] as const
-const NOW = { ticketGraceMs: 3_600_000, suspectMs: 0, claimNamedMs: 3_600_000 }
-
-type Model = { job: MachineJob; claims: Map<number, Claim[]> }
-type Real = { ledger: Ledger; jobId: string; prefix: string }
-
-/** One step: an event for the state machine, made from what the model is like at that time, and the same in Redis. */
-class Step implements fc.AsyncCommand<Model, Real> {
-  readonly #name: string
-  readonly #act: (model: Model, real: Real) => Promise<void>
-  constructor(name: string, act: (model: Model, real: Real) => Promise<void>) {
-    this.#name = name
-    this.#act = act
-  }
-  check(): boolean {
-    return true
-  }
-  async run(model: Model, real: Real): Promise<void> {
-    await this.#act(model, real)
-    steps += 1
-    await compare(model.job, real)
-  }
-  toString(): string {
-    return this.#name
-  }
-}
-let steps = 0
-let cases = 0
-
-function advance(model: Model, event: MachineEvent): string {
-  const { job, answer } = step(model.job, event)
-  model.job = job
-  return answer
-}
-
-async function compare(job: MachineJob, { ledger, jobId }: Real): Promise<void> {
-  const { redis, keys } = ledger
-  const [stored, ...runs] = await Promise.all([
-    redis.hgetall(keys.job(jobId)),
-    ...job.runs.map((_, index) => redis.hgetall(keys.run(jobId, index))),
-  ])
-  const restFrom = Number(stored?.rest_from ?? job.runs.length)
-  const seen = runs.map((run, index) =>
-    run.state === undefined
-      ? { state: index < restFrom ? 'pending' : stored?.rest_state, attempt: 0, epoch: 0 }
-      : {
-          state: run.state,
-          attempt: Number(run.attempt),
-          epoch: Number(run.epoch),
-          remote: run.remote,
-          reason: run.reason ?? '',
-          worker: isTerminalRun(RunState.parse(run.state)) ? undefined : run.worker || undefined,
-          hasLateResult: run.late_result !== undefined,
-        },
-  )
-  const wanted = job.runs.map((run, index) =>
-    runs[index]?.state === undefined
-      ? { state: run.state, attempt: run.attempt, epoch: run.epoch }
-      : {
-          state: run.state,
-          attempt: run.attempt,
-          epoch: run.epoch,
-          remote: run.remote,
-          reason: run.reason,
-          worker: isTerminalRun(run.state) ? undefined : run.worker,
-          hasLateResult: run.hasLateResult,
-        },
-  )
-  expect(seen).toEqual(wanted)
-  expect(stored?.state).toBe(jobStateOf(job))
-  for (const state of RunState.options) {
-    expect([state, Number(stored?.[`n:${state}`] ?? 0)]).toEqual([
-      state,
-      job.runs.filter((run) => run.state === state).length,
-    ])
-  }
-}
-
-/** One step picks a run by number; a number beyond the list wraps around, so that shrinking works. */
-const pick = fc.nat(11)
-const at = (model: Model, n: number) => n % model.job.runs.length
-/** True once in so many steps: a cancel, or a stale ticket, soon ends the story that the other steps tell. */
-const oneIn = (n: number) => fc.nat(n - 1).map((value) => value === 0)
-/** The newest claim of a run, or an old one that may have been fenced off. */
-const claimOf = (model: Model, index: number, isOld: boolean) => {
-  const claims = model.claims.get(index) ?? []
-  return isOld ? claims[0] : claims.at(-1)
-}
-
-const ENDS: readonly MachineEnd[] = [
-  { state: 'succeeded', remote: 'ended', reason: '', exitCode: 0, isRetryable: false },
-  { state: 'failed', remote: 'ended', reason: 'exit_nonzero', exitCode: 75, isRetryable: false },
-  { state: 'failed', remote: 'ended', reason: 'exit_nonzero', exitCode: 3, isRetryable: false },
-  { state: 'failed', remote: 'not_started', reason: 'sudo_denied', exitCode: null, isRetryable: false },
-  { state: 'timed_out', remote: 'ended', reason: 'exec_timeout', exitCode: null, isRetryable: false },
-  { state: 'timed_out', remote: 'ended', reason: 'job_timeout', exitCode: null, isRetryable: false },
-  { state: 'lost', remote: 'unknown', reason: 'conn_lost', exitCode: null, isRetryable: false },
-  { state: 'unreachable', remote: 'not_started', reason: 'conn_refused', exitCode: null, isRetryable: true },
-  { state: 'unreachable', remote: 'not_started', reason: 'auth_failed', exitCode: null, isRetryable: false },
-  { state: 'cancelled', remote: 'ended', reason: 'cancelled_by_user', exitCode: null, isRetryable: false },
-]
-
-const commands = [
-  fc.tuple(pick, oneIn(6)).map(
-    ([n, isStale]) =>
-      new Step(`claim(${n}${isStale ? ', with an old ticket' : ''})`, async (model, { ledger, jobId, prefix }) => {
-        const index = at(model, n)
-        const run = model.job.runs[index]
-        const ticket = { attempt: Math.max(1, (run?.attempt ?? 1) + (isStale ? 1 : 0)), resume: run?.resume ?? 0 }
-        const worker = WORKERS[n % 3] ?? 'w0'
-        await ledger.redis.set(ledger.keys.worker(worker), 1)
-        const answer = advance(model, { kind: 'claim', index, worker, ...ticket })
-        const claim = await claimRun(ledger, { job_id: jobId, index, host: `${prefix}${index}`, ...ticket }, worker)
-        expect(claim !== undefined).toBe(answer === 'start' || answer === 'attach')
-        if (claim === undefined) return
-        expect(claim.startedAgoMs !== undefined).toBe(answer === 'attach')
-        model.claims.set(index, [...(model.claims.get(index) ?? []), claim])
-      }),
-  ),
-  fc.tuple(pick, oneIn(4), fc.boolean()).map(
-    ([n, isOld, isDurable]) =>
-      new Step(`dispatch(${n}${isOld ? ', by an old claim' : ''})`, async (model, { ledger }) => {
-        const index = at(model, n)
-        const claim = claimOf(model, index, isOld)
-        if (claim === undefined) return
-        const wanted = advance(model, { kind: 'dispatch', index, epoch: claim.epoch, isDurable })
-        const mode = isDurable ? ('durable' as const) : ('attached' as const)
-        const answer = await dispatchRun(ledger, claim, { connectMs: 1, mode })
-        const told = answer.word === 'over' ? `over ${answer.state} ${answer.reason}` : answer.word
-        expect(told).toBe(wanted)
-      }),
-  ),
-  fc.tuple(pick, oneIn(4), fc.constantFrom(...ENDS)).map(
-    ([n, isOld, end]) =>
-      new Step(`finish(${n}, ${end.state} ${end.reason}${isOld ? ', by an old claim' : ''})`, async (model, real) => {
-        const index = at(model, n)
-        const claim = claimOf(model, index, isOld)
-        if (claim === undefined) return
-        const wanted = advance(model, { kind: 'finish', index, epoch: claim.epoch, end })
-        const reason = end.reason === '' ? null : end.reason
-        expect(await finishRun(real.ledger, claim, { ...end, reason, detail: null, signal: null })).toBe(wanted)
-      }),
-  ),
-  fc.tuple(pick, oneIn(4)).map(
-    ([n, isOld]) =>
-      new Step(`hand over(${n})`, async (model, { ledger }) => {
-        const index = at(model, n)
-        const claim = claimOf(model, index, isOld)
-        if (claim === undefined) return
-        const wanted = advance(model, { kind: 'hand_over', index, epoch: claim.epoch })
-        expect(await handOver(ledger, claim)).toBe(wanted === 'resumed')
-      }),
-  ),
-  pick.map(
-    (n) =>
-      new Step(`worker w${n % 3} dies`, async (model, { ledger }) => {
-        const worker = WORKERS[n % 3] ?? 'w0'
-        await ledger.redis.del(ledger.keys.worker(worker))
-        advance(model, { kind: 'worker_dies', worker })
-        await sweep(ledger, NOW)
-      }),
-  ),
-  fc.tuple(oneIn(3), oneIn(4), fc.uniqueArray(pick, { minLength: 1, maxLength: 3 })).map(
-    ([isMeant, isWhole, some]) =>
-      new Step(isMeant ? `cancel ${isWhole ? 'all' : some}` : 'nothing', async (model, { ledger, jobId, prefix }) => {
-        if (!isMeant) return
-        const indexes = [...new Set(some.map((n) => at(model, n)))]
-        advance(model, isWhole ? { kind: 'cancel' } : { kind: 'cancel', indexes })
-        const hosts = indexes.map((index) => `${prefix}${index}`)
-        expect(await cancelJob(ledger, jobId, isWhole ? undefined : hosts)).toBe(true)
-      }),
-  ),
-  oneIn(2).map(
-    (isMeant) =>
-      new Step(isMeant ? 'resume' : 'nothing', async (model, { ledger, jobId }) => {
-        if (!isMeant) return
-        const wanted = advance(model, { kind: 'resume' })
-        expect(await resumeJob(ledger, jobId)).toBe(wanted)
-      }),
-  ),
-  fc.tuple(oneIn(3), fc.integer({ min: 1, max: 4 })).map(
-    ([isMeant, concurrency]) =>
-      new Step(isMeant ? `concurrency ${concurrency}` : 'nothing', async (model, { ledger, jobId }) => {
-        if (!isMeant) return
-        const wanted = advance(model, { kind: 'set_concurrency', concurrency })
-        expect(await setConcurrency(ledger, jobId, concurrency)).toBe(wanted)
-      }),
-  ),
-  fc.constantFrom('start_deadline', 'job_timeout', '', '', '', '', '', '').map(
-    (kind) =>
-      new Step(kind === '' ? 'time passes' : `${kind} is over`, async (model, { ledger, jobId }) => {
-        if (kind !== 'start_deadline' && kind !== 'job_timeout') return
-        advance(model, { kind })
-        const field = kind === 'start_deadline' ? 'start_deadline' : 'job_deadline'
-        await ledger.redis.hset(ledger.keys.job(jobId), field, 1)
-        await sweep(ledger, NOW)
-      }),
-  ),
-]
 
 const setup = fc.record({
   hosts: fc.integer({ min: 1, max: 6 }),
@@ -237,34 +23,46 @@ const setup = fc.record({
   isGated: fc.boolean(),
 })
 
+type Setup = typeof setup extends fc.Arbitrary<infer T> ? T : never
+let cases = 0
+
+/** A job as `setup` describes it, in the ledger and in the model. */
+async function begin(ledger: Ledger, { hosts, isGated, batches, ...options }: Setup): Promise<Real & { model: Model }> {
+  // Hosts of its own, so that no case waits for one that is left; and no circuit breaker, which is tested apart.
+  cases += 1
+  const prefix = `c${cases}-h`
+  const gate = isGated && batches !== undefined ? ('manual' as const) : ('auto' as const)
+  const request = { ...options, gate, ...(batches === undefined ? {} : { batches }), retry_backoff_s: 0, force: true }
+  const jobId = await submitTo(ledger, hosts, request, prefix)
+  const { concurrency, retries, retry_on: retryOn, max_errors: maxErrors } = options
+  const job = acceptedJob(hosts, { concurrency, retries, retryOn, maxErrors, batches: batches ?? [], gate })
+  return { model: { job, claims: new Map(), ends: new Set() }, ledger, jobId, prefix }
+}
+
 test('any order of steps leaves the ledger as the state machine says', async () => {
   const ledger = await openTestLedger()
+  const lists = fc.commands(commands, { maxCommands: STEPS_PER_RUN, size: 'max' })
   await fc.assert(
-    fc.asyncProperty(
-      setup,
-      fc.commands(commands, { maxCommands: STEPS_PER_RUN, size: 'max' }),
-      async ({ hosts, isGated, batches, ...options }, list) => {
-        // Hosts of its own, so that no case waits for one that is left; and no circuit breaker, which is tested apart.
-        cases += 1
-        const prefix = `c${cases}-h`
-        const gate = isGated && batches !== undefined ? ('manual' as const) : ('auto' as const)
-        const request = {
-          ...options,
-          gate,
-          ...(batches === undefined ? {} : { batches }),
-          retry_backoff_s: 0,
-          force: true,
-        }
-        const jobId = await submitTo(ledger, hosts, request, prefix)
-        const { concurrency, retries, retry_on: retryOn, max_errors: maxErrors } = options
-        const machine = { concurrency, retries, retryOn, maxErrors, batches: batches ?? [], gate }
-        const model: Model = { job: acceptedJob(hosts, machine), claims: new Map() }
-        await fc.asyncModelRun(() => ({ model, real: { ledger, jobId, prefix } }), list)
-        // The next case has a ledger to itself: this job must not be swept any more.
-        await ledger.redis.del(ledger.keys.active)
-      },
-    ),
+    fc.asyncProperty(setup, lists, async (options, list) => {
+      const { model, ...real } = await begin(ledger, options)
+      await fc.asyncModelRun(() => ({ model, real }), list)
+      // The next case has a ledger to itself: this job must not be swept any more.
+      await ledger.redis.del(ledger.keys.active)
+    }),
     { numRuns: RUNS },
   )
-  expect(steps).toBeGreaterThanOrEqual(50_000)
+  expect(stepCount()).toBeGreaterThanOrEqual(50_000)
+}, 600_000)
+
+test('a Redis that forgets never has two claims that may end one run, nor takes the end of one for the other', async () => {
+  const ledger = await openTestLedger()
+  const lists = fc.commands([...commands, forget, forget], { maxCommands: STEPS_PER_RUN, size: 'max' })
+  await fc.assert(
+    fc.asyncProperty(setup, lists, async (options, list) => {
+      const { model, ...real } = await begin(ledger, options)
+      await fc.asyncModelRun(() => ({ model, real: { ...real, past: [] } }), list)
+      await ledger.redis.del(ledger.keys.active)
+    }),
+    { numRuns: FORGETFUL_RUNS },
+  )
 }, 600_000)

@@ -129,7 +129,7 @@ describe('a worker that lost its lease', () => {
 
     expect(await holdsClaim(ledger, claimed)).toBe(false)
     const part = { stream: 'stdout', place: 'head', offset: 0, bytes: Buffer.from('x') } as const
-    expect(await appendOutput(ledger, claimed, part)).toBe(false)
+    expect(await appendOutput(ledger, claimed, part)).toBe('fenced')
     expect(await finishRun(ledger, claimed, exited(3))).toBe('fenced')
     const run = await firstRun(ledger, jobId)
     expect(run).toMatchObject({ state: 'lost', exit_code: null, stdout: { bytes: 0 } })

@@ -51,6 +51,8 @@ class OutputWriter {
   readonly #waiting: Record<OutputStream, Buffer[]> = { stdout: [], stderr: [] }
   readonly #offset: Record<OutputStream, number> = { stdout: 0, stderr: 0 }
   readonly #tailOffset: Record<OutputStream, number> = { stdout: 0, stderr: 0 }
+  /** Whether no more of a head is stored: bytes before it are missing in the ledger. */
+  readonly #isHeadOver: Record<OutputStream, boolean> = { stdout: false, stderr: false }
   #waitingBytes = 0
   #timer: NodeJS.Timeout | undefined
   #tailTimer: NodeJS.Timeout | undefined
@@ -111,7 +113,11 @@ class OutputWriter {
 
   async #append(part: Parameters<typeof appendOutput>[2]): Promise<void> {
     const { ledger, claim, closing, onError, onFenced } = this.#options
-    const isOurs = await patiently(() => appendOutput(ledger, claim, part), { signal: closing, onError })
-    if (!isOurs) onFenced()
+    const { stream, place } = part
+    if (place === 'head' && this.#isHeadOver[stream]) return
+    const word = await patiently(() => appendOutput(ledger, claim, part), { signal: closing, onError })
+    if (word === 'fenced') onFenced()
+    // What stood before is lost, so what comes after has no place any more; the end of the run tells how much that is.
+    if (word === 'gap') this.#isHeadOver[stream] = true
   }
 }

@@ -3,13 +3,14 @@
 -- Not dispatched: it is queued again, as a new attempt. Dispatched: nobody can know whether the command ran, so it is
 -- lost, but for a durable one: that goes on at its host, and another worker attaches to it.
 -- KEYS[1] job.  ARGV 3 index, 4 worker, 5 milliseconds after the exec timeout in which a durable run must be taken,
--- 6 the epoch that the living worker does not know, or ''.
+-- 6 the nonce of the claim that the living worker does not know, or ''.
 -- Returns {'requeued', 'resumed', 'retrying' or 'lost', tickets...} or {'held'}.
 -- A run that takes its workers down with it must not do so for ever.
 local MOST_ABANDONED = 3
 
+let_in()
 local key = run_key(ARGV[3])
-local f = redis.call('HMGET', key, 'state', 'worker', 'host', 'mode', 'started', 'kept_remote', 'epoch')
+local f = redis.call('HMGET', key, 'state', 'worker', 'host', 'mode', 'started', 'kept_remote', 'nonce')
 if (f[1] ~= 'connecting' and f[1] ~= 'running') or f[2] ~= ARGV[4] then return {'held'} end
 if f[2] ~= '' and f[7] ~= ARGV[6] and redis.call('EXISTS', base .. ':worker:' .. f[2]) == 1 then return {'held'} end
 local now = now_ms()

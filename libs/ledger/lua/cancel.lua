@@ -1,5 +1,6 @@
 -- Cancels a job, or some of its runs. What no worker holds ends here; the rest is left to the workers, which are told.
 -- KEYS[1] job.  ARGV 3... indexes; none: the whole job.  Returns {'ended'}, {'unknown'} or {'cancelling', tickets...}.
+let_in()
 local f = redis.call('HMGET', job, 'state', 'ended')
 if not f[1] then return {'unknown'} end
 if f[2] then return {'ended'} end

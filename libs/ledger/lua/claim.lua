@@ -4,6 +4,7 @@
 -- command may take, tickets...}, {'waits', tickets...} for a place at its host,
 -- {'over', tickets...} when the run ended
 -- here because it must not start any more, or {why not}.
+let_in()
 local key = run_key(ARGV[3])
 local f = redis.call('HMGET', key, 'state', 'attempt', 'resume', 'host', 'nonce', 'epoch', 'worker', 'started', 'reason')
 local now = now_ms()

@@ -2,7 +2,7 @@
 -- comes free by itself: members of the sorted set are holders, scores the time at which they lose it.
 -- KEYS[1] the sorted set of the jump host. ARGV[3] the holder, ARGV[4] slots at once, ARGV[5] how long one is held,
 -- in milliseconds; 0 gives it back. Answers 1 when the slot is held.
-
+let_in()
 local slots, holder, limit, hold_ms = KEYS[1], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 if hold_ms == 0 then
   redis.call('ZREM', slots, holder)

@@ -1,5 +1,6 @@
 -- Raises the exec timeout of a job, never lowers it; workers are told.
 -- KEYS[1] job.  ARGV 3 milliseconds.  Returns 'raised', 'ended', 'unknown' or, when it is no raise, the present limit.
+let_in()
 local f = redis.call('HMGET', job, 'state', 'ended', 'exec_timeout_ms')
 if not f[1] then return 'unknown' end
 if f[2] then return 'ended' end

@@ -1,5 +1,6 @@
 -- Counts anew how many runs are in flight and how many the workers take, so that no mistake in either lasts.
 -- KEYS[1] hash of worker and how many runs it takes.  Returns 'ok'.
+let_in()
 local count = 0
 for _, active in ipairs(redis.call('SMEMBERS', base .. ':active')) do
   local key = base .. ':job:' .. active

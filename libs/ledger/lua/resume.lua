@@ -1,5 +1,6 @@
 -- Lets a job that is paused at a gate go on with its next batch.
 -- KEYS[1] job.  ARGV 3 the batch that has ended, from 0, or '': a request that is sent twice opens one gate.  Returns {'resumed', tickets...}, {'not_paused'} or {'unknown'}.
+let_in()
 local now = now_ms()
 if redis.call('EXISTS', job) == 0 then return {'unknown'} end
 -- It may have waited for too long.

@@ -1,5 +1,6 @@
 -- Changes how many runs of a job may be in flight. Fewer than there are stops none of them.
 -- KEYS[1] job.  ARGV 3 count.  Returns {'changed', tickets...}, {'ended'} or {'unknown'}.
+let_in()
 local f = redis.call('HMGET', job, 'state', 'ended')
 if not f[1] then return {'unknown'} end
 if f[2] then return {'ended'} end

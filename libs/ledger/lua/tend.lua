@@ -1,5 +1,6 @@
 -- Does what is due for a job that nothing else happens to: its clocks may be over, and workers may have come free.
 -- KEYS[1] job.  Returns {'tended', tickets...}.
+let_in()
 local now = now_ms()
 if redis.call('EXISTS', job) == 0 then return {'tended'} end
 local state = redis.call('HGET', job, 'state')

@@ -1,6 +1,6 @@
 /**
- * What a worker does to a run, step by step. Each is a compare-and-set on the run's epoch, so a worker whose claim was
- * taken away changes nothing any more.
+ * What a worker does to a run, step by step. Each is a compare-and-set on the epoch and the nonce of its claim, so a worker
+ * whose claim was taken away changes nothing any more.
  *
  *   queued ──claimRun──► connecting ──dispatchRun──► running ──finishRun──► terminal, or retry_wait
  *                             └──────────finishRun (never started)─────────────┘
@@ -11,18 +11,23 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { JobSpec, type OutputStream, Reason, type RunMode, TerminalRunState } from '@muster/contract'
 import { z } from 'zod'
+import type { Keys } from './keys.ts'
 import type { Ledger } from './open-ledger.ts'
 import { releaseTickets } from './release-tickets.ts'
 import { runScript } from './scripts.ts'
 import type { Ticket } from './ticket.ts'
 
-/** A run that this worker holds. `epoch` fences off every earlier claim on it. */
+/**
+ * A run that this worker holds. `epoch` fences off every earlier claim on it, and `nonce` one that Redis forgot: after a
+ * failover the same epoch may be given out again.
+ */
 export type Claim = {
   readonly jobId: string
   readonly index: number
   readonly host: string
   readonly attempt: number
   readonly epoch: number
+  readonly nonce: string
   /** The worker's ID. */
   readonly worker: string
   /** Absent: the command is to be started. Else it was started so long ago, is durable, and goes on at its host. */
@@ -48,11 +53,12 @@ const optionalMs = (text: string | undefined) => (text === undefined || text ===
 export async function claimRun(ledger: Ledger, ticket: Ticket, worker: string): Promise<Claim | undefined> {
   const { redis, keys } = ledger
   const { job_id: jobId, index, attempt, resume } = ticket
+  const nonce = randomBytes(6).toString('base64url')
   const answer = await runScript(
     redis,
     'claim',
     [keys.job(jobId)],
-    [keys.base, jobId, index, attempt, resume, worker, randomBytes(6).toString('base64url')],
+    [keys.base, jobId, index, attempt, resume, worker, nonce],
   )
   const [word, ...rest] = Answer.parse(answer)
   if (word !== 'claimed') {
@@ -68,6 +74,7 @@ export async function claimRun(ledger: Ledger, ticket: Ticket, worker: string): 
     host,
     attempt,
     epoch: Number(epoch),
+    nonce,
     worker,
     execTimeoutMs: Number(execTimeout),
     ...(startedAgoMs === undefined ? {} : { startedAgoMs }),
@@ -109,15 +116,7 @@ export async function dispatchRun(
     redis,
     'dispatch',
     [keys.job(claim.jobId)],
-    [
-      keys.base,
-      claim.jobId,
-      claim.index,
-      claim.epoch,
-      Math.round(connectMs),
-      mode,
-      keyDigest.slice(0, KEY_DIGEST_CHARS),
-    ],
+    [...claimArguments(keys, claim), Math.round(connectMs), mode, keyDigest.slice(0, KEY_DIGEST_CHARS)],
   )
   const [word, first, second] = Answer.parse(answer)
   if (word === 'go') {
@@ -132,38 +131,45 @@ export async function dispatchRun(
 /** Says that a run that was to be durable is attached, before it is sent. False when the claim is not ours any more. */
 export async function fallBackToAttached(ledger: Ledger, claim: Claim, notice: string): Promise<boolean> {
   const { redis, keys } = ledger
-  const args = [keys.base, claim.jobId, claim.index, claim.epoch, notice]
+  const args = [...claimArguments(keys, claim), notice]
   return (await runScript(redis, 'fall-back', [keys.job(claim.jobId)], args)) === 'ok'
 }
 
 /** Hands a durable run that goes on at its host to another worker. False when the claim is not ours any more. */
 export async function handOver(ledger: Ledger, claim: Claim): Promise<boolean> {
   const { redis, keys } = ledger
-  const args = [keys.base, claim.jobId, claim.index, claim.epoch]
-  const answer = await runScript(redis, 'hand-over', [keys.job(claim.jobId)], args)
+  const answer = await runScript(redis, 'hand-over', [keys.job(claim.jobId)], claimArguments(keys, claim))
   return (await releaseTickets(ledger, answer)) === 'resumed'
 }
 
-/** Whether these claims still hold: a worker that slept past its lease asks. */
+/** Whether a claim still holds: a worker that slept past its lease asks. */
 export async function holdsClaim(ledger: Ledger, claim: Claim): Promise<boolean> {
   const { redis, keys } = ledger
-  const [state, epoch] = await redis.hmget(keys.run(claim.jobId, claim.index), 'state', 'epoch')
-  return (state === 'connecting' || state === 'running') && epoch === String(claim.epoch)
+  const run = keys.run(claim.jobId, claim.index)
+  const [state, epoch, nonce] = await redis.hmget(run, 'state', 'epoch', 'nonce')
+  const isHeld = state === 'connecting' || state === 'running'
+  return isHeld && epoch === String(claim.epoch) && nonce === claim.nonce
 }
 
 /**
  * Stores output while the command runs: bytes of the `head` of a stream at their offset, or its present `tail`, in place
- * of what was stored of the tail before. False when the claim is not ours any more.
+ * of what was stored of the tail before. `fenced`: the claim is not ours any more. `gap`: Redis has forgotten bytes of the
+ * head before these, so nothing was stored.
  */
 export async function appendOutput(
   ledger: Ledger,
   claim: Claim,
   part: { stream: OutputStream; place: 'head' | 'tail'; offset: number; bytes: Buffer },
-): Promise<boolean> {
+): Promise<'ok' | 'fenced' | 'gap'> {
   const { redis, keys } = ledger
   const { stream, place, offset, bytes } = part
-  const { jobId, index, epoch } = claim
+  const { jobId, index } = claim
   const key = place === 'head' ? keys.head(jobId, index, stream) : keys.tail(jobId, index, stream)
-  const args = [keys.base, jobId, index, epoch, stream, place, offset, bytes]
-  return (await runScript(redis, 'append', [keys.job(jobId), key], args)) === 'ok'
+  const args = [...claimArguments(keys, claim), stream, place, offset, bytes]
+  return z.enum(['ok', 'fenced', 'gap']).parse(await runScript(redis, 'append', [keys.job(jobId), key], args))
+}
+
+/** What every script that asks for a claim is told first. */
+export function claimArguments({ base }: Keys, { jobId, index, epoch, nonce }: Claim) {
+  return [base, jobId, index, epoch, nonce] as const
 }

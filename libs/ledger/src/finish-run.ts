@@ -2,15 +2,17 @@
  * The end of an attempt: what is left of its output is stored, then one step ends the run, or lets it wait for another
  * attempt, and lets the next runs of the job go.
  */
-import type { Reason, Remote, TerminalRunState } from '@muster/contract'
+import type { OutputStream, Reason, Remote, TerminalRunState } from '@muster/contract'
 import { z } from 'zod'
-import { appendOutput, type Claim } from './claim.ts'
+import { appendOutput, type Claim, claimArguments } from './claim.ts'
 import type { Ledger } from './open-ledger.ts'
 import { releaseTickets } from './release-tickets.ts'
 import { runScript } from './scripts.ts'
 
 /** In place of the digest of no output at all. */
 const EMPTY_DIGEST = 'empty'
+
+const STREAMS = ['stdout', 'stderr'] as const
 
 /** How an attempt ended, as its worker found it. */
 export type RunEnd = {
@@ -55,8 +57,8 @@ export async function finishRun(
   end: RunEnd,
 ): Promise<'finished' | 'retrying' | 'fenced'> {
   const { redis, keys } = ledger
-  await storeTails(ledger, claim, end)
-  const { jobId, index, epoch, worker } = claim
+  const tails = await storeTails(ledger, claim, end)
+  const { jobId, worker } = claim
   const { state, remote, reason, detail, exitCode, signal, isRetryable } = end
   const at = new Date().toISOString()
   const late = { state, remote, reason, detail, exit_code: exitCode, signal, worker, at }
@@ -65,10 +67,7 @@ export async function finishRun(
     'finish',
     [keys.job(jobId)],
     [
-      keys.base,
-      jobId,
-      index,
-      epoch,
+      ...claimArguments(keys, claim),
       state,
       remote,
       reason ?? '',
@@ -76,20 +75,32 @@ export async function finishRun(
       isRetryable ? '1' : '0',
       end.isHostsFault === true ? '1' : '0',
       JSON.stringify(late),
+      ...countsOf(end, tails),
       ...fieldsOf(end).flat(),
     ],
   )
   return z.enum(['finished', 'retrying', 'fenced']).parse(await releaseTickets(ledger, answer))
 }
 
-/** The tail goes first: a run that has ended has all its output. */
-async function storeTails(ledger: Ledger, claim: Claim, end: RunEnd): Promise<void> {
-  if (end.output === undefined) return
-  for (const stream of ['stdout', 'stderr'] as const) {
+/** The tail goes first: a run that has ended has all its output. Answers how many bytes of each were taken. */
+async function storeTails(ledger: Ledger, claim: Claim, end: RunEnd): Promise<Record<OutputStream, number>> {
+  const taken = { stdout: 0, stderr: 0 }
+  if (end.output === undefined) return taken
+  for (const stream of STREAMS) {
     const { tail, bytes } = end.output[stream]
     if (tail.length === 0) continue
-    await appendOutput(ledger, claim, { stream, place: 'tail', offset: bytes - tail.length, bytes: tail })
+    const part = { stream, place: 'tail', offset: bytes - tail.length, bytes: tail } as const
+    if ((await appendOutput(ledger, claim, part)) === 'ok') taken[stream] = tail.length
   }
+  return taken
+}
+
+/** Of each stream how many bytes there were, how many the limit left out, and how many are in the tail. */
+function countsOf({ output }: RunEnd, tails: Record<OutputStream, number>): number[] {
+  return STREAMS.flatMap((stream) => {
+    const { bytes, omittedBytes } = output?.[stream] ?? { bytes: 0, omittedBytes: 0 }
+    return [bytes, omittedBytes, tails[stream]]
+  })
 }
 
 function fieldsOf(end: RunEnd): Array<[string, string | number]> {

@@ -82,7 +82,7 @@ export function claimsOfLease(lease: string | null): ReadonlySet<string> | undef
   }
 }
 
-/** How a claim is named in a lease. */
-export function nameOf({ jobId, index, epoch }: Pick<Claim, 'jobId' | 'index' | 'epoch'>): string {
-  return `${jobId}:${index}:${epoch}`
+/** How a claim is named in a lease: by its nonce, as two claims may have one epoch where Redis forgot one of them. */
+export function nameOf({ jobId, index, nonce }: Pick<Claim, 'jobId' | 'index' | 'nonce'>): string {
+  return `${jobId}:${index}:${nonce}`
 }

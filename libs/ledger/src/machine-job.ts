@@ -26,6 +26,8 @@ export type MachineRun = {
   /** How often its worker was given up before the command was sent. */
   readonly abandoned: number
   readonly epoch: number
+  /** Of the last claim. With the epoch it tells that claim from one that Redis forgot. */
+  readonly nonce?: string
   /** Undefined: nobody's. */
   readonly worker?: string
   readonly isDurable: boolean
@@ -33,8 +35,8 @@ export type MachineRun = {
   /** The end of an earlier attempt that had started. */
   readonly kept?: Pick<MachineEnd, 'state' | 'remote' | 'reason'>
   readonly hasLateResult: boolean
-  /** The epoch of the worker whose end was taken, so that the same end sent again is known. */
-  readonly endedEpoch?: number
+  /** The claim whose end was taken, so that the same end sent again is known. */
+  readonly endedNonce?: string
 }
 
 /** A job. The clocks are facts here, not times: they are over, or not. */

@@ -17,7 +17,8 @@
  *     earlier attempt that had started is not forgotten: then the run ends as that attempt did.
  *   ² Not when the job or the run is to stop, or a clock is over: then the worker is told so, and ends it as never started.
  *   ³ As another attempt, not counted as a retry; the third time `unreachable`. `e` is the epoch: every change of hands raises it, and a worker that
- *     comes with an older one is fenced: it changes nothing.
+ *     comes with an older one is fenced: it changes nothing. Redis may forget a claim (a failover) and give its epoch out
+ *     again: then the nonce of the claim tells which of the two it is.
  *   ⁴ A durable run goes on at its host: it is nobody's (epoch + 1) until the next claim attaches to it (epoch + 1).
  *
  * `retry_wait` needs a retry that is left, and an end that may be tried again: never started (and the worker holds it
@@ -44,6 +45,9 @@ import {
   whyNot,
 } from './machine-job.ts'
 
+/** A claim, as the worker that has it shows it. */
+type MachineClaim = { readonly index: number; readonly epoch: number; readonly nonce: string }
+
 /** What happens. `index` names the run. */
 export type MachineEvent =
   | {
@@ -52,10 +56,11 @@ export type MachineEvent =
       readonly attempt: number
       readonly resume: number
       readonly worker: string
+      readonly nonce: string
     }
-  | { readonly kind: 'dispatch'; readonly index: number; readonly epoch: number; readonly isDurable: boolean }
-  | { readonly kind: 'finish'; readonly index: number; readonly epoch: number; readonly end: MachineEnd }
-  | { readonly kind: 'hand_over'; readonly index: number; readonly epoch: number }
+  | ({ readonly kind: 'dispatch'; readonly isDurable: boolean } & MachineClaim)
+  | ({ readonly kind: 'finish'; readonly end: MachineEnd } & MachineClaim)
+  | ({ readonly kind: 'hand_over' } & MachineClaim)
   | { readonly kind: 'worker_dies'; readonly worker: string }
   /** Without indexes: the whole job. */
   | { readonly kind: 'cancel'; readonly indexes?: readonly number[] }
@@ -108,7 +113,7 @@ function claim(job: MachineJob, event: EventOf<'claim'>): MachineStep {
   if (run === undefined || (run.state === 'pending' && run.attempt === 0)) return { job, answer: 'gone' }
   if (run.attempt !== event.attempt || run.resume !== event.resume) return { job, answer: 'stale' }
   if (isTerminalRun(run.state)) return { job, answer: 'ended' }
-  const held = { worker: event.worker, epoch: run.epoch + 1 }
+  const held = { worker: event.worker, epoch: run.epoch + 1, nonce: event.nonce }
   if (run.state === 'running' && run.worker === undefined) {
     return { job: change(job, event.index, held), answer: 'attach' }
   }
@@ -119,9 +124,14 @@ function claim(job: MachineJob, event: EventOf<'claim'>): MachineStep {
   return { job: { ...change(job, event.index, { ...held, state: 'connecting' }), hasStarted: true }, answer: 'start' }
 }
 
+/** Whether a run is in the hands of this claim: another one may have its epoch, where Redis forgot one of them. */
+function isOf({ epoch, nonce }: MachineClaim, run: MachineRun): boolean {
+  return run.epoch === epoch && run.nonce === nonce
+}
+
 function dispatch(job: MachineJob, event: EventOf<'dispatch'>): MachineStep {
   const run = job.runs[event.index]
-  if (run?.epoch !== event.epoch) return { job, answer: 'fenced' }
+  if (run === undefined || !isOf(event, run)) return { job, answer: 'fenced' }
   if (run.state === 'running') return { job, answer: 'go' }
   if (run.state !== 'connecting') return { job, answer: 'fenced' }
   const why = whyNot(job, run)
@@ -130,26 +140,27 @@ function dispatch(job: MachineJob, event: EventOf<'dispatch'>): MachineStep {
   return { job: change(job, event.index, { state: 'running', remote: 'started', reason: '', isDurable }), answer: 'go' }
 }
 
-function finish(job: MachineJob, { index, epoch, end }: EventOf<'finish'>): MachineStep {
+function finish(job: MachineJob, event: EventOf<'finish'>): MachineStep {
+  const { index, nonce, end } = event
   const run = job.runs[index]
   if (run === undefined) return { job, answer: 'fenced' }
-  if (run.endedEpoch === epoch) return { job, answer: 'finished' }
+  if (run.endedNonce === nonce) return { job, answer: 'finished' }
   const isHeld = run.state === 'connecting' || run.state === 'running'
-  if (!isHeld || run.epoch !== epoch) {
+  if (!isHeld || !isOf(event, run)) {
     const isLate = end.remote !== 'not_started'
     return { job: isLate ? change(job, index, { hasLateResult: true }) : job, answer: 'fenced' }
   }
-  const told = change(job, index, { endedEpoch: epoch })
+  const told = change(job, index, { endedNonce: nonce })
   const again = retry(told, index, end)
   return again === undefined
     ? { job: release(settle(told, index, end)), answer: 'finished' }
     : { job: again, answer: 'retrying' }
 }
 
-function handOver(job: MachineJob, { index, epoch }: EventOf<'hand_over'>): MachineStep {
-  const run = job.runs[index]
-  if (run?.state !== 'running' || run.epoch !== epoch || !run.isDurable) return { job, answer: 'fenced' }
-  return { job: resume(job, index, run), answer: 'resumed' }
+function handOver(job: MachineJob, event: EventOf<'hand_over'>): MachineStep {
+  const run = job.runs[event.index]
+  if (run?.state !== 'running' || !isOf(event, run) || !run.isDurable) return { job, answer: 'fenced' }
+  return { job: resume(job, event.index, run), answer: 'resumed' }
 }
 
 function resume(job: MachineJob, index: number, run: MachineRun): MachineJob {

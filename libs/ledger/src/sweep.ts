@@ -101,7 +101,7 @@ type OpenRun = {
   resume: number
   state: string
   worker: string
-  epoch: number
+  nonce: string
   claimedMs: number
   /** Since when it waits for a worker; undefined while one holds it. */
   waitsSinceMs: number | undefined
@@ -125,8 +125,8 @@ async function settleAbandoned(
     const isForgotten =
       lease.claims?.has(nameOf({ ...run, jobId })) === false && lease.nowMs - run.claimedMs >= options.claimNamedMs
     if (!lease.isGone && !isForgotten) continue
-    const unknownEpoch = isForgotten ? run.epoch : ''
-    const args = [keys.base, jobId, run.index, run.worker, RESUME_LIMIT_MS, unknownEpoch]
+    const unknownNonce = isForgotten ? run.nonce : ''
+    const args = [keys.base, jobId, run.index, run.worker, RESUME_LIMIT_MS, unknownNonce]
     await releaseTickets(ledger, await runScript(redis, 'abandon', [keys.job(jobId)], args))
   }
 }
@@ -171,14 +171,14 @@ async function readOpenRuns({ redis, keys }: Ledger, jobId: string): Promise<Ope
     'worker',
     'queued',
     'retry_at',
-    'epoch',
+    'nonce',
     'claimed',
     'waits',
   ] as const
   return await Promise.all(
     indexes.map(async (index) => {
       const values = await redis.hmget(keys.run(jobId, index), ...fields)
-      const [host, attempt, resume, state, worker, queued, retryAt, epoch, claimed, waits, due] = values.map(
+      const [host, attempt, resume, state, worker, queued, retryAt, nonce, claimed, waits, due] = values.map(
         (value) => value ?? '',
       )
       const isUnheld = state === 'running' && worker === ''
@@ -191,7 +191,7 @@ async function readOpenRuns({ redis, keys }: Ledger, jobId: string): Promise<Ope
         resume: Number(resume),
         state: state ?? '',
         worker: worker ?? '',
-        epoch: Number(epoch),
+        nonce: nonce ?? '',
         claimedMs: Number(claimed),
         waitsSinceMs: since === undefined ? undefined : Number(waitsSince),
       }
