@@ -136,6 +136,7 @@ describe('hosts', () => {
     )
     const db1 = {
       name: 'db1',
+      aliases: [],
       address: 'db1.internal',
       port: 2222,
       user: 'deploy',

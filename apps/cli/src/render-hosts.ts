@@ -2,13 +2,15 @@
 import { escapeControl, type Host, type Output } from '@muster/contract'
 import { hostsText, tableText } from './render.ts'
 
-/** Hosts, for `muster hosts`; why some are disabled stands in a column that is there only then. */
+/** Hosts, for `muster hosts`; aliases, and why some are disabled, stand in columns that are there only then. */
 export function hostTable(hosts: readonly Host[]): string {
+  const hasAliases = hosts.some(({ aliases }) => aliases.length > 0)
   const isAnyDisabled = hosts.some(({ disabled }) => disabled !== null)
   const rows = hosts.map((host) => {
     const labels = Object.entries(host.labels).map(([key, value]) => `${key}=${value}`)
     return [
       host.name,
+      ...(hasAliases ? [host.aliases.join(',') || '–'] : []),
       `${host.user}@${host.address}:${host.port}`,
       host.jump ?? '–',
       host.groups.join(','),
@@ -16,7 +18,7 @@ export function hostTable(hosts: readonly Host[]): string {
       ...(isAnyDisabled ? [escapeControl(host.disabled ?? '–')] : []),
     ]
   })
-  const heading = ['HOST', 'ADDRESS', 'JUMP', 'GROUPS', 'LABELS']
+  const heading = ['HOST', ...(hasAliases ? ['ALIASES'] : []), 'ADDRESS', 'JUMP', 'GROUPS', 'LABELS']
   return tableText(isAnyDisabled ? [...heading, 'DISABLED'] : heading, rows)
 }
 

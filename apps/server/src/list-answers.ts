@@ -67,9 +67,10 @@ export function toHostList(
 }
 
 function toRow(host: Output<'list_hosts'>['hosts'][number]): NonNullable<HostListAnswer['hosts']>[number] {
-  const { name, address, port, user, jump, groups, labels, disabled } = host
+  const { name, aliases, address, port, user, jump, groups, labels, disabled } = host
   return {
     name,
+    ...(aliases.length === 0 ? {} : { aliases }),
     address,
     ...(port === USUAL_PORT ? {} : { port }),
     user,

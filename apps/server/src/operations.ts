@@ -16,7 +16,7 @@ import { listDirectory } from './list-directory.ts'
 import { gatherAll, getOutput, readPage } from './output.ts'
 import { resolveTargets } from './preview.ts'
 import { type Fields, type InputSchema, parseInput } from './request-input.ts'
-import { getRun, listRunsOf } from './runs.ts'
+import { getRun, listRunsOf, withHostOfJob } from './runs.ts'
 import { rerun, submit } from './submit.ts'
 import { listHosts, testHost } from './targets.ts'
 import { testConnection } from './test-connection.ts'
@@ -68,11 +68,11 @@ function functionsOver(deps: OperationDeps): Functions {
     wait_job: (input, caller) =>
       getJob(deps, { ...input, until: input.until === 'done' ? 'done_or_paused' : input.until }, caller),
     list_runs: (input) => listRunsOf(deps, input),
-    get_run: (input) => getRun(deps, input),
-    read_output: (input) => readPage(deps, input),
-    follow_job: (input, caller) => followJob(deps, input, caller),
+    get_run: async (input) => getRun(deps, await withHostOfJob(deps, input)),
+    read_output: async (input) => readPage(deps, await withHostOfJob(deps, input)),
+    follow_job: async (input, caller) => followJob(deps, await withHostOfJob(deps, input), caller),
     gather_output: (input) => gatherAll(deps, input),
-    get_output: (input, caller) => getOutput(deps, input, caller),
+    get_output: async (input, caller) => getOutput(deps, await withHostOfJob(deps, input), caller),
     cancel_job: (input, caller) => requestCancel(deps, input, caller),
     extend_job: (input, caller) => requestExtend(deps, input, caller),
     resume_job: (input, caller) => requestResume(deps, input, caller),

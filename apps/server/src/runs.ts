@@ -24,6 +24,18 @@ export async function getRun(deps: OperationDeps, { job_id: jobId, host }: Input
   return run
 }
 
+/** An input that names a host of a job, with the name of that host in place of an alias of it. */
+export async function withHostOfJob<Named extends { job_id: string; host?: string | undefined }>(
+  { inventory, ledger }: OperationDeps,
+  input: Named,
+): Promise<Named> {
+  const { job_id: jobId, host } = input
+  const known = host === undefined ? undefined : inventory.current().find(host)
+  if (host === undefined || known === undefined || known.name === host) return input
+  // A job keeps the names that its hosts had when it was submitted.
+  return (await findRun(ledger, jobId, host)) === undefined ? { ...input, host: known.name } : input
+}
+
 /** The fault for a run that is not there: because of the job, or because of the host. */
 export async function noSuchRun(deps: OperationDeps, jobId: string, host: string): Promise<MusterError> {
   const job = await findJob(deps.ledger, jobId)

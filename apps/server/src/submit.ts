@@ -2,7 +2,8 @@
  * Submitting jobs: the target expression becomes a frozen set of hosts, the ledger accepts the job, and the answer waits
  * for its end if that was asked for. A wait that ends early leaves the job as it is.
  */
-import { type Input, type JobReport, MusterError } from '@muster/contract'
+import { foldHosts, type Input, type JobReport, MusterError } from '@muster/contract'
+import type { Inventory } from '@muster/inventory'
 import { type NewJob, readRerun, submitJob, type WaitUntil, waitForJob } from '@muster/ledger'
 import { noSuchJob, reportOf } from './jobs.ts'
 import type { Caller, OperationDeps } from './operations.ts'
@@ -20,10 +21,12 @@ export async function submit(
   { isTest = false, until = 'done' }: { isTest?: boolean; until?: WaitUntil } = {},
 ): Promise<JobReport> {
   const { ledger, inventory, logger } = deps
-  const { hosts, seed } = selectHosts(inventory.current(), request)
+  const known = inventory.current()
+  const { hosts, seed } = selectHosts(known, request)
   const { jobId, created } = await submitJob(ledger, {
     request,
     hosts,
+    machines: machinesOf(hosts, known),
     ...submitter(caller),
     isTest,
     ...(seed === undefined ? {} : { seed }),
@@ -35,7 +38,7 @@ export async function submit(
 
 /**
  * Runs a job again on those of its hosts that ended in `states`: those of the frozen set, whatever the inventory says now.
- * `until` says what ends the wait.
+ * Of those that have become aliases since, the hosts are taken, each once. `until` says what ends the wait.
  * @throws {MusterError} not_found; no_targets when no host ended so; idempotency_conflict, ledger_unavailable
  */
 export async function rerun(
@@ -44,7 +47,7 @@ export async function rerun(
   caller: Caller,
   until: WaitUntil = 'done',
 ): Promise<JobReport> {
-  const { ledger, logger } = deps
+  const { ledger, logger, inventory } = deps
   const { job_id: rerunOf, states, wait_s, idempotency_key } = input
   const again = await readRerun(ledger, rerunOf, states)
   if (again === undefined) throw noSuchJob(rerunOf)
@@ -53,12 +56,25 @@ export async function rerun(
       details: { field: 'states', job_id: rerunOf },
     })
   }
-  const request = { ...again.request, wait_s, ...(idempotency_key === undefined ? {} : { idempotency_key }) }
+  const known = inventory.current()
+  const hosts = [...new Set(again.hosts.map((name) => known.find(name)?.name ?? name))]
+  const request = {
+    ...again.request,
+    targets: foldHosts(hosts),
+    wait_s,
+    ...(idempotency_key === undefined ? {} : { idempotency_key }),
+  }
   const rerun = { of: rerunOf, states: [...states].sort() }
-  const { jobId } = await submitJob(ledger, { request, hosts: again.hosts, ...submitter(caller), rerun })
-  logger.info({ job_id: jobId, rerun_of: rerunOf, hosts: again.hosts.length, key_id: caller.keyId }, 'job run again')
+  const job = { request, hosts, machines: machinesOf(hosts, known), ...submitter(caller), rerun }
+  const { jobId } = await submitJob(ledger, job)
+  logger.info({ job_id: jobId, rerun_of: rerunOf, hosts: hosts.length, key_id: caller.keyId }, 'job run again')
   await waitFor(deps, jobId, wait_s, until, caller)
   return reportOf(deps, jobId)
+}
+
+/** The machine of each host. One that has left the inventory is told apart by its name. */
+function machinesOf(hosts: readonly string[], inventory: Inventory): string[] {
+  return hosts.map((name) => inventory.find(name)?.machine ?? name)
 }
 
 /** Whose the job is, by which key, and as part of which trace it was asked for. */

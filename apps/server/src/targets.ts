@@ -11,10 +11,9 @@ import {
   Submit,
 } from '@muster/contract'
 import type { InventoryHost } from '@muster/inventory'
-import { findRun } from '@muster/ledger'
 import type { Caller, OperationDeps } from './operations.ts'
 import { resolveHosts } from './resolve-hosts.ts'
-import { noSuchRun } from './runs.ts'
+import { getRun, withHostOfJob } from './runs.ts'
 import { submit } from './submit.ts'
 
 /** `true` takes no time; a host that takes longer is not well. */
@@ -36,9 +35,19 @@ export function listHosts(deps: OperationDeps, input: Input<'list_hosts'>): Outp
   return { hosts, total: names.length, next_cursor: end < names.length ? writeCursor(end) : null }
 }
 
-function publicHost({ name, address, port, user, jump, groups, labels, disabled }: InventoryHost): Host {
-  const optional = { jump: jump ?? null, disabled: disabled ?? null }
-  return { name, address, port, user, groups: [...groups], labels: { ...labels }, ...optional }
+function publicHost(host: InventoryHost): Host {
+  const { name, aliases, address, port, user, jump = null, groups, labels, disabled = null } = host
+  return {
+    name,
+    aliases: [...aliases],
+    address,
+    port,
+    user,
+    jump,
+    groups: [...groups],
+    labels: { ...labels },
+    disabled,
+  }
 }
 
 function writeCursor(index: number): string {
@@ -74,9 +83,7 @@ export async function testHost(deps: OperationDeps, input: Input<'test_host'>, c
     wait_s,
   })
   const { job_id: jobId } = await submit(deps, request, caller, { isTest: true })
-  const run = await findRun(deps.ledger, jobId, host)
-  if (run === undefined) throw await noSuchRun(deps, jobId, host)
-  return toHostTest(run)
+  return toHostTest(await getRun(deps, await withHostOfJob(deps, { job_id: jobId, host })))
 }
 
 function toHostTest(run: Run): HostTest {

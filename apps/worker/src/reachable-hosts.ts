@@ -49,7 +49,7 @@ export function reachableHosts(options: {
   }
   return {
     find: async (name, { withSudo }) => {
-      const host = options.inventory().hosts.get(name)
+      const host = options.inventory().find(name)
       if (host === undefined) {
         return { state: 'skipped', reason: 'host_disabled', detail: `${name} is not in the inventory of this worker` }
       }

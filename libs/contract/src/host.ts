@@ -7,6 +7,7 @@ import { Reason, RunState } from './run.ts'
 export const Host = z
   .object({
     name: z.string(),
+    aliases: z.array(z.string()).describe('Other names of the host; each stands for it wherever a host is named.'),
     address: z.string(),
     port: z.number().int(),
     user: z.string(),

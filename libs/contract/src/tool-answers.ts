@@ -114,6 +114,7 @@ export type JobListAnswer = z.infer<typeof JobListAnswer>
 /** A host in a list of hosts. */
 const HostRow = z.object({
   name: z.string(),
+  aliases: z.array(z.string()).optional(),
   address: z.string(),
   port: z.number().int().optional().describe('Unless 22.'),
   user: z.string(),

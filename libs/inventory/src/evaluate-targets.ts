@@ -13,6 +13,8 @@ export type Known = {
   readonly place: 'inventory' | 'job'
   /** Every host, in order. */
   readonly hosts: ReadonlyMap<string, { readonly labels: Readonly<Record<string, string>> }>
+  /** The host of every name and alias of the inventory. */
+  readonly named: ReadonlyMap<string, { readonly name: string }>
   readonly groupNames: Iterable<string>
   /** The hosts of a group, or undefined when there is no such group. */
   readonly groupHosts: (name: string) => readonly string[] | undefined
@@ -96,14 +98,27 @@ function hostsOf(term: TargetTerm, work: Work): ReadonlySet<string> {
     case 'wildcards':
       return wildcardHosts(term, work)
     case 'names':
-      for (const name of term.names) if (!hosts.has(name)) unknown.push({ name, position })
-      return new Set(term.names.filter((name) => hosts.has(name)))
+      return namedHosts(term, work)
     default:
       return term satisfies never
   }
 }
 
-/** Each pattern must match something: it never stands for a host that is not there. */
+/** Each name, or alias of a host, must be there. */
+function namedHosts(
+  { names, position }: Extract<TargetTerm, { kind: 'names' }>,
+  { known, unknown }: Work,
+): Set<string> {
+  const found = new Set<string>()
+  for (const name of names) {
+    const host = known.hosts.has(name) ? name : known.named.get(name)?.name
+    if (host !== undefined && known.hosts.has(host)) found.add(host)
+    else unknown.push({ name, position })
+  }
+  return found
+}
+
+/** Names only, so that an alias never changes what a pattern selects. Each must match: it makes up no host. */
 function wildcardHosts(term: Extract<TargetTerm, { kind: 'wildcards' }>, work: Work): Set<string> {
   const { hosts } = work.known
   spend(work, hosts.size * term.patterns.length, term)
@@ -144,14 +159,16 @@ function spend(work: Work, names: number, { position }: TargetTerm): void {
 function describe(unknown: readonly { name: string; position: number }[], known: Known): Unknown | undefined {
   const [first] = unknown
   if (first === undefined) return undefined
-  const candidates = [...known.hosts.keys(), ...[...known.groupNames].map((name) => `@${name}`)]
+  const { hosts, named } = known
+  const aliases = [...named].filter(([name, host]) => !hosts.has(name) && hosts.has(host.name)).map(([name]) => name)
+  const candidates = [...hosts.keys(), ...aliases, ...[...known.groupNames].map((name) => `@${name}`)]
   const isWildcard = (name: string) => /[*?]/.test(name)
   const close = isWildcard(first.name) ? [] : nearest(first.name, candidates)
   const patterns = unknown.filter(({ name }) => isWildcard(name)).map(({ name }) => name)
-  const named = unknown.filter(({ name }) => !isWildcard(name)).map(({ name }) => name)
-  const kinds = new Set(named.map((name) => (name.startsWith('@') ? 'group' : 'host')))
+  const plain = unknown.filter(({ name }) => !isWildcard(name)).map(({ name }) => name)
+  const kinds = new Set(plain.map((name) => (name.startsWith('@') ? 'group' : 'host')))
   const texts: string[] = []
-  if (named.length > 0) texts.push(`no such ${[...kinds].join(' or ')} in the ${known.place}: ${shorten(named)}`)
+  if (plain.length > 0) texts.push(`no such ${[...kinds].join(' or ')} in the ${known.place}: ${shorten(plain)}`)
   if (patterns.length > 0) texts.push(`no host in the ${known.place} matches ${shorten(patterns)}`)
   return { text: texts.join('; ') + nearestHint(close), nearest: close, position: first.position }
 }

@@ -8,10 +8,14 @@ import { evaluateTargets } from './evaluate-targets.ts'
 import type { GroupDraft, HostDraft } from './inventory-host.ts'
 import type { Mistake } from './mistakes.ts'
 
-/** The hosts of every group, in the order of the file, and the mistakes in their definitions. */
+/**
+ * The hosts of every group, in the order of the file, and the mistakes in their definitions. `named` has the host of every
+ * name and alias.
+ */
 export function buildGroups(
   drafts: readonly GroupDraft[],
   hosts: ReadonlyMap<string, HostDraft>,
+  named: ReadonlyMap<string, HostDraft>,
 ): { groups: ReadonlyMap<string, readonly string[]>; mistakes: Mistake[] } {
   const byName = new Map(drafts.map((draft) => [draft.name, draft]))
   const mistakes: Mistake[] = []
@@ -43,6 +47,7 @@ export function buildGroups(
       const { names, unknown } = evaluateTargets(steps, {
         place: 'inventory',
         hosts,
+        named,
         groupNames: byName.keys(),
         groupHosts: membersOf,
       })

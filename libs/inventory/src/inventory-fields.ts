@@ -38,6 +38,14 @@ const Address = Text.superRefine((text, context) => {
 })
 const HostReference = Text.refine(isHostName, 'expected the name of one host of the inventory')
 
+/** One name, or a list; each may hold a range. */
+const Aliases = z
+  .union([Text, z.array(Text)], { error: 'expected other names of the host, such as [www, web-old]' })
+  .superRefine((names, context) => {
+    const bad = [names].flat().find((name) => name !== '' && !expanded(name, context).every(isHostName))
+    if (bad !== undefined) context.addIssue('a name has letters, digits, ".", "_" and "-" only; several are a list')
+  })
+
 /** `true`, or why; `false` is as if it was not there. Other words for these would look like reasons. */
 const Disabled = Text.max(200, 'at most 200 characters')
   .refine((text) => !/^(yes|no|on|off|y|n|0|1|null|~)$/i.test(text), 'expected true, false, or why in words')
@@ -90,9 +98,10 @@ export const Defaults = z.strictObject({
 })
 export type Defaults = z.infer<typeof Defaults>
 
-/** The fields of a host. All are texts; `address` and `port` may hold ranges. */
+/** The fields of a host. All are texts but for lists of `aliases`; these, `address` and `port` may hold ranges. */
 export const HostFields = z.strictObject({
   address: Address.optional(),
+  aliases: Aliases.optional(),
   user: UserName.optional(),
   port: Port.optional(),
   jump: HostReference.optional(),
@@ -173,11 +182,11 @@ export function expandAddress(text: string, context?: z.RefinementCtx): string[]
 }
 
 /**
- * Whether the text can be dialled: a host name, an IPv4 or an IPv6 address. Other texts of digits and dots are not:
- * resolvers take 10.1 for 10.0.0.1, and 010 for 0.0.0.8.
+ * Whether the text can be dialled: a host name, an IPv4 or an IPv6 address. Other texts of numbers and dots are not:
+ * resolvers take 10.1 for 10.0.0.1, 010 for 0.0.0.8, and 0x7f.1 for 127.0.0.1.
  */
 export function isAddress(text: string): boolean {
-  return isIP(text) !== 0 || (isHostName(text) && !/^[\d.]+$/.test(text))
+  return isIP(text) !== 0 || (isHostName(text) && !text.split('.').every((part) => /^(\d*|0x[\da-f]*)$/i.test(part)))
 }
 
 /** The ranges expanded; a malformed one becomes an issue of the context, and stands for nothing. */

@@ -86,6 +86,7 @@ function children(section: YamlEntry | undefined, reader: Reader): YamlEntry[] {
 /** The hosts that one entry stands for: one, or as many as the range in its name. */
 function readHosts(entry: YamlEntry, reader: Reader, common: Common): HostDraft[] {
   const path = `hosts.${withoutValue(entry.key)}`
+  const mistakesBefore = reader.mistakes.length
   const { fields, mistakes } = readFields(HostFields, entry, { source: reader.fileName, path })
   reader.mistakes.push(...mistakes)
   const names = namesOf(entry, reader, path)
@@ -102,17 +103,17 @@ function readHosts(entry: YamlEntry, reader: Reader, common: Common): HostDraft[
   )
   const unreachable = fields.address === undefined ? names.find((name) => !isAddress(name)) : undefined
   if (unreachable !== undefined) report(reader, entry, path, `give an address: "${unreachable}" is not a host name`)
-  const hasOnePlace = names.length > 1 && addresses.length === 1 && ports.length < 2
-  if (hasOnePlace) {
-    problem('address', `${names.length} names share one address and port; give a range that pairs up with the names`)
-  }
+  const aliases = aliasesOf(fields.aliases, names, (text) => problem('aliases', text))
+  const aliasPlace = { source: reader.fileName, line: entry.lineAt(['aliases']), path: `${path}.aliases` }
   const labels = Object.freeze(fields.labels ?? {})
   const credentials = namedCredentials(fields, reader) ?? common.credentials
   const sudoPassword = namedSudoPassword(fields, reader) ?? common.sudoPassword
   const disabled = fields.disabled === 'true' ? NO_REASON : fields.disabled
   const place = { source: reader.fileName, line: entry.line, path }
+  const isFaulty = reader.mistakes.length > mistakesBefore
   return names.map((name, i) => ({
     name,
+    aliases: (aliases[i] ?? []).map((alias) => ({ name: alias, place: aliasPlace })),
     address: addresses[addresses.length === 1 ? 0 : i] ?? name,
     port: Number(ports[ports.length === 1 ? 0 : i] ?? common.port),
     user: fields.user ?? common.user,
@@ -122,6 +123,7 @@ function readHosts(entry: YamlEntry, reader: Reader, common: Common): HostDraft[
     ...(disabled !== undefined && disabled !== 'false' && { disabled }),
     credentials,
     ...(sudoPassword && { sudoPassword }),
+    ...(isFaulty && { isFaulty }),
     place,
   }))
 }
@@ -145,6 +147,21 @@ function paired(values: string[], names: readonly string[], problem: (text: stri
   const hosts = names.length === 1 ? 'one host' : `${names.length} hosts`
   problem(`a range of ${values.length} for ${hosts}; ranges pair up in order, so the counts must be equal`)
   return []
+}
+
+/** The aliases of each name. Those of one name are all its own; those of several pair up with the names, in order. */
+function aliasesOf(
+  given: string | readonly string[] | undefined,
+  names: readonly string[],
+  problem: (text: string) => void,
+): string[][] {
+  const aliases = [given ?? []].flat().map((text) => expandRanges(text))
+  if (names.length === 1) return [aliases.flat()]
+  const single = aliases.find(({ length }) => length === 1)
+  if (single !== undefined)
+    problem(`"${single}" would name ${names.length} hosts; give a range that pairs up with the names`)
+  const pairs = aliases.map((texts) => paired(texts, names, problem))
+  return names.map((_, i) => pairs.flatMap((texts) => texts[i] ?? []))
 }
 
 function readGroup(entry: YamlEntry, reader: Reader): GroupDraft[] {

@@ -24,6 +24,10 @@ export type CredentialRef =
 /** A host of the inventory. Frozen, with all that is in it. */
 export type InventoryHost = {
   readonly name: string
+  /** Other names of the host, in the order of their definition. */
+  readonly aliases: readonly string[]
+  /** Equal for all hosts that are one machine under different users: address, port and the way there. */
+  readonly machine: string
   /** A host name or an IP address, IPv6 without brackets. */
   readonly address: string
   readonly port: number
@@ -43,8 +47,16 @@ export type InventoryHost = {
   readonly groups: readonly string[]
 }
 
+/** A name and where it is given. */
+export type NameDraft = { readonly name: string; readonly place: Place }
+
 /** A host as one source gives it: whether its jump host exists is not known yet, nor which groups hold it. */
-export type HostDraft = Omit<InventoryHost, 'groups'> & { readonly place: Place }
+export type HostDraft = Omit<InventoryHost, 'groups' | 'machine' | 'aliases'> &
+  NameDraft & {
+    readonly aliases: readonly NameDraft[]
+    /** Whether its entry has a mistake, so that it may not be what it seems. */
+    readonly isFaulty?: boolean
+  }
 
 /** A group as the file gives it: a target expression. */
 export type GroupDraft = { readonly name: string; readonly expression: string; readonly place: Place }

@@ -3,18 +3,21 @@
  *
  * Pure: reads no file. `inventory-source.ts` reads, and reloads.
  */
-import { foldHosts, MusterError, parseTargets } from '@muster/contract'
+import { MusterError, parseTargets } from '@muster/contract'
 import { evaluateTargets } from './evaluate-targets.ts'
 import { buildGroups } from './groups.ts'
 import { readInventoryFile } from './inventory-file.ts'
-import type { HostDefaults, HostDraft, InventoryHost, SourceContent } from './inventory-host.ts'
-import { findJumpFaults } from './jump-hosts.ts'
-import { invalidInventory, type Mistake, type Place, writePlace } from './mistakes.ts'
+import type { HostDefaults, InventoryHost, SourceContent } from './inventory-host.ts'
+import { type JoinedHosts, joinHosts } from './join-hosts.ts'
+import { machineOf } from './machine.ts'
+import { invalidInventory } from './mistakes.ts'
 
 /** The hosts and groups in force. Never changes; a reload makes a new one. */
 export type Inventory = {
   /** By name: first those of the file in its order, then those of `SSH_SERVERS`, then those of the SSH config. */
   readonly hosts: ReadonlyMap<string, InventoryHost>
+  /** The host with this name or alias. Undefined when there is none. */
+  find(name: string): InventoryHost | undefined
   /** The names of the hosts of each group, in the order that its definition gives. */
   readonly groups: ReadonlyMap<string, readonly string[]>
   /**
@@ -40,98 +43,63 @@ export function parseInventory(text: string, fileName: string, defaults: HostDef
  * @throws {MusterError} invalid_inventory with every mistake of every source that is not optional
  */
 export function joinSources(sources: readonly SourceContent[]): { inventory: Inventory; warnings: string[] } {
-  const mistakes = sources.flatMap((source) => source.mistakes)
-  const warnings = sources.flatMap((source) => source.warnings)
-  const hosts = new Map<string, HostDraft>()
-  const optional = new Set<HostDraft>()
-  const leaveOut = (host: HostDraft, why: string) => {
-    if (hosts.get(host.name) === host) hosts.delete(host.name)
-    warnings.push(`${writePlace(host.place)}: left out: ${why}`)
-  }
-  for (const source of sources) {
-    const repeated = new Map<string, { place: Place; earlier: Place; names: string[] }>()
-    for (const host of source.hosts) {
-      const earlier = hosts.get(host.name)?.place
-      if (earlier === undefined) hosts.set(host.name, host)
-      else if (source.isOptional) leaveOut(host, `already defined at ${writePlace(earlier)}`)
-      else addRepeated(repeated, host, earlier)
-      if (source.isOptional) optional.add(host)
-    }
-    for (const { place, earlier, names } of repeated.values()) {
-      mistakes.push({ place, text: `${foldHosts(names)} is already defined at ${writePlace(earlier)}` })
-    }
-  }
-  mistakes.push(...settleJumps(hosts, optional, leaveOut))
-  const built = buildGroups(
-    sources.flatMap((source) => source.groups),
-    hosts,
-  )
-  mistakes.push(...built.mistakes)
+  const groups = sources.flatMap((source) => source.groups)
+  const joined = joinHosts(sources, new Map(groups.map(({ name, place }) => [name, place])))
+  const built = buildGroups(groups, joined.hosts, joined.named)
+  const mistakes = [...sources.flatMap((source) => source.mistakes), ...joined.mistakes, ...built.mistakes]
   if (mistakes.length > 0) throw invalidInventory(mistakes)
-  return { inventory: inventoryOf(hosts, built.groups), warnings }
+  const warnings = [...sources.flatMap((source) => source.warnings), ...joined.warnings]
+  return { inventory: inventoryOf(joined, built.groups), warnings }
 }
 
-/** Ranges that overlap make one mistake, not one for each host. */
-function addRepeated(
-  repeated: Map<string, { place: Place; earlier: Place; names: string[] }>,
-  { name, place }: HostDraft,
-  earlier: Place,
-): void {
-  const key = JSON.stringify([place, earlier])
-  const known = repeated.get(key)
-  if (known === undefined) repeated.set(key, { place, earlier, names: [name] })
-  else known.names.push(name)
-}
-
-/** Leaves optional hosts out until the rest stands by itself; what is then wrong is a mistake. */
-function settleJumps(
-  hosts: ReadonlyMap<string, HostDraft>,
-  optional: ReadonlySet<HostDraft>,
-  leaveOut: (host: HostDraft, why: string) => void,
-): Mistake[] {
-  for (;;) {
-    const faults = findJumpFaults(hosts)
-    const avoidable = faults.filter(({ host }) => optional.has(host))
-    if (avoidable.length === 0) {
-      return faults.map(({ host, text }) => ({ place: { ...host.place, path: `${host.place.path}.jump` }, text }))
-    }
-    for (const { host, text } of avoidable) leaveOut(host, text)
-  }
-}
-
-function inventoryOf(
-  drafts: ReadonlyMap<string, HostDraft>,
-  groups: ReadonlyMap<string, readonly string[]>,
-): Inventory {
-  const groupsOf = new Map<string, string[]>()
-  for (const [group, names] of groups) {
-    for (const name of names) {
-      const known = groupsOf.get(name)
-      if (known === undefined) groupsOf.set(name, [group])
-      else known.push(group)
-    }
-  }
+function inventoryOf(joined: JoinedHosts, groups: ReadonlyMap<string, readonly string[]>): Inventory {
+  const { named } = joined
+  const groupsOf = listsByName([...groups].flatMap(([group, names]) => names.map((name) => [name, group] as const)))
+  const namesOf = listsByName([...named].map(([name, host]) => [host.name, name] as const))
   const hosts = new Map<string, InventoryHost>()
-  for (const { place: _place, ...host } of drafts.values()) {
-    hosts.set(host.name, Object.freeze({ ...host, groups: Object.freeze(groupsOf.get(host.name) ?? []) }))
+  for (const draft of joined.hosts.values()) {
+    const { place: _place, jump, ...host } = draft
+    const through = jump === undefined ? undefined : named.get(jump)
+    const complete = {
+      ...host,
+      ...(through !== undefined && { jump: through.name }),
+      aliases: Object.freeze((namesOf.get(host.name) ?? []).filter((name) => name !== host.name)),
+      machine: machineOf(draft, named),
+      groups: Object.freeze(groupsOf.get(host.name) ?? []),
+    }
+    hosts.set(host.name, Object.freeze(complete))
   }
+  const known = { hosts, groups, named }
   return Object.freeze({
     hosts,
     groups,
-    resolve: (expression: string, within?: readonly string[]) => resolve(expression, hosts, groups, within),
+    find: (name: string) => hosts.get(named.get(name)?.name ?? name),
+    resolve: (expression: string, within?: readonly string[]) => resolve(expression, known, within),
   })
 }
 
+function listsByName(pairs: Iterable<readonly [string, string]>): Map<string, string[]> {
+  const lists = new Map<string, string[]>()
+  for (const [name, item] of pairs) {
+    const list = lists.get(name)
+    if (list === undefined) lists.set(name, [item])
+    else list.push(item)
+  }
+  return lists
+}
+
+type Known = Pick<Inventory, 'hosts' | 'groups'> & { readonly named: JoinedHosts['named'] }
+
 function resolve(
   expression: string,
-  hosts: ReadonlyMap<string, InventoryHost>,
-  groups: ReadonlyMap<string, readonly string[]>,
+  { hosts, groups, named }: Known,
   within: readonly string[] | undefined,
 ): readonly string[] {
   const noLabels = { labels: {} }
   const { names, unknown } = evaluateTargets(parseTargets(expression), {
     place: within === undefined ? 'inventory' : 'job',
     hosts: within === undefined ? hosts : new Map(within.map((name) => [name, hosts.get(name) ?? noLabels])),
+    named,
     groupNames: groups.keys(),
     groupHosts: (name) => groups.get(name),
   })

@@ -10,18 +10,18 @@ import { nearest, nearestHint } from './nearest.ts'
 export type JumpFault = { readonly host: HostDraft; readonly text: string }
 
 /**
- * The faults in the jump hosts of an inventory, in the order of the hosts. A circle is one fault of each host in it;
- * a host that leads to a missing jump host is none, only the one that names it.
+ * The faults in the jump hosts of an inventory, in the order of the hosts; `named` has the host of every name and alias.
+ * A circle is one fault of each host in it; a host that leads to a missing jump host is none, only the one that names it.
  */
-export function findJumpFaults(hosts: ReadonlyMap<string, HostDraft>): JumpFault[] {
+export function findJumpFaults(hosts: Iterable<HostDraft>, named: ReadonlyMap<string, HostDraft>): JumpFault[] {
   const faults: JumpFault[] = []
   /** What is said of a missing jump host: thousands of hosts may name the same one. */
   const missing = new Map<string, string>()
   /** Hosts whose chain is known to end. */
   const ending = new Set<string>()
-  for (const host of hosts.values()) {
-    if (host.jump !== undefined && !hosts.has(host.jump)) {
-      const hint = missing.get(host.jump) ?? nearestHint(nearest(host.jump, hosts.keys()))
+  for (const host of hosts) {
+    if (host.jump !== undefined && !named.has(host.jump)) {
+      const hint = missing.get(host.jump) ?? nearestHint(nearest(host.jump, named.keys()))
       missing.set(host.jump, hint)
       faults.push({ host, text: `there is no host "${host.jump}" in the inventory to jump through${hint}` })
       continue
@@ -32,7 +32,7 @@ export function findJumpFaults(hosts: ReadonlyMap<string, HostDraft>): JumpFault
     while (next !== undefined && !ending.has(next.name) && !walked.has(next.name)) {
       chain.push(next.name)
       walked.add(next.name)
-      next = next.jump === undefined ? undefined : hosts.get(next.jump)
+      next = next.jump === undefined ? undefined : named.get(next.jump)
     }
     if (next === undefined || ending.has(next.name)) {
       for (const name of chain) ending.add(name)

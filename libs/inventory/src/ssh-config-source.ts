@@ -149,6 +149,7 @@ function draft(
   const tokens = { '%': '%', d: defaults.home, h: address, n: name, p: String(port), r: user }
   return {
     name,
+    aliases: [],
     address,
     port,
     user,

@@ -36,7 +36,7 @@ export function readSshServers(text: string, defaults: HostDefaults): SourceCont
     if (password !== '') withPassword.push(name)
     const secret: CredentialRef = { kind: 'password', secret: { kind: 'ssh_servers', host: name } }
     const credentials = password === '' ? defaults.credentials : Object.freeze([Object.freeze(secret)])
-    hosts.push({ name, address, port: SSH_PORT, user, labels: Object.freeze({}), credentials, place })
+    hosts.push({ name, aliases: [], address, port: SSH_PORT, user, labels: Object.freeze({}), credentials, place })
   }
   const warnings = withPassword.length === 0 ? [] : [passwordWarning(withPassword)]
   return { hosts, groups: [], mistakes, warnings, isOptional: false }

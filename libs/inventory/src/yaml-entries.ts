@@ -7,6 +7,7 @@
 import {
   isMap,
   isScalar,
+  isSeq,
   LineCounter,
   type ParsedNode,
   parseDocument,
@@ -131,6 +132,6 @@ function plain(node: unknown): unknown {
       node.items.map(({ key, value }) => [isScalar(key) ? String(key.value) : '', plain(value)]),
     )
   }
-  // What a list holds does not matter: no field of the inventory is a list.
+  if (isSeq(node)) return node.items.map(plain)
   return node === null || node === undefined ? '' : []
 }

@@ -181,7 +181,17 @@ describe('one job', () => {
 })
 
 test('a list of hosts tells why some are disabled, and has no such column otherwise', () => {
-  const host = { name: 'web01', address: 'a', port: 22, user: 'u', jump: null, groups: [], labels: {}, disabled: null }
+  const host = {
+    name: 'web01',
+    aliases: [],
+    address: 'a',
+    port: 22,
+    user: 'u',
+    jump: null,
+    groups: [],
+    labels: {},
+    disabled: null,
+  }
   expect(hostTable([host])).not.toContain('DISABLED')
   const lines = hostTable([host, { ...host, name: 'web02', disabled: 'in repair\x07' }]).split('\n')
   expect(lines[0]).toMatch(/ DISABLED$/)

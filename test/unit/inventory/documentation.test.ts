@@ -38,6 +38,11 @@ it('its first example answers an unknown name as quoted', () => {
   expect(page).toContain(`\`\`\`\n${message}\n\`\`\``)
 })
 
+it('two names of one machine are refused as quoted', () => {
+  const message = messageOf(() => parse('hosts:\n  web01: { address: 10.0.0.11 }\n  www: { address: 10.0.0.11 }\n'))
+  expect(page).toContain(`\`\`\`\n${message.split('\n').at(-1)}\n\`\`\``)
+})
+
 it('its example of a malformed expression is answered as quoted', () => {
   const message = messageOf(() => parse(examples[0] ?? '').resolve('db,web[1-0]'))
   expect(page).toContain(`\`\`\`\n${message}\n\`\`\``)

@@ -42,6 +42,8 @@ describe('hosts', () => {
     expect([...hosts.keys()]).toEqual(['web01', 'web02', 'n098', 'n099', 'n100', 'bastion', '10'])
     expect(hosts.get('web01')).toEqual({
       name: 'web01',
+      aliases: [],
+      machine: '10.0.0.11:2200',
       address: '10.0.0.11',
       port: 2200,
       user: 'deploy',
@@ -78,7 +80,7 @@ describe('hosts', () => {
 
   it('cannot be changed', () => {
     const web = parse(FLEET).hosts.get('web01')
-    for (const part of [web, web?.labels, web?.credentials, web?.credentials[0], web?.groups]) {
+    for (const part of [web, web?.aliases, web?.labels, web?.credentials, web?.credentials[0], web?.groups]) {
       expect(Object.isFrozen(part)).toBe(true)
     }
   })

@@ -27,7 +27,7 @@ describe('a mistake is told with its file, line, field and remedy', () => {
     ['hosts:\n  web01:\n    user: a\n    prot: 22\n', '4: hosts.web01.prot: unknown field; did you mean "port"?'],
     [
       host('{ zzzzzz: 1 }'),
-      '2: hosts.web01.zzzzzz: unknown field; known are address, user, port, jump, host_key_alias, labels, disabled, identity_file, passphrase_file, passphrase_env, password_file, password_env, sudo_password_file, sudo_password_env, agent',
+      '2: hosts.web01.zzzzzz: unknown field; known are address, aliases, user, port, jump, host_key_alias, labels, disabled, identity_file, passphrase_file, passphrase_env, password_file, password_env, sudo_password_file, sudo_password_env, agent',
     ],
     ['defaults: { usr: a }\nhosts: { a: }', '1: defaults.usr: unknown field; did you mean "user"?'],
     ['defaults: { port: "[1-2]" }', '1: defaults.port: one port for all hosts, not a range'],
@@ -65,7 +65,7 @@ describe('a mistake is told with its file, line, field and remedy', () => {
     ],
     [
       'hosts:\n  "n[1-3]": { address: a }\n',
-      '2: hosts.n[1-3].address: 3 names share one address and port; give a range that pairs up with the names',
+      '2: hosts.n[1-3]: n[2-3] are the same machine as n1 at inventory.yaml:2: hosts.n[1-3], for the same user, so every command would run there more than once; keep n1 and give it the other name: aliases: ["n[2-3]"]',
     ],
     ['hosts:\n  "n[1-": {}\n', '2: hosts.n[1-: expected a number at position 4, not the end'],
     ['hosts:\n  "01": {}\n', '2: hosts.01: give an address: "01" is not a host name'],

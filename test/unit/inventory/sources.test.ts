@@ -19,9 +19,21 @@ describe('SSH_SERVERS', () => {
   it('gives hosts, with spaces around its parts, and without the inventory file', async () => {
     const { source } = await open({ sshServers: ' web1 : 10.0.0.1 : root , , db:[2001:db8::5]:admin:p:w ,' })
     expect([...source.current().hosts.values()]).toEqual([
-      { name: 'web1', address: '10.0.0.1', port: 22, user: 'root', labels: {}, credentials: [], groups: [] },
+      {
+        name: 'web1',
+        aliases: [],
+        machine: '10.0.0.1:22',
+        address: '10.0.0.1',
+        port: 22,
+        user: 'root',
+        labels: {},
+        credentials: [],
+        groups: [],
+      },
       {
         name: 'db',
+        aliases: [],
+        machine: '[2001:db8::5]:22',
         address: '2001:db8::5',
         port: 22,
         user: 'admin',
@@ -113,6 +125,8 @@ describe('an SSH config', () => {
     expect([...source.current().hosts.keys()]).toEqual(['bastion', 'web1', 'web2'])
     expect(source.current().hosts.get('web1')).toEqual({
       name: 'web1',
+      aliases: [],
+      machine: '203.0.113.7:22>web1.example.com:2222',
       address: 'web1.example.com',
       port: 2222,
       user: 'deploy',
