@@ -1,7 +1,6 @@
 /** Reaching a real sshd: credentials, host keys, and the ways in which it can fail. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
-import { once } from 'node:events'
 import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -9,6 +8,7 @@ import { join } from 'node:path'
 import { type Credential, fixedKnownHosts, loadKnownHosts, type SshHost } from '@muster/ssh'
 import ssh2 from 'ssh2'
 import { describe, expect, inject, onTestFinished, test } from 'vitest'
+import { startAgent } from '../support/agent.ts'
 import { dial, keyFile, reach, run, sshdHost } from '../support/ssh.ts'
 
 const sshd = inject('sshd')
@@ -39,8 +39,7 @@ describe('a log-in is made with', () => {
   })
 
   test('a key held by an agent', async () => {
-    const { socket } = await startAgent()
-    execFileSync('ssh-add', ['-q', sshd.keys.ed25519], { env: { SSH_AUTH_SOCK: socket, PATH: process.env.PATH } })
+    const { socket } = await startAgent(sshd.keys.ed25519)
     expect(await logsIn([{ kind: 'agent', socket }])).toBe(sshd.user)
   })
 
@@ -61,7 +60,6 @@ describe('a log-in is made with', () => {
 
 describe('auth_failed tells what was tried and no secret, for', () => {
   const SECRET = 'wrong-horse-battery'
-  const ppk3 = 'PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\n'
   const publicKey = () => readFileSync(`${sshd.keys.ed25519}.pub`)
   test.each<[string, () => Credential[], RegExp]>([
     ['no credential', () => [], /no credential is configured/],
@@ -70,9 +68,8 @@ describe('auth_failed tells what was tried and no secret, for', () => {
     ['a missing passphrase', () => [keyFile(sshd.keys.encrypted.file)], /id_encrypted: .*passphrase/],
     ['no agent', () => [{ kind: 'agent', socket: '/nonexistent/agent' }], /agent \/nonexistent\/agent: .*agent/],
     ['an agent without a socket', () => [{ kind: 'agent', socket: '' }], /SSH_AUTH_SOCK/],
-    ['a PuTTY 3 key', () => [{ kind: 'key', pem: ppk3, source: 'my.ppk' }], /my\.ppk: PuTTY format 3.*puttygen/],
     ['a public key', () => [{ kind: 'key', pem: publicKey(), source: 'my.pub' }], /my\.pub: this is a public key/],
-    ['a text that is no key', () => [{ kind: 'key', pem: SECRET, source: 'x' }], /key x: Unsupported key format/],
+    ['a text that is no key', () => [{ kind: 'key', pem: SECRET, source: 'x' }], /key x: this is no private key/],
   ])('%s', async (_title, credentials, detail) => {
     const result = await dial(sshdHost({ credentials: credentials() }))
     expect(result).toMatchObject({ ok: false, reason: 'auth_failed', detail: expect.stringMatching(detail) })
@@ -204,20 +201,6 @@ test('the host is not made to prove its other keys', async () => {
   expect(Reflect.get(connection.client, '_remoteVer')).toBe('')
   expect(Reflect.get(connection.client, '_callbacks')).toEqual([])
 })
-
-async function startAgent(): Promise<{ socket: string; agent: ChildProcess }> {
-  const dir = mkdtempSync(join(tmpdir(), 'muster-agent-'))
-  const socket = join(dir, 'agent')
-  const agent = spawn('ssh-agent', ['-D', '-a', socket], { stdio: ['ignore', 'pipe', 'inherit'] })
-  onTestFinished(async () => {
-    const ended = once(agent, 'exit')
-    agent.kill()
-    await ended
-    rmSync(dir, { recursive: true })
-  })
-  await once(agent.stdout, 'data')
-  return { socket, agent }
-}
 
 test('a packet goes to the host in one piece, and at once', async () => {
   const connection = await reach(sshdHost())

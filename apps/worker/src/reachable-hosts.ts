@@ -14,8 +14,11 @@ type NotReachable = { readonly state: TerminalRunState; readonly reason: Reason;
 /** A host that can be tried. The password for sudo is absent where none is wanted, or the inventory names none. */
 type ReachableHost = { readonly host: SshHost; readonly sudoPassword?: string }
 
-/** The text of a key file as it is now. @throws {MusterError} invalid_inventory when it cannot be read */
-type ReadKey = (file: string) => Promise<Buffer>
+/** What a key file and the `.pub` beside it hold now. @throws {MusterError} invalid_inventory when neither can be read */
+type ReadKey = (file: string) => Promise<KeyContent>
+
+/** One of the two may be all there is: the private half may be with an agent only. */
+type KeyContent = { readonly pem: Buffer; readonly publicHalf?: Buffer }
 
 /** Looks up hosts. */
 export type ReachableHosts = {
@@ -28,9 +31,9 @@ export function reachableHosts(options: {
   inventory: () => Inventory
   env: Record<string, string | undefined>
 }): ReachableHosts {
-  const keys = new Map<string, () => Promise<Buffer>>()
+  const keys = new Map<string, () => Promise<KeyContent>>()
   const readKey: ReadKey = (file) => {
-    const read = keys.get(file) ?? keepFiles([file], () => readKeyFile(file))
+    const read = keys.get(file) ?? keepFiles([file, `${file}.pub`], () => readKeyFiles(file))
     keys.set(file, read)
     return read()
   }
@@ -100,22 +103,22 @@ async function readCredential(
     case 'password':
       return { kind: 'password', password: await readSecret(ref.secret, { env }) }
     case 'key': {
-      const pem = await readKey(ref.identityFile)
-      if (ref.passphrase === undefined) return { kind: 'key', pem, source: ref.identityFile }
-      return { kind: 'key', pem, source: ref.identityFile, passphrase: await readSecret(ref.passphrase, { env }) }
+      const key = { kind: 'key', source: ref.identityFile, ...(await readKey(ref.identityFile)) } as const
+      const held = env.SSH_AUTH_SOCK === undefined ? key : { ...key, agent: env.SSH_AUTH_SOCK }
+      return ref.passphrase === undefined ? held : { ...held, passphrase: await readSecret(ref.passphrase, { env }) }
     }
     default:
       return ref satisfies never
   }
 }
 
-async function readKeyFile(file: string): Promise<Buffer> {
-  try {
-    return await readFile(file)
-  } catch (error) {
-    const why = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error'
-    throw new MusterError('invalid_inventory', `the key file ${file} cannot be read by the worker: ${why}`, {
-      cause: error,
-    })
+async function readKeyFiles(file: string): Promise<KeyContent> {
+  const [own, besides] = await Promise.allSettled([readFile(file), readFile(`${file}.pub`)])
+  if (own.status === 'fulfilled') {
+    return { pem: own.value, ...(besides.status === 'fulfilled' && { publicHalf: besides.value }) }
   }
+  if (besides.status === 'fulfilled') return { pem: besides.value }
+  const cause: unknown = own.reason
+  const why = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown error'
+  throw new MusterError('invalid_inventory', `the key file ${file} cannot be read by the worker: ${why}`, { cause })
 }

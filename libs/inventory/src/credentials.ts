@@ -21,7 +21,10 @@ export function expandPath(path: string, base: { home: string; directory: string
   return resolve(base.directory, expandHome(path, base.home))
 }
 
-/** The credentials that an entry names: key, agent, password, in this order. Undefined when it names none. */
+/**
+ * The credentials that an entry names: key, agent, password, in this order. Undefined when it names none. Beside a key the
+ * agent is none of its own: it may hold that very key, and is asked for no other.
+ */
 export function namedCredentials(
   fields: Defaults,
   base: { home: string; directory: string; agentSocket?: string },
@@ -31,8 +34,7 @@ export function namedCredentials(
     const passphrase = secretRef(fields.passphrase_file, fields.passphrase_env, base)
     const identityFile = expandPath(fields.identity_file, base)
     credentials.push({ kind: 'key', identityFile, ...(passphrase && { passphrase }) })
-  }
-  if (fields.agent !== undefined) credentials.push(agent(base.agentSocket))
+  } else if (fields.agent !== undefined) credentials.push(agent(base.agentSocket))
   const password = secretRef(fields.password_file, fields.password_env, base)
   if (password !== undefined) credentials.push({ kind: 'password', secret: password })
   return credentials.length === 0 ? undefined : frozen(credentials)

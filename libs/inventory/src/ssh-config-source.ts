@@ -162,8 +162,9 @@ function draft(
 }
 
 /**
- * As OpenSSH: the keys of the config in place of the usual ones, after the agent unless `IdentitiesOnly` is set. Key
- * files that do not exist are passed over, since one `Host *` often lists the keys of several computers.
+ * As OpenSSH: the keys of the config in place of the usual ones, and then what else the agent holds, unless
+ * `IdentitiesOnly` is set. Key files of which neither half exists are passed over, since one `Host *` often lists the keys
+ * of several computers.
  */
 function credentialsOf(
   settings: Settings,
@@ -183,10 +184,11 @@ function credentialsOf(
     keys.push(Object.freeze({ kind: 'key', identityFile: expandPath(path, { home, directory: context.directory }) }))
   }
   if (keys.length === 0) return usual
-  const existing = keys.filter((key) => key.kind === 'key' && existsSync(key.identityFile))
+  const isThere = (file: string) => existsSync(file) || existsSync(`${file}.pub`)
+  const existing = keys.filter((key) => key.kind === 'key' && isThere(key.identityFile))
   const hasAgent = agentSocket !== undefined && first(settings.identitiesonly)?.toLowerCase() !== 'yes'
   const agent: CredentialRef[] = hasAgent ? [Object.freeze({ kind: 'agent', socket: agentSocket })] : []
-  return Object.freeze([...agent, ...existing])
+  return Object.freeze([...existing, ...agent])
 }
 
 /** The text with its `%` tokens replaced, or undefined when one of them is not known. */

@@ -6,8 +6,9 @@
  * Keeps a list of what was tried for the error text: names of files and methods, never a secret. Knows nothing of
  * sockets; connection.ts hands `next` to ssh2.
  */
-import type { AnyAuthMethod, AuthenticationType } from 'ssh2'
-import { readPrivateKey } from './keys.ts'
+import type { AnyAuthMethod, AuthenticationType, ParsedKey } from 'ssh2'
+import { fingerprintOf, readPrivateKey, readPublicKey } from './keys.ts'
+import { LoginAgent, withoutSha1 } from './login-agent.ts'
 import { PasswordPrompts } from './password-prompts.ts'
 
 /** Something to log in with. */
@@ -19,6 +20,10 @@ export type Credential =
       readonly passphrase?: string
       /** Where the key is from, for error texts: a file name. */
       readonly source: string
+      /** What is in the `.pub` file beside it. Absent where there is none. */
+      readonly publicHalf?: Buffer | string
+      /** The socket of an agent that may hold the private half, where `pem` is the public one or cannot be decrypted. */
+      readonly agent?: string
     }
   /** Also given to a question of the host, the first that is asked alone and hidden. */
   | { readonly kind: 'password'; readonly password: string }
@@ -42,6 +47,8 @@ type Attempt = {
   readonly method: AnyAuthMethod
   /** What a refusal means, where it means more than that the credential is not taken. */
   readonly refusal?: () => { readonly outcome: string; readonly isRefused: boolean }
+  /** What is to be told where it could not be made for this reason. */
+  readonly told?: (why: string) => string
 }
 
 type Step = {
@@ -58,17 +65,35 @@ const METHODS_SHOWN = 8
 const NO_ANSWER = 'no answer'
 const REFUSED = { outcome: 'refused', isRefused: true }
 
+/** Who logs in with what. */
+export type LoginOptions = {
+  readonly user: string
+  readonly credentials: readonly Credential[]
+  /** Whether RSA keys may sign with SHA-1, which hosts of before 2016 need. */
+  readonly withSha1: boolean
+}
+
 /**
- * A log-in of this user with these credentials.
+ * A log-in.
  * @param giveUp is told when the host asks what there is no answer for, and nothing else is left to try
  */
-export function planLogin(user: string, credentials: readonly Credential[], giveUp: () => void): Login {
-  return new PlannedLogin(user, credentials, giveUp)
+export function planLogin(options: LoginOptions, giveUp: () => void): Login {
+  return new PlannedLogin(options, giveUp)
+}
+
+/** A key that the host does not take, and the public half that was perhaps enrolled there in its place. */
+function explainRefusal(source: string, key: ParsedKey, besides: ParsedKey | undefined): Pick<Attempt, 'refusal'> {
+  const [own, other] = [key, besides].map((one) => one?.getPublicSSH())
+  if (own === undefined || other === undefined || own.equals(other)) return {}
+  const which = `${source}.pub is another key (${fingerprintOf(other)}) than this one (${fingerprintOf(own)})`
+  const outcome = `refused; ${which}; "ssh-keygen -y -f" with the file shows the public half to enrol`
+  return { refusal: () => ({ outcome, isRefused: true }) }
 }
 
 class PlannedLogin implements Login {
   readonly #user: string
   readonly #credentials: readonly Credential[]
+  readonly #withSha1: boolean
   readonly #giveUp: () => void
   readonly #steps: Step[]
   readonly #past: { readonly label: string; outcome: string; isRefused: boolean }[] = []
@@ -79,8 +104,9 @@ class PlannedLogin implements Login {
   /** What became of the password: whoever refused it once is not given it again. */
   #password: 'not sent' | 'sent' | 'accepted' = 'not sent'
 
-  constructor(user: string, credentials: readonly Credential[], giveUp: () => void) {
+  constructor({ user, credentials, withSha1 }: LoginOptions, giveUp: () => void) {
     this.#user = user
+    this.#withSha1 = withSha1
     this.#credentials = credentials
     this.#giveUp = giveUp
     this.#steps = [
@@ -127,7 +153,7 @@ class PlannedLogin implements Login {
   note(problem: string): void {
     const present = this.#past.at(-1)
     if (present?.outcome !== NO_ANSWER) return
-    present.outcome = problem
+    present.outcome = this.#attempt?.told?.(problem) ?? problem
     present.isRefused = problem.startsWith(REFUSED.outcome)
   }
 
@@ -153,22 +179,43 @@ class PlannedLogin implements Login {
 
   #keySteps(credential: Credential): Step[] {
     if (credential.kind !== 'key') return []
+    const username = this.#user
     const make: Step['make'] = () => {
-      const usable = readPrivateKey(credential.pem, credential.passphrase)
-      if ('problem' in usable) return usable
-      return { method: { type: 'publickey', username: this.#user, key: usable.key } }
+      const usable = readPrivateKey(credential)
+      const { publicHalf = '', agent = '' } = credential
+      const besides = readPublicKey(publicHalf)
+      if ('key' in usable) {
+        const key = this.#withSha1 ? usable.key : withoutSha1(usable.key)
+        return {
+          method: { type: 'publickey', username, key },
+          ...explainRefusal(credential.source, usable.key, besides),
+        }
+      }
+      const only = usable.publicKey ?? besides
+      if (only === undefined) return usable
+      if (agent === '') return { problem: `${usable.problem}; an agent may hold it, and SSH_AUTH_SOCK is not set` }
+      return this.#heldByAgent(agent, only, usable.problem)
     }
     return [{ label: `key ${credential.source}`, method: 'publickey', make }]
   }
 
+  /** The one key of an agent: what cannot be used here, the agent may hold. */
+  #heldByAgent(socket: string, only: ParsedKey, problem: string): Attempt {
+    const print = fingerprintOf(only.getPublicSSH())
+    const agent = new LoginAgent(socket, { only, withSha1: this.#withSha1 })
+    const told = (why: string) => `${problem}, or hand it to the agent (ssh-add): ${why}, ${print}`
+    return { method: { type: 'agent', username: this.#user, agent }, told }
+  }
+
   #agentSteps(credential: Credential): Step[] {
     if (credential.kind !== 'agent') return []
-    const agent = credential.socket
+    const { socket } = credential
     const make: Step['make'] = () => {
-      if (agent === '') return { problem: 'no socket is given; is SSH_AUTH_SOCK set?' }
+      if (socket === '') return { problem: 'no socket is given; is SSH_AUTH_SOCK set?' }
+      const agent = new LoginAgent(socket, { withSha1: this.#withSha1 })
       return { method: { type: 'agent', username: this.#user, agent } }
     }
-    return [{ label: `agent ${agent}`, method: 'publickey', make }]
+    return [{ label: `agent ${socket}`, method: 'publickey', make }]
   }
 
   #passwordSteps(credential: Credential): Step[] {

@@ -182,7 +182,7 @@ function openForward(hop: SshConnection, host: SshHost, signal: AbortSignal): Pr
 function logIn(host: SshHost, route: Route, { known, signal, turn }: DialOptions): Promise<ConnectResult> {
   return new Promise((resolve, reject) => {
     const client = new ssh2.Client()
-    const login = planLogin(host.user, host.credentials, () => fail(notAccepted(login.outcome())))
+    const login = planLogin({ ...host, withSha1: false }, () => fail(notAccepted(login.outcome())))
     let phase: DialPhase = 'the TCP connection'
     let isOpen = true
     let isReady = false

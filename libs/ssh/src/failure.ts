@@ -76,7 +76,9 @@ export function explainDialError(error: Error, phase: DialPhase, login: Tried): 
   if (level === 'client-socket') return explainSocketError(typeof code === 'string' ? code : '', message, phase)
   if (level === 'client-authentication') return notAccepted(login)
   if (phase === 'the log-in' && typeof code === 'number' && LOGIN_DISCONNECTS.has(code)) {
-    return failure('auth_failed', `the host ended the log-in: ${message}; ${login.tried}`)
+    const isOfManyKeys = message.includes('Too many')
+    const hint = isOfManyKeys ? '; an identity_file that names a public key shows the host no other of an agent' : ''
+    return failure('auth_failed', `the host ended the log-in: ${message}; ${login.tried}${hint}`)
   }
   if (message === 'Connection lost before handshake') return closedEarly('the SSH handshake')
   const hasNothingInCommon = level === 'handshake' && message.includes('no matching')

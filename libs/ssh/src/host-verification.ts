@@ -2,9 +2,9 @@
  * Whether a host is who it should be. There is no way around it: a key that is not listed is refused, and the text
  * says which key was shown and how a person can check and enrol it.
  */
-import { createHash } from 'node:crypto'
 import type { ServerHostKeyAlgorithm } from 'ssh2'
 import { type Failure, failure } from './failure.ts'
+import { fingerprintOf } from './keys.ts'
 import { type KnownHosts, knownHostsName } from './known-hosts.ts'
 
 /** What is needed to verify a host. */
@@ -66,11 +66,6 @@ export function refuseHostKey(host: HostIdentity, known: KnownHosts, key: Buffer
     default:
       return verdict satisfies never
   }
-}
-
-/** A key's fingerprint as OpenSSH prints it. */
-function fingerprintOf(key: Buffer): string {
-  return `SHA256:${createHash('sha256').update(key).digest('base64').replaceAll('=', '')}`
 }
 
 function enrol(scan: string): string {

@@ -7,9 +7,16 @@
  */
 import { createHash, createPrivateKey, type KeyObject, randomBytes } from 'node:crypto'
 import ssh2, { type ParsedKey } from 'ssh2'
+import { type KeyText, readKeyText } from './key-text.ts'
 
-/** A key to log in with, or why it cannot be used. */
-export type UsableKey = { readonly key: ParsedKey } | { readonly problem: string }
+/** A key to log in with, or why it cannot be used; then with its public half, where that can be read. */
+export type UsableKey = { readonly key: ParsedKey } | { readonly problem: string; readonly publicKey?: ParsedKey }
+
+/** What there is of a key: its content, the name of its file for what is said of it, and its passphrase. */
+export type KeyFile = { readonly pem: Buffer | string; readonly source: string; readonly passphrase?: string }
+
+/** How an OpenSSH key begins. */
+const MAGIC = Buffer.from('openssh-key-v1\0')
 
 /** More keys than any worker has; only bounds what a rotation of keys leaves behind. */
 const REMEMBERED_KEYS = 256
@@ -20,50 +27,123 @@ const REMEMBERED_KEYS = 256
  */
 const remembered = new Map<string, UsableKey>()
 
-/** The key in this text (OpenSSH, PEM, PKCS#8, or PuTTY's format 2). The same text is read only once. */
-export function readPrivateKey(pem: Buffer | string, passphrase: string | undefined): UsableKey {
-  const secret = passphrase === undefined ? 'none' : `given ${passphrase}`
-  const digest = createHash('sha256').update(secret).update('\0').update(pem).digest('hex')
+/** The key in this file (OpenSSH, PEM, PKCS#8, or an RSA key of PuTTY's format 2). The same text is read only once. */
+export function readPrivateKey(file: KeyFile): UsableKey {
+  const secret = file.passphrase === undefined ? 'none' : `given ${file.passphrase}`
+  const hash = createHash('sha256').update(file.source).update('\0').update(secret).update('\0').update(file.pem)
+  const digest = hash.digest('hex')
   const known = remembered.get(digest)
   if (known !== undefined) return known
-  const usable = parse(pem.toString(), passphrase)
+  const usable = parse(file)
   const oldest = remembered.size < REMEMBERED_KEYS ? undefined : remembered.keys().next().value
   if (oldest !== undefined) remembered.delete(oldest)
   remembered.set(digest, usable)
   return usable
 }
 
-function parse(text: string, passphrase: string | undefined): UsableKey {
-  if (text.startsWith('PuTTY-User-Key-File-3')) {
-    return { problem: 'PuTTY format 3 is not supported; convert it: puttygen KEY -O private-openssh -o NEWKEY' }
+/** The key in the text of a `.pub` file; undefined when there is none. */
+export function readPublicKey(text: Buffer | string): ParsedKey | undefined {
+  const found = readKeyText(text, '')
+  if (found.kind !== 'public') return undefined
+  const parsed = ssh2.utils.parseKey(found.text)
+  return parsed instanceof Error ? undefined : parsed
+}
+
+/** A key's fingerprint as OpenSSH prints it. */
+export function fingerprintOf(key: Buffer): string {
+  return `SHA256:${createHash('sha256').update(key).digest('base64').replaceAll('=', '')}`
+}
+
+function parse({ pem, source, passphrase }: KeyFile): UsableKey {
+  const text = readKeyText(pem, source)
+  if (text.kind === 'neither') return { problem: text.problem }
+  if (text.kind === 'public') {
+    const publicKey = readPublicKey(pem)
+    return publicKey === undefined
+      ? { problem: 'this is a public key of a type that is not supported: use ed25519, ECDSA or RSA' }
+      : { problem: 'this is a public key; name the private one', publicKey }
   }
+  const container = text.label === 'OPENSSH PRIVATE KEY' ? readContainer(text.text) : undefined
+  const type = text.label === 'DSA PRIVATE KEY' ? 'ssh-dss' : (container?.type ?? '')
+  if (type.startsWith('sk-')) {
+    return { problem: 'a key on a security key (sk-*) needs a person to touch it: use another key' }
+  }
+  if (type === 'ssh-dss')
+    return { problem: 'a DSA key, which hosts have not taken for years: use ed25519, ECDSA or RSA' }
+  const isEncrypted = text.isEncrypted || container?.isEncrypted === true
+  const publicKey = container && parsedPublic(container.publicKey)
+  const withPublic = (problem: string) => ({ problem, ...(publicKey && { publicKey }) })
+  if (isEncrypted && passphrase === undefined) {
+    return withPublic('it is encrypted, and no passphrase is given: name passphrase_file or passphrase_env beside it')
+  }
+  const key = parsePrivate(text, passphrase)
+  if (typeof key === 'string') return withPublic(key)
+  if (key === undefined) {
+    const damaged = 'its content is damaged; "ssh-keygen -y -f" with the file says whether it can be read at all'
+    return withPublic(isEncrypted ? `the passphrase does not open it, or ${damaged}` : damaged)
+  }
+  const isOwnHalf = container === undefined || container.publicKey.equals(key.getPublicSSH())
+  if (isOwnHalf && belongTogether(key)) return { key }
+  return { problem: 'its public half belongs to another key: take the file from a backup, or make a new key' }
+}
+
+/** The key, what is to be said of its type, or undefined when it cannot be read. */
+function parsePrivate(
+  { label, text }: Extract<KeyText, { kind: 'private' }>,
+  passphrase: string | undefined,
+): ParsedKey | string | undefined {
   try {
-    const isPkcs8 = /^-----BEGIN (ENCRYPTED )?PRIVATE KEY-----/m.test(text)
-    const pem = isPkcs8 ? fromPkcs8(createPrivateKey({ key: text, format: 'pem', passphrase })) : text
-    // Undefined, against its type, when the file holds no key.
-    const parsed: ParsedKey | Error | undefined = ssh2.utils.parseKey(pem, isPkcs8 ? undefined : passphrase)
-    return toUsable(parsed, text)
-  } catch (error) {
-    // Only node:crypto throws here, and OpenSSL's texts hold nothing of the key.
-    const why = error instanceof Error ? error.message : String(error)
-    return { problem: passphrase === undefined ? `${why} (no passphrase was given)` : why }
+    if (label !== 'PRIVATE KEY' && label !== 'ENCRYPTED PRIVATE KEY') return parsed(text, passphrase)
+    const key = createPrivateKey({ key: text, format: 'pem', passphrase })
+    const pem = fromPkcs8(key)
+    if (pem === undefined) return `keys of type ${key.asymmetricKeyType} are not supported: use ed25519, ECDSA or RSA`
+    return parsed(pem, undefined)
+  } catch {
+    // What OpenSSL says of it helps nobody.
+    return undefined
   }
 }
 
-function toUsable(parsed: ParsedKey | Error | undefined, text: string): UsableKey {
-  if (parsed === undefined) return { problem: 'the file holds no key' }
-  if (parsed instanceof Error) {
-    const contents = Buffer.from(text.replaceAll(/-----[^-]*-----/g, ''), 'base64').toString('latin1')
-    if (/sk-(ssh|ecdsa)/.test(contents))
-      return { problem: 'a key on a security key (sk-*) needs a person to touch it: use another key' }
-    return { problem: parsed.message }
-  }
-  if (!parsed.isPrivateKey()) return { problem: 'this is a public key; name the private one' }
-  return { key: parsed }
+function parsed(pem: string, passphrase: string | undefined): ParsedKey | undefined {
+  // Undefined, against its type, when the file holds no key.
+  const key: ParsedKey | Error | undefined = ssh2.utils.parseKey(pem, passphrase)
+  return key === undefined || key instanceof Error || !key.isPrivateKey() ? undefined : key
 }
 
-/** A PKCS#8 key in a format ssh2 reads. */
-function fromPkcs8(key: KeyObject): string {
+function parsedPublic(blob: Buffer): ParsedKey | undefined {
+  const key = ssh2.utils.parseKey(blob)
+  return key instanceof Error ? undefined : key
+}
+
+function belongTogether(key: ParsedKey): boolean {
+  const probe = Buffer.from('muster')
+  const hash = key.type === 'ssh-rsa' ? 'sha256' : undefined
+  const signature = key.sign(probe, hash)
+  return Buffer.isBuffer(signature) && key.verify(probe, signature, hash) === true
+}
+
+/** What an OpenSSH key says in the clear. @see https://github.com/openssh/openssh-portable/blob/master/PROTOCOL.key */
+function readContainer(text: string): { isEncrypted: boolean; publicKey: Buffer; type: string } | undefined {
+  const bytes = Buffer.from(text.replaceAll(/-----[^-]*-----/g, ''), 'base64')
+  let at = MAGIC.length
+  const next = () => {
+    if (at + 4 > bytes.length) return Buffer.alloc(0)
+    const end = at + 4 + bytes.readUInt32BE(at)
+    const content = bytes.subarray(at + 4, end)
+    at = end
+    return content
+  }
+  if (!bytes.subarray(0, at).equals(MAGIC)) return undefined
+  const [cipher] = [next(), next(), next()]
+  at += 4
+  const publicKey = next()
+  const typeBytes = publicKey.length < 4 ? 0 : publicKey.readUInt32BE(0)
+  const type = publicKey.toString('latin1', 4, 4 + Math.min(typeBytes, 64))
+  return { isEncrypted: cipher?.toString() !== 'none', publicKey, type }
+}
+
+/** A PKCS#8 key in a format ssh2 reads; undefined for a type that SSH does not use. */
+function fromPkcs8(key: KeyObject): string | undefined {
   switch (key.asymmetricKeyType) {
     case 'rsa':
       return key.export({ type: 'pkcs1', format: 'pem' }).toString()
@@ -72,7 +152,7 @@ function fromPkcs8(key: KeyObject): string {
     case 'ed25519':
       return toOpenSshEd25519(key)
     default:
-      throw new Error(`keys of type ${key.asymmetricKeyType} are not supported: use ed25519, ECDSA or RSA`)
+      return undefined
   }
 }
 
@@ -87,7 +167,7 @@ function toOpenSshEd25519(key: KeyObject): string {
   const paddingBytes = (8 - (secret.length % 8)) % 8
   const padding = Buffer.from([1, 2, 3, 4, 5, 6, 7].slice(0, paddingBytes))
   const parts = [
-    Buffer.from('openssh-key-v1\0'),
+    MAGIC,
     sshString('none'),
     sshString('none'),
     sshString(''),

@@ -17,7 +17,7 @@ function describe({ name, address, port, user, hostKeyAlias, credentials, jump }
   const offered = credentials.map((credential) => {
     switch (credential.kind) {
       case 'key':
-        return ['key', credential.pem.toString('latin1'), credential.passphrase ?? null]
+        return ['key', credential.pem.toString('latin1'), credential.passphrase ?? null, credential.agent ?? null]
       case 'password':
         return ['password', credential.password]
       case 'agent':

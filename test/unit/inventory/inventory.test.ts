@@ -105,8 +105,8 @@ describe('credentials', () => {
     [
       '{ password_env: P, agent: true, identity_file: /k }',
       [
+        // The agent may hold this key, and is asked for no other.
         { kind: 'key', identityFile: '/k' },
-        { kind: 'agent' },
         { kind: 'password', secret: { kind: 'env', name: 'P' } },
       ],
     ],

@@ -134,9 +134,9 @@ describe('an SSH config', () => {
       hostKeyAlias: 'web',
       labels: {},
       credentials: [
-        { kind: 'agent', socket: '/run/agent' },
         { kind: 'key', identityFile: join(directory, '.ssh/deploy') },
         { kind: 'key', identityFile: join(directory, 'all keys') },
+        { kind: 'agent', socket: '/run/agent' },
       ],
       groups: [],
     })

@@ -1,0 +1,67 @@
+/**
+ * An SSH agent as one log-in may use it: all of its keys, or a single one. A host counts each key that it is shown, and
+ * ends the log-in after a few, so a host whose key is named is shown that one alone.
+ */
+import ssh2, { type ParsedKey, type SignCallback, type SigningRequestOptions } from 'ssh2'
+
+/** What a log-in may do with its agent. */
+export type AgentLimits = {
+  /** The one key to use. Absent: all that the agent holds. */
+  readonly only?: ParsedKey
+  /** Whether RSA keys may sign with SHA-1. */
+  readonly withSha1: boolean
+}
+
+/** Why a key does not sign: what it would sign with can be forged by now. */
+const SHA1_ONLY = 'the host takes RSA signatures with SHA-1 only; give it another key, or "algorithms: legacy"'
+
+type Identities = Parameters<InstanceType<typeof ssh2.OpenSSHAgent>['getIdentities']>[0]
+
+/** An agent for one log-in. */
+export class LoginAgent extends ssh2.BaseAgent<ParsedKey> {
+  readonly #socket: string
+  readonly #agent: InstanceType<typeof ssh2.OpenSSHAgent>
+  readonly #limits: AgentLimits
+
+  constructor(socket: string, limits: AgentLimits) {
+    super()
+    this.#socket = socket
+    this.#agent = new ssh2.OpenSSHAgent(socket)
+    this.#limits = limits
+  }
+
+  override getIdentities(done: Identities): void {
+    const { only } = this.#limits
+    this.#agent.getIdentities((error, held) => {
+      if (error && only !== undefined) return done(new Error(`the agent ${this.#socket}: ${error.message}`))
+      if (error || only === undefined) return done(error, held)
+      const blob = only.getPublicSSH()
+      const key = held?.find((one) => 'getPublicSSH' in one && one.getPublicSSH().equals(blob))
+      if (key === undefined) done(new Error(`the agent ${this.#socket} does not hold it`))
+      else done(undefined, [key])
+    })
+  }
+
+  override sign(
+    key: ParsedKey,
+    data: Buffer,
+    options: SigningRequestOptions | SignCallback,
+    done?: SignCallback,
+  ): void {
+    const tell = typeof options === 'function' ? options : done
+    const isSha1 = typeof options === 'object' && options.hash === 'sha1'
+    if (isSha1 && !this.#limits.withSha1) tell?.(new Error(SHA1_ONLY))
+    else if (typeof options === 'function') this.#agent.sign(key, data, options)
+    else this.#agent.sign(key, data, options, done)
+  }
+}
+
+/** The key as one that signs without SHA-1. */
+export function withoutSha1(key: ParsedKey): ParsedKey {
+  const guarded: ParsedKey = Object.create(key)
+  // Its type leaves out that ssh2 takes an error for an answer.
+  Reflect.set(guarded, 'sign', (data: Buffer, hash?: string) =>
+    hash === 'sha1' ? new Error(SHA1_ONLY) : key.sign(data, hash),
+  )
+  return guarded
+}
