@@ -30,14 +30,14 @@ export function sharedMachines(hosts: readonly string[], machines: readonly stri
   return [['shared', JSON.stringify(SharedMachines.parse(told))]]
 }
 
-/** All notices of a job, hosts folded: first those of the job as a whole, then those of its runs. */
+/** All notices of a job, hosts folded: first those of its runs, as some readers only see the first few. */
 export async function readNotices(ledger: Ledger, jobId: string, job: StoredJob): Promise<HostsNoticed[]> {
   const { redis, keys } = ledger
   const noticed = await ask(redis, () => redis.srandmember(keys.noticed(jobId), HOSTS_LIMIT))
   return [
+    ...groupByNotice(await readRuns(ledger, jobId, job, noticed.map(Number))),
     ...sharedNotice(job),
     ...(await keyNotices(ledger, jobId)),
-    ...groupByNotice(await readRuns(ledger, jobId, job, noticed.map(Number))),
   ]
 }
 

@@ -28,6 +28,7 @@ describe('two names of one machine and one user are refused, with both lines and
     ['the default user', '{ address: 10.0.0.1 }', '{ address: 10.0.0.1, user: me }'],
     ['capitals', '{ address: web.example.com }', '{ address: WEB.Example.COM }'],
     ['the dot of the root', '{ address: web.example.com }', '{ address: web.example.com. }'],
+    ['localhost', '{ address: 127.0.0.1 }', '{ address: localhost }'],
     ['an address that defaults to the name', '{}', '{ address: a }'],
     ['::1', '{ address: "::1" }', '{ address: "0:0:0:0:0:0:0:1" }'],
     ['brackets', '{ address: "2001:db8::5" }', '{ address: "[2001:DB8:0:0::0005]" }'],
