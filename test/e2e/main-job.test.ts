@@ -10,7 +10,7 @@ import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
-import { JobAnswer, OPERATIONS, TEXT_LIMIT_BYTES } from '@muster/contract'
+import { JobAnswer, OPERATIONS, WORD_LIMIT_BYTES } from '@muster/contract'
 import { Redis } from 'ioredis'
 import { describe, expect, inject, onTestFinished, test } from 'vitest'
 import { fleetFiles, fleetFilesWithBadHosts } from '../support/fleet-files.ts'
@@ -75,7 +75,7 @@ describe('a command on a group of hosts', () => {
       exit_code: 3,
       state: 'failed',
     })
-    const longest = `echo ok # ${'x'.repeat(TEXT_LIMIT_BYTES - 10)}`
+    const longest = `echo ok # ${'x'.repeat(WORD_LIMIT_BYTES - 10)}`
     expect(await outputOf({ command: longest })).toMatchObject({ stdout: 'ok\n', exit_code: 0 })
     expect(await outputOf({ command: 'exit 255' })).toMatchObject({ state: 'failed', exit_code: 255 })
     expect(await outputOf({ command: 'kill -s KILL $$' })).toMatchObject({

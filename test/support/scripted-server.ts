@@ -35,6 +35,7 @@ export const JOB = {
   cancel_requested_at: null,
   links: { self: '', runs: '', output: '', events: '' },
   command: 'true',
+  arguments: null,
   options: RolloutOptions.parse({}),
   problems: [],
   problems_omitted: 0,

@@ -86,6 +86,7 @@ export function jobText(job: JobReport): string {
     ['targets', job.targets],
     ['selected', selectionText(job)],
     ['command', escapeControl(job.command).trimEnd().split('\n').join('\n           ')],
+    ['arguments', job.arguments === null ? null : escapeControl(job.arguments)],
     ['batch', batch === null ? null : `${batchText(batch)}, ${batch.hosts === 1 ? '1 host' : `${batch.hosts} hosts`}`],
     // As many as there are hosts can go wrong: that is no budget.
     ['errors', budget.max_errors >= job.total ? null : `${budget.errors}, of ${budget.max_errors} tolerated`],

@@ -45,7 +45,7 @@ export function toJobAnswer(
     counts: countsAboveZero(report.counts),
     elapsed_s: elapsedS,
     changes: report.changes,
-    ...(withCommand ? { command: clip(escapeControl(report.command), COMMAND_CHARS) } : {}),
+    ...(withCommand ? { command: commandOf(report) } : {}),
     ...(report.rerun_of === null ? {} : { rerun_of: report.rerun_of }),
     ...(report.reruns.length === 0 ? {} : { reruns: report.reruns.slice(-ROWS_LIMIT.notices) }),
     ...(report.cancel_requested_at === null ? {} : { cancel_requested_at: report.cancel_requested_at }),
@@ -57,6 +57,12 @@ export function toJobAnswer(
     next_poll_s: hasEnded ? null : nextPollS(elapsedS),
     next: callsAfterJob(report, output),
   }
+}
+
+/** What runs; the arguments of a script come before its text, which may be long. */
+function commandOf({ command, arguments: args }: JobReport): string {
+  const given = args === null ? '' : `script with arguments ${clip(escapeControl(args), WORDS_CHARS)}: `
+  return clip(`${given}${escapeControl(command)}`, COMMAND_CHARS)
 }
 
 /** Only the states in which there are runs. */

@@ -1,13 +1,13 @@
 /** Bodies: JSON and nothing else, and none at all where nothing has to be said. What is wrong with a body is told. */
-import { MusterError } from '@muster/contract'
+import { decodeUtf8, MusterError } from '@muster/contract'
 import type { FastifyInstance } from 'fastify'
 
 /** Makes the server read `application/json`; other types are refused by Fastify (415). */
 export function addJsonBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
+  app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
     try {
-      done(null, parse(body.toString()))
+      done(null, parse(body))
     } catch (error) {
       done(error instanceof Error ? error : new Error(String(error)))
     }
@@ -15,10 +15,12 @@ export function addJsonBodies(app: FastifyInstance): void {
 }
 
 /** Undefined for an empty body: many clients send the header with every POST. */
-function parse(text: string): unknown {
-  if (text.trim() === '') return undefined
+function parse(bytes: Buffer): unknown {
+  const decoded = decodeUtf8(bytes)
+  if ('badAt' in decoded) throw new MusterError('invalid_request', `the body is not UTF-8 at byte ${decoded.badAt}`)
+  if (/^\s*$/.test(decoded.text)) return undefined
   try {
-    return JSON.parse(text)
+    return JSON.parse(decoded.text)
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
     throw new MusterError('invalid_request', `the body is not JSON: ${why}; accepted: a JSON object`, { cause: error })

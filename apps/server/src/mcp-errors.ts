@@ -28,7 +28,7 @@ export function sendRpcError(
   error: FastifyError,
   logger: Logger,
 ): FastifyReply {
-  const problem = toProblem(asMusterError(error))
+  const problem = toProblem(asMusterError(error, request))
   if (problem.status >= 500) logger.error({ err: error, request_id: request.id }, 'an MCP request failed')
   const isParse = problem.code === 'invalid_request' && request.body === undefined
   const code = isParse ? ProtocolErrorCode.ParseError : rpcCodeOf(problem)

@@ -15,7 +15,7 @@ import { refuseMessages } from './mcp-messages.ts'
 import { createModernLeg } from './mcp-modern.ts'
 import type { Caller } from './operations.ts'
 
-/** A script of the largest size, with what JSON adds to it. */
+/** Longest body of a call: what a model writes. Longer scripts go over REST or the CLI. */
 const BODY_LIMIT_BYTES = 256 * 1024
 
 /** What a server is made for: one request. */

@@ -30,7 +30,7 @@ export function sendProblem(
   error: unknown,
   logger: Logger,
 ): FastifyReply {
-  const fault = asMusterError(error)
+  const fault = asMusterError(error, request)
   const problem = toProblem(fault)
   if (problem.status >= 500) {
     logger.error({ err: error, request_id: request.id, route: request.routeOptions.url }, 'a request failed')
@@ -48,12 +48,16 @@ export function sendProblem(
 }
 
 /** An error of Fastify's own in our words. Anything unknown stays as it is, and is a fault of ours. */
-export function asMusterError(error: unknown): unknown {
+export function asMusterError(error: unknown, { routeOptions }: FastifyRequest): unknown {
   if (error instanceof MusterError || !isFastifyError(error)) return error
   const options = { cause: error }
   switch (error.code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return new MusterError('too_large', 'the request body is larger than this route takes', options)
+      return new MusterError(
+        'too_large',
+        `the body is longer than the ${routeOptions.bodyLimit} bytes that this route takes`,
+        options,
+      )
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return new MusterError(
         'unsupported_media_type',

@@ -19,7 +19,7 @@ const SHOWN_LIMIT_CHARS = 60
 /** A request with more problems than this is no typing mistake. */
 const PROBLEMS_LIMIT = 20
 /** Fields whose values may hold a password, so they are never repeated. */
-const PRIVATE: ReadonlySet<PropertyKey> = new Set(['command', 'argv', 'script', 'stdin', 'env'])
+const PRIVATE: ReadonlySet<PropertyKey> = new Set(['command', 'argv', 'script', 'script_args', 'stdin', 'env'])
 
 type Trouble = { field: string; text: string; nearest?: string[] }
 
@@ -151,7 +151,7 @@ function isFields(value: unknown): value is Fields {
 }
 
 function describePrivate(value: unknown): string {
-  if (typeof value === 'string') return `; received a text of ${value.length} characters`
+  if (typeof value === 'string') return `; received a text of ${Buffer.byteLength(value)} bytes`
   return value === undefined ? '' : `; received ${Array.isArray(value) ? 'an array' : typeof value}`
 }
 

@@ -1,8 +1,9 @@
 /** One REST route for each operation of the table that has one. What an operation does, `operations.ts` knows. */
-import { Job, MusterError, OPERATION_NAMES, OPERATIONS, type Operation } from '@muster/contract'
+import { Job, MusterError, OPERATION_NAMES, OPERATIONS, type Operation, type Scope } from '@muster/contract'
 import type { Logger } from '@muster/runtime'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { KeyWatch } from './authentication.ts'
+import { createBodyRoom } from './body-room.ts'
 import type { CallerOf } from './caller.ts'
 import { createEventStreams, isEvents } from './event-stream.ts'
 import { type Caller, callOperation, type Operations } from './operations.ts'
@@ -19,12 +20,19 @@ export function addRest(
   }: { operations: Operations; callerOf: CallerOf; keyWatch: KeyWatch; logger: Logger },
 ): void {
   const streams = createEventStreams(logger)
+  const room = createBodyRoom()
+  const takingLarge = (limitBytes: number, scope: Scope) => ({
+    bodyLimit: limitBytes,
+    onRequest: async (request: FastifyRequest, reply: FastifyReply) =>
+      room.enter(request, reply, { limitBytes, scope }),
+  })
   for (const name of OPERATION_NAMES) {
-    const { rest, input }: Operation = OPERATIONS[name]
+    const { rest, input, scope }: Operation = OPERATIONS[name]
     if (rest === undefined) continue
     app.route({
       method: rest.method,
       url: rest.path,
+      ...(rest.bodyLimitBytes === undefined ? {} : takingLarge(rest.bodyLimitBytes, scope)),
       handler: async (request, reply) => {
         const { params: path, query, body } = request
         const fields = gatherFields(input.shape, { method: rest.method, path, query, body })

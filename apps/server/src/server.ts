@@ -23,11 +23,11 @@ import { addProblems, sendProblem } from './problems.ts'
 import { addRequestLog } from './request-log.ts'
 import { addRest } from './rest.ts'
 
-/** A script and a stdin of the largest size, with room for what JSON adds to them. */
+/** Longest body of a request, but for the routes that say another length. */
 const BODY_LIMIT_BYTES = 1024 * 1024
-/** How long a caller may take to send its headers, and all of its request. */
+/** How long a caller may take to send its headers, and all of its request: 32 MiB over a slow line are minutes. */
 const HEADERS_TIMEOUT_MS = 10_000
-const REQUEST_TIMEOUT_MS = 30_000
+const REQUEST_TIMEOUT_MS = 300_000
 /** How long a connection may be silent; longer than the longest wait (45 s), during which no byte is sent. */
 const CONNECTION_TIMEOUT_MS = 90_000
 

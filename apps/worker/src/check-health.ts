@@ -22,7 +22,7 @@ export async function checkHealth(
   connection: SshConnection,
   { run, spec, sudo, end }: { run: HeldRun; spec: JobSpec; sudo: Sudo | undefined; end: ExecEnd },
 ): Promise<ExecEnd | 'stopped'> {
-  const { health_check: check, argv: _argv, script: _script, stdin: _stdin, ...where } = spec
+  const { health_check: check, argv: _argv, script: _script, script_args: _args, stdin: _stdin, ...where } = spec
   if (check === undefined || end.state !== 'succeeded') return end
   const printed: Buffer[] = []
   const found = await exec(connection, commandOf({ ...where, command: check.command }, sudo), {

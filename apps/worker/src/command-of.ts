@@ -25,8 +25,8 @@ export function sudoOf(spec: JobSpec, password: string | undefined): Sudo | unde
   return { user: spec.run_as ?? 'root', ...(password === undefined ? {} : { password }) }
 }
 
-function formOf({ command, argv, script }: JobSpec): RemoteCommand['form'] {
+function formOf({ command, argv, script, script_args: args }: JobSpec): RemoteCommand['form'] {
   if (argv !== undefined) return { argv }
-  if (script !== undefined) return { script }
+  if (script !== undefined) return { script, ...(args === undefined ? {} : { args }) }
   return { command: command ?? '' }
 }

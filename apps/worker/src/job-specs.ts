@@ -1,9 +1,14 @@
-/** The commands of the jobs at hand, read once for all their runs. Keeps only the latest: a worker sees many jobs. */
+/**
+ * The commands of the jobs at hand, read once for all their runs. Keeps only those that were wanted last: a worker sees
+ * many jobs, and one may bring a script and a stdin of 16 MiB each.
+ */
 import type { JobSpec } from '@muster/contract'
 import { type Claim, type Ledger, readSpec } from '@muster/ledger'
 
-/** Jobs whose commands are kept; one may be some hundred kilobytes. */
+/** Jobs whose commands are kept. */
 const KEPT = 50
+/** Most that their scripts and stdins come to; the job that was wanted last is kept in any case. */
+const KEPT_CHARS = 128 * 1024 * 1024
 
 /** Looks up what to run. */
 export type JobSpecs = {
@@ -11,21 +16,38 @@ export type JobSpecs = {
   of(claim: Claim): Promise<JobSpec | undefined>
 }
 
+type Kept = { readonly reading: Promise<JobSpec | undefined>; chars: number }
+
 /** Reads them from the ledger. */
 export function createJobSpecs(ledger: Ledger): JobSpecs {
-  const known = new Map<string, Promise<JobSpec | undefined>>()
+  const known = new Map<string, Kept>()
   const read = (jobId: string) => {
-    const reading = readSpec(ledger, jobId)
-    reading.catch(() => known.delete(jobId))
-    known.set(jobId, reading)
-    const [oldest] = known.keys()
-    if (known.size > KEPT && oldest !== undefined) known.delete(oldest)
-    return reading
+    const kept: Kept = { reading: readSpec(ledger, jobId), chars: 0 }
+    kept.reading.then(
+      (spec) => {
+        kept.chars = (spec?.script?.length ?? 0) + (spec?.stdin?.length ?? 0)
+        forgetOldest(known)
+      },
+      () => known.delete(jobId),
+    )
+    return kept
   }
   return {
     of: async ({ jobId, execTimeoutMs }) => {
-      const spec = await (known.get(jobId) ?? read(jobId))
+      const kept = known.get(jobId) ?? read(jobId)
+      known.delete(jobId)
+      known.set(jobId, kept)
+      const spec = await kept.reading
       return spec === undefined ? undefined : { ...spec, exec_timeout_s: execTimeoutMs / 1_000 }
     },
+  }
+}
+
+function forgetOldest(known: Map<string, Kept>): void {
+  let chars = [...known.values()].reduce((sum, kept) => sum + kept.chars, 0)
+  for (const [jobId, kept] of known) {
+    if (known.size === 1 || (known.size <= KEPT && chars <= KEPT_CHARS)) return
+    chars -= kept.chars
+    known.delete(jobId)
   }
 }

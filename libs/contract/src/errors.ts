@@ -70,7 +70,7 @@ export const ERRORS = {
   too_large: {
     status: 413,
     meaning: 'The request body is larger than the server takes.',
-    next: 'Send a smaller command, script or stdin; copy files by other means.',
+    next: 'Send less. A script and a stdin of 16 MiB each go over REST and muster run; copy larger files by other means.',
   },
   unsupported_media_type: {
     status: 415,
@@ -89,8 +89,8 @@ export const ERRORS = {
   },
   busy: {
     status: 503,
-    meaning: 'The server serves as many followers as it can.',
-    next: 'Try again after the time in Retry-After, or ask with wait_s or by offset.',
+    meaning: 'The server serves as many followers, or reads as many large requests, as it can.',
+    next: 'Try again after the time in Retry-After; in place of following, ask with wait_s or by offset.',
   },
   invalid_inventory: {
     status: 500,

@@ -1,4 +1,5 @@
 export { ALL_SCOPES, ApiKey, KeyId, KeyOwner, SCOPES, Scope } from './api-key.ts'
+export { INPUT_LIMIT_BYTES, WORD_LIMIT_BYTES } from './command-text.ts'
 export { ERRORS, type ErrorCode, type ErrorDetails, MusterError, Problem, toProblem } from './errors.ts'
 export { escapeControl } from './escape-control.ts'
 export { foldHosts } from './fold-hosts.ts'
@@ -20,7 +21,6 @@ export {
   JobSpec,
   JobState,
   Submit,
-  TEXT_LIMIT_BYTES,
   WAIT_LIMIT_S,
 } from './job.ts'
 export { JobEvent } from './job-events.ts'
@@ -66,6 +66,7 @@ export {
   StreamSummary,
   TerminalRunState,
 } from './run.ts'
+export { scriptMistake } from './script-text.ts'
 export { Selection, selectionFields } from './selection.ts'
 export { type LabelCondition, parseTargets, type TargetStep, type TargetTerm } from './target-expression.ts'
 export { NextCall, type Tool, type ToolHints } from './tool.ts'
@@ -79,3 +80,4 @@ export {
   TargetsAnswer,
 } from './tool-answers.ts'
 export { isToolName, TOOL_NAMES, TOOLS, type ToolName } from './tools.ts'
+export { decodeUtf8 } from './utf8.ts'

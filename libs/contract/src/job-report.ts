@@ -7,6 +7,10 @@ import { RolloutOptions } from './rollout.ts'
 /** A job with its command and what went wrong in it. */
 export const JobReport = Job.extend({
   command: z.string().describe('What runs, for people to read; at most 2,000 characters.'),
+  arguments: z
+    .string()
+    .nullable()
+    .describe('What the script is given, for people to read; at most 2,000 characters. Null without script_args.'),
   options: RolloutOptions.describe(
     'How it was asked to go through its hosts, as submitted; what has no default may be absent.',
   ),

@@ -21,6 +21,7 @@ export const JOB_TOOLS = {
       command: 'Shell command line.',
       argv: 'Program and arguments, read by no shell.',
       script: 'Script, with "#!" or for sh.',
+      script_args: '',
       stdin: '',
       cwd: 'Directory to run in.',
       env: '',

@@ -3,8 +3,10 @@
  * looks like when read; limits are here so that every surface refuses the same things.
  */
 import { z } from 'zod'
+import { Environment, InputText, ScriptText, Words, WordText } from './command-text.ts'
 import { Batch, Budget, rolloutOptions } from './rollout.ts'
 import { RunState } from './run.ts'
+import { scriptMistake } from './script-text.ts'
 import { Selection, selectionFields } from './selection.ts'
 
 /** A job ID: `job_` and 128 random bits in base 32. */
@@ -14,20 +16,8 @@ export const JobId = z
   .describe('The job ID.')
 export type JobId = z.infer<typeof JobId>
 
-/**
- * Largest command, script or stdin, each. Linux takes no longer argument (execve(2): 32 pages with the final NUL).
- * Larger data is no command: copy it to the hosts by other means.
- */
-export const TEXT_LIMIT_BYTES = 128 * 1024 - 1
-
 /** Longest answer to one waiting call: clients and proxies give up after 45 to 60 s. */
 export const WAIT_LIMIT_S = 45
-
-const noNul = (text: string) => !text.includes('\0')
-const text = z
-  .string()
-  .refine((value) => Buffer.byteLength(value) <= TEXT_LIMIT_BYTES, `longer than ${TEXT_LIMIT_BYTES} bytes`)
-const commandText = text.min(1).refine(noNul, 'must not contain a NUL character')
 
 const ExecTimeout = z
   .number()
@@ -38,25 +28,19 @@ const A_RETRIED_END = 'expected an exit code from 1 to 255, "lost" or "timed_out
 
 /** What to run, and how. Everything of a job but its hosts. Durations are in seconds. */
 const JobOptions = z.object({
-  command: commandText.optional().describe('A shell command line, run by the login shell of the account.'),
-  argv: z
-    .array(z.string().refine(noNul, 'must not contain a NUL character'))
-    .min(1)
-    .max(1_000)
+  command: WordText.min(1).optional().describe('A shell command line, run by the login shell of the account.'),
+  argv: Words.min(1)
     .optional()
     .describe('A program and its arguments, each passed exactly as given; no shell reads them.'),
-  script: commandText
-    .optional()
-    .describe('A script, sent on stdin to the interpreter of its "#!" line, or to sh without one.'),
-  stdin: text.optional().describe('What the command reads on stdin. Not together with script.'),
-  cwd: z.string().min(1).refine(noNul, 'must not contain a NUL character').optional().describe('Directory to run in.'),
-  env: z
-    .record(
-      z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'a variable name has letters, digits and "_"'),
-      z.string().refine(noNul, 'must not contain a NUL character'),
-    )
-    .optional()
-    .describe('Environment variables. They never appear on a command line.'),
+  script: ScriptText.optional().describe(
+    'A script, run by the interpreter of its "#!" line, or by sh without one. At most 16 MiB.',
+  ),
+  script_args: Words.optional().describe('Arguments of the script, each passed exactly as given. Only with script.'),
+  stdin: InputText.optional().describe(
+    'What the command, program or script reads on stdin; its end at once without. At most 16 MiB.',
+  ),
+  cwd: WordText.min(1).optional().describe('Directory to run in.'),
+  env: Environment.optional().describe('Environment variables. They never appear on a command line.'),
   ...rolloutOptions,
   start_deadline_s: z
     .number()
@@ -141,7 +125,7 @@ const JobOptions = z.object({
     .describe('A name for lists and Bull Board. Without one, the name of the program is shown.'),
 })
 
-function exactlyOneForm(options: { command?: unknown; argv?: unknown; script?: unknown; stdin?: unknown }): boolean {
+function exactlyOneForm(options: { command?: unknown; argv?: unknown; script?: unknown }): boolean {
   const forms = [options.command, options.argv, options.script].filter((form) => form !== undefined)
   return forms.length === 1
 }
@@ -177,9 +161,17 @@ export const Submit = JobOptions.extend({
     message: 'manual gates are between batches: give batches or canary too',
     path: ['gate'],
   })
-  .refine((submit) => submit.script === undefined || submit.stdin === undefined, {
-    message: 'a script is read from stdin, so stdin cannot be given with it',
-    path: ['stdin'],
+  .refine((submit) => submit.batch_pause_s === 0 || submit.batches !== undefined || submit.canary !== undefined, {
+    message: 'the pause is between batches: give batches or canary too',
+    path: ['batch_pause_s'],
+  })
+  .refine((submit) => submit.script_args === undefined || submit.script !== undefined, {
+    message: 'arguments of a script were given without a script; those of a program belong in argv',
+    path: ['script_args'],
+  })
+  .superRefine(({ script }, context) => {
+    const mistake = script === undefined ? undefined : scriptMistake(script)
+    if (mistake !== undefined) context.addIssue({ code: 'custom', message: mistake, path: ['script'] })
   })
 export type Submit = z.infer<typeof Submit>
 

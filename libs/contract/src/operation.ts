@@ -11,6 +11,8 @@ export type RestRoute = {
   readonly status: 200 | 202
   /** Set when the answer is a stream of server-sent events; `output` is then one of them. */
   readonly answers?: 'events'
+  /** Longest body that is read. Absent: 1 MiB. */
+  readonly bodyLimitBytes?: number
 }
 
 /** One row of the table. */

@@ -6,6 +6,7 @@
  */
 import { z } from 'zod'
 import { KeyOwner } from './api-key.ts'
+import { SUBMIT_BODY_LIMIT_BYTES } from './command-text.ts'
 import { HOST_OPERATIONS } from './host-operations.ts'
 import { IdempotencyKey, Job, JobId, JobState, Submit, WAIT_LIMIT_S } from './job.ts'
 import { JobEvent } from './job-events.ts'
@@ -55,7 +56,7 @@ export const OPERATIONS = {
     scope: 'jobs:run',
     input: Submit,
     output: JobReport,
-    rest: { method: 'POST', path: '/v1/jobs', status: 202 },
+    rest: { method: 'POST', path: '/v1/jobs', status: 202, bodyLimitBytes: SUBMIT_BODY_LIMIT_BYTES },
   },
   run_command: {
     summary:

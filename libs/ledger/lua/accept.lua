@@ -1,8 +1,15 @@
 -- Accepts a job: stores it with its frozen hosts and releases the first window of runs, or finds that it was
 -- accepted before under the same idempotency key.
 -- KEYS[1] job.  ARGV 3 idempotency key or '', 4 digest of the request, 5 seconds the key is kept,
--- 6 milliseconds to the start deadline, 7 to the end of the job or '', 8 how many fields, 9... field, value, ...,
--- then the hosts, then the machine of each.  Returns {'accepted', tickets...}, {'seen', job ID} or {'conflict', job ID}.
+-- 6 milliseconds to the start deadline, 7 to the end of the job or '', 8 bytes of its large script or '', 9 of its large
+-- stdin, 10 how many fields, 11... field, value, ..., then the hosts, then
+-- the machine of each.
+-- Returns {'accepted', tickets...}, {'seen', job ID}, {'conflict', job ID}, or {'incomplete', which text}.
+local texts = {script = ARGV[8], stdin = ARGV[9]}
+for name, bytes in pairs(texts) do
+  if bytes ~= '' and redis.call('STRLEN', job .. ':' .. name) ~= tonumber(bytes) then return {'incomplete', name} end
+end
+
 if ARGV[3] ~= '' then
   local seen = redis.call('HMGET', ARGV[3], 'job_id', 'digest')
   if seen[1] and seen[1] ~= job_id then
@@ -24,10 +31,16 @@ if redis.call('EXISTS', job) == 1 then
 end
 
 local now = now_ms()
-local first = 9 + 2 * ARGV[8]
+local first = 11 + 2 * ARGV[10]
 local total = (#ARGV - first + 1) / 2
 redis.call('HSET', job, 'state', 'queued', 'total', total, 'next', 0, 'created', now, 'n:pending', total, 'done', 0,
-  'start_deadline', now + ARGV[6], unpack(ARGV, 9, first - 1))
+  'start_deadline', now + ARGV[6], unpack(ARGV, 11, first - 1))
+for name, bytes in pairs(texts) do
+  if bytes ~= '' then
+    redis.call('HSET', job, name .. '_bytes', bytes)
+    redis.call('PERSIST', job .. ':' .. name)
+  end
+end
 if ARGV[7] ~= '' then redis.call('HSET', job, 'job_deadline', now + ARGV[7]) end
 -- Lua's stack bounds how many values one call may take.
 local function store(list, from, to)

@@ -9,7 +9,7 @@
  * Knows nothing of SSH, and starts nothing by itself. How a run ends is in finish-run.ts.
  */
 import { createHash, randomBytes } from 'node:crypto'
-import { JobSpec, type OutputStream, Reason, type RunMode, TerminalRunState } from '@muster/contract'
+import { type OutputStream, Reason, type RunMode, TerminalRunState } from '@muster/contract'
 import { z } from 'zod'
 import type { Keys } from './keys.ts'
 import type { Ledger } from './open-ledger.ts'
@@ -80,12 +80,6 @@ export async function claimRun(ledger: Ledger, ticket: Ticket, worker: string): 
     ...(startedAgoMs === undefined ? {} : { startedAgoMs }),
     ...(jobLeftMs === undefined ? {} : { jobLeftMs }),
   }
-}
-
-/** The command of a job and how to run it, as it was submitted. Undefined when there is no such job. */
-export async function readSpec(ledger: Ledger, jobId: string): Promise<JobSpec | undefined> {
-  const text = await ledger.redis.hget(ledger.keys.job(jobId), 'spec')
-  return text === null ? undefined : JobSpec.parse(JSON.parse(text))
 }
 
 /** What a worker is told that asks to send a command. */

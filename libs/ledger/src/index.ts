@@ -9,13 +9,13 @@ export {
   fallBackToAttached,
   handOver,
   holdsClaim,
-  readSpec,
 } from './claim.ts'
 export { type Consumer, consumeTickets } from './consume-tickets.ts'
 export { type DialSlots, openDialSlots } from './dial-slots.ts'
 export { finishRun, type RunEnd } from './finish-run.ts'
 export { gatherOutput } from './gather-output.ts'
 export { type Lease, startHeartbeat } from './heartbeat.ts'
+export { readSpec } from './job-texts.ts'
 export { type JobWatch, type RunOrders, type StopReason, watchJobs } from './job-watch.ts'
 export { listJobs } from './list-jobs.ts'
 export { listRuns } from './list-runs.ts'

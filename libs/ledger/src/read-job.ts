@@ -14,6 +14,7 @@ import {
   Selection,
 } from '@muster/contract'
 import { readNotices } from './job-notices.ts'
+import { readBeginning } from './job-texts.ts'
 import { ask, type Ledger } from './open-ledger.ts'
 import { readRuns } from './read-run.ts'
 import { batchCount, isErrorState } from './rollout.ts'
@@ -72,7 +73,8 @@ export async function reportJob(ledger: Ledger, jobId: string): Promise<JobRepor
   const spec = JobSpec.parse(JSON.parse(stored.spec))
   return {
     ...toJob(jobId, fields),
-    command: commandText(spec),
+    command: await commandText(ledger, jobId, spec),
+    arguments: spec.script_args?.length ? shorten(wordsText(spec.script_args)) : null,
     options: optionsOf(spec),
     // They come in the order in which they ended; names fold best in that of the set.
     problems: groupByState([...runs, ...rest].sort((a, b) => a.index - b.index)),
@@ -187,8 +189,14 @@ function batchOf(job: StoredJob): Batch | null {
   }
 }
 
-function commandText(spec: JobSpec): string {
-  return shorten(spec.command ?? spec.script ?? spec.argv?.map(quoteForReading).join(' ') ?? '')
+/** A script that is not with the other options is a large one. */
+async function commandText(ledger: Ledger, jobId: string, { command, argv, script }: JobSpec): Promise<string> {
+  const text = command ?? script ?? (argv === undefined ? undefined : wordsText(argv))
+  return shorten(text ?? (await readBeginning(ledger, jobId, { name: 'script', bytes: 4 * COMMAND_LIMIT_CHARS })))
+}
+
+function wordsText(words: readonly string[]): string {
+  return words.map(quoteForReading).join(' ')
 }
 
 function optionsOf(spec: JobSpec): RolloutOptions {

@@ -1,5 +1,6 @@
 /** What is needed to run a job again: its command and options, and those of its hosts that ended in certain states. */
-import { foldHosts, type Input, JobSpec, type TerminalRunState } from '@muster/contract'
+import { foldHosts, type Input, type TerminalRunState } from '@muster/contract'
+import { readSpec } from './job-texts.ts'
 import { ask, type Ledger } from './open-ledger.ts'
 import { readStoredJob, type StoredJob } from './stored-job.ts'
 
@@ -20,7 +21,8 @@ export async function readRerun(
   if (job === undefined) return undefined
   const hosts: string[] = []
   for (let from = 0; from < job.total; from += CHUNK) hosts.push(...(await endedAs(ledger, jobId, job, from, states)))
-  const spec = JobSpec.parse(JSON.parse(job.spec))
+  const spec = await readSpec(ledger, jobId)
+  if (spec === undefined) return undefined
   return { request: { ...spec, title: job.title, targets: foldHosts(hosts), order: 'given' }, hosts }
 }
 

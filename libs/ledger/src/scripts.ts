@@ -22,6 +22,7 @@ const load = (name: string, shared = ALL) => {
 /** The scripts by name. */
 const SCRIPTS = {
   accept: load('accept'),
+  'store-text': load('store-text', NAMES),
   claim: load('claim'),
   dispatch: load('dispatch', END),
   'fall-back': load('fall-back', NAMES),

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { ask, type Ledger } from './open-ledger.ts'
 
 const millis = z.coerce.number().optional()
+const bytes = z.coerce.number().int().optional()
 
 /** The fields of a job; counts are read apart. */
 export const StoredJob = z.object({
@@ -16,7 +17,10 @@ export const StoredJob = z.object({
   /** The API key that submitted it. Absent: its ID is the owner's name. */
   key_id: z.string().optional(),
   traceparent: z.string().optional(),
+  /** The options as JSON, without a script or stdin that is large: those are so many bytes, under keys of their own. */
   spec: z.string(),
+  script_bytes: bytes,
+  stdin_bytes: bytes,
   created: z.coerce.number(),
   /** Grows with every change. */
   version: z.coerce.number().int().default(0),

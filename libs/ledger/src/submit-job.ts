@@ -6,6 +6,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { type Input, JobSpec, MusterError, type Selection } from '@muster/contract'
 import { z } from 'zod'
 import { sharedMachines } from './job-notices.ts'
+import { dropTexts, splitTexts, storeTexts, type TextName } from './job-texts.ts'
 import { ask, type Ledger } from './open-ledger.ts'
 import { rolloutOf } from './rollout.ts'
 import { parseReleased, runScript } from './scripts.ts'
@@ -49,7 +50,7 @@ export type NewJob = {
 export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: string; created: boolean }> {
   const { redis, keys } = ledger
   const { targets, idempotency_key: idempotencyKey } = job.request
-  const spec = JobSpec.parse(job.request)
+  const { spec, texts } = splitTexts(JobSpec.parse(job.request))
   const specText = JSON.stringify(spec)
   const jobId = newJobId()
   const title = job.request.title ?? programName(job.request)
@@ -85,6 +86,8 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
     fields.push(['gate', spec.gate], ['batch', 0], ['batch_from', 0])
     fields.push(['batch_end', Math.min(firstBatch, job.hosts.length)])
   }
+  await storeTexts(ledger, jobId, texts)
+  const lengthOf = (name: TextName) => texts.find((text) => text.name === name)?.bytes.length ?? ''
   const answer = await ask(
     redis,
     () =>
@@ -96,10 +99,12 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
           keys.base,
           jobId,
           idempotencyKey === undefined ? '' : keys.idempotency(job.owner, digest(idempotencyKey)),
-          digest(JSON.stringify(job.rerun ?? [targets, asked, specText])),
+          digest(JSON.stringify(job.rerun ?? [targets, asked, specText, ...texts.map(({ sha256 }) => sha256)])),
           IDEMPOTENCY_S,
           toMs(spec.start_deadline_s),
           spec.job_timeout_s === undefined ? '' : toMs(spec.job_timeout_s),
+          lengthOf('script'),
+          lengthOf('stdin'),
           fields.length,
           ...fields.flat(),
           ...job.hosts,
@@ -109,8 +114,12 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
     jobId,
   )
   const [word, seenJobId = ''] = Answer.parse(answer)
+  if (word !== 'accepted') await dropTexts(ledger, jobId, texts)
   if (word === 'seen') return { jobId: seenJobId, created: false }
   if (word === 'conflict') throw conflict(seenJobId)
+  if (word === 'incomplete') {
+    throw new MusterError('ledger_unavailable', 'Redis has lost a part of the job while it was stored')
+  }
   try {
     await issueTickets(ledger.tickets, parseReleased(answer).released)
   } catch (error) {

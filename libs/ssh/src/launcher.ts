@@ -17,7 +17,10 @@ import { type HostDeadline, startWatchdog } from './watchdog.ts'
 
 /** A command as it is to run on a host. A script is itself read from stdin, so `stdin` is for the other forms only. */
 export type RemoteCommand = {
-  readonly form: { readonly command: string } | { readonly argv: readonly string[] } | { readonly script: string }
+  readonly form:
+    | { readonly command: string }
+    | { readonly argv: readonly string[] }
+    | { readonly script: string; readonly args?: readonly string[] }
   /** Absent: the command sees the end of its input at once. */
   readonly stdin?: string | Buffer
   /** Absent: the directory the account logs in to. */
@@ -163,6 +166,9 @@ function checkCommand({ form, stdin, cwd = '', env = {} }: RemoteCommand): void 
   if ('script' in form && stdin !== undefined) {
     const message = 'stdin was given with a script, which is itself read from stdin'
     throw new MusterError('invalid_request', message, { details: { field: 'stdin' } })
+  }
+  if ('script' in form && form.args !== undefined) {
+    throw new MusterError('invalid_request', 'a script takes no arguments yet', { details: { field: 'script_args' } })
   }
   const badName = Object.keys(env).find((name) => !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name))
   if (badName !== undefined) {

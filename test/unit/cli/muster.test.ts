@@ -235,7 +235,7 @@ describe('what is shown', () => {
     const notices = [{ notice: 'ran attached: \x1b[2J', hosts: 'web[01-02]', count: 2 }]
     const options = RolloutOptions.parse({})
     const none = { problems: [], problems_omitted: 0, tripped_by: null, reruns: [] }
-    const text = jobText({ ...JOB, ...none, command: 'true', options, notices })
+    const text = jobText({ ...JOB, ...none, command: 'true', arguments: null, options, notices })
     expect(text).toContain('\n── web[01-02] (2 hosts): ran attached: ')
     expect(text).not.toContain('\x1b')
   })

@@ -15,7 +15,8 @@ describe('a request to run a command', () => {
   test.each([
     [{ targets: 'a' }, 'exactly one of command, argv and script'],
     [{ targets: 'a', command: 'x', argv: ['y'] }, 'exactly one of command, argv and script'],
-    [{ targets: 'a', script: 'x', stdin: 'y' }, 'stdin cannot be given'],
+    [{ targets: 'a', command: 'x', script: 'y' }, 'exactly one of command, argv and script'],
+    [{ targets: 'a', argv: ['x'], script: 'y' }, 'exactly one of command, argv and script'],
     [{ targets: 'a', command: '' }, 'Too small'],
     [{ targets: 'a', command: 'a\0b' }, 'NUL'],
     [{ targets: 'a', argv: ['a', 'b\0'] }, 'NUL'],
@@ -25,10 +26,53 @@ describe('a request to run a command', () => {
     [{ targets: 'a', command: 'x', concurrency: 0 }, 'from 1 to 10000'],
     [{ targets: 'a', command: 'x', env: { 'A-B': '1' } }, 'variable name'],
     [{ targets: 'a', command: 'x', wait_s: 46 }, 'Too big'],
-    [{ targets: 'a', stdin: 'long', command: 'x' }, 'longer than'],
+    [{ targets: 'a', command: 'x', script_args: ['y'] }, 'without a script; those of a program belong in argv'],
+    [{ targets: 'a', argv: ['x'], script_args: [] }, 'without a script'],
+    [{ targets: 'a', stdin: 'x', script_args: ['y'] }, 'exactly one of command, argv and script'],
+    [{ targets: 'a', script: 'x', script_args: ['a\0'] }, 'NUL'],
+    [{ targets: 'a', script: 'x', script_args: 'y' }, 'expected array'],
+    [{ targets: 'a', script: '' }, 'Too small'],
+    [{ targets: 'a', command: 'x', batch_pause_s: 5 }, 'the pause is between batches'],
+    [{ targets: 'a', command: 'x\ud800' }, 'half of a character'],
+    [{ targets: 'a', argv: ['x', '\udc00'] }, 'half of a character'],
+    [{ targets: 'a', script: 'echo \ud83d' }, 'half of a character'],
+    [{ targets: 'a', command: 'x', stdin: '\ud83d' }, 'half of a character'],
+    [{ targets: 'a', command: 'x', env: { A: '\ud83d' } }, 'half of a character'],
   ])('%j is refused: %s', (request, message) => {
-    const long = 'stdin' in request && request.stdin === 'long' ? { ...request, stdin: 'x'.repeat(131_072) } : request
-    expect(JSON.stringify(Submit.safeParse(long).error?.issues)).toContain(message)
+    expect(JSON.stringify(Submit.safeParse(request).error?.issues)).toContain(message)
+  })
+
+  test.each([
+    ['a script and stdin', { script: 'cat', stdin: 'y' }],
+    ['a script and arguments', { script: 'echo "$@"', script_args: ['--dry-run', '', '-', '--', 'a b', '$x'] }],
+    ['a script and no arguments', { script: 'true', script_args: [] }],
+    ['a NUL on stdin', { command: 'cat', stdin: 'a\0b' }],
+  ])('takes %s', (_what, request) => {
+    expect(Submit.parse({ targets: 'a', ...request })).toMatchObject(request)
+  })
+
+  // Characters of two bytes each: what counts is bytes.
+  const ofBytes = (bytes: number) => `${'ä'.repeat(bytes / 2)}${bytes % 2 === 1 ? 'x' : ''}`
+  const WORD = 131_071
+  test.each([
+    ['script', 16_777_216, (text: string) => ({ script: text })],
+    ['stdin', 16_777_216, (text: string) => ({ script: 'cat', stdin: text })],
+    ['stdin', 16_777_216, (text: string) => ({ command: 'cat', stdin: text })],
+    ['command', WORD, (text: string) => ({ command: text })],
+    ['argv', WORD, (text: string) => ({ argv: ['x', text] })],
+    ['script_args', WORD, (text: string) => ({ script: 'x', script_args: [text] })],
+    ['env', WORD - 2, (text: string) => ({ command: 'x', env: { A: text } })],
+    ['argv', 1_048_576, (text: string) => ({ argv: text.match(/.{1,50000}/g) ?? [] })],
+    ['script_args', 1_048_576, (text: string) => ({ script: 'x', script_args: text.match(/.{1,50000}/g) ?? [] })],
+  ])('has a limit of bytes for %s: %i', (field, limit, request) => {
+    expect(Submit.safeParse({ targets: 'a', ...request(ofBytes(limit)) }).success).toBe(true)
+    const { error } = Submit.safeParse({ targets: 'a', ...request(ofBytes(limit + 1)) })
+    expect(error?.issues).toEqual([
+      expect.objectContaining({
+        path: expect.arrayContaining([field]),
+        message: expect.stringContaining('longer than'),
+      }),
+    ])
   })
 })
 

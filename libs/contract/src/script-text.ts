@@ -1,0 +1,64 @@
+/**
+ * What is wrong with the text of a script as it stands: what can only fail on a host, or would run otherwise than a
+ * person who looks at it must think. A script with Windows line ends, or with a byte-order mark, looks like any other.
+ *
+ * Says nothing of what the script does, and asks for no `#!` line: without one, sh reads it. Repeats nothing of the
+ * script, as it may hold a password.
+ */
+
+/** Linux reads so much of a `#!` line and cuts off the rest: BINPRM_BUF_SIZE with its final NUL (execve(2)). */
+const FIRST_LINE_LIMIT_BYTES = 255
+
+/** A byte-order mark as UTF-8 or UTF-16 has it, read in the right way, with the bytes swapped, or as Latin-1. */
+const BYTE_ORDER_MARK = /^(\ufeff|\ufffe|\u00ef\u00bb\u00bf|\u00ff\u00fe|\u00fe\u00ff)/
+
+/** Blanks that no shell takes for blanks, and characters that nobody sees. */
+const UNSEEN = /[^\S \t]|(?!\t)[\p{Cf}\p{Cc}]/u
+
+/**
+ * What is wrong with a script and how to mend it; undefined when nothing is. `file` is its name as a shell reads it, for
+ * the command that mends it.
+ */
+export function scriptMistake(script: string, file = 'FILE'): string | undefined {
+  if (script.includes('\0')) {
+    return `it contains a NUL character, so it is no text that a shell reads; if it is UTF-16: iconv -f UTF-16 -t UTF-8 ${file}`
+  }
+  if (BYTE_ORDER_MARK.test(script)) {
+    return `it begins with a byte-order mark, so that its first line is not found; take it away: sed -i '1s/^\\xEF\\xBB\\xBF//' ${file}`
+  }
+  const end = script.indexOf('\n')
+  const firstLine = end === -1 ? script : script.slice(0, end)
+  if (firstLine.startsWith('#!')) return interpreterMistake(firstLine, file)
+  if (firstLine.endsWith('\r')) {
+    return `it has Windows line ends, and sh takes the CR for part of the last word of each line; ${mendLineEnds(file)}`
+  }
+  if (/^[\s\p{Cf}]+#![ \t]*\//u.test(script)) {
+    return 'its "#!" is not at its very beginning, so that sh would run it; take away what stands before'
+  }
+  return undefined
+}
+
+function interpreterMistake(line: string, file: string): string | undefined {
+  if (line.includes('\r')) {
+    return `its "#!" line ends with a CR (Windows line ends), which would be part of the name of the interpreter; ${mendLineEnds(file)}`
+  }
+  if (UNSEEN.test(line)) {
+    return 'its "#!" line has a character in it that nobody sees, such as a no-break space; write that line anew'
+  }
+  if (Buffer.byteLength(line) > FIRST_LINE_LIMIT_BYTES) {
+    return `its "#!" line is longer than the ${FIRST_LINE_LIMIT_BYTES} bytes that Linux reads of it; make it shorter`
+  }
+  const [, interpreter = '', argument = ''] = /^#![ \t]*([^ \t]*)[ \t]*(.*?)[ \t]*$/.exec(line) ?? []
+  if (interpreter === '') return 'its "#!" line names no interpreter; write #!/bin/sh, or leave the line out for sh'
+  if (!interpreter.includes('/')) {
+    return 'its "#!" line names an interpreter without a path, where Linux does not find it; write #!/usr/bin/env NAME'
+  }
+  if (/\/env$/.test(interpreter) && /[ \t]/.test(argument) && !/^(-[A-Za-z]*S|--split-string)/.test(argument)) {
+    return 'its "#!" line gives env several words, and Linux passes them as one; write #!/usr/bin/env -S …'
+  }
+  return undefined
+}
+
+function mendLineEnds(file: string): string {
+  return `take them away: sed -i 's/\\r$//' ${file}`
+}
