@@ -29,5 +29,14 @@ export function startMuster(env: Stack['env'], ...args: string[]) {
   }
 }
 
+/** Runs `muster` to its end with this on its stdin, through a pipe. A reader that has had enough is no fault. */
+export async function musterFed(env: Stack['env'], input: string | Buffer, ...args: string[]) {
+  const child = spawn(process.execPath, [MUSTER, ...args], { env, stdio: ['pipe', 'pipe', 'pipe'] })
+  child.stdin.on('error', () => {})
+  child.stdin.end(input)
+  const [out, said] = await Promise.all([child.stdout.toArray(), child.stderr.toArray(), once(child, 'close')])
+  return { status: child.exitCode, out: Buffer.concat(out), said: Buffer.concat(said).toString() }
+}
+
 /** Runs `muster` to its end. */
 export const muster = (env: Stack['env'], ...args: string[]) => startMuster(env, ...args).end()

@@ -17,7 +17,15 @@ const SHOWN_LIMIT_CHARS = 60
 /** Fields that are words of the command line, or files; the others are flags. */
 const WORDS: ReadonlySet<string> = new Set(['job_id', 'host', 'key_id', 'targets', 'command', 'argv'])
 /** Fields whose values may hold a password. */
-const PRIVATE: ReadonlySet<string> = new Set(['command', 'argv', 'script', 'stdin', 'env', 'health_check'])
+const PRIVATE: ReadonlySet<string> = new Set([
+  'command',
+  'argv',
+  'script',
+  'script_args',
+  'stdin',
+  'env',
+  'health_check',
+])
 
 /**
  * Checks an input before it is sent.
@@ -71,6 +79,7 @@ function partOf(at: unknown, key: PropertyKey): unknown {
 
 function valueText(field: string, value: unknown): string {
   const text = JSON.stringify(value)
-  if (PRIVATE.has(field)) return typeof value === 'string' ? `a text of ${value.length} characters` : typeof value
+  if (PRIVATE.has(field))
+    return typeof value === 'string' ? `a text of ${Buffer.byteLength(value)} bytes` : typeof value
   return text.length <= SHOWN_LIMIT_CHARS ? text : `${text.slice(0, SHOWN_LIMIT_CHARS)}… (${text.length} characters)`
 }

@@ -20,7 +20,11 @@ export type Cli = {
 export type Form = { readonly flags: readonly Flag[]; readonly switches: readonly Switch[] }
 
 /** A command that talks to a server; answers the exit status. */
-export type Command = Form & { readonly act: (cli: Cli, line: CommandLine) => Promise<number> }
+export type Command = Form & {
+  /** Whether words behind `--` mean something to it; else they are refused. */
+  readonly takesCommand?: true
+  readonly act: (cli: Cli, line: CommandLine) => Promise<number>
+}
 
 /** Every command has it. */
 export const JSON_SWITCH: Switch = { name: 'json', takesValue: false, description: 'Print the answer as JSON.' }

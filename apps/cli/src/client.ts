@@ -52,7 +52,9 @@ type RestOperation = {
       : never
 }[OperationName]
 
-/** Beyond the time that the server itself was asked to wait. */
+/** A line that carries less is none. */
+const SLOWEST_BYTES_PER_MS = 128
+/** Beyond the time to send the request, and that for which the server itself was asked to wait. */
 const ANSWER_TIMEOUT_MS = 15_000
 /** A stream of events with nothing in it for so long is dead: the server sends a comment every 15 s. */
 const SILENCE_MS = 45_000
@@ -87,12 +89,14 @@ async function send(
   signal: AbortSignal | undefined,
 ): Promise<unknown> {
   const waitMs = typeof input.wait_s === 'number' ? input.wait_s * 1_000 : 0
+  const ready = requestOf(server, rest, input)
+  const sendingMs = Math.ceil((ready.body?.length ?? 0) / SLOWEST_BYTES_PER_MS)
   const silent = new AbortController()
   // A timer of our own: Node 20 loses that of AbortSignal.timeout inside AbortSignal.any when garbage is collected.
-  const timer = setTimeout(() => silent.abort(), waitMs + ANSWER_TIMEOUT_MS)
+  const timer = setTimeout(() => silent.abort(), waitMs + sendingMs + ANSWER_TIMEOUT_MS)
   const either = signal === undefined ? silent.signal : AbortSignal.any([signal, silent.signal])
   try {
-    const response = await reach(server, signal, () => request(server, rest, input, either))
+    const response = await reach(server, signal, () => request(ready, either))
     return await response.json().catch((error: unknown) => {
       signal?.throwIfAborted()
       throw new MusterError('ledger_unavailable', `the connection to ${server.url} was cut`, { cause: error })
@@ -116,7 +120,8 @@ async function* follow(
   }
   const either = AbortSignal.any([signal, silent.signal])
   try {
-    const response = await reach(server, signal, () => request(server, OPERATIONS.follow_job.rest, input, either))
+    const ready = requestOf(server, OPERATIONS.follow_job.rest, input)
+    const response = await reach(server, signal, () => request(ready, either))
     if (response.body !== null) yield* readEvents(response.body, onBytes)
   } catch (error) {
     signal.throwIfAborted()
@@ -127,24 +132,28 @@ async function* follow(
   }
 }
 
-/** Sends a request; answers when the server has begun to. */
-function request(
-  { url, apiKey }: ServerAddress,
-  rest: RestRoute,
-  fields: Record<string, unknown>,
-  signal: AbortSignal,
-): Promise<Response> {
+/** A request, ready to be sent. */
+type Ready = {
+  readonly url: string
+  readonly method: RestRoute['method']
+  readonly headers: Record<string, string>
+  readonly body?: Buffer
+}
+
+function requestOf({ url, apiKey }: ServerAddress, rest: RestRoute, fields: Record<string, unknown>): Ready {
   const { path, others } = fillPath(rest.path, fields)
-  const query = rest.method === 'GET' ? `?${new URLSearchParams(texts(others))}` : ''
-  return fetch(`${url}${path}${query}`, {
-    method: rest.method,
-    headers: {
-      authorization: `Bearer ${apiKey}`,
-      ...(rest.method === 'GET' ? {} : { 'content-type': 'application/json' }),
-    },
-    ...(rest.method === 'GET' ? {} : { body: JSON.stringify(others) }),
-    signal,
-  })
+  const { method } = rest
+  const authorization = `Bearer ${apiKey}`
+  if (method === 'GET') {
+    return { url: `${url}${path}?${new URLSearchParams(texts(others))}`, method, headers: { authorization } }
+  }
+  const headers = { authorization, 'content-type': 'application/json' }
+  return { url: `${url}${path}`, method, headers, body: Buffer.from(JSON.stringify(others)) }
+}
+
+/** Sends a request; answers when the server has begun to. */
+function request({ url, ...rest }: Ready, signal: AbortSignal): Promise<Response> {
+  return fetch(url, { ...rest, signal })
 }
 
 /** The answer, when it is a success. */

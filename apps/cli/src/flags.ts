@@ -116,9 +116,20 @@ export function readCommandLine(
   }
 }
 
-function parse(args: string[], options: Record<string, { type: 'boolean' | 'string'; multiple?: boolean }>) {
+type Options = Record<string, { type: 'boolean' | 'string'; multiple?: boolean }>
+
+function parse(args: string[], options: Options) {
+  const { tokens, ...parsed } = parsedBy(args, options)
+  const names = tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : []))
+  const isForOne = (name: string) => options[name]?.type === 'string' && options[name].multiple !== true
+  const twice = names.find((name, i) => isForOne(name) && names.indexOf(name) < i)
+  if (twice === undefined) return parsed
+  throw new MusterError('invalid_request', `--${twice} is given more than once, and takes one value`)
+}
+
+function parsedBy(args: string[], options: Options) {
   try {
-    return parseArgs({ args, options, allowPositionals: true, strict: true })
+    return parseArgs({ args, options, allowPositionals: true, strict: true, tokens: true })
   } catch (error) {
     throw new MusterError('invalid_request', `${mistakeText(error)}; muster help COMMAND lists its flags`, {
       cause: error,
@@ -162,11 +173,13 @@ export function secondsOf({ switches }: CommandLine, name: string): number | und
 }
 
 function pairsOf(name: string, texts: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    texts.map((text) => {
-      const at = text.indexOf('=')
-      if (at > 0) return [text.slice(0, at), text.slice(at + 1)]
-      throw new MusterError('invalid_request', `--${name} takes NAME=VALUE, not ${JSON.stringify(text)}`)
-    }),
-  )
+  const pairs = new Map<string, string>()
+  for (const text of texts) {
+    const at = text.indexOf('=')
+    if (at < 1) throw new MusterError('invalid_request', `--${name} takes NAME=VALUE, not ${JSON.stringify(text)}`)
+    const key = text.slice(0, at)
+    if (pairs.has(key)) throw new MusterError('invalid_request', `--${name} gives ${key} more than once`)
+    pairs.set(key, text.slice(at + 1))
+  }
+  return Object.fromEntries(pairs)
 }

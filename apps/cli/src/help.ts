@@ -49,6 +49,7 @@ const VALUE: Record<Flag['kind'], string> = {
 const RUN_NOTES = `
 One word after -- is a shell command line:      muster run @web -- 'uptime | cut -c1-20'
 Several are a program and its arguments, exact: muster run @web -- df -h /
+With --script they are the script's arguments: muster run @web --script deploy.sh -- --dry-run
 A rollout that stops by itself:                 muster run @web --batches 1,10%,50% --max-errors 2 -- ./update
 `
 

@@ -16,7 +16,8 @@ const LIMIT_SWITCH = { name: 'limit', takesValue: true, description: `How many j
 export const listJobsCommand: Command = {
   flags: flagsOf(OPERATIONS.list_jobs.input, ['cursor', 'limit']),
   switches: [LIMIT_SWITCH, JSON_SWITCH],
-  act: async (cli, { fields, switches }) => {
+  act: async (cli, { words, fields, switches }) => {
+    if (words.length > 0) throw new MusterError('invalid_request', `muster jobs takes no words; given "${words[0]}"`)
     const most = limitOf(String(switches.get('limit') ?? JOBS_USUAL))
     const jobs: Job[] = []
     let cursor: string | null | undefined

@@ -9,7 +9,7 @@ import type { Command, Form } from './cli.ts'
 import { createClient, Refused } from './client.ts'
 import { CliConfig, findServer } from './config.ts'
 import { EXIT, exitStatusOfProblem } from './exit-status.ts'
-import { readCommandLine } from './flags.ts'
+import { type CommandLine, readCommandLine } from './flags.ts'
 import { commandHelp, OVERVIEW } from './help.ts'
 import { hostsCommand, pingCommand, targetsCommand } from './host-commands.ts'
 import { listenForInterrupts } from './interrupts.ts'
@@ -91,6 +91,7 @@ async function main([name = 'help', ...args]: string[]): Promise<number> {
   const command = COMMANDS.get(name)
   if (command === undefined) throw noSuchCommand(name)
   const line = readCommandLine(args, command.flags, command.switches)
+  if (command.takesCommand !== true) refuseCommand(name, line)
   const interrupts = listenForInterrupts()
   const client = createClient(await findServer(parseConfig(CliConfig, env)))
   const isTerminal = process.stdout.isTTY === true
@@ -115,8 +116,22 @@ function noSuchCommand(name: string): MusterError {
   return new MusterError('invalid_request', `there is no command "${name}"; muster help lists them`)
 }
 
+/** Words behind `--` are a command to be run: where nothing runs one, they are a mistake, and may mean hosts. */
+function refuseCommand(name: string, { afterDashes }: CommandLine): void {
+  if (afterDashes === undefined) return
+  throw new MusterError('invalid_request', `muster ${name} takes no command, so nothing can stand behind --`)
+}
+
+function readStackLine(name: string, args: readonly string[]): CommandLine {
+  const line = readCommandLine(args, STACK.flags, STACK.switches)
+  refuseCommand(name, line)
+  const [word] = line.words
+  if (word === undefined) return line
+  throw new MusterError('invalid_request', `muster ${name} takes no words; given "${word}"`)
+}
+
 async function runUp(args: readonly string[]): Promise<number> {
-  const { switches } = readCommandLine(args, STACK.flags, STACK.switches)
+  const { switches } = readStackLine('up', args)
   const options = stackOptions(env, switches.has('install'))
   const say = (line: string) => out(`${line}\n`)
   await runProcess({ ...lifeOf('up', options.graceMs), start: (life) => up({ ...options, life, say }) })
@@ -125,14 +140,14 @@ async function runUp(args: readonly string[]): Promise<number> {
 
 /** The stack of `muster mcp`, which listens on the other end of an IPC channel. */
 async function runStack(args: readonly string[]): Promise<number> {
-  const { switches } = readCommandLine(args, STACK.flags, STACK.switches)
+  const { switches } = readStackLine(STACK_COMMAND, args)
   const options = stackOptions(env, switches.has('install'))
   await runProcess({ ...lifeOf('stack', options.graceMs), start: (life) => tellStart({ ...options, life, say }) })
   return 0
 }
 
 async function runMcp(args: readonly string[]): Promise<number> {
-  const { switches } = readCommandLine(args, STACK.flags, STACK.switches)
+  const { switches } = readStackLine('mcp', args)
   const write = process.stdout.write.bind(process.stdout)
   // Whoever else prints, now or in some library, does it where it does no harm.
   process.stdout.write = process.stderr.write.bind(process.stderr)

@@ -31,7 +31,8 @@ export const outputCommand: Command = {
     }
     const isJson = switches.has('json')
     if (host === undefined) {
-      if (switches.has('follow')) throw new MusterError('invalid_request', '--follow takes a job ID and one host')
+      const forOne = ['follow', 'stream'].find((name) => switches.has(name))
+      if (forOne !== undefined) throw new MusterError('invalid_request', `--${forOne} takes a job ID and one host`)
       const mask = switches.get('mask')
       const input = checkedInput('gather_output', {
         job_id,

@@ -29,6 +29,9 @@ export type Sending = {
 /** Sends it, follows the job to its end, and shows what came of it; answers the exit status. */
 export async function runToEnd(cli: Cli, line: CommandLine, sending: Sending): Promise<number> {
   const limitS = secondsOf(line, 'wait-s')
+  if (limitS !== undefined && line.switches.has('detach')) {
+    throw new MusterError('invalid_request', '--detach does not wait, so --wait-s cannot be given with it')
+  }
   const job = await sent(cli, line, sending)
   const isJson = line.switches.has('json')
   if (line.switches.has('detach')) {
@@ -70,6 +73,6 @@ function repeatText(command: string, { args, fields }: CommandLine, key: string)
 }
 
 /** A word as a POSIX shell reads it. */
-function quoted(word: string): string {
+export function quoted(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
 }

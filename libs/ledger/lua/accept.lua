@@ -2,8 +2,7 @@
 -- accepted before under the same idempotency key.
 -- KEYS[1] job.  ARGV 3 idempotency key or '', 4 digest of the request, 5 seconds the key is kept,
 -- 6 milliseconds to the start deadline, 7 to the end of the job or '', 8 bytes of its large script or '', 9 of its large
--- stdin, 10 how many fields, 11... field, value, ..., then the hosts, then
--- the machine of each.
+-- stdin, 10 how many fields, 11... field, value, ..., then the hosts, then the machine of each.
 -- Returns {'accepted', tickets...}, {'seen', job ID}, {'conflict', job ID}, or {'incomplete', which text}.
 local texts = {script = ARGV[8], stdin = ARGV[9]}
 for name, bytes in pairs(texts) do

@@ -48,7 +48,7 @@ describe('a value that is not accepted', () => {
     [
       'submit_job',
       { targets: 'web01', script: '' },
-      '--script: Too small: expected a string to have >=1 characters; given a text of 0 characters',
+      '--script: Too small: expected a string to have >=1 characters; given a text of 0 bytes',
     ],
     ['submit_job', { ...SUBMIT, script: 'x' }, 'command: give exactly one of command, argv and script'],
     [
