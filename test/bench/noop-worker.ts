@@ -12,8 +12,8 @@ import {
   dispatchRun,
   finishRun,
   openLedger,
+  startClockwork,
   startHeartbeat,
-  startSweep,
 } from '@muster/ledger'
 import { createLogger, LogLevel, parseConfigOrExit, runProcess, SecretScrubber } from '@muster/runtime'
 import { z } from 'zod'
@@ -52,8 +52,8 @@ await runProcess({
       slots: config.MUSTER_WORKER_CONCURRENCY,
     })
     closers.add('lease', () => lease.stop())
-    const sweep = await startSweep(ledger, onError)
-    closers.add('sweep', () => sweep.stop())
+    const clockwork = await startClockwork(ledger, onError)
+    closers.add('clockwork', () => clockwork.stop())
     const consumer = consumeTickets(ledger, {
       concurrency: config.MUSTER_WORKER_CONCURRENCY,
       onError,

@@ -25,10 +25,12 @@ const TORN = Buffer.from(`*3\r\n$3\r\nSET\r\n$9\r\ntorn:torn\r\n$1000\r\n${'x'.r
 export async function startChaosRedis(options: {
   readonly dir: string
   readonly path: string | undefined
+  /** What else is in its environment. */
+  readonly env?: Record<string, string>
   readonly durability: 'always' | 'relaxed'
   readonly say: (line: string) => void
 }): Promise<ChaosRedis> {
-  const { dir, path, durability, say } = options
+  const { dir, path, env, durability, say } = options
   await mkdir(dir, { recursive: true })
   const port = await freePort()
   const args = redisArguments({ dir, port, durability })
@@ -37,7 +39,7 @@ export async function startChaosRedis(options: {
       name: 'redis',
       command: 'redis-server',
       args,
-      env: { PATH: path },
+      env: { PATH: path, ...env },
       ready: /Ready to accept connections/,
       diesWithParent: true,
     })

@@ -26,18 +26,20 @@ const AT_ONCE = { ticketGraceMs: 0, suspectMs: 0, claimNamedMs: 3_600_000 }
 const SENT = { connectMs: 5, mode: 'attached' } as const
 
 describe('a retry', () => {
-  test('comes by a delayed ticket while the command never started, as often as the job says', async () => {
+  test('waits for its ticket while the command never started, as often as the job says', async () => {
     const ledger = await openTestLedger()
     const jobId = await submitTo(ledger, 1, { retries: 2, retry_backoff_s: 600 })
     for (const attempt of [1, 2]) {
       expect(await finishRun(ledger, await claim(ledger, jobId, 0), refused)).toBe('retrying')
       const run = await firstRun(ledger, jobId)
       expect(run).toMatchObject({ state: 'retry_wait', reason: 'conn_refused', attempt: attempt + 1, ended_at: null })
-      const ticket = await ledger.tickets.getJob(`${jobId}-0-${attempt + 1}`)
+      const [member = '', due] = (await ledger.redis.zrange(ledger.keys.due, '0', '-1', 'WITHSCORES')).slice(-2)
+      const [ticket, delay] = [member.slice(0, member.lastIndexOf(':')), Number(member.split(':').at(-1))]
+      expect([ticket, Number(due)]).toEqual([`${jobId}:0:${attempt + 1}`, Date.parse(run.retry_at ?? '')])
       // Doubled each time, and half of it is jitter.
       const usual = 600_000 * attempt
-      expect(ticket?.opts.delay).toBeGreaterThanOrEqual(usual / 2)
-      expect(ticket?.opts.delay).toBeLessThanOrEqual(usual)
+      expect(delay).toBeGreaterThanOrEqual(usual / 2)
+      expect(delay).toBeLessThanOrEqual(usual)
     }
     expect(await finishRun(ledger, await claim(ledger, jobId, 0), refused)).toBe('finished')
     expect(await firstRun(ledger, jobId)).toMatchObject({ state: 'unreachable', attempt: 3, safe_to_retry: true })
@@ -167,6 +169,18 @@ describe('a worker that lost its lease', () => {
     await ledger.redis.del(ledger.keys.worker('w1'))
     expect(await dispatchRun(ledger, claimed, SENT)).toEqual({ word: 'no_lease' })
     expect((await firstRun(ledger, jobId)).remote).toBe('not_started')
+  }, 15_000)
+
+  test('waits until its lease is renewed, before it starts a command', async () => {
+    const ledger = await openTestLedger()
+    const jobId = await submitTo(ledger, 1)
+    const claimed = await claim(ledger, jobId, 0)
+    await ledger.redis.del(ledger.keys.worker('w1'))
+    const answer = dispatchRun(ledger, claimed, SENT)
+    const options = { onError: () => {}, onLapse: () => {}, claims: () => [claimed], slots: 1 }
+    const lease = await startHeartbeat(ledger, 'w1', options)
+    onTestFinished(() => lease.stop())
+    expect(await answer).toMatchObject({ word: 'go' })
   })
 
   test('is told until when it may send the command that it marked', async () => {

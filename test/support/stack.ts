@@ -17,9 +17,10 @@ export type Stack = {
   readonly dataDir: string
   readonly env: Record<string, string | undefined>
   readonly workers: RunningProcess[]
-  startWorker(): Promise<RunningProcess>
-  /** Stops the server and starts another. The address stays when the port was given. */
-  restartServer(): Promise<void>
+  /** Starts one more worker; `env` is for it alone. */
+  startWorker(env?: Record<string, string>): Promise<RunningProcess>
+  /** Stops the server and starts another, `env` for it alone. The address stays when the port was given. */
+  restartServer(env?: Record<string, string>): Promise<void>
   /** One request with the key; the answer's body as it is. */
   ask(
     method: 'GET' | 'POST',
@@ -40,6 +41,8 @@ export async function startStack(options: {
   redisUrl?: string
   workers?: number
   env?: Record<string, string>
+  /** For the server alone. */
+  serverEnv?: Record<string, string>
 }): Promise<Stack> {
   const dataDir = await mkdtemp(join(tmpdir(), 'muster-e2e-'))
   onTestFinished(() => rm(dataDir, { recursive: true, force: true }))
@@ -61,20 +64,21 @@ export async function startStack(options: {
     LOG_LEVEL: 'warn',
     ...options.env,
   }
-  const start = async (app: string) => {
-    const script = resolve('apps', app, 'dist/main.js')
-    const child = await startProcess({ name: app, command: process.execPath, args: [script], env, ready: 'message' })
+  const start = async (app: string, own: Record<string, string> = {}) => {
+    const args = [resolve('apps', app, 'dist/main.js')]
+    const all = { ...env, ...own }
+    const child = await startProcess({ name: app, command: process.execPath, args, env: all, ready: 'message' })
     onTestFinished(() => child.stop())
     return child
   }
-  let server = await start('server')
-  const restartServer = async () => {
+  let server = await start('server', options.serverEnv)
+  const restartServer = async (own = options.serverEnv) => {
     await server.stop()
-    server = await start('server')
+    server = await start('server', own)
   }
   const workers: RunningProcess[] = []
-  const startWorker = async () => {
-    const worker = await start('worker')
+  const startWorker = async (own?: Record<string, string>) => {
+    const worker = await start('worker', own)
     workers.push(worker)
     return worker
   }

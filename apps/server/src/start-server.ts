@@ -6,7 +6,7 @@
  */
 import { ensureFirstKey, type FirstKey, openKeyStore } from '@muster/access'
 import { openConfiguredInventory } from '@muster/inventory'
-import { openLedger, startSweep } from '@muster/ledger'
+import { openLedger, startClockwork } from '@muster/ledger'
 import type { Life, Logger } from '@muster/runtime'
 import { announceServer } from './announce-server.ts'
 import type { ServerConfig } from './config.ts'
@@ -33,8 +33,10 @@ export async function startServer(options: {
   life.closers.add('inventory', () => inventory.close())
 
   // Jobs end by their clocks even while no worker lives.
-  const sweep = await startSweep(ledger, (error) => logger.warn({ err: error }, 'Redis trouble; sweeping again soon'))
-  life.closers.add('sweep', () => sweep.stop())
+  const onClockworkError = (error: Error) =>
+    logger.warn({ err: error }, 'Redis trouble; looking what is due again soon')
+  const clockwork = await startClockwork(ledger, onClockworkError)
+  life.closers.add('clockwork', () => clockwork.stop())
 
   const { MUSTER_DATA_DIR: dataDir, MUSTER_HOST: host, MUSTER_PORT: port } = config
   tellFirstKey(await ensureFirstKey(ledger, { dataDir, givenKey: config.MUSTER_API_KEY }), logger, print)

@@ -8,7 +8,7 @@ import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import { openConfiguredInventory } from '@muster/inventory'
-import { consumeTickets, openDialSlots, openLedger, startHeartbeat, startSweep, watchJobs } from '@muster/ledger'
+import { consumeTickets, openDialSlots, openLedger, startClockwork, startHeartbeat, watchJobs } from '@muster/ledger'
 import type { Life, Logger } from '@muster/runtime'
 import { loadKnownHosts, openPool } from '@muster/ssh'
 import type { WorkerConfig } from './config.ts'
@@ -57,8 +57,8 @@ export async function startWorker(options: {
   const lease = await startHeartbeat(ledger, workerId, { onError, onLapse, claims: () => held.claims(), slots })
   life.closers.add('lease', () => lease.stop())
 
-  const sweep = await startSweep(ledger, onError)
-  life.closers.add('sweep', () => sweep.stop())
+  const clockwork = await startClockwork(ledger, onError)
+  life.closers.add('clockwork', () => clockwork.stop())
 
   const closing = new AbortController()
   const dialSlots = openDialSlots(ledger, workerId)

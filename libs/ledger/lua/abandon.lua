@@ -14,6 +14,11 @@ local f = redis.call('HMGET', key, 'state', 'worker', 'host', 'mode', 'started',
 if (f[1] ~= 'connecting' and f[1] ~= 'running') or f[2] ~= ARGV[4] then return {'held'} end
 if f[2] ~= '' and f[7] ~= ARGV[6] and redis.call('EXISTS', base .. ':worker:' .. f[2]) == 1 then return {'held'} end
 local now = now_ms()
+-- Redis' clock was set back since it started: it may take as long as it was given, as of now.
+if f[5] and tonumber(f[5]) > now then
+  f[5] = now
+  redis.call('HSET', key, 'started', now)
+end
 local word = 'lost'
 if f[1] == 'connecting' then
   redis.call('HINCRBY', key, 'epoch', 1)
@@ -33,7 +38,7 @@ if f[1] == 'connecting' then
     redis.call('HDEL', key, 'resume')
     redis.call('HSET', key, 'state', 'queued', 'remote', f[6] or 'not_started', 'queued', now)
     move('connecting', 'queued', 1)
-    ticket(ARGV[3], f[3], attempt, 0, 0)
+    ticket(ARGV[3], f[3], attempt, 0)
   end
 elseif f[4] == 'durable' and now < f[5] + redis.call('HGET', job, 'exec_timeout_ms') + ARGV[5] then
   -- A run that is waiting for a worker already has its ticket.

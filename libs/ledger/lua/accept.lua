@@ -24,7 +24,7 @@ end
 if redis.call('EXISTS', job) == 1 then
   for _, index in ipairs(redis.call('SMEMBERS', open)) do
     local f = redis.call('HMGET', run_key(index), 'host', 'attempt', 'state')
-    if f[3] == 'queued' then ticket(index, f[1], f[2], 0, 0) end
+    if f[3] == 'queued' then ticket(index, f[1], f[2], 0) end
   end
   return reply('accepted')
 end
@@ -40,7 +40,7 @@ for name, bytes in pairs(texts) do
     redis.call('PERSIST', job .. ':' .. name)
   end
 end
-if ARGV[7] ~= '' then redis.call('HSET', job, 'job_deadline', now + ARGV[7]) end
+if ARGV[7] ~= '' then redis.call('HSET', job, 'job_deadline', now + ARGV[7], 'job_within_ms', ARGV[7]) end
 -- Lua's stack bounds how many values one call may take.
 local function store(list, from, to)
   for at = from, to, 1000 do redis.call('RPUSH', list, unpack(ARGV, at, math.min(at + 999, to))) end

@@ -12,7 +12,8 @@ local now = now_ms()
 local function claimed(epoch, how)
   local j = redis.call('HMGET', job, 'job_deadline', 'exec_timeout_ms')
   local since, left = '', ''
-  if how == 'attach' then since = tostring(now - f[8]) end
+  -- Redis' clock may have been set back since.
+  if how == 'attach' then since = tostring(math.max(0, now - f[8])) end
   if j[1] then left = tostring(j[1] - now) end
   return reply('claimed', tostring(epoch), f[4], how, since, left, j[2])
 end
@@ -28,18 +29,24 @@ if f[5] == ARGV[7] and f[1] == 'running' then return claimed(f[6], 'attach') end
 -- A durable run that goes on at its host, and that no worker holds.
 if f[1] == 'running' and f[7] == '' then
   local epoch = redis.call('HINCRBY', key, 'epoch', 1)
-  redis.call('HSET', key, 'worker', ARGV[6], 'nonce', ARGV[7], 'claimed', now)
+  redis.call('HSET', key, 'worker', ARGV[6], 'nonce', ARGV[7])
   changed()
   return claimed(epoch, 'attach')
 end
 -- Someone has it. If that worker is dead, the sweep settles the run; a second delivery never starts it.
 if f[1] ~= 'queued' and f[1] ~= 'retry_wait' then return {'held'} end
 
--- The first ticket of a batch, after the pause before it: now the others may go as well. A clock that is not Redis' may be
--- a little ahead; a ticket that comes much too early was issued anew, and comes again.
+-- The first ticket of a batch, after the pause before it: now the others may go as well. One that comes too early was
+-- issued before Redis' clock was set back, and comes again.
 local j = redis.call('HMGET', job, 'batch_due', 'state')
 if j[1] then
-  if tonumber(j[1]) > now + 2000 then return {'early'} end
+  rewind(now)
+  local b = redis.call('HMGET', job, 'batch_due', 'batch_pause_ms')
+  if tonumber(b[1]) > now then
+    redis.call('HSET', key, 'due', b[1])
+    ticket_later(ARGV[3], ARGV[4], b[1], b[2])
+    return {'early'}
+  end
   redis.call('HDEL', job, 'batch_due')
   rouse(job_id, ARGV[3])
   release(now)
@@ -70,8 +77,7 @@ if to then
 end
 
 local epoch = redis.call('HINCRBY', key, 'epoch', 1)
-redis.call('HSET', key, 'state', 'connecting', 'worker', ARGV[6], 'nonce', ARGV[7], 'connecting', now,
-  'claimed', now)
+redis.call('HSET', key, 'state', 'connecting', 'worker', ARGV[6], 'nonce', ARGV[7], 'connecting', now)
 redis.call('HDEL', key, 'retry_at', 'waits', 'due', 'called')
 rouse(job_id, ARGV[3])
 move(f[1], 'connecting', 1)

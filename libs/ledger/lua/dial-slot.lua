@@ -10,6 +10,10 @@ if hold_ms == 0 then
 end
 local now = now_ms()
 redis.call('ZREMRANGEBYSCORE', slots, '-inf', now)
+-- One that lasts longer than any does was taken before the clock was set back.
+for _, other in ipairs(redis.call('ZRANGEBYSCORE', slots, '(' .. now + hold_ms, '+inf')) do
+  redis.call('ZADD', slots, now + hold_ms, other)
+end
 if not redis.call('ZSCORE', slots, holder) and redis.call('ZCARD', slots) >= limit then return 0 end
 redis.call('ZADD', slots, now + hold_ms, holder)
 redis.call('PEXPIRE', slots, hold_ms)

@@ -28,7 +28,7 @@ local function call_waiting(places, now)
       redis.call('SADD', places, of_job .. ':' .. index)
       redis.call('HSET', key, 'called', now)
       rouse(of_job, index)
-      ticket_of(of_job, index, f[3], attempt, redis.call('HINCRBY', key, 'resume', 1), 0)
+      ticket_of(of_job, index, f[3], attempt, redis.call('HINCRBY', key, 'resume', 1))
     end
   end
 end
@@ -84,6 +84,12 @@ local FORGET_MS = 86400000
 
 local function breaker_of(host) return base .. ':breaker:' .. host end
 
+-- Whether a time that was set at most so far ahead is to come. One that is further ahead is from before Redis' clock was
+-- set back, and says nothing.
+local function is_ahead(at, now, most_ms)
+  return at and tonumber(at) > now and tonumber(at) <= now + most_ms
+end
+
 -- Whether a run must not try this host now. The first one that may try again is the probe.
 local function is_barred(host, now)
   local breaker = breaker_of(host)
@@ -91,7 +97,7 @@ local function is_barred(host, now)
   if not f[1] then return false end
   local force = redis.call('HGET', job, 'force')
   if force and (force == 'all' or force == f[3]) then return false end
-  if now < tonumber(f[1]) or (f[2] and now < tonumber(f[2])) then return true end
+  if is_ahead(f[1], now, OPEN_MS[f[3]]) or is_ahead(f[2], now, PROBE_MS) then return true end
   redis.call('HSET', breaker, 'probe_until', now + PROBE_MS)
   redis.call('ZADD', base .. ':breakers', now + PROBE_MS, f[3] .. ':' .. host)
   return false
@@ -127,7 +133,7 @@ local function note_failure(host, reason, is_hosts_fault, now)
   if count < MOST[kind] then return false end
   -- One that is open for longer stays so.
   local present, due = redis.call('HGET', breaker, 'until'), now + OPEN_MS[kind]
-  if present and tonumber(present) >= due then return true end
+  if present and tonumber(present) >= due and tonumber(present) <= now + OPEN_MS.auth then return true end
   redis.call('HSET', breaker, 'until', due, 'kind', kind)
   redis.call('ZREM', base .. ':breakers', 'connect:' .. host, 'auth:' .. host)
   redis.call('ZADD', base .. ':breakers', due, kind .. ':' .. host)

@@ -58,19 +58,22 @@ end
 -- Tells the workers that hold runs of this job to look at it: it is to stop, or a limit was raised.
 local function order() redis.call('PUBLISH', base .. ':orders', job_id) end
 
--- The tickets to be issued after this script: seven values each. `resume` counts how often the ticket of an attempt was
+-- The tickets to be issued after this script: six values each. `resume` counts how often the ticket of an attempt was
 -- issued anew, because a durable run changed hands or the run had to wait for its host.
 local tickets = {}
 
-local function ticket_of(of_job, index, host, attempt, resume, delay_ms)
+local function ticket_of(of_job, index, host, attempt, resume)
   local title = redis.call('HGET', base .. ':job:' .. of_job, 'title') or ''
-  for _, word in ipairs({of_job, title, index, host, attempt, resume, delay_ms}) do
+  for _, word in ipairs({of_job, title, index, host, attempt, resume}) do
     tickets[#tickets + 1] = tostring(word)
   end
 end
 
-local function ticket(index, host, attempt, resume, delay_ms)
-  ticket_of(job_id, index, host, attempt, resume, delay_ms)
+local function ticket(index, host, attempt, resume) ticket_of(job_id, index, host, attempt, resume) end
+
+-- A ticket that is to be issued later (due.lua). The delay stands with it, so that a clock that was set back can be met.
+local function ticket_later(index, attempt, due, delay)
+  redis.call('ZADD', base .. ':due', due, table.concat({job_id, index, attempt, delay}, ':'))
 end
 
 -- The answer of a script: words, then the tickets.

@@ -56,10 +56,12 @@ local function release(now)
         'attempt', 1, 'queued', now, 'machine', redis.call('LINDEX', machines, index) or host)
       redis.call('SADD', open, index)
       redis.call('INCR', in_flight)
-      ticket(index, host, 1, 0, delay)
       if delay > 0 then
         redis.call('HSET', run_key(index), 'due', due)
         rest(index)
+        ticket_later(index, 1, due, delay)
+      else
+        ticket(index, host, 1, 0)
       end
       count = count + 1
     end

@@ -38,7 +38,7 @@ local function settle(index, from, to, remote, reason, now)
   leave_host(index, now)
   redis.call('HSET', key, 'state', to, 'remote', remote, 'ended', now)
   -- What is of no use any more is not kept: there may be a hundred thousand of these.
-  redis.call('HDEL', key, 'retry_at', 'nonce', 'claimed', 'waits', 'due', 'called', 'abandoned', 'machine')
+  redis.call('HDEL', key, 'retry_at', 'nonce', 'waits', 'due', 'called', 'abandoned', 'machine')
   set_reason(key, reason)
   move(from, to, 1)
   redis.call('HINCRBY', job, 'done', 1)
@@ -62,7 +62,7 @@ local function why_not(index, now)
   if not r[2] and tonumber(f[3]) <= now then return 'skipped', 'start_deadline' end
 end
 
--- Lets a run wait for another attempt, if it may have one, and issues its ticket. Answers whether it does.
+-- Lets a run wait for another attempt, if it may have one. Answers whether it does.
 -- What never started may be tried again; what did only where the caller said so (retry_on).
 local function retry(index, from, to, remote, reason, exit_code, is_retryable, now)
   local f = redis.call('HMGET', job, 'retries', 'retry_on', 'backoff_ms', 'job_deadline', 'start_deadline')
@@ -97,7 +97,7 @@ local function retry(index, from, to, remote, reason, exit_code, is_retryable, n
   redis.call('HDEL', key, 'resume')
   set_reason(key, reason)
   move(from, 'retry_wait', 1)
-  ticket(index, r[3], r[2] + 1, 0, delay)
+  ticket_later(index, r[2] + 1, due, delay)
   return true
 end
 
@@ -108,7 +108,7 @@ local function resume(index, now)
   local count = redis.call('HINCRBY', key, 'resume', 1)
   redis.call('HSET', key, 'worker', '', 'queued', now)
   local f = redis.call('HMGET', key, 'host', 'attempt')
-  ticket(index, f[1], f[2], count, 0)
+  ticket(index, f[1], f[2], count)
 end
 
 -- Ends everything that no worker holds, as `to` for this reason.
@@ -155,8 +155,24 @@ local function has_late_runs()
   return false
 end
 
+-- No clock of the job may have longer to run than it was given: one that has is from before Redis' clock was set back, and
+-- begins anew.
+local function rewind(now)
+  local f = redis.call('HMGET', job, 'batch_due', 'batch_pause_ms', 'start_deadline', 'start_within_ms', 'job_deadline',
+    'job_within_ms')
+  local function at_most(field, at, latest)
+    if not at or not latest or tonumber(at) <= latest then return tonumber(at) end
+    redis.call('HSET', job, field, latest)
+    return latest
+  end
+  local due = at_most('batch_due', f[1], f[2] and now + f[2])
+  at_most('start_deadline', f[3], f[4] and math.max(now, due or now) + f[4])
+  at_most('job_deadline', f[5], f[6] and now + f[6])
+end
+
 -- Ends what the clocks of the job have ended. A batch that did not start in time takes those after it along.
 local function expire(now)
+  rewind(now)
   local f = redis.call('HMGET', job, 'stop', 'job_deadline', 'start_deadline', 'ended')
   if f[4] then return end
   if f[2] and tonumber(f[2]) <= now and (not f[1] or f[1] == 'error_budget') then

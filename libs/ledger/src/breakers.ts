@@ -2,6 +2,7 @@
  * The circuit breakers: which hosts are not tried for a while because connecting failed several times in a row.
  * The scripts open, probe and close them (host.lua); this only reads.
  */
+import { ledgerNowMs } from './ledger-time.ts'
 import { ask, type Ledger } from './open-ledger.ts'
 
 /** An open breaker. */
@@ -16,8 +17,9 @@ export type OpenBreaker = {
  * The open breakers by host.
  * @throws {MusterError} ledger_unavailable
  */
-export async function openBreakers({ redis, keys }: Ledger): Promise<Map<string, OpenBreaker>> {
-  const now = Date.now()
+export async function openBreakers(ledger: Ledger): Promise<Map<string, OpenBreaker>> {
+  const { redis, keys } = ledger
+  const now = await ask(redis, () => ledgerNowMs(ledger))
   const rows = await ask(redis, () => redis.zrangebyscore(keys.breakers, now, '+inf', 'WITHSCORES'))
   const open = new Map<string, OpenBreaker>()
   for (let i = 0; i + 1 < rows.length; i += 2) {

@@ -9,9 +9,11 @@
  * Knows nothing of SSH, and starts nothing by itself. How a run ends is in finish-run.ts.
  */
 import { createHash, randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type OutputStream, Reason, type RunMode, TerminalRunState } from '@muster/contract'
 import { z } from 'zod'
 import type { Keys } from './keys.ts'
+import { LEASE_MS } from './ledger-time.ts'
 import type { Ledger } from './open-ledger.ts'
 import { releaseTickets } from './release-tickets.ts'
 import { runScript } from './scripts.ts'
@@ -93,15 +95,26 @@ export type DispatchAnswer =
   /** The lease has run out: finish the run as never started. */
   | { readonly word: 'no_lease' }
 
+/** Longer than it takes a worker that lives to renew its lease, after Redis' clock was set ahead. */
+const NO_LEASE_MS = 4_000
+const ASK_AGAIN_MS = 200
+
+type DispatchOptions = { readonly connectMs: number; readonly mode: RunMode; readonly hostKey?: Buffer }
+
 /**
  * Writes the dispatch mark; only after `go` may the command be sent. Hosts of a job with one `hostKey` are told of in its
- * notices; absent: nothing is said of the key.
+ * notices; absent: nothing is said of the key. A lease that has run out is waited for: it may be about to be renewed.
  */
-export async function dispatchRun(
-  ledger: Ledger,
-  claim: Claim,
-  options: { connectMs: number; mode: RunMode; hostKey?: Buffer },
-): Promise<DispatchAnswer> {
+export async function dispatchRun(ledger: Ledger, claim: Claim, options: DispatchOptions): Promise<DispatchAnswer> {
+  const giveUpMs = performance.now() + NO_LEASE_MS
+  for (;;) {
+    const answer = await askToDispatch(ledger, claim, options)
+    if (answer.word !== 'no_lease' || performance.now() > giveUpMs) return answer
+    await sleep(ASK_AGAIN_MS)
+  }
+}
+
+async function askToDispatch(ledger: Ledger, claim: Claim, options: DispatchOptions): Promise<DispatchAnswer> {
   const { redis, keys } = ledger
   const { connectMs, mode, hostKey } = options
   const keyDigest = hostKey === undefined ? '' : createHash('sha256').update(hostKey).digest('base64url')
@@ -115,8 +128,8 @@ export async function dispatchRun(
   const [word, first, second] = Answer.parse(answer)
   if (word === 'go') {
     const leaseMs = Number(first)
-    // -1: a lease that does not run out.
-    return { word, sendBeforeMs: leaseMs === -1 ? Number.POSITIVE_INFINITY : askedMs + leaseMs }
+    // -1: a lease that does not run out. One that lasts longer than any does is from before Redis' clock was set back.
+    return { word, sendBeforeMs: leaseMs === -1 ? Number.POSITIVE_INFINITY : askedMs + Math.min(leaseMs, LEASE_MS) }
   }
   if (word === 'over') return { word, state: TerminalRunState.parse(first), reason: Reason.parse(second) }
   return { word: z.enum(['fenced', 'no_lease']).parse(word) }

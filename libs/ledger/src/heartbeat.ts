@@ -8,11 +8,10 @@
  */
 import { z } from 'zod'
 import type { Claim } from './claim.ts'
+import { LEASE_MS } from './ledger-time.ts'
 import type { Ledger } from './open-ledger.ts'
 import { runScript } from './scripts.ts'
 
-/** How long a lease lasts after its last renewal: a dead worker is noticed this much later, plus two sweeps. */
-const LEASE_MS = 12_000
 /** Three renewals may fail before the lease runs out. */
 const RENEW_EVERY_MS = 3_000
 

@@ -10,6 +10,7 @@ export {
   handOver,
   holdsClaim,
 } from './claim.ts'
+export { startClockwork } from './clockwork.ts'
 export { type Consumer, consumeTickets } from './consume-tickets.ts'
 export { type DialSlots, openDialSlots } from './dial-slots.ts'
 export { finishRun, type RunEnd } from './finish-run.ts'
@@ -33,6 +34,6 @@ export { type RunGroups, readRunGroups } from './run-groups.ts'
 export { type MachineEvent, step } from './state-machine.ts'
 export { resumeJob, setConcurrency } from './steer-job.ts'
 export { type NewJob, submitJob } from './submit-job.ts'
-export { type SweepOptions, startSweep, sweep } from './sweep.ts'
+export { type SweepOptions, sweep } from './sweep.ts'
 export type { Ticket } from './ticket.ts'
 export { type Doorbell, listenToJob, type WaitUntil, waitForJob } from './wait-for-job.ts'

@@ -56,8 +56,12 @@ export function keysOf(prefix: string) {
     apiKeys: `${base}:api-keys`,
     /** Channel: the ID of a job that changed. */
     changed: `${base}:changed`,
-    /** String with a time to live: when a worker was first seen without its lease. */
-    suspect: (workerId: string) => `${base}:suspect:${workerId}`,
+    /** String with a time to live: since when a worker, or a claim, is suspected to be gone. */
+    suspect: (name: string) => `${base}:suspect:${name}`,
+    /** Sorted set: tickets that are to be issued later, by when. */
+    due: `${base}:due`,
+    /** String: when a process last gave a sign that it sweeps. */
+    sweepTurn: `${base}:sweep-turn`,
     /** Channel: the ID of a job that workers must look at: it is to stop, in part or whole, or a limit was raised. */
     orders: `${base}:orders`,
   }

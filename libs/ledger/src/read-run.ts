@@ -153,7 +153,9 @@ function toRun(jobId: string, index: number, host: string, run: z.infer<typeof S
     ended_at: isoTime(run.ended),
     connect_ms: run.connect_ms ?? null,
     duration_ms:
-      run.started === undefined || run.ended === undefined || run.state === 'lost' ? null : run.ended - run.started,
+      run.started === undefined || run.ended === undefined || run.state === 'lost'
+        ? null
+        : Math.max(0, run.ended - run.started),
     stdout: {
       bytes: run.stdout,
       omitted_bytes: run.stdout_omitted,

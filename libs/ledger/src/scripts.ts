@@ -38,6 +38,10 @@ const SCRIPTS = {
   'set-concurrency': load('set-concurrency'),
   abandon: load('abandon'),
   'dial-slot': load('dial-slot'),
+  due: load('due', NAMES),
+  'sweep-turn': load('sweep-turn', NAMES),
+  suspect: load('suspect', NAMES),
+  now: load('now', NAMES),
 }
 
 type ScriptName = keyof typeof SCRIPTS
@@ -89,19 +93,19 @@ export type Released = {
   readonly host: string
   readonly attempt: number
   readonly resume: number
-  /** How long the ticket waits before it is delivered, in milliseconds; 0: at once. */
-  readonly delayMs: number
+  /** Beside a ticket that a worker took and seems to have died with. Absent: no. */
+  readonly isAgain?: boolean
 }
 
 const Strings = z.array(z.string()).min(1)
-const FIELDS_OF_A_TICKET = 7
+const FIELDS_OF_A_TICKET = 6
 
-/** An answer of the form `{word, job ID, title, index, host, attempt, resume, delay, job ID, title, ...}`. */
+/** An answer of the form `{word, job ID, title, index, host, attempt, resume, job ID, title, ...}`. */
 export function parseReleased(answer: unknown): { word: string; released: Released[] } {
   const [word = '', ...rest] = Strings.parse(answer)
   const released: Released[] = []
   for (let i = 0; i + FIELDS_OF_A_TICKET <= rest.length; i += FIELDS_OF_A_TICKET) {
-    const [jobId = '', title = '', index, host = '', attempt, resume, delayMs] = rest.slice(i, i + FIELDS_OF_A_TICKET)
+    const [jobId = '', title = '', index, host = '', attempt, resume] = rest.slice(i, i + FIELDS_OF_A_TICKET)
     released.push({
       jobId,
       title,
@@ -109,7 +113,6 @@ export function parseReleased(answer: unknown): { word: string; released: Releas
       host,
       attempt: Number(attempt),
       resume: Number(resume),
-      delayMs: Number(delayMs),
     })
   }
   return { word, released }

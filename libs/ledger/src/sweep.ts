@@ -3,17 +3,16 @@
  * A run that waits without a ticket gets one; a run whose worker is dead, or knows nothing of it, is queued again (it had
  * not started), handed to another worker (durable) or lost (it may have run).
  *
- * BullMQ's scheduler sees to it that one process at a time sweeps. Sweeping twice does no harm.
+ * One process at a time sweeps (sweep-turns.ts). Sweeping twice does no harm.
  */
-import { Queue, Worker } from 'bullmq'
+import { z } from 'zod'
 import { claimsOfLease, nameOf } from './heartbeat.ts'
+import { LEASE_MS, ledgerNowMs } from './ledger-time.ts'
 import type { Ledger } from './open-ledger.ts'
 import { releaseTickets } from './release-tickets.ts'
-import { runScript } from './scripts.ts'
+import { type Released, runScript } from './scripts.ts'
 import { issueTickets, ticketId } from './ticket.ts'
 
-const SWEEP_QUEUE = 'sweep'
-const SWEEP_EVERY_MS = 5_000
 /** A run that waited longer than this is asked about; a ticket on its way is not. */
 const TICKET_GRACE_MS = 10_000
 /** Most runs of one job looked at in one sweep, so that no sweep is long. */
@@ -27,7 +26,7 @@ const SUSPECT_KEPT_MS = 10 * 60_000
 /** How long the result of a durable run is waited for after the time its command may take. */
 const RESUME_LIMIT_MS = 15 * 60_000
 
-/** A claim this old stands in every lease of its worker that is still there: leases last 12 s. */
+/** A claim that a lease did not name, and so much later does not name either, is one that its worker does not know. */
 const CLAIM_NAMED_MS = 20_000
 
 /** How patient a sweep is; for tests, which do not wait. */
@@ -40,32 +39,6 @@ const PATIENT: SweepOptions = {
   ticketGraceMs: TICKET_GRACE_MS,
   suspectMs: SUSPECT_MS,
   claimNamedMs: CLAIM_NAMED_MS,
-}
-
-/** Starts sweeping every 5 s, in turn with all other processes that do. */
-export async function startSweep(ledger: Ledger, onError: (error: Error) => void): Promise<{ stop(): Promise<void> }> {
-  const connection = ledger.connectBlocking()
-  const queue = new Queue(SWEEP_QUEUE, { connection: ledger.redis, prefix: ledger.keys.base })
-  queue.on('error', onError)
-  await queue.upsertJobScheduler(
-    SWEEP_QUEUE,
-    { every: SWEEP_EVERY_MS },
-    { name: SWEEP_QUEUE, opts: { removeOnComplete: true, removeOnFail: 10 } },
-  )
-  const worker = new Worker(SWEEP_QUEUE, () => sweep(ledger), {
-    connection,
-    prefix: ledger.keys.base,
-    maxStalledCount: 100,
-  })
-  worker.on('error', onError)
-  worker.on('failed', (_job, error) => onError(error))
-  return {
-    stop: async () => {
-      await worker.close(true)
-      await queue.close()
-      connection.disconnect()
-    },
-  }
 }
 
 /** One sweep over all jobs that have not ended. */
@@ -102,13 +75,12 @@ type OpenRun = {
   state: string
   worker: string
   nonce: string
-  claimedMs: number
-  /** Since when it waits for a worker; undefined while one holds it. */
-  waitsSinceMs: number | undefined
+  /** Undefined while a worker holds it. */
+  waits: Wait | undefined
 }
 
 /** A worker as its lease shows it. Without `claims` it is not known which it knows. */
-type Lease = { readonly isGone: boolean; readonly claims?: ReadonlySet<string> | undefined; readonly nowMs: number }
+type Lease = { readonly isGone: boolean; readonly claims?: ReadonlySet<string> | undefined }
 
 async function settleAbandoned(
   ledger: Ledger,
@@ -122,8 +94,8 @@ async function settleAbandoned(
     if (run.state !== 'connecting' && run.state !== 'running') continue
     const lease = leases.get(run.worker) ?? (await readLease(ledger, run.worker, options.suspectMs))
     leases.set(run.worker, lease)
-    const isForgotten =
-      lease.claims?.has(nameOf({ ...run, jobId })) === false && lease.nowMs - run.claimedMs >= options.claimNamedMs
+    const claim = nameOf({ ...run, jobId })
+    const isForgotten = lease.claims?.has(claim) === false && (await suspectedMs(ledger, claim)) >= options.claimNamedMs
     if (!lease.isGone && !isForgotten) continue
     const unknownNonce = isForgotten ? run.nonce : ''
     const args = [keys.base, jobId, run.index, run.worker, RESUME_LIMIT_MS, unknownNonce]
@@ -134,31 +106,40 @@ async function settleAbandoned(
 /** Whether the lease of a worker has run out, and had already some time ago; and which claims it names. */
 async function readLease(ledger: Ledger, worker: string, suspectMs: number): Promise<Lease> {
   const { redis, keys } = ledger
-  const nowMs = await redisNowMs(ledger)
   // Without a worker it is a durable run that waits for one; it too is given up at some time.
-  if (worker === '') return { isGone: true, nowMs }
-  const lease = await redis.get(keys.worker(worker))
-  if (lease !== null) return { isGone: false, claims: claimsOfLease(lease), nowMs }
-  await redis.set(keys.suspect(worker), nowMs, 'PX', SUSPECT_KEPT_MS, 'NX')
-  const since = await redis.get(keys.suspect(worker))
-  return { isGone: nowMs - Number(since ?? nowMs) >= suspectMs, nowMs }
+  if (worker === '') return { isGone: true }
+  const key = keys.worker(worker)
+  const [lease, leftMs] = await Promise.all([redis.get(key), redis.pttl(key)])
+  if (lease === null) return { isGone: (await suspectedMs(ledger, worker)) >= suspectMs }
+  // Redis' clock was set back: the lease of a dead worker would last for as long.
+  if (leftMs > LEASE_MS) await redis.pexpire(key, LEASE_MS)
+  return { isGone: false, claims: claimsOfLease(lease) }
+}
+
+/** For how long this has been suspected: 0 at the first look. */
+async function suspectedMs({ redis, keys }: Ledger, name: string): Promise<number> {
+  return z.number().parse(await runScript(redis, 'suspect', [keys.suspect(name)], [keys.base, '', SUSPECT_KEPT_MS]))
 }
 
 async function issueMissing(ledger: Ledger, jobId: string, runs: readonly OpenRun[], graceMs: number): Promise<void> {
-  const longAgoMs = (await redisNowMs(ledger)) - graceMs
-  const waiting = runs.filter(({ waitsSinceMs }) => waitsSinceMs !== undefined && waitsSinceMs <= longAgoMs)
-  const areMissing = await Promise.all(waiting.map((run) => hasNoTicket(ledger, jobId, run)))
-  const missing = waiting.filter((_, i) => areMissing[i])
-  if (missing.length === 0) return
-  const title = await ledger.redis.hget(ledger.keys.job(jobId), 'title')
-  const facts = { jobId, title: title ?? '', delayMs: 0 }
-  const released = missing.map(({ index, host, attempt, resume }) => ({ ...facts, index, host, attempt, resume }))
-  await issueTickets(ledger.tickets, released)
+  const nowMs = await ledgerNowMs(ledger)
+  const waiting = runs.filter(({ waits }) => waits !== undefined && waitedMs(waits, nowMs) >= graceMs)
+  if (waiting.length === 0) return
+  const title = (await ledger.redis.hget(ledger.keys.job(jobId), 'title')) ?? ''
+  const missing = await Promise.all(
+    waiting.map(({ index, host, attempt, resume }) =>
+      withoutTicket(ledger, { jobId, title, index, host, attempt, resume }),
+    ),
+  )
+  await issueTickets(ledger.tickets, missing.flat())
 }
 
-async function redisNowMs({ redis }: Ledger): Promise<number> {
-  const [seconds, micros] = await redis.time()
-  return Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000)
+/** Since when a run waits for a worker, by Redis' clock; `planned`: it is to wait until then. */
+type Wait = { readonly sinceMs: number; readonly isPlanned: boolean }
+
+/** For how long it has waited. What began in the future began before the clock was set back: long enough ago to look. */
+function waitedMs({ sinceMs, isPlanned }: Wait, nowMs: number): number {
+  return sinceMs > nowMs && !isPlanned ? Number.POSITIVE_INFINITY : nowMs - sinceMs
 }
 
 async function readOpenRuns({ redis, keys }: Ledger, jobId: string): Promise<OpenRun[]> {
@@ -172,18 +153,18 @@ async function readOpenRuns({ redis, keys }: Ledger, jobId: string): Promise<Ope
     'queued',
     'retry_at',
     'nonce',
-    'claimed',
     'waits',
+    'due',
   ] as const
   return await Promise.all(
     indexes.map(async (index) => {
       const values = await redis.hmget(keys.run(jobId, index), ...fields)
-      const [host, attempt, resume, state, worker, queued, retryAt, nonce, claimed, waits, due] = values.map(
+      const [host, attempt, resume, state, worker, queued, retryAt, nonce, waits, due] = values.map(
         (value) => value ?? '',
       )
-      const isUnheld = state === 'running' && worker === ''
-      const since = state === 'retry_wait' ? retryAt : state === 'queued' || isUnheld ? queued : undefined
-      const waitsSince = waits || due || since
+      const isHeld = state !== 'queued' && state !== 'retry_wait' && (state !== 'running' || worker !== '')
+      const planned = state === 'retry_wait' ? retryAt : due
+      const wait = { sinceMs: Number(waits || planned || queued), isPlanned: !waits && planned !== '' }
       return {
         index,
         host: host ?? '',
@@ -192,19 +173,28 @@ async function readOpenRuns({ redis, keys }: Ledger, jobId: string): Promise<Ope
         state: state ?? '',
         worker: worker ?? '',
         nonce: nonce ?? '',
-        claimedMs: Number(claimed),
-        waitsSinceMs: since === undefined ? undefined : Number(waitsSince),
+        waits: isHeld ? undefined : wait,
       }
     }),
   )
 }
 
-/** Whether no ticket will ever reach a worker. One that is over is removed, so that its ID is free again. */
-async function hasNoTicket(ledger: Ledger, jobId: string, run: OpenRun): Promise<boolean> {
-  const ticket = await ledger.tickets.getJob(ticketId({ ...run, job_id: jobId }))
-  if (ticket === undefined) return true
-  const state = await ticket.getState()
-  if (state !== 'completed' && state !== 'failed' && state !== 'unknown') return false
-  await ticket.remove()
-  return true
+/** States of a ticket that no worker will get any more. */
+const OVER: ReadonlySet<string> = new Set(['completed', 'failed', 'unknown'])
+
+/** The run, as a ticket for it may be issued now; nothing while one is on its way to a worker. */
+async function withoutTicket({ tickets }: Ledger, run: Released): Promise<Released[]> {
+  for (const isAgain of [false, true]) {
+    const ticket = await tickets.getJob(ticketId({ ...run, job_id: run.jobId, isAgain }))
+    const state = ticket === undefined ? 'none' : await ticket.getState()
+    // One that is over is removed, so that its ID is free again.
+    if (OVER.has(state)) await ticket?.remove()
+    if (ticket === undefined || OVER.has(state)) return [{ ...run, isAgain }]
+    // An older Muster issued it, to be delivered by the clock of whoever fetches it.
+    if (state === 'delayed') await ticket.promote()
+    // A worker that takes a ticket claims the run at once, or has died. BullMQ finds that out by Redis' clock, which may
+    // have been set back; so another one is issued beside it.
+    if (state !== 'active') return []
+  }
+  return []
 }

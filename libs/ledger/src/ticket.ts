@@ -1,6 +1,9 @@
 /**
  * Tickets: BullMQ jobs that ask a worker to carry out one attempt of one run. A ticket says where to look and
  * nothing else: no command, no secret, no output. Delivery may happen twice; the claim decides (claim.lua).
+ *
+ * None has a delay: BullMQ would compare the clock of who issues it with the clock of who fetches it. What is due later
+ * is issued then (due-tickets.ts).
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { JobId } from '@muster/contract'
@@ -26,9 +29,9 @@ export const TICKET_QUEUE = 'tickets'
 const KEPT = { age: 24 * 3600, count: 5_000 }
 
 /** BullMQ refuses ":" in an ID, and ignores an ID it already holds: issuing twice makes one ticket. */
-export function ticketId(ticket: Pick<Ticket, 'job_id' | 'index' | 'attempt' | 'resume'>): string {
-  const { job_id: jobId, index, attempt, resume } = ticket
-  return `${jobId}-${index}-${attempt}${resume === 0 ? '' : `-${resume}`}`
+export function ticketId(ticket: Omit<Ticket, 'host'> & Pick<Released, 'isAgain'>): string {
+  const { job_id: jobId, index, attempt, resume, isAgain = false } = ticket
+  return `${jobId}-${index}-${attempt}${resume === 0 ? '' : `-${resume}`}${isAgain ? '-again' : ''}`
 }
 
 /** What is to be issued with the next round trip, for each queue. */
@@ -55,12 +58,11 @@ export async function issueTickets(queue: Queue, released: readonly Released[]):
   await issued
 }
 
-function toTicket({ delayMs, title, jobId, ...run }: Released) {
+function toTicket({ title, jobId, isAgain = false, ...run }: Released) {
   const ticket: Ticket = { job_id: jobId, ...run }
-  const delay = delayMs === 0 ? {} : { delay: delayMs }
   return {
     name: `${run.host}: ${title}`,
     data: ticket,
-    opts: { jobId: ticketId(ticket), attempts: 1, removeOnComplete: KEPT, removeOnFail: KEPT, ...delay },
+    opts: { jobId: ticketId({ ...ticket, isAgain }), attempts: 1, removeOnComplete: KEPT, removeOnFail: KEPT },
   }
 }
