@@ -5,7 +5,7 @@
 -- in the order of coming, as `job ID:index:attempt`.
 local function places_of(index)
   local f = redis.call('HMGET', run_key(index), 'machine', 'host')
-  return base .. ':host:' .. (f[1] or f[2]) .. ':' .. redis.call('HGET', job, 'host_kind')
+  return base .. ':host:' .. (f[1] or f[2] or '') .. ':' .. redis.call('HGET', job, 'host_kind')
 end
 
 -- How long a place is kept for a run that was called: its ticket may have been lost, and is then issued again.
@@ -62,7 +62,7 @@ end
 -- Gives the place of a run free, or its place in the row.
 local function leave_host(index, now)
   local places, me = places_of(index), job_id .. ':' .. index
-  local waiting = me .. ':' .. redis.call('HGET', run_key(index), 'attempt')
+  local waiting = me .. ':' .. (redis.call('HGET', run_key(index), 'attempt') or '')
   if redis.call('SREM', places, me) + redis.call('ZREM', places .. ':waiting', waiting) == 0 then return end
   redis.call('HDEL', run_key(index), 'called')
   call_waiting(places, now)

@@ -3,7 +3,12 @@
 -- Returns {where the bytes begin, bytes, bytes known of, bytes between head and tail that are not kept, when the command
 -- that wrote them was started (0: it was not)}.
 local f = redis.call('HMGET', run_key(ARGV[3]), ARGV[4] .. '_omitted', 'started')
-local omitted, started = tonumber(f[1] or 0), tonumber(f[2] or 0)
+-- A record that cannot be read must not keep its output from being read. The limit is that of a time.
+local function number(text)
+  local given = tonumber(text or 0)
+  return given and given >= 0 and given <= 8.64e15 and math.floor(given) or 0
+end
+local omitted, started = number(f[1]), number(f[2])
 local from, count = tonumber(ARGV[5]), tonumber(ARGV[6])
 local head, tail = redis.call('STRLEN', KEYS[1]), redis.call('STRLEN', KEYS[2])
 local tail_from = head + omitted

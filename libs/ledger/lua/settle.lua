@@ -27,12 +27,13 @@ local function settle(index, from, to, remote, reason, now)
   if remote == 'not_started' and kept[1] then
     -- Only a dispatch puts the output of the attempt before away.
     if from == 'running' then move_output(index, 'kept', '') end
-    redis.call('HSET', key, 'notice', 'attempt ' .. kept[4] .. ' did not start: ' .. reason)
+    redis.call('HSET', key, 'notice', 'attempt ' .. (kept[4] or '?') .. ' did not start: ' .. reason)
     redis.call('SADD', noticed, index)
     redis.call('HDEL', key, 'detail')
     to, remote, reason = kept[1], kept[2], kept[3]
   end
-  if tonumber(kept[4]) > 1 then
+  -- A record that is damaged must not keep its run from ending.
+  if (tonumber(kept[4]) or 2) > 1 then
     for _, place in ipairs(output_keys(index)) do redis.call('DEL', place .. ':kept') end
   end
   leave_host(index, now)

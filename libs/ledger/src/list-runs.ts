@@ -51,16 +51,24 @@ export async function listRuns(
     // One more than fit is where the next page begins.
     if (found.length > limit) break
   }
-  const runs = await readPage(ledger, jobId, job, found.slice(0, limit))
   // Some may have changed since their state was read.
-  const asked = runs.filter((run) => run.state === state)
-  return { runs: asked, next_cursor: cursorTo(found[limit] ?? candidates[SCAN_LIMIT]) }
+  const runs = await readPage(ledger, jobId, job, found.slice(0, limit), state)
+  return { runs, next_cursor: cursorTo(found[limit] ?? candidates[SCAN_LIMIT]) }
 }
 
-async function readPage(ledger: Ledger, jobId: string, job: StoredJob, indexes: readonly number[]): Promise<Run[]> {
+/** The runs with these indexes; with a state only those whose record has it, be it readable otherwise or not. */
+async function readPage(
+  ledger: Ledger,
+  jobId: string,
+  job: StoredJob,
+  indexes: readonly number[],
+  state?: RunState,
+): Promise<Run[]> {
   const runs: Run[] = []
   const read = (part: readonly number[]) => readRuns(ledger, jobId, job, part)
-  for await (const { digest: _digest, ...run } of inTurns(indexes, CHUNK, read)) runs.push(run)
+  for await (const { digest: _digest, storedState, ...run } of inTurns(indexes, CHUNK, read)) {
+    if (state === undefined || storedState === state) runs.push(run)
+  }
   return runs
 }
 

@@ -1,10 +1,11 @@
 /** How all runs of a job stand, as far as gathering and looking need it: a few fields of each, read in parts. */
-import { isTerminalRun, Reason, Remote, type Run, RunState } from '@muster/contract'
+import { isTerminalRun, type Run } from '@muster/contract'
 import { z } from 'zod'
 import type { Ledger } from './open-ledger.ts'
 import { inTurns, range, readAll } from './read-in-turns.ts'
-import { unreleasedEnd } from './read-run.ts'
+import { unreleasedRun } from './read-run.ts'
 import type { StoredJob } from './stored-job.ts'
+import { readStoredRun } from './stored-run.ts'
 
 /** Runs read in one round trip. */
 const CHUNK = 200
@@ -40,23 +41,7 @@ const FIELDS = [
   'connect_ms',
 ] as const
 
-const Text = z.string().nullable()
-const Count = z.coerce.number().int()
-const Stored = z.tuple([
-  RunState.nullable(),
-  Remote.nullable(),
-  Reason.nullable(),
-  Text,
-  Text,
-  Text,
-  Count,
-  Count,
-  Count,
-  Count,
-  Text,
-  Text,
-  Text,
-])
+const Stored = z.array(z.string().nullable())
 const Names = z.array(z.string())
 
 /**
@@ -75,24 +60,25 @@ export function readOutcomes(ledger: Ledger, jobId: string, job: StoredJob): Asy
   })
 }
 
-function toOutcome(index: number, host: string, stored: unknown, job: StoredJob): Outcome {
-  const [given, remote, reason, detail, exitCode, signal, ...ofOutput] = Stored.parse(stored)
-  const [stdout, stderr, noStdout, noStderr, incomplete, digest, connectMs] = ofOutput
-  const end = given === null ? unreleasedEnd(index, job) : { state: given, reason }
+function toOutcome(index: number, host: string, answer: unknown, job: StoredJob): Outcome {
+  const values = Stored.parse(answer)
+  const fields = Object.fromEntries(FIELDS.flatMap((name, i) => (values[i] == null ? [] : [[name, values[i]]])))
+  const isThere = Object.keys(fields).length > 0
+  const run = isThere ? readStoredRun(fields) : unreleasedRun(index, job)
   return {
     host,
     index,
-    state: end.state,
-    reason: end.reason ?? null,
-    detail,
-    exit_code: exitCode === null ? null : Number(exitCode),
-    signal,
-    remote: remote ?? 'not_started',
-    output_complete: incomplete === null && remote !== 'unknown',
-    hasEnded: isTerminalRun(end.state),
-    connect_ms: connectMs === null ? null : Number(connectMs),
-    bytes: { stdout, stderr },
-    isKept: noStdout + noStderr === 0,
-    digest: digest ?? '',
+    state: run.state,
+    reason: run.reason ?? null,
+    detail: run.detail ?? null,
+    exit_code: run.exit_code ?? null,
+    signal: run.signal ?? null,
+    remote: run.remote,
+    output_complete: run.incomplete === undefined && run.remote !== 'unknown',
+    hasEnded: isTerminalRun(run.state),
+    connect_ms: run.connect_ms ?? null,
+    bytes: { stdout: run.stdout, stderr: run.stderr },
+    isKept: run.stdout_omitted + run.stderr_omitted === 0,
+    digest: run.digest,
   }
 }

@@ -1,62 +1,32 @@
 /** Reading runs: one by its host, some by their index. Pages of them, `list-runs.ts` makes. */
-import { isSafeToRetry, isTerminalRun, LateResult, Reason, Remote, type Run, RunMode, RunState } from '@muster/contract'
+import { isSafeToRetry, isTerminalRun, type Reason, type Run, type RunState } from '@muster/contract'
 import { z } from 'zod'
 import { ask, type Ledger } from './open-ledger.ts'
 import { readAll } from './read-in-turns.ts'
 import { isoTime, readStoredJob, type StoredJob } from './stored-job.ts'
+import { readStoredRun, type StoredRun } from './stored-run.ts'
 
 const Fields = z.record(z.string(), z.string())
 const Names = z.array(z.string())
-const count = z.coerce.number().int().default(0)
-const millis = z.coerce.number().optional()
 
 /** SHA-256 of nothing: what a command printed nothing to. */
 const SHA256_OF_NOTHING = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
 
-/** A run as Redis holds it. Fields that do not apply are absent, and so are those with a value that goes without saying. */
-const StoredRun = z.object({
-  host: z.string().optional(),
-  state: RunState,
-  remote: Remote.default('not_started'),
-  attempt: z.coerce.number().int().default(1),
-  mode: RunMode.optional(),
-  notice: z.string().optional(),
-  late_result: z.string().optional(),
-  retry_at: millis,
-  /** Since when it waits for its turn at the host. */
-  waits: millis,
-  /** Which breaker barred it, and until when that was open. */
-  barred_kind: z.enum(['connect', 'auth']).optional(),
-  barred_until: millis,
-  reason: Reason.optional(),
-  detail: z.string().optional(),
-  exit_code: z.coerce.number().int().optional(),
-  signal: z.string().optional(),
-  worker: z.string().optional(),
-  queued: millis,
-  connecting: millis,
-  started: millis,
-  ended: millis,
-  connect_ms: millis,
-  stdout: count,
-  stderr: count,
-  stdout_omitted: count,
-  stderr_omitted: count,
-  stdout_sha256: z.string().optional(),
-  stderr_sha256: z.string().optional(),
-  incomplete: z.string().optional(),
-  digest: z.string().default(''),
-})
-
-/** A run with the digest of its output: equal digests, equal output. */
-export type RunWithDigest = Run & { readonly digest: string }
+/**
+ * A run with the digest of its output: equal digests, equal output; and with the state that its record has, which is
+ * another one where that cannot be read.
+ */
+export type RunWithDigest = Run & { readonly digest: string; readonly storedState: string }
 
 /**
  * The run of a job on a host. Undefined when there is no such job, or the host is not in it.
  * @throws {MusterError} ledger_unavailable
  */
 export async function findRun(ledger: Ledger, jobId: string, host: string): Promise<Run | undefined> {
-  return (await findRunWithDigest(ledger, jobId, host))?.run
+  const found = await findRunWithDigest(ledger, jobId, host)
+  if (found === undefined) return undefined
+  const { digest: _digest, storedState: _storedState, ...run } = found.run
+  return run
 }
 
 /** The same, and how the run is stored. */
@@ -84,8 +54,10 @@ export async function readRuns(
   const nameless = stored.filter(({ fields }) => fields.host === undefined).map(({ index }) => index)
   const hosts = await readHosts(ledger, jobId, nameless)
   return stored.map(({ index, fields }) => {
-    const run = fields.state === undefined ? unreleasedRun(index, job) : StoredRun.parse(fields)
-    return toRun(jobId, index, run.host ?? hosts.get(index) ?? '', run)
+    const isThere = Object.keys(fields).length > 0
+    const run = isThere ? readStoredRun(fields) : unreleasedRun(index, job)
+    const told = toRun(jobId, index, run.host ?? hosts.get(index) ?? '', run)
+    return { ...told, storedState: fields.state ?? run.state }
   })
 }
 
@@ -124,12 +96,13 @@ export function unreleasedEnd(
   return { state: job.rest_state ?? 'cancelled', reason: job.rest_reason, ended: job.rest_at }
 }
 
-function unreleasedRun(index: number, job: StoredJob): z.infer<typeof StoredRun> {
+/** The same as a record would say it. */
+export function unreleasedRun(index: number, job: StoredJob): StoredRun {
   const nothing = { stdout: 0, stderr: 0, stdout_omitted: 0, stderr_omitted: 0, digest: '' }
   return { remote: 'not_started', attempt: 0, ...unreleasedEnd(index, job), ...nothing }
 }
 
-function toRun(jobId: string, index: number, host: string, run: z.infer<typeof StoredRun>): RunWithDigest {
+function toRun(jobId: string, index: number, host: string, run: StoredRun): Omit<RunWithDigest, 'storedState'> {
   return {
     job_id: jobId,
     host,
@@ -145,7 +118,7 @@ function toRun(jobId: string, index: number, host: string, run: z.infer<typeof S
     retry_at: isoTime(run.retry_at),
     mode: run.mode ?? (run.started === undefined ? null : 'attached'),
     notice: run.notice ?? null,
-    late_result: run.late_result === undefined ? null : LateResult.parse(JSON.parse(run.late_result)),
+    late_result: run.late_result ?? null,
     worker: run.worker || null,
     queued_at: isoTime(run.queued),
     connecting_at: isoTime(run.connecting),
@@ -172,12 +145,7 @@ function toRun(jobId: string, index: number, host: string, run: z.infer<typeof S
 }
 
 /** Why a run waits, or was not tried, in words. Null when there is nothing to add. */
-function waitingDetail({
-  state,
-  waits,
-  barred_kind: kind,
-  barred_until: until,
-}: z.infer<typeof StoredRun>): string | null {
+function waitingDetail({ state, waits, barred_kind: kind, barred_until: until }: StoredRun): string | null {
   if (state === 'queued' && waits !== undefined) return 'waits until other runs on this machine have ended'
   if (state !== 'skipped' || until === undefined) return null
   const what =

@@ -37,6 +37,7 @@ const SCRIPTS = {
   resume: load('resume'),
   'set-concurrency': load('set-concurrency'),
   abandon: load('abandon'),
+  repair: load('repair'),
   'dial-slot': load('dial-slot'),
   due: load('due', NAMES),
   'sweep-turn': load('sweep-turn', NAMES),

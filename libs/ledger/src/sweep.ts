@@ -62,6 +62,7 @@ async function sweepJob(
 ): Promise<void> {
   const { redis, keys } = ledger
   await releaseTickets(ledger, await runScript(redis, 'tend', [keys.job(jobId)], [keys.base, jobId]))
+  await releaseTickets(ledger, await runScript(redis, 'repair', [keys.job(jobId)], [keys.base, jobId]))
   const runs = await readOpenRuns(ledger, jobId)
   await settleAbandoned(ledger, jobId, runs, leases, options)
   await issueMissing(ledger, jobId, runs, options.ticketGraceMs)

@@ -1,0 +1,103 @@
+/**
+ * A run as Redis holds it. A record that is damaged, or of another version, is told as what is left of it: one bad record
+ * must never fail the answer about all the others of its job.
+ */
+import { isTerminalRun, LateResult, Reason, Remote, RunMode, RunState } from '@muster/contract'
+import { z } from 'zod'
+
+/** The latest time that a Date can hold. */
+const LAST_MS = 8_640_000_000_000_000
+
+const whole = z.coerce.number().int().min(0)
+const count = whole.default(0)
+const millis = z.coerce.number().min(0).max(LAST_MS).optional()
+const sha256 = z
+  .string()
+  .regex(/^[0-9a-f]{64}$/)
+  .optional()
+const exitCode = z
+  .string()
+  .regex(/^[0-9]{1,10}$/)
+  .transform(Number)
+  .optional()
+const json = z.string().transform((text, context) => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    context.addIssue('no JSON')
+    return z.NEVER
+  }
+})
+
+/** Fields that do not apply are absent, and so are those with a value that goes without saying. */
+const StoredRun = z.object({
+  host: z.string().optional(),
+  state: RunState,
+  /** Never absent once the run has ended: what is not there must not be taken for "not started". */
+  remote: Remote.optional(),
+  attempt: whole.default(1),
+  mode: RunMode.optional(),
+  notice: z.string().optional(),
+  late_result: json.pipe(LateResult).optional(),
+  retry_at: millis,
+  /** Since when it waits for its turn at the host. */
+  waits: millis,
+  /** Which breaker barred it, and until when that was open. */
+  barred_kind: z.enum(['connect', 'auth']).optional(),
+  barred_until: millis,
+  reason: Reason.optional(),
+  detail: z.string().optional(),
+  exit_code: exitCode,
+  signal: z
+    .string()
+    .regex(/^[A-Z0-9]{1,16}$/)
+    .optional(),
+  worker: z.string().optional(),
+  queued: millis,
+  connecting: millis,
+  started: millis,
+  ended: millis,
+  connect_ms: whole.optional(),
+  stdout: count,
+  stderr: count,
+  stdout_omitted: count,
+  stderr_omitted: count,
+  stdout_sha256: sha256,
+  stderr_sha256: sha256,
+  incomplete: z.string().optional(),
+  digest: z.string().default(''),
+})
+export type StoredRun = z.infer<typeof StoredRun> & { readonly remote: Remote }
+
+/** Without one of these nobody knows how the run ended, whatever the others say. */
+const DECISIVE = ['state', 'remote', 'exit_code'] as const
+
+/** Reads a record that is there. Never throws: what cannot be read is left out, and that is told. */
+export function readStoredRun(fields: Readonly<Record<string, string>>): StoredRun {
+  const { success, data, error } = StoredRun.safeParse(fields)
+  const bad = success ? contradictions(data) : new Set(error.issues.map(({ path }) => String(path[0])))
+  if (success && bad.size === 0) return { ...data, remote: data.remote ?? 'not_started' }
+  const rest = Object.fromEntries(Object.entries(fields).filter(([name]) => !bad.has(name)))
+  const names = [...bad].sort().join(', ')
+  const state = RunState.safeParse(fields.state)
+  const hasEnded = !state.success || isTerminalRun(state.data)
+  if (hasEnded && DECISIVE.some((name) => bad.has(name) || (name === 'remote' && fields.remote === undefined))) {
+    const { exit_code: _code, signal: _signal, ...others } = rest
+    const detail = `its record in Redis cannot be read (${names}), so nobody knows how it ended`
+    const lost = { state: 'lost', reason: 'result_missing', detail }
+    return { ...StoredRun.parse({ ...others, ...lost }), remote: 'unknown' }
+  }
+  const told = `its record in Redis cannot be read in part, which is left out: ${names}`
+  const notice = rest.notice === undefined ? told : `${rest.notice}; ${told}`
+  const { remote = 'unknown', ...known } = StoredRun.parse({ ...rest, notice })
+  return { ...known, remote }
+}
+
+/** What can be read and cannot be true, of a run that has ended. */
+function contradictions({ state, remote, exit_code: exitCode }: z.infer<typeof StoredRun>): Set<string> {
+  const isWrong = state === 'succeeded' && exitCode !== undefined && exitCode !== 0
+  return new Set([
+    ...(isWrong ? ['exit_code'] : []),
+    ...(isTerminalRun(state) && remote === undefined ? ['remote'] : []),
+  ])
+}
