@@ -2,7 +2,15 @@
  * `muster output JOB HOST --follow`: what a host prints as it comes, until its run has ended. A connection that breaks is
  * made again where it broke; a command that was started anew is read anew, whatever was shown of the start before.
  */
-import { escapeControl, type JobEvent, MusterError, type OutputPage, type Request, type Run } from '@muster/contract'
+import {
+  escapeControl,
+  type JobEvent,
+  MusterError,
+  type OutputPage,
+  type Request,
+  type Run,
+  visibleJson,
+} from '@muster/contract'
 import { checkedInput } from './checked-input.ts'
 import type { Cli } from './cli.ts'
 import { exitStatusOfRun } from './exit-status.ts'
@@ -64,7 +72,7 @@ async function followOnce(
 }
 
 function print(cli: Cli, event: Extract<JobEvent, { event: 'output' }>, isJson: boolean): void {
-  if (isJson) cli.out(`${JSON.stringify(event)}\n`)
+  if (isJson) cli.out(`${visibleJson(event)}\n`)
   else printPage(cli, event.data)
 }
 
@@ -75,7 +83,7 @@ export function printPage(cli: Cli, page: OutputPage): void {
 }
 
 function ended(cli: Cli, run: Run, isJson: boolean): number {
-  if (isJson) cli.out(`${JSON.stringify({ event: 'end', data: run } satisfies JobEvent)}\n`)
+  if (isJson) cli.out(`${visibleJson({ event: 'end', data: run } satisfies JobEvent)}\n`)
   if (run.state !== 'succeeded') cli.say(runLine(run))
   return exitStatusOfRun(run.state)
 }

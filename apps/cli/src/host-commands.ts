@@ -1,5 +1,5 @@
 /** The commands about hosts: hosts, targets, ping. */
-import { escapeControl, MusterError, OPERATIONS } from '@muster/contract'
+import { escapeLine, MusterError, OPERATIONS, visibleJson } from '@muster/contract'
 import { checkedInput } from './checked-input.ts'
 import { type Command, JSON_SWITCH } from './cli.ts'
 import { EXIT } from './exit-status.ts'
@@ -18,7 +18,7 @@ export const hostsCommand: Command = {
       hosts.push(...page.hosts)
       cursor = page.next_cursor
     }
-    cli.out(switches.has('json') ? `${JSON.stringify({ hosts, total: hosts.length })}\n` : hostTable(hosts))
+    cli.out(switches.has('json') ? `${visibleJson({ hosts, total: hosts.length })}\n` : hostTable(hosts))
     return 0
   },
 }
@@ -34,7 +34,7 @@ export const targetsCommand: Command = {
     // People read the folded names; programs get each.
     const input = checkedInput('resolve_targets', { ...fields, targets, hosts_limit: isJson ? 10_000 : 1 })
     const resolved = await cli.client.call('resolve_targets', input)
-    cli.out(isJson ? `${JSON.stringify(resolved)}\n` : resolvedText(resolved))
+    cli.out(isJson ? `${visibleJson(resolved)}\n` : resolvedText(resolved))
     return 0
   },
 }
@@ -47,11 +47,11 @@ export const pingCommand: Command = {
     const [host, ...more] = words
     if (host === undefined || more.length > 0) throw new MusterError('invalid_request', 'muster ping takes one host')
     const test = await cli.client.call('test_host', checkedInput('test_host', { host }))
-    if (switches.has('json')) cli.out(`${JSON.stringify(test)}\n`)
+    if (switches.has('json')) cli.out(`${visibleJson(test)}\n`)
     else if (test.ok === true) cli.out(`${host} ok, connected in ${test.connect_ms} ms\n`)
     else
       cli.out(
-        `${host} ${[test.state, test.reason, test.detail && escapeControl(test.detail)].filter(Boolean).join(', ')}\n`,
+        `${host} ${[test.state, test.reason, test.detail && escapeLine(test.detail)].filter(Boolean).join(', ')}\n`,
       )
     if (test.ok === null) return EXIT.waitEnded
     if (test.ok) return EXIT.succeeded

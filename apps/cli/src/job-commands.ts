@@ -1,5 +1,5 @@
 /** The commands about a job that is there already: jobs, show, runs, wait, cancel, extend, resume, concurrency. */
-import { isTerminalJob, type Job, MusterError, OPERATIONS, type Run } from '@muster/contract'
+import { isTerminalJob, type Job, MusterError, OPERATIONS, type Run, visibleJson } from '@muster/contract'
 import { checkedInput } from './checked-input.ts'
 import { type Command, JSON_SWITCH, WAIT_SWITCH } from './cli.ts'
 import { flagsOf, numberOrText, secondsOf } from './flags.ts'
@@ -27,7 +27,7 @@ export const listJobsCommand: Command = {
       jobs.push(...page.jobs)
       cursor = page.next_cursor
     }
-    cli.out(switches.has('json') ? `${JSON.stringify({ jobs, next_cursor: cursor })}\n` : jobsText(jobs))
+    cli.out(switches.has('json') ? `${visibleJson({ jobs, next_cursor: cursor })}\n` : jobsText(jobs))
     if (cursor !== null) cli.say(`There may be more: muster jobs --limit ${2 * most}`)
     return 0
   },
@@ -47,11 +47,11 @@ export const showCommand: Command = {
     const [job_id, host, ...more] = words
     if (host !== undefined && more.length === 0) {
       const run = await cli.client.call('get_run', checkedInput('get_run', { job_id, host }))
-      cli.out(switches.has('json') ? `${JSON.stringify(run)}\n` : runText(run))
+      cli.out(switches.has('json') ? `${visibleJson(run)}\n` : runText(run))
       return 0
     }
     const job = await cli.client.call('get_job', checkedInput('get_job', { job_id: wordOf(words, 'show') }))
-    cli.out(switches.has('json') ? `${JSON.stringify(job)}\n` : jobText(job))
+    cli.out(switches.has('json') ? `${visibleJson(job)}\n` : jobText(job))
     return 0
   },
 }
@@ -68,7 +68,7 @@ export const listRunsCommand: Command = {
       runs.push(...page.runs)
       cursor = page.next_cursor
     }
-    cli.out(line.switches.has('json') ? `${JSON.stringify({ runs })}\n` : runsText(runs))
+    cli.out(line.switches.has('json') ? `${visibleJson({ runs })}\n` : runsText(runs))
     return 0
   },
 }
@@ -81,7 +81,7 @@ export const waitCommand: Command = {
     // A server that is not there is told at once; only one that was there before is waited for.
     const first = await cli.client.call('get_job', checkedInput('get_job', { job_id: wordOf(line.words, 'wait') }))
     const { job, status } = await followJob(cli, first, secondsOf(line, 'wait-s'))
-    cli.out(line.switches.has('json') ? `${JSON.stringify(job)}\n` : `${summaryLine(job)}\n`)
+    cli.out(line.switches.has('json') ? `${visibleJson(job)}\n` : `${summaryLine(job)}\n`)
     return status
   },
 }
@@ -93,7 +93,7 @@ export const cancelCommand: Command = {
   act: async (cli, line) => {
     const given = { ...line.fields, job_id: wordOf(line.words, 'cancel', '; name hosts of it with --targets') }
     const job = await cli.client.call('cancel_job', checkedInput('cancel_job', given))
-    cli.out(line.switches.has('json') ? `${JSON.stringify(job)}\n` : `${summaryLine(job)}\n`)
+    cli.out(line.switches.has('json') ? `${visibleJson(job)}\n` : `${summaryLine(job)}\n`)
     if (!isTerminalJob(job.state)) cli.say(`Asked to cancel; to see it confirmed: muster wait ${job.job_id}`)
     return 0
   },
@@ -107,7 +107,7 @@ export const extendCommand: Command = {
     const given = { ...line.fields, job_id: wordOf(line.words, 'extend') }
     const job = await cli.client.call('extend_job', checkedInput('extend_job', given))
     const text = `each command may now run ${job.exec_timeout_s} s · ${job.state} · ${job.job_id}`
-    cli.out(line.switches.has('json') ? `${JSON.stringify(job)}\n` : `${text}\n`)
+    cli.out(line.switches.has('json') ? `${visibleJson(job)}\n` : `${text}\n`)
     return 0
   },
 }
@@ -121,7 +121,7 @@ export const resumeCommand: Command = {
     const { state, batch } = await cli.client.call('get_job', checkedInput('get_job', { job_id }))
     const input = checkedInput('resume_job', { job_id, batch: state === 'paused' ? batch?.number : undefined })
     const job = await cli.client.call('resume_job', input)
-    cli.out(switches.has('json') ? `${JSON.stringify(job)}\n` : `${summaryLine(job)}\n`)
+    cli.out(switches.has('json') ? `${visibleJson(job)}\n` : `${summaryLine(job)}\n`)
     return 0
   },
 }
@@ -138,7 +138,7 @@ export const concurrencyCommand: Command = {
     const input = checkedInput('set_concurrency', { job_id, concurrency: numberOrText(concurrency) })
     const job = await cli.client.call('set_concurrency', input)
     const text = `up to ${job.concurrency} at once · ${job.state} · ${job.job_id}`
-    cli.out(switches.has('json') ? `${JSON.stringify(job)}\n` : `${text}\n`)
+    cli.out(switches.has('json') ? `${visibleJson(job)}\n` : `${text}\n`)
     return 0
   },
 }

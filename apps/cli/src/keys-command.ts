@@ -1,5 +1,5 @@
 /** `muster keys`: lists, makes and revokes API keys. The text of a new key is all that goes to stdout, so that it can be piped. */
-import { MusterError, OPERATIONS } from '@muster/contract'
+import { MusterError, OPERATIONS, visibleJson } from '@muster/contract'
 import { checkedInput } from './checked-input.ts'
 import { type Cli, type Command, JSON_SWITCH } from './cli.ts'
 import { type CommandLine, flagsOf } from './flags.ts'
@@ -28,14 +28,14 @@ export const keysCommand: Command = {
 async function listKeys(cli: Cli, { switches }: CommandLine, words: readonly string[]): Promise<number> {
   refuseMore(words)
   const { keys } = await cli.client.call('list_keys', {})
-  cli.out(switches.has('json') ? `${JSON.stringify({ keys })}\n` : keysText(keys, Date.now()))
+  cli.out(switches.has('json') ? `${visibleJson({ keys })}\n` : keysText(keys, Date.now()))
   return 0
 }
 
 async function createKey(cli: Cli, { fields, switches }: CommandLine, words: readonly string[]): Promise<number> {
   refuseMore(words)
   const { key, record } = await cli.client.call('create_key', checkedInput('create_key', fields))
-  cli.out(switches.has('json') ? `${JSON.stringify({ key, record })}\n` : `${key}\n`)
+  cli.out(switches.has('json') ? `${visibleJson({ key, record })}\n` : `${key}\n`)
   cli.say(`Made the API key ${keyText(record)}. Its text is shown this once and kept nowhere.`)
   return 0
 }
@@ -45,7 +45,7 @@ async function revokeKey(cli: Cli, { switches }: CommandLine, words: readonly st
   if (key_id === undefined) throw new MusterError('invalid_request', `no key ID given; the forms are ${USAGE}`)
   refuseMore(more)
   const key = await cli.client.call('revoke_key', checkedInput('revoke_key', { key_id }))
-  cli.out(switches.has('json') ? `${JSON.stringify(key)}\n` : `${key_id} of ${key.owner}, revoked ${key.revoked_at}\n`)
+  cli.out(switches.has('json') ? `${visibleJson(key)}\n` : `${key_id} of ${key.owner}, revoked ${key.revoked_at}\n`)
   return 0
 }
 

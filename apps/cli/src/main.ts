@@ -1,7 +1,7 @@
 /** The `muster` command: reads the command line, calls one function, and turns what comes of it into an exit status. */
 import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { MusterError, type Problem } from '@muster/contract'
+import { escapeControl, escapeLine, MusterError, type Problem } from '@muster/contract'
 import { createLogger, loadDotEnv, parseConfig, runProcess } from '@muster/runtime'
 import { z } from 'zod'
 import { spelledField } from './checked-input.ts'
@@ -65,7 +65,8 @@ const MCP_GRACE_MS = 2 * 3_600_000
 
 const env = { ...loadDotEnv('.env'), ...process.env }
 const out = (text: string | Buffer) => void process.stdout.write(text)
-const say = (line: string) => void process.stderr.write(`${line}\n`)
+// What is said may quote a host, a server or another person.
+const say = (line: string) => void process.stderr.write(`${escapeControl(line)}\n`)
 
 // A reader that has had enough, such as head, is no fault. Of mcp it is the client, and the stack has to be stopped first.
 if (process.argv[2] !== 'mcp') process.stdout.on('error', () => process.exit(0))
@@ -171,7 +172,7 @@ function explain(error: unknown): number {
   if (error instanceof Refused) {
     const { code, next, nearest } = error.problem
     say(
-      `muster: ${refusalText(error.problem)} (${code})${nearest === undefined || nearest.length === 0 ? '' : `; nearest: ${nearest.join(', ')}`}\n${next}`,
+      `muster: ${escapeLine(`${refusalText(error.problem)} (${code})${nearest === undefined || nearest.length === 0 ? '' : `; nearest: ${nearest.join(', ')}`}`)}\n${next}`,
     )
     return exitStatusOfProblem(error.problem)
   }

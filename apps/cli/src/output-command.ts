@@ -1,5 +1,5 @@
 /** `muster output`: what a job printed, of all hosts folded, or of one host byte for byte, also while it runs. */
-import { MusterError, OutputMask, PAGE_LIMIT_BYTES } from '@muster/contract'
+import { MusterError, OutputMask, PAGE_LIMIT_BYTES, visibleJson } from '@muster/contract'
 import { checkedInput } from './checked-input.ts'
 import { type Cli, type Command, JSON_SWITCH } from './cli.ts'
 import type { Switch } from './flags.ts'
@@ -41,7 +41,7 @@ export const outputCommand: Command = {
         ...(mask === undefined ? {} : { mask: String(mask).split(',') }),
       })
       const gathered = await cli.client.call('gather_output', input)
-      cli.out(isJson ? `${JSON.stringify(gathered)}\n` : gatheredText(gathered))
+      cli.out(isJson ? `${visibleJson(gathered)}\n` : gatheredText(gathered))
       return 0
     }
     const stray = ['diff', 'mask'].find((name) => switches.has(name))
@@ -56,7 +56,7 @@ export const outputCommand: Command = {
 async function pages(cli: Cli, query: Record<string, unknown>, isJson: boolean): Promise<number> {
   for (let offset = 0; ; ) {
     const page = await cli.client.call('read_output', checkedInput('read_output', { ...query, offset }))
-    if (isJson) cli.out(`${JSON.stringify(page)}\n`)
+    if (isJson) cli.out(`${visibleJson(page)}\n`)
     else printPage(cli, page)
     // A page without data before the end is not followed by one with data: what it stands for was not kept.
     if (page.next_offset >= page.total_bytes || page.next_offset === offset) return 0

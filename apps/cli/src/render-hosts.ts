@@ -1,5 +1,5 @@
 /** How hosts look to a person: a list of them, and what a target expression selects. Pure. */
-import { escapeControl, type Host, type Output } from '@muster/contract'
+import { escapeLine, type Host, type Output } from '@muster/contract'
 import { hostsText, tableText } from './render.ts'
 
 /** Hosts, for `muster hosts`; aliases, and why some are disabled, stand in columns that are there only then. */
@@ -15,7 +15,7 @@ export function hostTable(hosts: readonly Host[]): string {
       host.jump ?? '–',
       host.groups.join(','),
       labels.join(','),
-      ...(isAnyDisabled ? [escapeControl(host.disabled ?? '–')] : []),
+      ...(isAnyDisabled ? [host.disabled ?? '–'] : []),
     ]
   })
   const heading = ['HOST', ...(hasAliases ? ['ALIASES'] : []), 'ADDRESS', 'JUMP', 'GROUPS', 'LABELS']
@@ -35,7 +35,7 @@ export function resolvedText({ count, folded, seed, labels, unavailable }: Outpu
     ]),
   ]
   const width = Math.max(10, ...rows.map(([name = '']) => name.length))
-  const lines = rows.map(([name = '', text]) => `${name.padEnd(width)} ${text}\n`)
-  const away = unavailable.map((hosts) => `── ${hostsText(hosts)}: ${hosts.reason}, ${escapeControl(hosts.detail)}\n`)
+  const lines = rows.map(([name = '', text]) => `${name.padEnd(width)} ${escapeLine(text ?? '')}\n`)
+  const away = unavailable.map((hosts) => `── ${hostsText(hosts)}: ${hosts.reason}, ${escapeLine(hosts.detail)}\n`)
   return `${lines.join('')}${away.join('')}`
 }

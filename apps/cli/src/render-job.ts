@@ -2,6 +2,7 @@
 import {
   type Batch,
   escapeControl,
+  escapeLine,
   isTerminalJob,
   isTerminalRun,
   type Job,
@@ -69,7 +70,7 @@ function omittedText({ job_id, problems, problems_omitted: omitted, counts }: Jo
 
 /** What else is to be known of some hosts, a line each; "" when there is nothing. */
 export function noticesText({ notices, tripped_by, budget }: JobReport): string {
-  const noticed = notices.map((one) => `── ${hostsText(one)}: ${escapeControl(one.notice)}\n`).join('')
+  const noticed = notices.map((one) => `── ${hostsText(one)}: ${escapeLine(one.notice)}\n`).join('')
   if (tripped_by === null) return noticed
   const became = budget.on_budget === 'cancel' ? 'nothing more starts, and what ran is killed' : 'nothing more starts'
   return `${noticed}── error budget spent by ${tripped_by}: ${budget.max_errors} tolerated; ${became}\n`
@@ -83,7 +84,7 @@ export function jobText(job: JobReport): string {
     ['state', job.state],
     ['rerun of', job.rerun_of],
     ['hosts', `${job.total}: ${countsText(job)}`],
-    ['targets', job.targets],
+    ['targets', escapeLine(job.targets)],
     ['selected', selectionText(job)],
     ['command', escapeControl(job.command).trimEnd().split('\n').join('\n           ')],
     ['arguments', job.arguments === null ? null : escapeControl(job.arguments)],
@@ -112,7 +113,7 @@ function selectionText({ selection: { exclude, pick, order, limit, seed } }: Job
     limit === null ? null : `the first ${limit}`,
     seed === null ? null : `seed ${seed}`,
   ].filter((part) => part !== null)
-  return parts.length === 0 ? null : parts.join(', ')
+  return parts.length === 0 ? null : escapeLine(parts.join(', '))
 }
 
 /** Jobs, for `muster jobs`. */

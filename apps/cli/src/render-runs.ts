@@ -1,5 +1,5 @@
 /** How runs look to a person: one in full, or a line for each. Pure; what comes from hosts is escaped. */
-import { escapeControl, isTerminalRun, type LateResult, type Run, type StreamSummary } from '@muster/contract'
+import { escapeLine, isTerminalRun, type LateResult, type Run, type StreamSummary } from '@muster/contract'
 import { reasonWords, stateWords } from './reason-words.ts'
 import { tableText } from './render.ts'
 
@@ -15,7 +15,7 @@ function endText({ state, reason, exit_code, signal }: End): string {
     stateWords(state),
     reason,
     exit_code === null || state === 'succeeded' ? null : `exit code ${exit_code}`,
-    signal === null ? null : `signal ${signal}`,
+    signal === null ? null : `signal ${escapeLine(signal)}`,
   ]
   return parts.filter((part) => part !== null).join(', ')
 }
@@ -28,14 +28,14 @@ export function runText(run: Run): string {
     ['host', run.host],
     ['job', run.job_id],
     ['state', endText(run)],
-    ['because', run.reason === null ? null : escapeControl(run.detail ?? reasonWords(run.reason))],
-    ['notice', run.notice === null ? null : escapeControl(run.notice)],
+    ['because', run.reason === null ? null : escapeLine(run.detail ?? reasonWords(run.reason))],
+    ['notice', run.notice === null ? null : escapeLine(run.notice)],
     ['remote', run.remote.replaceAll('_', ' ')],
     ['safe to retry', hasEnded && run.state !== 'succeeded' ? safetyText(run) : null],
     ['attempt', run.attempt === 0 ? null : String(run.attempt)],
     ['next attempt', run.retry_at],
     ['mode', run.mode],
-    ['worker', run.worker],
+    ['worker', run.worker === null ? null : escapeLine(run.worker)],
     ['started', hasStarted ? run.started_at : null],
     // When a lost run ended on its host, if it has, nobody knows.
     [run.state === 'lost' ? 'settled' : 'ended', run.ended_at],
@@ -54,8 +54,8 @@ function safetyText({ safe_to_retry: isSafe, remote }: Run): string {
 }
 
 function lateText(late: LateResult): string {
-  const detail = late.detail === null ? '' : `, ${escapeControl(late.detail)}`
-  return `${endText(late)}${detail}; told by ${escapeControl(late.worker)} at ${late.at}, when the run had been settled`
+  const detail = late.detail === null ? '' : `, ${escapeLine(late.detail)}`
+  return `${endText(late)}${detail}; told by ${escapeLine(late.worker)} at ${late.at}, when the run had been settled`
 }
 
 function streamText({ bytes, omitted_bytes, sha256 }: StreamSummary): string {
@@ -80,7 +80,7 @@ export function runsText(runs: readonly Run[]): string {
       run.exit_code === null ? '–' : String(run.exit_code),
       String(run.attempt),
       durationText(run) ?? '–',
-      escapeControl(notes.filter((note) => note !== null).join('; ')).replaceAll('\n', ' '),
+      notes.filter((note) => note !== null).join('; '),
     ]
   })
   return tableText(['HOST', 'STATE', 'EXIT', 'ATTEMPT', 'TOOK', 'NOTES'], rows)

@@ -1,6 +1,10 @@
-/** How output looks to a person. Pure: from data to text; what comes from hosts is escaped. */
+/**
+ * How output looks to a person. Pure: from data to text. Each line that a host printed stands behind a bar, and what else
+ * it says is escaped and on one line: so no host can begin a line in our voice.
+ */
 import {
   escapeControl,
+  escapeLine,
   type GatheredOutput,
   type HostsByState,
   type OutputGroup,
@@ -21,7 +25,7 @@ export function gatheredText(gathered: GatheredOutput): string {
       stateWords(group.state),
       group.reason === 'exit_nonzero' ? null : group.reason,
       group.exit_code === null || group.exit_code === 0 ? null : `exit code ${group.exit_code}`,
-      group.signal === null ? null : `signal ${group.signal}`,
+      group.signal === null ? null : `signal ${escapeLine(group.signal)}`,
       // The exit code stands there already.
       whyText(group.reason, group.detail === `exit status ${group.exit_code}` ? null : group.detail),
     ]
@@ -44,13 +48,13 @@ function shorterText({ job_id }: GatheredOutput): string {
 }
 
 function streamsText({ stdout, stderr, truncated }: OutputGroup): string {
-  const errors = stderr === '' ? '' : prefixed(withEnd(escapeControl(stderr)), 'stderr: ')
+  const errors = barred(stderr, 'stderr│')
   const cut = truncated ? '[not all of it; muster output JOB HOST has the rest]\n' : ''
-  return `${withEnd(escapeControl(stdout))}${errors}${cut}`
+  return `${barred(stdout)}${errors}${cut}`
 }
 
 function diffText(diff: string): string {
-  return diff === '' ? '[the same output as the first group]\n' : withEnd(escapeControl(diff))
+  return diff === '' ? '[the same output as the first group]\n' : barred(diff)
 }
 
 /** Hosts by state and reason, a line each. */
@@ -75,12 +79,13 @@ export function hostsText({ hosts, count }: { hosts: string; count: number }): s
 
 /** Why it ended so, in words. Of commands that ended in their own way, the exit code says it all. */
 function whyText(reason: Reason | null, detail: string | null): string | null {
-  if (detail !== null) return escapeControl(detail)
+  if (detail !== null) return escapeLine(detail)
   return reason === null || reason === 'exit_nonzero' ? null : reasonWords(reason)
 }
 
-/** Rows under a heading, in columns. */
-export function tableText(heading: readonly string[], rows: ReadonlyArray<readonly string[]>): string {
+/** Rows under a heading, in columns; each cell on one line, made safe to show. */
+export function tableText(heading: readonly string[], given: ReadonlyArray<readonly string[]>): string {
+  const rows = given.map((row) => row.map(escapeLine))
   const widths = heading.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]?.length ?? 0)))
   const line = (row: readonly string[]) =>
     row
@@ -90,10 +95,9 @@ export function tableText(heading: readonly string[], rows: ReadonlyArray<readon
   return `${[heading, ...rows].map(line).join('\n')}\n`
 }
 
-function withEnd(text: string): string {
-  return text === '' || text.endsWith('\n') ? text : `${text}\n`
-}
-
-function prefixed(text: string, prefix: string): string {
-  return text.replace(/^(?=.)/gm, prefix)
+/** What a host printed, each line behind a bar. */
+function barred(text: string, bar = '│'): string {
+  if (text === '') return ''
+  const lines = escapeControl(text).replace(/\n$/, '').split('\n')
+  return lines.map((line) => `${line === '' ? bar : `${bar} ${line}`}\n`).join('')
 }

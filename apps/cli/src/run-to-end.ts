@@ -1,5 +1,5 @@
 /** What `muster run` and `muster rerun` have in common: a job is sent once, followed to its end, and shown. */
-import { type JobReport, MusterError, PAGE_LIMIT_BYTES } from '@muster/contract'
+import { type JobReport, MusterError, PAGE_LIMIT_BYTES, visibleJson } from '@muster/contract'
 import { type Cli, JSON_SWITCH, WAIT_SWITCH } from './cli.ts'
 import { EXIT } from './exit-status.ts'
 import { type CommandLine, type Switch, secondsOf } from './flags.ts'
@@ -35,7 +35,7 @@ export async function runToEnd(cli: Cli, line: CommandLine, sending: Sending): P
   const job = await sent(cli, line, sending)
   const isJson = line.switches.has('json')
   if (line.switches.has('detach')) {
-    cli.out(isJson ? `${JSON.stringify(job)}\n` : `${job.job_id}\n`)
+    cli.out(isJson ? `${visibleJson(job)}\n` : `${job.job_id}\n`)
     return 0
   }
   cli.say(acceptedLine(job))
@@ -47,7 +47,7 @@ export async function runToEnd(cli: Cli, line: CommandLine, sending: Sending): P
   const gathered = await untilAnswered(createPatience(cli, { limitMs, advice }), () =>
     cli.client.call('gather_output', { job_id: job.job_id, limit_bytes: PAGE_LIMIT_BYTES }),
   )
-  if (isJson) cli.out(`${JSON.stringify({ job: followed.job, output: gathered })}\n`)
+  if (isJson) cli.out(`${visibleJson({ job: followed.job, output: gathered })}\n`)
   else cli.out(gatheredText(gathered))
   cli.say(`${noticesText(followed.job)}${summaryLine(followed.job)}`)
   return followed.status

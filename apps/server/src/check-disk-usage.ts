@@ -1,6 +1,6 @@
 /** How full the file systems of hosts are: the fullest first, and hosts where one is as full in one row. */
 import { setImmediate as turn } from 'node:timers/promises'
-import { type DiskRow, type DiskUsage, escapeControl, type Input, type NextCall } from '@muster/contract'
+import { type DiskRow, type DiskUsage, escapeLine, type Input, type NextCall } from '@muster/contract'
 import { type OutcomeGroup, readBeginningBytes } from '@muster/ledger'
 import { diskCommand, isDisk, type ReadDisk, readDisks } from './disk-program.ts'
 import {
@@ -38,7 +38,7 @@ export async function checkDiskUsage(
 ): Promise<DiskUsage> {
   const { idempotency_key: idempotencyKey, ...fields } = input
   const { path, min_used_percent: minPercent, limit } = input
-  const of = path === undefined ? '' : ` of ${clip(escapeControl(path).replaceAll('\n', ' '), TITLE_PATH_CHARS)}`
+  const of = path === undefined ? '' : ` of ${clip(escapeLine(path), TITLE_PATH_CHARS)}`
   const look: Look = {
     tool: 'check_disk_usage',
     title: `disk usage${of}`,

@@ -6,9 +6,12 @@
  */
 import { escapeControl, type GatheredOutput, type HostsByState, type OutputGroup } from '@muster/contract'
 import { clip, ROOMY_CHARS, type TextLimits } from './output-text.ts'
+import { quoted } from './quoted.ts'
 
 /** Longest list of host names shown. */
 const HOSTS_CHARS = 200
+/** Longest detail shown. */
+const DETAIL_CHARS = 200
 /** A group with less room than this would only show its name. */
 const GROUP_MIN_CHARS = 160
 /** Room kept for the last lines, which tell what was left out. */
@@ -57,12 +60,12 @@ function groupTexts(groups: readonly OutputGroup[], room: number, of: { jobId: s
     const share = Math.floor(left / (others.length - i + 1))
     const most = Math.max(share, Math.min(left - GROUP_MIN_CHARS, GROUP_MIN_CHARS))
     if (most < GROUP_MIN_CHARS) break
-    const text = clip(groupText(group, most, of), Math.max(0, left - 1))
+    const text = groupText(group, Math.min(most, left - 1), of)
     texts.push(text)
     shown.add(group)
     left -= text.length + 1
   }
-  return { texts: [clip(groupText(reference, left, of), Math.max(0, left - 1)), ...texts], groups: shown }
+  return { texts: [groupText(reference, Math.max(0, left - 1), of), ...texts], groups: shown }
 }
 
 /** What was left out, and what could not be done. */
@@ -89,7 +92,7 @@ const MAY_BE_MORE = '(the command may have printed more than is known)'
 
 function stateLine({ state, reason, hosts, count, detail }: HostsByState): string {
   const why = reason === null ? '' : ` (${reason})`
-  const words = detail === null ? '' : `: ${escapeControl(clip(detail, 200)).replaceAll('\n', ' ')}`
+  const words = detail === null ? '' : `: ${quoted(detail, DETAIL_CHARS)}`
   return `${state}${why}: ${clip(hosts, HOSTS_CHARS)}, ${count} ${hostWord(count)}${words}`
 }
 
@@ -103,7 +106,9 @@ function groupText(group: OutputGroup, room: number, { jobId, fence }: { jobId: 
   const bodies = parts
     .filter(({ text }) => text !== '')
     .map(({ what, text }) => `<<<${fence} ${what}\n${text.replace(/\n$/, '')}\n${fence}>>>`)
-  return [name, ...bodies, ...remarks, ...(isCut ? [note] : [])].join('\n')
+  const text = [name, ...bodies, ...remarks, ...(isCut ? [note] : [])].join('\n')
+  // A cut must never take the end of a fence away.
+  return text.length <= room ? text : clip([name, ...remarks, note].join('\n'), room)
 }
 
 function titleOf({ hosts, count, state, exit_code: code, signal, detail, diff }: OutputGroup): string {
@@ -111,7 +116,7 @@ function titleOf({ hosts, count, state, exit_code: code, signal, detail, diff }:
   const against = diff === null || diff === '' ? '' : '; what differs from the first group'
   // The exit code stands there already.
   const isSaid = detail === null || detail === `exit status ${code}`
-  const words = isSaid ? '' : `, ${escapeControl(clip(detail, 200)).replaceAll('\n', ' ')}`
+  const words = isSaid ? '' : `, ${quoted(detail, DETAIL_CHARS)}`
   return `${clip(hosts, HOSTS_CHARS)}, ${count} ${hostWord(count)}: ${state}, ${end}${words}${against}`
 }
 

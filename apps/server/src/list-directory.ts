@@ -1,6 +1,6 @@
 /** What is in a directory on hosts, typed; hosts where it holds the same are told once. */
 import { setImmediate as turn } from 'node:timers/promises'
-import { type DirectoryEntry, type DirectoryList, escapeControl, type Input, type NextCall } from '@muster/contract'
+import { type DirectoryEntry, type DirectoryList, escapeLine, type Input, type NextCall } from '@muster/contract'
 import { type OutcomeGroup, readBeginningBytes } from '@muster/ledger'
 import { directoryCommand, type ReadDirectory, readDirectory } from './directory-program.ts'
 import { readAfter, writeAfter } from './host-path.ts'
@@ -46,7 +46,7 @@ export async function listDirectory(
   const after = input.after === undefined ? undefined : readAfter(input.after)
   const look: Look = {
     tool: 'list_directory',
-    title: `list directory ${clip(escapeControl(path).replaceAll('\n', ' '), TITLE_PATH_CHARS)}`,
+    title: `list directory ${clip(escapeLine(path), TITLE_PATH_CHARS)}`,
     argv: directoryCommand(path, limit, after),
     execTimeoutS: EXEC_TIMEOUT_S,
     ...{ fields, targets: input.targets, waitS: input.wait_s, idempotencyKey },

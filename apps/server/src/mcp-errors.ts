@@ -4,7 +4,7 @@
  * Who is refused before (by Host, Origin or key) is told as on every route, with a problem: that is no matter of MCP.
  */
 import { ProtocolError, ProtocolErrorCode } from '@modelcontextprotocol/server'
-import { escapeControl, type Problem, toProblem } from '@muster/contract'
+import { escapeControl, escapeLine, type Problem, toProblem } from '@muster/contract'
 import type { Logger } from '@muster/runtime'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { asMusterError } from './problems.ts'
@@ -53,5 +53,5 @@ function rpcCodeOf({ status, code }: Problem): number {
 }
 
 function rpcText({ code, detail, next }: Problem): string {
-  return escapeControl(`${code}: ${detail}\nWhat to do: ${next}`)
+  return `${code}: ${escapeLine(detail)}\nWhat to do: ${next}`
 }

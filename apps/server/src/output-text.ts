@@ -11,7 +11,7 @@ import { writeOutputCursor } from './output-cursor.ts'
 /** How long the text may be, and the word that fences output off; output must not be able to know it. */
 export type TextLimits = { readonly maxChars: number; readonly fence: string }
 
-/** Below this there is no room for more than a header and the output. */
+/** Below this there is no room for more than a header and the output, in a fence without words. */
 export const ROOMY_CHARS = 700
 /** Of the room for a long output, its beginning gets one part of so many: what a command ends with matters more. */
 const HEAD_PART = 4
@@ -104,7 +104,12 @@ function frame(facts: StreamFacts, parts: readonly Shown[], { maxChars, fence }:
   const cursor = isEnd ? 'none' : cursorAt(facts, next)
   const how = isRoomy ? ` (${end})` : ''
   const head = `${clip(host, 60)} ${stream}${how}: bytes ${ranges} of ${totalBytes}; next_cursor: ${cursor}`
-  if (!isRoomy) return clip([head, ...parts.map(({ text }) => text)].join('\n'), maxChars)
+  // A cut must never take the end of a fence away: what is too long is shown without its output.
+  const within = (lines: readonly string[]) => {
+    const text = lines.join('\n')
+    return text.length <= maxChars ? text : clip([head, ...notes].join('\n'), maxChars)
+  }
+  if (!isRoomy) return within([head, ...parts.map(({ text }) => `<<<${fence} data\n${text}\n${fence}>>>`)])
   const lines = [head, ...notes]
   let at = 0
   for (const { from, to, text } of parts) {
@@ -115,7 +120,7 @@ function frame(facts: StreamFacts, parts: readonly Shown[], { maxChars, fence }:
   if (isEnd) lines.push('This is the end of the stream.')
   else if (next < totalBytes) lines.push('There is more: call get_output with this host and cursor: next_cursor.')
   else lines.push('The run has not ended. For what it prints from here, call get_output with cursor: next_cursor.')
-  return clip(lines.join('\n'), maxChars)
+  return within(lines)
 }
 
 function gapLine(facts: StreamFacts, from: number, to: number): string {

@@ -2,7 +2,7 @@
  * What a search of output found, as text for AI agents: fenced and marked as data, never longer than asked for, and
  * saying how much was searched, what was not, and how to go on.
  */
-import { escapeControl, type OutputStream } from '@muster/contract'
+import { escapeControl, escapeLine, type OutputStream } from '@muster/contract'
 import type { FoundLine, LineSearch } from './line-search.ts'
 import { clip, type TextLimits } from './output-text.ts'
 
@@ -45,7 +45,7 @@ export function writeHostSearch(found: HostSearch, { maxChars, fence }: TextLimi
     ...(isStale
       ? ['The command was started again: the cursor was of output that is gone, so this is from the beginning.']
       : []),
-  ].map((line) => escapeControl(line).replaceAll('\n', ' '))
+  ].map(escapeLine)
   const write = (room: number, withContext: boolean) => {
     const shown = streams.map((stream) => ({ stream, ...bodyOf(stream, room, withContext) }))
     const blocks = shown
@@ -57,7 +57,9 @@ export function writeHostSearch(found: HostSearch, { maxChars, fence }: TextLimi
   const whole = write(Number.POSITIVE_INFINITY, true)
   if (whole.length <= maxChars) return whole
   const frame = write(0, false).length + streams.length * (fence.length * 2 + FRAME_CHARS)
-  return clip(write(Math.floor(Math.max(0, maxChars - frame) / Math.max(1, streams.length)), false), maxChars)
+  const short = write(Math.floor(Math.max(0, maxChars - frame) / Math.max(1, streams.length)), false)
+  // A cut must never take the end of a fence away.
+  return short.length <= maxChars ? short : clip(write(0, false), maxChars)
 }
 
 /** Hosts with the same output, and what was found in it. */
@@ -91,7 +93,7 @@ export function writeGroupSearch(found: GroupSearch, { maxChars, fence }: TextLi
   const hosts = hostsOf(matching)
   const others = hostsOf(groups) - hosts
   const head = [
-    `${jobId}: ${state}. ${hosts} of ${total} hosts have lines that match ${escapeControl(clip(found.grep, 100)).replaceAll('\n', ' ')}; ${others} have none`,
+    `${jobId}: ${state}. ${hosts} of ${total} hosts have lines that match ${escapeLine(clip(found.grep, 100))}; ${others} have none`,
     ...(without > 0 ? [`; ${without} printed nothing`] : []),
     ...(leftHosts > 0 ? [`; ${leftHosts} (${leftGroups} different outputs) were not searched for lack of time`] : []),
     `. Each different output was searched once: ${groups.length}.`,
@@ -125,7 +127,9 @@ function groupText({ hosts, count, end, streams }: SearchedGroup, room: number, 
   const blocks = parts.filter(({ text }) => text !== '').map(({ stream, text }) => block(stream.stream, text, fence))
   const shown = parts.reduce((sum, part) => sum + part.count, 0)
   const cut = shown < matched ? [`(${shown} of them shown)`] : []
-  return clip([title, ...blocks, ...cut].join('\n'), room)
+  const text = [title, ...blocks, ...cut].join('\n')
+  // A cut must never take the end of a fence away.
+  return text.length <= room ? text : clip([title, ...cut].join('\n'), room)
 }
 
 type Body = { readonly text: string; readonly count: number; readonly firstLeftOut: number | undefined }

@@ -1,5 +1,5 @@
 /** What a call of a tool comes to, in the form of MCP: an answer, or a refusal or fault that says what to do next. */
-import { escapeControl, type Problem } from '@muster/contract'
+import { escapeControl, escapeLine, type Problem } from '@muster/contract'
 import { z } from 'zod'
 import { callAfterProblem } from './next-calls.ts'
 
@@ -32,7 +32,7 @@ function problemText(problem: Problem): string {
   if (jobId !== undefined) lines.push(`Job: ${jobId}`)
   const call = callAfterProblem(problem)
   if (call !== undefined) lines.push(`Next call, to ${call.why}: ${call.tool} ${JSON.stringify(call.arguments)}`)
-  return escapeControl(lines.join('\n'))
+  return lines.map(escapeLine).join('\n')
 }
 
 /** The same value with every text in it safe to show: what hosts print, and what they say when they refuse. */

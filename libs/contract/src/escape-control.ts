@@ -1,37 +1,48 @@
 /**
  * Untrusted text made safe to show: characters that move a cursor, change the terminal, reorder text or hide in it are
- * written out as escapes. Newline and tab stay.
+ * written out as escapes.
+ *
+ * They are taken by their Unicode category and property, never by a list: all of `C` (control, format, surrogate,
+ * private use, unassigned), line and paragraph separators, and all that is ignorable by default, such as variation
+ * selectors, tags and fillers. What has a width of its own stays, blanks such as U+3000 too: it is ordinary text. The
+ * price is paid by joiners and selectors inside of words and emoji, which are shown as `\u200d` or `\ufe0f`.
  *
  * It does not shorten, and it does not judge what the text says.
  */
 
-/**
- * C0 but newline and tab, DEL, C1; zero-width and bidi controls (Unicode TR36); invisible "tag" characters, which can
- * carry text that only a language model sees. By number, so that this file itself stays plain text.
- */
-const HIDDEN: ReadonlyArray<readonly [from: number, to: number]> = [
-  [0x00, 0x08],
-  [0x0b, 0x1f],
-  [0x7f, 0x9f],
-  [0x061c, 0x061c],
-  [0x200b, 0x200f],
-  [0x2028, 0x202e],
-  [0x2060, 0x2064],
-  [0x2066, 0x2069],
-  [0xfeff, 0xfeff],
-  [0xe0000, 0xe007f],
-]
+/** All of them but newline and tab. */
+const HIDDEN = /[^\P{C}\n\t]|[\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu
+/** Runs of any of them, newlines and tabs too. */
+const HIDDEN_RUNS = /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]+/gu
 
-const PATTERN = new RegExp(
-  `[${HIDDEN.map(([from, to]) => `\\u{${from.toString(16)}}-\\u{${to.toString(16)}}`).join('')}]`,
-  'gu',
-)
-
-/** The text with every control and invisible character written as `\x1b`, `\u200b` or `\u{e0001}`. */
+/** The text with every control and invisible character written as `\x1b`, `\u200b` or `\u{e0001}`; newline and tab stay. */
 export function escapeControl(text: string): string {
-  return text.replace(PATTERN, (character) => {
+  return text.replace(HIDDEN, (character) => {
     const code = (character.codePointAt(0) ?? 0).toString(16)
     if (code.length <= 2) return `\\x${code.padStart(2, '0')}`
     return code.length <= 4 ? `\\u${code.padStart(4, '0')}` : `\\u{${code}}`
   })
+}
+
+/** The same on one line: newlines and tabs become blanks, so that the text cannot begin a line of its own. */
+export function escapeLine(text: string): string {
+  return escapeControl(text).replace(/[\n\t]/g, ' ')
+}
+
+/** The text on one line without what cannot be seen: runs of such characters, newlines and tabs become one blank. */
+export function blankControl(text: string): string {
+  return text.replace(HIDDEN_RUNS, ' ').trim()
+}
+
+/**
+ * A value as JSON on one line that is safe to show: what is invisible is escaped the way JSON does it, so that parsing it
+ * gives the same value.
+ */
+export function visibleJson(value: unknown): string {
+  return JSON.stringify(value).replace(HIDDEN, (character) =>
+    // By UTF-16 unit, as JSON has no other escape.
+    Array.from({ length: character.length }, (_, i) => {
+      return `\\u${character.charCodeAt(i).toString(16).padStart(4, '0')}`
+    }).join(''),
+  )
 }

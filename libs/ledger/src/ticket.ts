@@ -6,7 +6,7 @@
  * is issued then (due-tickets.ts).
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { JobId } from '@muster/contract'
+import { escapeLine, JobId } from '@muster/contract'
 import type { Queue } from 'bullmq'
 import { z } from 'zod'
 import type { Released } from './scripts.ts'
@@ -61,7 +61,8 @@ export async function issueTickets(queue: Queue, released: readonly Released[]):
 function toTicket({ title, jobId, isAgain = false, ...run }: Released) {
   const ticket: Ticket = { job_id: jobId, ...run }
   return {
-    name: `${run.host}: ${title}`,
+    // Bull Board shows it as it is.
+    name: `${run.host}: ${escapeLine(title)}`,
     data: ticket,
     opts: { jobId: ticketId({ ...ticket, isAgain }), attempts: 1, removeOnComplete: KEPT, removeOnFail: KEPT },
   }

@@ -3,7 +3,7 @@
  *
  * Measured against OpenSSH; ssh2 gives three different fields (level, code, reason) and sometimes none.
  */
-import type { Reason } from '@muster/contract'
+import { blankControl, type Reason } from '@muster/contract'
 
 /** Why something did not work. `detail` is for people and holds no secret. */
 export type Failure = {
@@ -96,10 +96,11 @@ export function closedEarly(phase: DialPhase): Failure {
   return failure('conn_refused', `the host closed the connection instead of ${phase.slice(4)}${hint}`)
 }
 
-/** Text from a host, made fit for a line of ours: no control characters, and not without end. */
+/** Text from a host, made fit for a line of ours: nothing that hides or has an effect, and not without end. */
 export function printable(text: string): string {
-  const line = text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').trim()
-  return line.length > 200 ? `${line.slice(0, 200)}…` : line
+  const line = blankControl(text)
+  // Never half of a surrogate pair.
+  return line.length > 200 ? `${line.slice(0, 200).replace(/[\uD800-\uDBFF]$/, '')}…` : line
 }
 
 /** The fields ssh2 and Node put on their errors. */

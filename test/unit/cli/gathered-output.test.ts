@@ -58,8 +58,8 @@ test('a diff shows the group that others are compared with first, and what was l
   expect(path).toContain('diff=true')
   expect([status, text]).toEqual([
     0,
-    '── db1: succeeded\nwell\n\n' +
-      '── web[01-40] (40 hosts): failed, exit code 1\n-well\n+ill \\x1b[2J\n' +
+    '── db1: succeeded\n│ well\n\n' +
+      '── web[01-40] (40 hosts): failed, exit code 1\n│ -well\n│ +ill \\x1b[2J\n' +
       '[what was masked differs from host to host]\n\n' +
       '── db2: succeeded, exit code 9\n[the same output as the first group]\n' +
       `[1 more groups of 3 hosts; less differs with muster output ${JOB_ID} --diff --mask host,address,time,pid,number; ` +

@@ -174,7 +174,7 @@ describe('what is shown', () => {
 
   test('control characters from hosts are made visible, and every line ends', () => {
     const text = gatheredText(gathered)
-    expect(text).toContain('── web[01-02] (2 hosts): succeeded\nevil ')
+    expect(text).toContain('── web[01-02] (2 hosts): succeeded\n│ evil ')
     expect(text).toContain('── db1: unreachable, conn_refused, no ')
     expect(['\x1b', '\x07', '\u202e'].some((character) => text.includes(character))).toBe(false)
     expect(text.endsWith('\n')).toBe(true)
@@ -212,7 +212,7 @@ describe('what is shown', () => {
     const some = { ...group, hosts: 'web01', count: 1, stdout: 'some', stdout_bytes: 4, ...end }
     const missing = end.state === 'lost' ? '[some of it may be missing]\n' : ''
     const text = gatheredText({ ...gathered, groups: [some], without_output: [] })
-    expect(text).toBe(`── web01: ${title}\nsome\n${missing}`)
+    expect(text).toBe(`── web01: ${title}\n│ some\n${missing}`)
   })
 
   test('hosts without output tell why in words, also when there is an exit code', () => {

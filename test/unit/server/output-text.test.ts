@@ -220,7 +220,7 @@ test('gathered output shows each group with its end and both streams, and hosts 
     gathered([group('web[01-02]', 'out\n', 'err\x07\n')], [{ ...quiet, state: 'unreachable', reason: 'conn_refused' }]),
     { maxChars: 4_000, fence },
   )
-  expect(text).toContain('unreachable (conn_refused): db1, 1 host: no\\x1b')
+  expect(text).toContain('unreachable (conn_refused): db1, 1 host: "no\\x1b"')
   expect(text).toContain('web[01-02], 1 host: failed, exit 3')
   expect(text).toContain(`<<<${fence} stdout\nout\n${fence}>>>`)
   expect(text).toContain(`<<<${fence} stderr\nerr\\x07\n${fence}>>>`)
