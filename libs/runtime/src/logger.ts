@@ -2,10 +2,13 @@
  * The log of a process: one JSON line per event on stderr (stdout belongs to what a program prints), secrets masked.
  *
  * The masking works on the finished line, so it covers messages, nested fields, error texts and stacks alike.
- * It does not choose what to log; callers pass fields that are meant for the log.
+ * It does not choose what to log; callers pass fields that are meant for the log. Of errors that is decided here
+ * (logged-error.ts).
  */
-import { type Logger, destination as openDestination, pino, stdSerializers } from 'pino'
+import { type Logger, destination as openDestination, pino } from 'pino'
 import { z } from 'zod'
+import { describeError } from './logged-error.ts'
+import { leaveOutRepeated } from './repeated-lines.ts'
 import { SecretScrubber } from './secret-scrubber.ts'
 
 export type { Logger } from 'pino'
@@ -25,11 +28,16 @@ export interface LoggerOptions {
   secrets?: SecretScrubber
   /** A file that every line is appended to as well. Default: none. */
   file?: string | undefined
+  /** Between two lines that say the same, from `warn` on. Default 30 s. */
+  repeatEveryMs?: number
   /** Where finished lines go. Default: stderr, written at once so that the last words of a dying process are kept. */
   write?: (line: string) => void
 }
 
-/** A pino logger whose lines are scrubbed of secrets. Errors may be logged as `err` or `error`, or as first argument. */
+/**
+ * A pino logger whose lines are scrubbed of secrets. Errors may be logged as `err` or `error`, or as first argument. A
+ * warning or error that comes again and again is written every 30 s, with how often it was left out as `repeated`.
+ */
 export function createLogger(options: LoggerOptions): Logger {
   const secrets = options.secrets ?? new SecretScrubber()
   const writeFirst = options.write ?? streamWriter(2)
@@ -45,7 +53,8 @@ export function createLogger(options: LoggerOptions): Logger {
       level: options.level,
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
-      serializers: { err: stdSerializers.err, error: stdSerializers.err },
+      serializers: { err: describeError, error: describeError },
+      hooks: { logMethod: leaveOutRepeated(options.repeatEveryMs) },
     },
     { write: (line: string) => write(`${finish(secrets.scrubJson(line.trimEnd()))}\n`) },
   )
@@ -63,7 +72,9 @@ const Line = z.looseObject({
   time: z.string(),
   name: z.string(),
   msg: z.string().optional(),
-  err: z.looseObject({ stack: z.string().optional() }).optional(),
+  err: z
+    .looseObject({ stack: z.string().optional(), cause: z.looseObject({ stack: z.string() }).optional() })
+    .optional(),
 })
 
 /** `12:30:01.123 INFO  server: listening url="http://…"`, with an error's stack below. */
@@ -72,6 +83,6 @@ function toReadableLine(json: string): string {
   if (!parsed.success) return json
   const { level, time, name, msg = '', err, pid: _pid, hostname: _hostname, ...fields } = parsed.data
   const shown = Object.entries(fields).map(([key, value]) => ` ${key}=${JSON.stringify(value)}`)
-  const stack = err?.stack === undefined ? '' : `\n${err.stack}`
+  const stack = [err?.stack, err?.cause?.stack].flatMap((text) => (text === undefined ? [] : [`\n${text}`])).join('')
   return `${time.slice(11, 23)} ${level.toUpperCase().padEnd(5)} ${name}: ${msg}${shown.join('')}${stack}`
 }

@@ -1,0 +1,59 @@
+/**
+ * An error as the log shows it: what it is and where it came from, and nothing that it happens to carry along. Those of a
+ * Redis client hold the whole command that failed, and with it the output of what ran on a host.
+ */
+import { z } from 'zod'
+
+/** An error in a line of the log. */
+export type LoggedError = {
+  readonly type: string
+  readonly message: string
+  readonly stack?: string
+  readonly code?: string | number
+  readonly cause?: LoggedError
+  /** Of an error that stands for several, the first of them. */
+  readonly errors?: readonly LoggedError[]
+}
+
+/** Longest message, and longest stack. */
+const MESSAGE_CHARS = 1_000
+const STACK_CHARS = 8_000
+/** An error may stand for a thousand others. */
+const MOST_ERRORS = 3
+/** It may also be its own cause. */
+const DEEPEST = 5
+
+/** Redis repeats the arguments of a command that it does not know. */
+const ARGUMENTS = /,? with args beginning with:.*/s
+
+const Code = z.object({ code: z.union([z.string(), z.number()]) })
+const Several = z.object({ errors: z.array(z.unknown()) })
+
+/** What is to be logged of anything that was thrown. */
+export function describeError(thrown: unknown, depth = 0): LoggedError {
+  if (!(thrown instanceof Error)) return { type: typeof thrown, message: shortened(String(thrown), MESSAGE_CHARS) }
+  const message = shortened(thrown.message, MESSAGE_CHARS)
+  // A stack begins with the message.
+  const stack = thrown.stack?.replace(thrown.message, () => message)
+  const code = Code.safeParse(thrown)
+  const described: LoggedError = {
+    type: thrown.name,
+    message,
+    ...(stack === undefined ? {} : { stack: shortened(stack, STACK_CHARS) }),
+    ...(code.success ? { code: code.data.code } : {}),
+  }
+  if (depth === DEEPEST) return described
+  const several = Several.safeParse(thrown)
+  const errors = several.success ? several.data.errors.slice(0, MOST_ERRORS) : []
+  return {
+    ...described,
+    ...(thrown.cause === undefined ? {} : { cause: describeError(thrown.cause, depth + 1) }),
+    ...(errors.length === 0 ? {} : { errors: errors.map((error) => describeError(error, depth + 1)) }),
+  }
+}
+
+function shortened(text: string, mostChars: number): string {
+  const withoutArguments = text.replace(ARGUMENTS, '')
+  if (withoutArguments.length <= mostChars) return withoutArguments
+  return `${withoutArguments.slice(0, mostChars)}…`
+}
