@@ -1,5 +1,5 @@
 /**
- * Redis is killed, frozen, away for longer than a lease, full, or its connections are cut while commands run. Whatever
+ * Redis is killed, frozen, away for longer than a lease, or its connections are cut while commands run. Whatever
  * happens, each command runs once, every job ends, and what is said of it is what happened.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -8,7 +8,6 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isTerminalJob, OPERATIONS } from '@muster/contract'
 import { freePort, startProcess } from '@muster/runtime'
-import { Redis } from 'ioredis'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { redisArguments } from '../chaos/chaos-redis.ts'
 import { FaultProxy } from '../chaos/fault-proxy.ts'
@@ -89,29 +88,6 @@ describe('Redis', () => {
     expect(await endedAfterTrouble(stack, job_id)).toMatchObject({ state: 'succeeded' })
     await expectOnceEach(witness, 2)
   }, 90_000)
-
-  test('full: a submit is refused, and what runs is told truthfully once there is room', async () => {
-    const redis = await ownRedis()
-    const stack = await startStack({ ...fleetFiles(2), redisUrl: redis.url })
-    const client = new Redis(redis.url)
-    onTestFinished(() => client.disconnect())
-    const witness = await witnessFile()
-    const command = `${beganAndEnded(witness, 2)}; echo out`
-    const { job_id } = await stack.submit({ targets: '@web', command })
-    await began(witness, 2)
-    await client.config('SET', 'maxmemory', '1mb')
-    await expect
-      .poll(async () => (await stack.ask('POST', '/v1/jobs', { targets: '@web', command: 'true' })).status)
-      .toBe(503)
-    // The commands end with nowhere to write it down.
-    await expect.poll(async () => (await witness.lines()).length, { timeout: 10_000 }).toBe(4)
-    await sleep(1_500)
-    await client.config('SET', 'maxmemory', '0')
-    const job = await endedAfterTrouble(stack, job_id)
-    expect(job).toMatchObject({ state: 'succeeded' })
-    const { body } = await stack.ask('GET', `/v1/jobs/${job_id}/output`)
-    expect(OPERATIONS.gather_output.output.parse(body).groups).toMatchObject([{ stdout: 'out\n', count: 2 }])
-  }, 60_000)
 
   test('whose disk is full: it ends rather than forget, and goes on when it has room again', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'muster-full-disk-'))

@@ -3,7 +3,9 @@ import { type Claim, claimRun, dispatchRun, findRun, type Ledger, type RunEnd } 
 
 /** Claims the run on host `h<index>` with the ticket it has now, for a worker that is alive. */
 export async function claim(ledger: Ledger, jobId: string, index: number, worker = 'w1'): Promise<Claim> {
-  await ledger.redis.set(ledger.keys.worker(worker), 1)
+  const lease = ledger.keys.worker(worker)
+  // A full Redis would not take it again.
+  if ((await ledger.redis.exists(lease)) === 0) await ledger.redis.set(lease, 1)
   const [attempt, resume] = await ledger.redis.hmget(ledger.keys.run(jobId, index), 'attempt', 'resume')
   const ticket = { job_id: jobId, index, host: `h${index}`, attempt: Number(attempt), resume: Number(resume) }
   const claimed = await claimRun(ledger, ticket, worker)

@@ -6,6 +6,7 @@
  */
 import { setMaxListeners } from 'node:events'
 import { type Claim, holdsClaim, type JobWatch, type Ledger, type StopReason } from '@muster/ledger'
+import { createRoomWait, type RoomWait } from './patience.ts'
 
 /** Why a run is stopped. `fenced`: the claim is someone else's now. `shutdown`: this worker has to go. */
 type StopCause = StopReason | 'fenced' | 'shutdown'
@@ -17,6 +18,8 @@ export type HeldRun = {
   readonly signal: AbortSignal
   /** The cause, once there is one. */
   stopCause(): StopCause | undefined
+  /** Waits for room in Redis, for the output of this run. */
+  readonly waitForRoom: RoomWait
   /** To be called when output of the run was refused because the claim is someone else's. */
   onFenced(): void
   /**
@@ -71,6 +74,7 @@ export function createHeldRuns(ledger: Ledger, watch: JobWatch): HeldRuns {
         claim,
         signal: stop.signal,
         stopCause: () => cause,
+        waitForRoom: createRoomWait(stop.signal),
         onFenced: () => stopFor('fenced'),
         onExecTimeout: (raise) => {
           raises.add(raise)

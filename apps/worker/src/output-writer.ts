@@ -1,6 +1,7 @@
 /**
  * Writes the output of one run into the ledger while the command runs: small pieces are gathered, order is kept, and
- * a command that prints faster than Redis takes is made to wait. Beyond the head, the end of a stream as it is now is
+ * a command that prints faster than Redis takes is made to wait. Where Redis is full that wait has a limit: then the rest
+ * of the head is dropped, and the end of the run tells it as omitted. Beyond the head, the end of a stream as it is now is
  * written every second, for those who follow; the tail that stays is stored with the end of the run.
  *
  * Knows no limit; libs/ssh decides what is head and what is tail.
@@ -9,7 +10,7 @@ import type { JobSpec, OutputStream } from '@muster/contract'
 import { appendOutput, type Claim, type Ledger } from '@muster/ledger'
 import type { StreamTail } from '@muster/ssh'
 import type { HeldRun } from './held-runs.ts'
-import { patiently } from './patience.ts'
+import { patiently, type RoomWait } from './patience.ts'
 import type { TicketDeps } from './run-ticket.ts'
 
 /** A piece this large is written at once. */
@@ -26,7 +27,9 @@ export function openWriter(deps: TicketDeps, run: HeldRun, spec: JobSpec): Outpu
     claim: run.claim,
     headBytes: Math.floor(spec.output_limit_bytes / 2),
     closing: deps.closing,
+    waitForRoom: run.waitForRoom,
     onFenced: run.onFenced,
+    onOmitted: (why) => deps.log.warn({ why }, 'Redis cannot take the output of a run; it goes on without'),
     onError: (error) => deps.log.warn({ err: error }, 'Redis did not take output; trying again'),
   })
 }
@@ -37,6 +40,9 @@ type OutputWriterOptions = {
   readonly claim: Claim
   /** How long the head of a stream is, when it is full. */
   readonly headBytes: number
+  readonly waitForRoom: RoomWait
+  /** Told once for each stream of which no more is stored. */
+  readonly onOmitted: (why: 'full' | 'gap') => void
   /** Called when the claim is found to be someone else's. */
   readonly onFenced: () => void
   /** Told each time Redis did not take something; it is offered again. */
@@ -51,7 +57,7 @@ class OutputWriter {
   readonly #waiting: Record<OutputStream, Buffer[]> = { stdout: [], stderr: [] }
   readonly #offset: Record<OutputStream, number> = { stdout: 0, stderr: 0 }
   readonly #tailOffset: Record<OutputStream, number> = { stdout: 0, stderr: 0 }
-  /** Whether no more of a head is stored: bytes before it are missing in the ledger. */
+  /** Whether no more of a head is stored: bytes before it are missing in the ledger, so it has no place there. */
   readonly #isHeadOver: Record<OutputStream, boolean> = { stdout: false, stderr: false }
   #waitingBytes = 0
   #timer: NodeJS.Timeout | undefined
@@ -112,12 +118,16 @@ class OutputWriter {
   }
 
   async #append(part: Parameters<typeof appendOutput>[2]): Promise<void> {
-    const { ledger, claim, closing, onError, onFenced } = this.#options
+    const { ledger, claim, closing, onError, onFenced, onOmitted, waitForRoom } = this.#options
     const { stream, place } = part
     if (place === 'head' && this.#isHeadOver[stream]) return
-    const word = await patiently(() => appendOutput(ledger, claim, part), { signal: closing, onError })
+    const append = () => patiently(() => appendOutput(ledger, claim, part), { signal: closing, onError })
+    let word = await append()
+    // Nobody waits for a tail of the moment: the next one stands in its place.
+    while (word === 'full' && place === 'head' && (await waitForRoom())) word = await append()
     if (word === 'fenced') onFenced()
-    // What stood before is lost, so what comes after has no place any more; the end of the run tells how much that is.
-    if (word === 'gap') this.#isHeadOver[stream] = true
+    if (place === 'tail' || word === 'ok' || word === 'fenced') return
+    this.#isHeadOver[stream] = true
+    onOmitted(word)
   }
 }

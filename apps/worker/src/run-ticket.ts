@@ -6,7 +6,7 @@
  * means "not started", after it "lost", never anything better. How a command runs is in run-attached.ts and
  * run-durable.ts; whether there is another attempt, the ledger decides.
  */
-import { type Claim, claimRun, finishRun, type Ledger, type RunEnd, type Ticket } from '@muster/ledger'
+import { claimRun, finishRun, type Ledger, type RunEnd, type Ticket } from '@muster/ledger'
 import type { Logger } from '@muster/runtime'
 import type { Pool } from '@muster/ssh'
 import type { HeldRun, HeldRuns } from './held-runs.ts'
@@ -46,7 +46,7 @@ export async function runTicket(deps: TicketDeps, ticket: Ticket): Promise<strin
     carried = await carryOut({ ...deps, log }, run)
     const outcome = withCause(carried.outcome, run)
     if (outcome === 'not ours') return 'left to another worker'
-    const word = await finish({ ...deps, log }, claim, outcome)
+    const word = await finish({ ...deps, log }, run, outcome)
     isStored = word !== 'fenced'
     log.info({ state: outcome.state, reason: outcome.reason, word }, 'attempt ended')
     return [word, outcome.state, outcome.reason, outcome.exitCode].filter((part) => part !== null).join(' ')
@@ -67,10 +67,10 @@ function withCause(outcome: Outcome, run: HeldRun): Outcome {
 }
 
 /** The result of a command that has run is offered to Redis until it takes it. */
-function finish(deps: TicketDeps, claim: Claim, end: RunEnd) {
+function finish(deps: TicketDeps, { claim, waitForRoom }: HeldRun, end: RunEnd) {
   const onError = (error: unknown) =>
     deps.log.error({ err: error }, 'Redis did not take the end of a run; trying again')
-  return patiently(() => finishRun(deps.ledger, claim, end), { signal: deps.closing, onError })
+  return patiently(() => finishRun(deps.ledger, claim, end, waitForRoom), { signal: deps.closing, onError })
 }
 
 /** An outcome, and what is left to do when it was offered to the ledger: with whether it is safe there. */

@@ -35,7 +35,7 @@ export type FirstKey =
 /**
  * Makes sure that there is a key to call the server with.
  * @throws {MusterError} invalid_config when `givenKey` does not look like a key, or the file cannot be written
- * @throws {MusterError} ledger_unavailable
+ * @throws {MusterError} ledger_full; ledger_unavailable
  */
 export async function ensureFirstKey(
   ledger: Ledger,
@@ -65,13 +65,13 @@ async function acceptGivenKey(ledger: Ledger, key: string): Promise<FirstKey> {
   const sha256 = digestOf(key).toString('hex')
   // The same text again: as it is known. A key that was revoked must not come back with the next start.
   const known = records.find((record) => record.key.key_id === keyId && record.sha256 === sha256)
+  // A key that the operator replaced must not go on being accepted, also by a Redis too full to take the new one.
+  const replaced = records.filter((record) => record.source === 'given' && record.key.key_id !== keyId)
+  for (const { key: old } of replaced) await asking(() => redis.hdel(keys.apiKeys, old.key_id))
   if (known === undefined) {
     const text = storedText(key, { source: 'given', created_at: new Date().toISOString() })
     await asking(() => redis.hset(keys.apiKeys, keyId, text))
   }
-  // A key that the operator replaced must not go on being accepted.
-  const replaced = records.filter((record) => record.source === 'given' && record.key.key_id !== keyId)
-  for (const { key: old } of replaced) await asking(() => redis.hdel(keys.apiKeys, old.key_id))
   return { kind: 'given', keyId, revokedAt: known?.key.revoked_at ?? null }
 }
 

@@ -1,6 +1,6 @@
 /** API keys as Redis holds them: in one hash, by key ID, each as its digest. The text of a key is never in there. */
 import { ALL_SCOPES, type ApiKey, KeyId, KeyOwner, MusterError, Scope } from '@muster/contract'
-import type { Ledger } from '@muster/ledger'
+import { FULL, isFull, type Ledger } from '@muster/ledger'
 import { z } from 'zod'
 import { digestOf } from './key-text.ts'
 
@@ -73,12 +73,13 @@ export async function ledgerTimeMs({ redis }: Ledger): Promise<number> {
 
 /**
  * Asks Redis for something about keys; an answer that does not come is our own fault with the code for it.
- * @throws {MusterError} ledger_unavailable
+ * @throws {MusterError} ledger_unavailable; ledger_full, and nothing was stored
  */
 export async function asking<T>(question: () => Promise<T>): Promise<T> {
   try {
     return await question()
   } catch (error) {
+    if (isFull(error)) throw new MusterError('ledger_full', FULL, { cause: error })
     throw new MusterError(
       'ledger_unavailable',
       'Redis is away or did not answer in time, so no API key can be checked',

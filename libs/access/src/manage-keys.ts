@@ -15,18 +15,20 @@ const ID_SIGNS = 'abcdefghijklmnopqrstuvwxyz0123456789'
 const ID_LENGTH = 10
 
 /**
- * Changes a record only if it is still as it was read, and so is another one, on which it was decided.
+ * Changes a record only if it is still as it was read, and so is another one, on which it was decided. Also in a Redis
+ * that is full, which asks for memory only before the first write of a script: that one is of no field, and needs none.
  * KEYS[1] the records.  ARGV 1 key ID, 2 its record, 3 its new one, 4 another key ID or '', 5 the record of that.
  */
 const CHANGE_LUA = `
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
 if ARGV[4] ~= '' and redis.call('HGET', KEYS[1], ARGV[4]) ~= ARGV[5] then return 0 end
+redis.call('HDEL', KEYS[1], '')
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 return 1`
 
 /**
  * Makes a key for `maker`; answers its text, which nobody can ever read again, and its record.
- * @throws {MusterError} insufficient_scope when it could do what its maker cannot; ledger_unavailable
+ * @throws {MusterError} insufficient_scope when it could do what its maker cannot; ledger_full; ledger_unavailable
  */
 export async function createKey(
   ledger: Ledger,

@@ -102,6 +102,13 @@ export const ERRORS = {
     meaning: 'The environment or a file named in it cannot be used.',
     next: 'Correct the named variables and start again.',
   },
+  ledger_full: {
+    status: 507,
+    meaning: 'Redis has no memory left for more.',
+    next:
+      'Raise maxmemory of Redis, or remove other data from it; then send the request again. Jobs that were accepted go on, ' +
+      'and can be read and cancelled.',
+  },
   ledger_unavailable: {
     status: 503,
     meaning: 'Redis cannot be reached, or did not answer in time.',

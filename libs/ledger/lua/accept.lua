@@ -3,20 +3,13 @@
 -- KEYS[1] job.  ARGV 3 idempotency key or '', 4 digest of the request, 5 seconds the key is kept,
 -- 6 milliseconds to the start deadline, 7 to the end of the job or '', 8 bytes of its large script or '', 9 of its large
 -- stdin, 10 how many fields, 11... field, value, ..., then the hosts, then the machine of each.
--- Returns {'accepted', tickets...}, {'seen', job ID}, {'conflict', job ID}, or {'incomplete', which text}.
-local texts = {script = ARGV[8], stdin = ARGV[9]}
-for name, bytes in pairs(texts) do
-  if bytes ~= '' and redis.call('STRLEN', job .. ':' .. name) ~= tonumber(bytes) then return {'incomplete', name} end
-end
-
+-- Returns {'accepted', tickets...}, {'seen', job ID}, {'conflict', job ID}, {'full'}, or {'incomplete', which text}.
 if ARGV[3] ~= '' then
   local seen = redis.call('HMGET', ARGV[3], 'job_id', 'digest')
   if seen[1] and seen[1] ~= job_id then
     if seen[2] == ARGV[4] then return {'seen', seen[1]} end
     return {'conflict', seen[1]}
   end
-  redis.call('HSET', ARGV[3], 'job_id', job_id, 'digest', ARGV[4])
-  redis.call('EXPIRE', ARGV[3], ARGV[5])
 end
 
 -- The same request again, its reply was lost: the job is there. Its runs that wait are told of once more, because
@@ -29,8 +22,20 @@ if redis.call('EXISTS', job) == 1 then
   return reply('accepted')
 end
 
-local now = now_ms()
 local first = 11 + 2 * ARGV[10]
+local size = 0
+for i = 11, first - 1 do size = size + #ARGV[i] end
+if is_full(size) then return {'full'} end
+local texts = {script = ARGV[8], stdin = ARGV[9]}
+for name, bytes in pairs(texts) do
+  if bytes ~= '' and redis.call('STRLEN', job .. ':' .. name) ~= tonumber(bytes) then return {'incomplete', name} end
+end
+
+local now = now_ms()
+if ARGV[3] ~= '' then
+  redis.call('HSET', ARGV[3], 'job_id', job_id, 'digest', ARGV[4])
+  redis.call('EXPIRE', ARGV[3], ARGV[5])
+end
 local total = (#ARGV - first + 1) / 2
 redis.call('HSET', job, 'state', 'queued', 'total', total, 'next', 0, 'created', now, 'n:pending', total, 'done', 0,
   'start_deadline', now + ARGV[6], unpack(ARGV, 11, first - 1))

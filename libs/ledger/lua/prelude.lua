@@ -20,7 +20,7 @@ local TERMINAL = {succeeded = true, failed = true, timed_out = true, unreachable
 local ERRORS = {failed = true, timed_out = true, unreachable = true, lost = true}
 
 -- Lets a script through though Redis is full (`noeviction`): memory is asked for only before its first write, and this
--- one, of a key that is not there, needs none. Called first by every script that writes, but for `accept` and `append`.
+-- one, of a key that is not there, needs none. Called first by every script that writes, but for those in room.lua.
 local function let_in() redis.call('DEL', base .. ':nothing') end
 
 local function run_key(index) return base .. ':run:' .. job_id .. ':' .. index end

@@ -23,7 +23,7 @@ export async function cancelJob(ledger: Ledger, jobId: string, hosts?: readonly 
     () => runScript(redis, 'cancel', [keys.job(jobId)], [keys.base, jobId, ...indexes]),
     jobId,
   )
-  return (await ask(redis, () => releaseTickets(ledger, answer), jobId)) !== 'unknown'
+  return (await releaseTickets(ledger, answer)) !== 'unknown'
 }
 
 /**

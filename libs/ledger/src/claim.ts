@@ -158,22 +158,25 @@ export async function holdsClaim(ledger: Ledger, claim: Claim): Promise<boolean>
   return isHeld && epoch === String(claim.epoch) && nonce === claim.nonce
 }
 
+const AppendAnswer = z.enum(['ok', 'fenced', 'gap', 'full'])
+type AppendAnswer = z.infer<typeof AppendAnswer>
+
 /**
  * Stores output while the command runs: bytes of the `head` of a stream at their offset, or its present `tail`, in place
- * of what was stored of the tail before. `fenced`: the claim is not ours any more. `gap`: Redis has forgotten bytes of the
- * head before these, so nothing was stored.
+ * of what was stored of the tail before. Nothing was stored when the claim is not ours any more (`fenced`), when Redis has
+ * forgotten bytes of the head before these (`gap`), or when it is `full`.
  */
 export async function appendOutput(
   ledger: Ledger,
   claim: Claim,
   part: { stream: OutputStream; place: 'head' | 'tail'; offset: number; bytes: Buffer },
-): Promise<'ok' | 'fenced' | 'gap'> {
+): Promise<AppendAnswer> {
   const { redis, keys } = ledger
   const { stream, place, offset, bytes } = part
   const { jobId, index } = claim
   const key = place === 'head' ? keys.head(jobId, index, stream) : keys.tail(jobId, index, stream)
   const args = [...claimArguments(keys, claim), stream, place, offset, bytes]
-  return z.enum(['ok', 'fenced', 'gap']).parse(await runScript(redis, 'append', [keys.job(jobId), key], args))
+  return AppendAnswer.parse(await runScript(redis, 'append', [keys.job(jobId), key], args))
 }
 
 /** What every script that asks for a claim is told first. */

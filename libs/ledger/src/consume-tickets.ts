@@ -4,6 +4,7 @@
  * Decides nothing: a ticket delivered twice is told apart by the claim (claim.lua), and a ticket whose handler threw
  * is issued again by the sweep. So BullMQ itself never retries.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'bullmq'
 import type { Ledger } from './open-ledger.ts'
 import { TICKET_QUEUE, Ticket } from './ticket.ts'
@@ -22,6 +23,21 @@ export type Consumer = {
  */
 const MAX_STALLED_COUNT = 100
 
+/** After a ticket that Redis refused. */
+const REST_MS = 1_000
+
+/** BullMQ asks for a ticket again at once where Redis refuses it one, as when it is full: this one rests first. */
+class RestingWorker extends Worker<unknown, string> {
+  protected override async moveToActive(token: string, name?: string) {
+    try {
+      return await super.moveToActive(token, name)
+    } catch (error) {
+      await sleep(REST_MS)
+      throw error
+    }
+  }
+}
+
 /**
  * Starts taking tickets, `concurrency` at a time. `handle` resolves with a short word for Bull Board; when it rejects,
  * that is a fault of ours and the ticket fails.
@@ -35,7 +51,7 @@ export function consumeTickets(
   },
 ): Consumer {
   const connection = ledger.connectBlocking()
-  const worker = new Worker(TICKET_QUEUE, (job) => options.handle(Ticket.parse(job.data)), {
+  const worker = new RestingWorker(TICKET_QUEUE, (job) => options.handle(Ticket.parse(job.data)), {
     connection,
     prefix: ledger.keys.base,
     concurrency: options.concurrency,

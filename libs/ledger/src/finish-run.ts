@@ -49,15 +49,17 @@ type StreamEnd = {
 
 /**
  * Ends the attempt. `finished`: the run has ended. `retrying`: it waits for another attempt. `fenced`: the claim is not
- * ours any more, and what was found is kept as the run's late result.
+ * ours any more, and what was found is kept as the run's late result. A tail that Redis has no room for is offered again
+ * while `waitForRoom` says so; then it is left out, and the run tells it as omitted. Absent: it is offered once.
  */
 export async function finishRun(
   ledger: Ledger,
   claim: Claim,
   end: RunEnd,
+  waitForRoom: () => Promise<boolean> = async () => false,
 ): Promise<'finished' | 'retrying' | 'fenced'> {
   const { redis, keys } = ledger
-  const tails = await storeTails(ledger, claim, end)
+  const tails = await storeTails(ledger, claim, end, waitForRoom)
   const { jobId, worker } = claim
   const { state, remote, reason, detail, exitCode, signal, isRetryable } = end
   const at = new Date().toISOString()
@@ -83,14 +85,21 @@ export async function finishRun(
 }
 
 /** The tail goes first: a run that has ended has all its output. Answers how many bytes of each were taken. */
-async function storeTails(ledger: Ledger, claim: Claim, end: RunEnd): Promise<Record<OutputStream, number>> {
+async function storeTails(
+  ledger: Ledger,
+  claim: Claim,
+  end: RunEnd,
+  waitForRoom: () => Promise<boolean>,
+): Promise<Record<OutputStream, number>> {
   const taken = { stdout: 0, stderr: 0 }
   if (end.output === undefined) return taken
   for (const stream of STREAMS) {
     const { tail, bytes } = end.output[stream]
     if (tail.length === 0) continue
     const part = { stream, place: 'tail', offset: bytes - tail.length, bytes: tail } as const
-    if ((await appendOutput(ledger, claim, part)) === 'ok') taken[stream] = tail.length
+    let word = await appendOutput(ledger, claim, part)
+    while (word === 'full' && (await waitForRoom())) word = await appendOutput(ledger, claim, part)
+    if (word === 'ok') taken[stream] = tail.length
   }
   return taken
 }

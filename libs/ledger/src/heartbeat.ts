@@ -35,18 +35,12 @@ export type LeaseOptions = {
 
 /** Takes the lease, and renews it until `stop` is called. */
 export async function startHeartbeat(ledger: Ledger, workerId: string, options: LeaseOptions): Promise<Lease> {
-  const key = ledger.keys.worker(workerId)
+  const { redis, keys } = ledger
+  const key = keys.worker(workerId)
   const renew = async () => {
-    const known = options.claims().map(nameOf)
-    const [existed] =
-      (await ledger.redis
-        .multi()
-        .exists(key)
-        .set(key, JSON.stringify(known), 'PX', LEASE_MS)
-        .del(ledger.keys.suspect(workerId))
-        .hset(ledger.keys.slots, workerId, options.slots)
-        .exec()) ?? []
-    return existed?.[1] === 1
+    const known = JSON.stringify(options.claims().map(nameOf))
+    const args = [keys.base, '', known, LEASE_MS, workerId, options.slots]
+    return (await runScript(redis, 'heartbeat', [key, keys.suspect(workerId), keys.slots], args)) === 1
   }
   await renew()
   await recount(ledger)
@@ -58,7 +52,7 @@ export async function startHeartbeat(ledger: Ledger, workerId: string, options: 
   return {
     stop: async () => {
       clearInterval(timer)
-      await ledger.redis.del(key)
+      await redis.del(key)
       await recount(ledger)
     },
   }

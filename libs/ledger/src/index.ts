@@ -21,7 +21,7 @@ export { type JobWatch, type RunOrders, type StopReason, watchJobs } from './job
 export { listJobs } from './list-jobs.ts'
 export { listRuns } from './list-runs.ts'
 export { acceptedJob, jobStateOf, type MachineEnd, type MachineJob } from './machine-job.ts'
-export { type Ledger, openLedger } from './open-ledger.ts'
+export { FULL, isFull, type Ledger, openLedger } from './open-ledger.ts'
 export { diffOutputs } from './output-diff.ts'
 export type { OutcomeGroup } from './output-groups.ts'
 export { maskText } from './output-masks.ts'

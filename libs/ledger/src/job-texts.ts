@@ -36,16 +36,22 @@ export function splitTexts(spec: JobSpec): { spec: JobSpec; texts: LargeText[] }
 }
 
 /**
- * Stores the texts of a job that is about to be accepted.
- * @throws {MusterError} ledger_unavailable
+ * Stores the texts of a job that is about to be accepted. False when Redis has no room for all of them.
+ * @throws {MusterError} ledger_unavailable; ledger_full
  */
-export async function storeTexts({ redis, keys }: Ledger, jobId: string, texts: readonly LargeText[]): Promise<void> {
+export async function storeTexts(
+  { redis, keys }: Ledger,
+  jobId: string,
+  texts: readonly LargeText[],
+): Promise<boolean> {
   for (const { name, bytes } of texts) {
     for (let offset = 0; offset < bytes.length; offset += PIECE_BYTES) {
       const args = [keys.base, jobId, offset, bytes.subarray(offset, offset + PIECE_BYTES), KEPT_MS]
-      await ask(redis, () => runScript(redis, 'store-text', [keys.text(jobId, name)], args), jobId)
+      const answer = await ask(redis, () => runScript(redis, 'store-text', [keys.text(jobId, name)], args), jobId)
+      if (answer === 'full') return false
     }
   }
+  return true
 }
 
 /** Gives up the texts of a job that was not accepted, as soon as Redis can be told; else they lapse. */

@@ -120,25 +120,33 @@ async function ping(redis: Redis): Promise<void> {
 }
 
 /**
- * Asks Redis, and turns "it is away" into our own error.
+ * Asks Redis, and turns "it is away" and "it is full" into our own errors.
  * @throws {MusterError} ledger_unavailable; `cause` tells whether the question was sent at all
+ * @throws {MusterError} ledger_full, and nothing was stored
  */
 export async function ask<T>(redis: Redis, question: () => Promise<T>, jobId?: string): Promise<T> {
   try {
     return await question()
   } catch (error) {
+    const options = { cause: error, ...(jobId === undefined ? {} : { details: { job_id: jobId } }) }
+    if (isFull(error)) throw new MusterError('ledger_full', FULL, options)
     if (!isUnavailable(error, redis)) throw error
-    throw new MusterError('ledger_unavailable', 'Redis is away or did not answer in time', {
-      cause: error,
-      ...(jobId === undefined ? {} : { details: { job_id: jobId } }),
-    })
+    throw new MusterError('ledger_unavailable', 'Redis is away or did not answer in time', options)
   }
+}
+
+/** What a caller is told whose request Redis has no memory for. */
+export const FULL = 'Redis is full: it has reached its limit, maxmemory, or nearly so, and nothing was stored'
+
+/** Whether Redis refused a command because it is full. */
+export function isFull(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('OOM ')
 }
 
 function isUnavailable(error: unknown, redis: Redis): boolean {
   if (!(error instanceof Error)) return false
   if (redis.status !== 'ready') return true
-  return /Command timed out|Connection is closed|max retries|enableOfflineQueue|ECONN|EPIPE|LOADING|MISCONF|OOM|READONLY/.test(
+  return /Command timed out|Connection is closed|max retries|enableOfflineQueue|ECONN|EPIPE|LOADING|MISCONF|READONLY/.test(
     `${error.name} ${error.message}`,
   )
 }

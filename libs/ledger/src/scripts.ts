@@ -14,6 +14,7 @@ const NAMES = read('prelude')
 const HOST = `${NAMES}\n${read('host')}`
 const END = `${HOST}\n${read('settle')}`
 const ALL = `${END}\n${read('release')}`
+const ROOM = read('room')
 const load = (name: string, shared = ALL) => {
   const text = `${shared}\n${read(name)}`
   return { text, sha: createHash('sha1').update(text).digest('hex') }
@@ -21,12 +22,12 @@ const load = (name: string, shared = ALL) => {
 
 /** The scripts by name. */
 const SCRIPTS = {
-  accept: load('accept'),
-  'store-text': load('store-text', NAMES),
+  accept: load('accept', `${ALL}\n${ROOM}`),
+  'store-text': load('store-text', `${NAMES}\n${ROOM}`),
   claim: load('claim'),
   dispatch: load('dispatch', END),
   'fall-back': load('fall-back', NAMES),
-  append: load('append', NAMES),
+  append: load('append', `${NAMES}\n${ROOM}`),
   output: load('output', NAMES),
   finish: load('finish'),
   'hand-over': load('hand-over', END),
@@ -43,6 +44,7 @@ const SCRIPTS = {
   'sweep-turn': load('sweep-turn', NAMES),
   suspect: load('suspect', NAMES),
   now: load('now', NAMES),
+  heartbeat: load('heartbeat', NAMES),
 }
 
 type ScriptName = keyof typeof SCRIPTS

@@ -19,7 +19,7 @@ export async function resumeJob(
   const { redis, keys } = ledger
   const args = [keys.base, jobId, batch ?? '']
   const answer = await ask(redis, () => runScript(redis, 'resume', [keys.job(jobId)], args), jobId)
-  const word = await ask(redis, () => releaseTickets(ledger, answer), jobId)
+  const word = await releaseTickets(ledger, answer)
   return z.enum(['resumed', 'not_paused', 'unknown']).parse(word)
 }
 
@@ -38,6 +38,6 @@ export async function setConcurrency(
   const count = Math.max(1, countOf(concurrency, total, 'up'))
   const args = [keys.base, jobId, count]
   const answer = await ask(redis, () => runScript(redis, 'set-concurrency', [keys.job(jobId)], args), jobId)
-  const word = await ask(redis, () => releaseTickets(ledger, answer), jobId)
+  const word = await releaseTickets(ledger, answer)
   return z.enum(['changed', 'ended', 'unknown']).parse(word)
 }

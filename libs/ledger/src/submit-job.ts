@@ -7,10 +7,10 @@ import { type Input, JobSpec, MusterError, type Selection } from '@muster/contra
 import { z } from 'zod'
 import { sharedMachines } from './job-notices.ts'
 import { dropTexts, splitTexts, storeTexts, type TextName } from './job-texts.ts'
-import { ask, type Ledger } from './open-ledger.ts'
+import { ask, FULL, type Ledger } from './open-ledger.ts'
+import { releaseTickets } from './release-tickets.ts'
 import { rolloutOf } from './rollout.ts'
-import { parseReleased, runScript } from './scripts.ts'
-import { issueTickets } from './ticket.ts'
+import { runScript } from './scripts.ts'
 
 const Answer = z.array(z.string())
 
@@ -44,6 +44,7 @@ export type NewJob = {
  * Stores a job and lets its first runs go. `created` is false when the same request came before under the same
  * idempotency key: then it is that job's ID.
  * @throws {MusterError} idempotency_conflict when the key stood for another request
+ * @throws {MusterError} ledger_full when Redis has no room for it: nothing was stored
  * @throws {MusterError} ledger_unavailable with `details.job_id`: the ID under which the job would be found, should
  *   it have been stored after all
  */
@@ -86,7 +87,7 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
     fields.push(['gate', spec.gate], ['batch', 0], ['batch_from', 0])
     fields.push(['batch_end', Math.min(firstBatch, job.hosts.length)])
   }
-  await storeTexts(ledger, jobId, texts)
+  const areStored = await storeTexts(ledger, jobId, texts)
   const lengthOf = (name: TextName) => texts.find((text) => text.name === name)?.bytes.length ?? ''
   const answer = await ask(
     redis,
@@ -117,15 +118,12 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
   if (word !== 'accepted') await dropTexts(ledger, jobId, texts)
   if (word === 'seen') return { jobId: seenJobId, created: false }
   if (word === 'conflict') throw conflict(seenJobId)
+  // Texts that found no room are incomplete; but the same request may have been accepted before.
+  if (word === 'full' || !areStored) throw new MusterError('ledger_full', FULL)
   if (word === 'incomplete') {
     throw new MusterError('ledger_unavailable', 'Redis has lost a part of the job while it was stored')
   }
-  try {
-    await issueTickets(ledger.tickets, parseReleased(answer).released)
-  } catch (error) {
-    // The job is stored, so the caller must be told so; the sweep issues what is missing.
-    ledger.tickets.emit('error', error instanceof Error ? error : new Error(String(error)))
-  }
+  await releaseTickets(ledger, answer)
   return { jobId, created: true }
 }
 

@@ -53,6 +53,14 @@ test('what repeats a submit has its key once, and no value of --env', async () =
   )
 })
 
+test('a submit that Redis has no room for is not sent again, and says what to do', async () => {
+  const full = toProblem(new MusterError('ledger_full', 'Redis is full'))
+  const { cli, asked } = await scripted((_, response) => answer(response, 507, full))
+  const problem = { code: 'ledger_full', next: expect.stringContaining('maxmemory') }
+  await expect(run(cli, RUN)).rejects.toMatchObject({ problem })
+  expect(asked()).toBe(1)
+})
+
 test('a submit that is refused is not sent again', async () => {
   const refused = toProblem(new MusterError('unknown_target', 'there is no host web01'))
   const { cli, asked } = await scripted((_, response) => answer(response, 422, refused))
