@@ -207,7 +207,8 @@ async function writeConfig(program: string, dir: string, port: number, settings:
     'UsePAM no',
     'PasswordAuthentication yes',
     'AllowTcpForwarding yes',
-    'MaxStartups 1000',
+    // Of this one the last would count.
+    ...(settings.some((line) => line.startsWith('MaxStartups ')) ? [] : ['MaxStartups 1000']),
     'MaxSessions 100',
     'PrintMotd no',
     'LogLevel ERROR',

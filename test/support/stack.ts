@@ -43,6 +43,8 @@ export async function startStack(options: {
   env?: Record<string, string>
   /** For the server alone. */
   serverEnv?: Record<string, string>
+  /** The program and its arguments by which workers are started, such as one that gives them other system files. */
+  workerBy?: readonly string[]
 }): Promise<Stack> {
   const dataDir = await mkdtemp(join(tmpdir(), 'muster-e2e-'))
   onTestFinished(() => rm(dataDir, { recursive: true, force: true }))
@@ -65,9 +67,9 @@ export async function startStack(options: {
     ...options.env,
   }
   const start = async (app: string, own: Record<string, string> = {}) => {
-    const args = [resolve('apps', app, 'dist/main.js')]
-    const all = { ...env, ...own }
-    const child = await startProcess({ name: app, command: process.execPath, args, env: all, ready: 'message' })
+    const by = app === 'worker' ? (options.workerBy ?? []) : []
+    const [command = '', ...args] = [...by, process.execPath, resolve('apps', app, 'dist/main.js')]
+    const child = await startProcess({ name: app, command, args, env: { ...env, ...own }, ready: 'message' })
     onTestFinished(() => child.stop())
     return child
   }

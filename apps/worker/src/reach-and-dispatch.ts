@@ -2,7 +2,7 @@
  * Everything before the command is sent: finding the host, a connection to it, the channel, and the dispatch mark. All
  * of it may fail without the host having done anything, so whatever ends here has not started.
  */
-import type { JobSpec } from '@muster/contract'
+import { CONNECT_TIMEOUT_S, type JobSpec } from '@muster/contract'
 import { dispatchRun } from '@muster/ledger'
 import {
   type Lease,
@@ -49,7 +49,7 @@ export async function reachAndDispatch(
   }
   const timing = { timeoutMs: spec.connect_timeout_s * 1_000, signal: run.signal, fairKey: run.claim.jobId }
   const reached = await leaseAndOpen(deps.pool, found.host, timing, open)
-  if (!reached.ok) return { end: endWithoutConnection(run, reached) }
+  if (!reached.ok) return { end: endWithoutConnection(run, spec, reached) }
   const { lease, opened } = reached
   const ready = 'running' in opened.ready ? opened.ready : undefined
   try {
@@ -69,7 +69,8 @@ export async function reachAndDispatch(
   }
 }
 
-function endWithoutConnection(run: HeldRun, { reason, detail, isRetryable, isHostsFault }: Refused): Outcome {
+function endWithoutConnection(run: HeldRun, spec: JobSpec, refused: Refused): Outcome {
+  const { reason, detail, isRetryable } = refused
   switch (run.stopCause()) {
     case 'cancelled_by_user':
       return neverStarted('cancelled', 'cancelled_by_user', null)
@@ -82,10 +83,16 @@ function endWithoutConnection(run: HeldRun, { reason, detail, isRetryable, isHos
       // A worker that has to go leaves the run as it is: its lease ends with it, and the sweep queues the run again.
       return 'not ours'
     case undefined:
-      return neverStarted(stateWithoutStart(reason), reason, detail, isRetryable, isHostsFault)
+      return neverStarted(stateWithoutStart(reason), reason, detail, isRetryable, isHostsFault(spec, refused))
     default:
       throw new Error('there is no other cause')
   }
+}
+
+/** A host that was given less time than usual is not to blame for it: others give it more. */
+function isHostsFault(spec: JobSpec, refused: Refused): boolean {
+  const isHurried = refused.reason === 'conn_timeout' && spec.connect_timeout_s < CONNECT_TIMEOUT_S
+  return refused.isHostsFault && !isHurried
 }
 
 function endWithoutMark(mark: Exclude<Awaited<ReturnType<typeof dispatchRun>>, { word: 'go' }>): Outcome {

@@ -14,6 +14,7 @@ export {
   HostsWithProblem,
 } from './inspection.ts'
 export {
+  CONNECT_TIMEOUT_S,
   Counts,
   isTerminalJob,
   Job,

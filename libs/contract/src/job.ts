@@ -19,6 +19,9 @@ export type JobId = z.infer<typeof JobId>
 /** Longest answer to one waiting call: clients and proxies give up after 45 to 60 s. */
 export const WAIT_LIMIT_S = 45
 
+/** The usual limit for reaching a host. A host that did not answer within less has not been given a fair time. */
+export const CONNECT_TIMEOUT_S = 15
+
 const ExecTimeout = z
   .number()
   .min(0.1)
@@ -61,9 +64,9 @@ const JobOptions = z.object({
     .number()
     .min(0.1)
     .max(300)
-    .default(15)
+    .default(CONNECT_TIMEOUT_S)
     .describe(
-      'Limit for reaching a host: TCP, handshake and authentication together. Waiting for its jump host, or for other ' +
+      'Limit for reaching a host: look-up of its name, TCP, handshake and authentication together. Waiting for its jump host, or for other ' +
         'handshakes of the worker, may take as long again.',
     ),
   exec_timeout_s: ExecTimeout.default(300).describe('Limit from sending the command to its exit; then it is killed.'),

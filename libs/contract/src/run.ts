@@ -38,6 +38,7 @@ export const Reason = z
     'output_limit',
     'health_check',
     'dns_error',
+    'dns_timeout',
     'conn_refused',
     'conn_timeout',
     'kex_failed',

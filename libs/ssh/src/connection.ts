@@ -1,12 +1,14 @@
 /**
  * Reaching a host: TCP (or a forward through its jump host), handshake, host key, log-in, all under one deadline.
  *
- *   the TCP connection → the SSH handshake (host key verified) → the log-in → ready → closed
+ *   the look-up of its address → the TCP connection → the SSH handshake (host key verified) → the log-in → ready → closed
  *
  * A connection is never made without verifying the host key. Everything that can go wrong is a value with a reason;
  * nothing a host does or leaves undone makes it wait beyond the deadline. Does not run commands (exec.ts), and keeps
  * no connections for later (pool.ts).
  */
+import type { LookupAddress } from 'node:dns'
+import { isIP, type LookupFunction } from 'node:net'
 import type { Duplex } from 'node:stream'
 import ssh2, { type Client, type ClientChannel } from 'ssh2'
 import { type Credential, type Login, planLogin } from './authentication.ts'
@@ -19,12 +21,14 @@ import {
   type Failure,
   failure,
   fieldsOf,
+  noAnswer,
   notAccepted,
   printable,
 } from './failure.ts'
 import { holdBack } from './hold-back.ts'
 import { type HostIdentity, hostKeyAlgorithms, refuseHostKey } from './host-verification.ts'
 import type { KnownHosts, KnownHostsSource } from './known-hosts.ts'
+import { LookUps } from './look-ups.ts'
 import { watchMessage } from './messages.ts'
 import { connectForPackets } from './packet-socket.ts'
 
@@ -78,6 +82,9 @@ const CLOSE_GRACE_MS = 1_000
 /** What a dial needs. */
 export type DialOptions = {
   readonly known: KnownHosts
+  readonly lookUps: LookUps
+  /** Is told of each phase as it begins, from the look-up on. */
+  readonly onPhase?: (phase: DialPhase) => void
   /** An abort means that its time is over. */
   readonly signal: AbortSignal
   /**
@@ -101,14 +108,16 @@ export async function connect(host: SshHost, options: ConnectOptions): Promise<C
   const onAbort = () => dial.abort()
   options.signal.addEventListener('abort', onAbort)
   if (options.signal.aborted) dial.abort()
+  const lookUps = new LookUps()
   try {
-    const result = await reach(host, { known: await options.knownHosts.read(), signal: dial.signal })
+    const result = await reach(host, { known: await options.knownHosts.read(), lookUps, signal: dial.signal })
     if (result.ok || !dial.signal.aborted) return result
     if (options.signal.aborted) {
       return refused(failure(causeOfAbort(options.signal), `stopped before ${host.name} was reached`))
     }
     return { ...result, detail: `${result.detail} (limit ${options.timeoutMs / 1_000} s)` }
   } finally {
+    lookUps.close()
     clearTimeout(timer)
     options.signal.removeEventListener('abort', onAbort)
   }
@@ -129,7 +138,12 @@ export async function dial(
   hop: SshConnection | undefined,
   options: DialOptions,
 ): Promise<ConnectResult> {
-  if (hop === undefined) return await logIn(host, openSocket(host), options)
+  if (hop === undefined) {
+    options.onPhase?.('the look-up of its address')
+    const found = isIP(host.address) === 0 ? await options.lookUps.find(host.address, options.signal) : undefined
+    if (found !== undefined && 'failure' in found) return refused(atHost(host, found.failure))
+    return await logIn(host, openSocket(host, found?.addresses), options)
+  }
   const route = await openForward(hop, host, options.signal)
   if (!('failure' in route)) {
     const result = await logIn(host, route, options)
@@ -145,8 +159,11 @@ export function jumpFailure(jump: SshHost, { reason, detail, isRetryable }: Fail
   return failure('jump_failed', `jump host ${jump.name}: ${reason}: ${detail}`, { isRetryable })
 }
 
-function openSocket({ address, port }: SshHost): Route {
-  const stream = connectForPackets({ host: address, port, autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS })
+/** To the first address that answers, of those that were found where the host is given by its name. */
+function openSocket({ address, port }: SshHost, found: LookupAddress[] = []): Route {
+  const lookup: LookupFunction = (_name, _options, done) => process.nextTick(done, null, found)
+  const timing = { autoSelectFamily: true, autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS }
+  const stream = connectForPackets({ host: address, port, ...timing, lookup })
   return { stream, destroy: () => stream.destroy() }
 }
 
@@ -179,11 +196,16 @@ function openForward(hop: SshConnection, host: SshHost, signal: AbortSignal): Pr
   })
 }
 
-function logIn(host: SshHost, route: Route, { known, signal, turn }: DialOptions): Promise<ConnectResult> {
+function logIn(host: SshHost, route: Route, { known, signal, turn, onPhase }: DialOptions): Promise<ConnectResult> {
   return new Promise((resolve, reject) => {
     const client = new ssh2.Client()
     const login = planLogin({ ...host, withSha1: false }, () => fail(notAccepted(login.outcome())))
     let phase: DialPhase = 'the TCP connection'
+    const enter = (next: DialPhase) => {
+      phase = next
+      onPhase?.(phase)
+    }
+    enter('the TCP connection')
     let isOpen = true
     let isReady = false
     let isWaiting = false
@@ -195,7 +217,7 @@ function logIn(host: SshHost, route: Route, { known, signal, turn }: DialOptions
     const fail = (why: Failure) => {
       signal.removeEventListener('abort', onAbort)
       isOpen = false
-      resolve(refused({ ...why, detail: `${host.name} (${where(host)}): ${why.detail}` }))
+      resolve(refused(atHost(host, why)))
       route.destroy()
       endTurn()
     }
@@ -203,7 +225,7 @@ function logIn(host: SshHost, route: Route, { known, signal, turn }: DialOptions
       // Then its turn did not come, and says so.
       if (isWaiting) return
       const tried = phase === 'the log-in' ? `; ${login.outcome().tried}` : ''
-      fail(failure('conn_timeout', `no answer in time, while waiting for ${phase}${tried}`))
+      fail(noAnswer(phase, tried))
     }
     if (signal.aborted) return onAbort()
     signal.addEventListener('abort', onAbort)
@@ -224,10 +246,10 @@ function logIn(host: SshHost, route: Route, { known, signal, turn }: DialOptions
       route.destroy()
     })
     client.on('connect', () => {
-      phase = 'the SSH handshake'
+      enter('the SSH handshake')
     })
     client.once('handshake', () => {
-      phase = 'the log-in'
+      enter('the log-in')
       skipHostKeyProof(client)
     })
     client.on('change password', () => {
@@ -298,6 +320,11 @@ function closeClient(client: Client, route: Route): void {
   const timer = setTimeout(() => route.destroy(), CLOSE_GRACE_MS)
   client.once('close', () => clearTimeout(timer))
   timer.unref()
+}
+
+/** What went wrong, with the host where it did. */
+export function atHost(host: SshHost, why: Failure): Failure {
+  return { ...why, detail: `${host.name} (${where(host)}): ${why.detail}` }
 }
 
 function where({ user, address, port }: SshHost): string {

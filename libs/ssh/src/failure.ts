@@ -53,9 +53,7 @@ export function causeOfAbort(signal: AbortSignal): 'job_timeout' | 'cancelled_by
 }
 
 /** How far a connection got: each phase is named by what is waited for. */
-export type DialPhase = 'the TCP connection' | 'the SSH handshake' | 'the log-in'
-
-const DNS_CODES = new Set(['ENOTFOUND', 'EAI_AGAIN', 'EAI_FAIL', 'EAI_NODATA', 'EAI_NONAME', 'EAI_ADDRFAMILY'])
+export type DialPhase = 'the look-up of its address' | 'the TCP connection' | 'the SSH handshake' | 'the log-in'
 
 /** What the system of this worker says by itself, without having asked the host, or having found a way to it. */
 const LOCAL_CODES = new Set([
@@ -87,13 +85,25 @@ export function explainDialError(error: Error, phase: DialPhase, login: Tried): 
 
 /** Why a log-in has come to its end; it is the host's fault when it has refused something. */
 export function notAccepted({ tried, isRefused }: Tried): Failure {
-  return failure('auth_failed', `no credential was accepted: ${tried}`, { isHostsFault: isRefused })
+  const what = isRefused ? 'no credential was accepted' : 'no credential could be offered'
+  return failure('auth_failed', `${what}: ${tried}`, { isHostsFault: isRefused })
 }
 
-/** Why a connection that was closed before it was ready, without any error, failed. */
+/** Why somebody who waited no longer got no connection, by what was waited for; `more` stands behind it. */
+export function noAnswer(phase: DialPhase, more = ''): Failure {
+  const reason = phase === 'the look-up of its address' ? 'dns_timeout' : 'conn_timeout'
+  return failure(reason, `no answer in time, while waiting for ${phase}${more}`)
+}
+
+/**
+ * Why a connection that was closed before it was ready, without any error, failed. Before the handshake that is no fault
+ * of the host: most often it is at its limit of connections (MaxStartups), to which anybody's runs may have brought it.
+ */
 export function closedEarly(phase: DialPhase): Failure {
-  const hint = phase === 'the SSH handshake' ? '; it may be at its limit of connections, or no SSH server at all' : ''
-  return failure('conn_refused', `the host closed the connection instead of ${phase.slice(4)}${hint}`)
+  const detail = `the host closed the connection instead of ${phase.slice(4)}`
+  if (phase !== 'the SSH handshake') return failure('conn_refused', detail)
+  const hint = 'it may be at its limit of connections (MaxStartups), or no SSH server at all'
+  return failure('conn_refused', `${detail}; ${hint}`, { isHostsFault: false })
 }
 
 /** Text from a host, made fit for a line of ours: nothing that hides or has an effect, and not without end. */
@@ -109,10 +119,8 @@ export function fieldsOf(error: Error): { level: unknown; code: unknown } {
 }
 
 function explainSocketError(code: string, message: string, phase: DialPhase): Failure {
-  // Only EAI_AGAIN says that the look-up itself failed; the others say that there is no such name.
-  if (DNS_CODES.has(code)) {
-    return failure('dns_error', `its address cannot be looked up: ${code}`, { isRetryable: code === 'EAI_AGAIN' })
-  }
+  // A host at its limit closes without having read our greeting.
+  if (phase === 'the SSH handshake' && (code === 'ECONNRESET' || code === 'EPIPE')) return closedEarly(phase)
   if (code === 'ETIMEDOUT') return failure('conn_timeout', `no answer: ${code} in ${phase}`)
   if (LOCAL_CODES.has(code)) {
     return failure('conn_refused', `this worker could not get there: ${code}: ${message}`, { isHostsFault: false })

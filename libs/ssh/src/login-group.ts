@@ -4,9 +4,9 @@
  *
  * Does not dial itself, and keeps no connection for longer than it is told (pool.ts).
  */
-import { type ConnectResult, type Refused, refused, type SshConnection, type SshHost } from './connection.ts'
-import { DialWait } from './dial-wait.ts'
-import { causeOfAbort, failure } from './failure.ts'
+import { atHost, type ConnectResult, type Refused, refused, type SshConnection, type SshHost } from './connection.ts'
+import { DialProgress } from './dial-progress.ts'
+import { causeOfAbort, type Failure, failure } from './failure.ts'
 import { type Lease, PooledConnection } from './pooled-connection.ts'
 
 /** How to wait for a connection. */
@@ -28,12 +28,12 @@ export type AcquireResult = { readonly ok: true; readonly lease: Lease } | Refus
 /** What one dial is given. */
 export type DialLimits = {
   readonly fairKey: string
-  /** What is left to the one it is made for. */
+  /** What is left to the most patient of those it is made for. */
   readonly timeoutMs: number
   /** Ends it. */
   readonly signal: AbortSignal
-  /** Is told of the time that passes while the host itself is not asked. */
-  readonly wait: DialWait
+  /** Is told of each phase, and of the time that passes while the host itself is not asked. */
+  readonly progress: DialProgress
 }
 
 /** What a group needs, and whom it tells. */
@@ -55,8 +55,8 @@ type Waiter = {
   readonly host: SshHost
   readonly fairKey: string
   readonly timeoutMs: number
-  /** Later than at first when its dial had to wait. */
-  deadlineMs: number
+  /** By `performance.now()`; later than this when its dial has to wait. */
+  readonly deadlineMs: number
   /** Whether its time is over, and it only waits to hear how far the dial got. */
   isExpired: boolean
   settle(result: AcquireResult): void
@@ -69,8 +69,8 @@ export class LoginGroup {
   #limit: number
   readonly #connections = new Set<PooledConnection>()
   readonly #waiters = new Set<Waiter>()
-  /** The dials under way, the oldest first: how to give one up, and how long it had to wait. */
-  readonly #dials = new Map<AbortController, DialWait>()
+  /** The dials under way, the oldest first: how to give one up, and how far it is. */
+  readonly #dials = new Map<AbortController, DialProgress>()
 
   constructor(options: GroupOptions) {
     this.#options = options
@@ -116,16 +116,10 @@ export class LoginGroup {
       let addedMs = 0
       const onTime = () => {
         const [oldest] = this.#dials
-        const owedMs = Math.min(timeoutMs, oldest?.[1].ms ?? 0) - addedMs
-        if (owedMs <= 0) {
-          waiter.isExpired = true
-          // It tells how far it got. Those who have more time get a new one, which may well go better.
-          oldest?.[0].abort()
-          return
-        }
+        const owedMs = Math.min(timeoutMs, oldest?.[1].waitedMs ?? 0) - addedMs
+        if (owedMs <= 0) return this.#expire(waiter)
         const moreMs = Math.max(owedMs, LOOK_AGAIN_MS)
         addedMs += moreMs
-        waiter.deadlineMs += moreMs
         timer = setTimeout(onTime, moreMs)
       }
       let timer = setTimeout(onTime, timeoutMs)
@@ -148,6 +142,22 @@ export class LoginGroup {
     }
   }
 
+  /**
+   * Its time is over. A dial that others wait for goes on: a client that has no patience must not take it from those
+   * who have. Else the dial is given up, and tells how far it got.
+   */
+  #expire(waiter: Waiter): void {
+    const [oldest] = this.#dials
+    waiter.isExpired = true
+    const patient = [...this.#waiters].filter(({ isExpired }) => !isExpired).length
+    if (oldest !== undefined && this.#dialsFor(patient) < this.#dials.size) {
+      oldest[0].abort()
+      return
+    }
+    const why = atHost(waiter.host, (oldest?.[1] ?? new DialProgress()).noAnswer())
+    waiter.settle(refused(withLimit(why, waiter)))
+  }
+
   /** Gives those who wait what there is, and dials for the rest. */
   #serve(): void {
     for (const waiter of this.#waiters) {
@@ -157,7 +167,8 @@ export class LoginGroup {
     }
     const waiting = [...this.#waiters].filter((waiter) => !waiter.isExpired)
     const last = waiting.at(-1)
-    while (last !== undefined && this.#dials.size < this.#dialsFor(waiting.length)) this.#start(last)
+    const deadlineMs = Math.max(...waiting.map((waiter) => waiter.deadlineMs))
+    while (last !== undefined && this.#dials.size < this.#dialsFor(waiting.length)) this.#start(last, deadlineMs)
   }
 
   #dialsFor(waiting: number): number {
@@ -169,16 +180,16 @@ export class LoginGroup {
     if (needless > 0) for (const giveUp of [...this.#dials.keys()].slice(-needless)) giveUp.abort()
   }
 
-  #start({ host, fairKey, deadlineMs }: Waiter): void {
+  #start({ host, fairKey }: Waiter, deadlineMs: number): void {
     const giveUp = new AbortController()
-    const wait = new DialWait()
-    this.#dials.set(giveUp, wait)
+    const progress = new DialProgress()
+    this.#dials.set(giveUp, progress)
     const timeoutMs = Math.max(1, deadlineMs - performance.now())
-    this.#options.dial(host, { fairKey, timeoutMs, signal: giveUp.signal, wait }).then(
+    this.#options.dial(host, { fairKey, timeoutMs, signal: giveUp.signal, progress }).then(
       (result) => {
         this.#dials.delete(giveUp)
         if (result.ok) this.#add(result.connection)
-        else this.#onFailure(result, giveUp.signal.aborted)
+        else this.#onFailure(result, giveUp.signal.aborted, deadlineMs)
         this.#tellIfEmpty()
       },
       (error: unknown) => {
@@ -207,21 +218,25 @@ export class LoginGroup {
     this.#options.onChange(pooled)
   }
 
-  #onFailure(result: Refused, wasGivenUp: boolean): void {
-    for (const waiter of this.#waiters) {
-      if (!waiter.isExpired) continue
-      waiter.settle({ ...result, detail: `${result.detail} (limit ${waiter.timeoutMs / 1_000} s)` })
+  #onFailure(result: Refused, wasGivenUp: boolean, deadlineMs: number): void {
+    for (const waiter of this.#waiters) if (waiter.isExpired) waiter.settle(refused(withLimit(result, waiter)))
+    if (!wasGivenUp) {
+      const isLate = performance.now() >= deadlineMs
+      // Those for whom this dial was made; the rest have others under way.
+      const served = this.#dials.size === 0 ? 0 : this.#dials.size * this.#limit
+      for (const waiter of [...this.#waiters].slice(0, Math.max(0, this.#waiters.size - served))) {
+        // Who came later with more time than it had, gets another.
+        if (!isLate || waiter.deadlineMs <= deadlineMs) waiter.settle(result)
+      }
     }
-    if (wasGivenUp) {
-      this.#serve()
-      return
-    }
-    // Those for whom this dial was made; the rest have others under way.
-    const served = this.#dials.size === 0 ? 0 : this.#dials.size * this.#limit
-    for (const waiter of [...this.#waiters].slice(0, Math.max(0, this.#waiters.size - served))) waiter.settle(result)
+    this.#serve()
   }
 
   #tellIfEmpty(): void {
     if (this.#connections.size + this.#waiters.size + this.#dials.size === 0) this.#options.onEmpty()
   }
+}
+
+function withLimit(why: Failure, { timeoutMs }: Waiter): Failure {
+  return { ...why, detail: `${why.detail} (limit ${Math.round(timeoutMs / 100) / 10} s)` }
 }

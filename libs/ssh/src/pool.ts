@@ -10,11 +10,12 @@
  */
 import { type ConnectResult, dial, jumpFailure, refused, type SshConnection, type SshHost } from './connection.ts'
 import type { EndTurn } from './dial-queue.ts'
-import { failure } from './failure.ts'
+import { type DialPhase, failure } from './failure.ts'
 import { refuseHostKey } from './host-verification.ts'
 import type { KnownHosts, KnownHostsSource } from './known-hosts.ts'
 import { type AcquireOptions, type AcquireResult, type DialLimits, LoginGroup } from './login-group.ts'
 import { loginKey } from './login-key.ts'
+import { LookUps } from './look-ups.ts'
 import type { Lease, PooledConnection } from './pooled-connection.ts'
 import { RefusedJumps } from './refused-jumps.ts'
 import { unlessDead } from './sign-of-life.ts'
@@ -63,6 +64,7 @@ export function openPool(options: PoolOptions): Pool {
 class ConnectionPool implements Pool {
   readonly #options: PoolOptions
   readonly #turns: Turns
+  readonly #lookUps = new LookUps()
   readonly #refusedJumps = new RefusedJumps()
   readonly #groups = new Map<string, LoginGroup>()
   readonly #open = new Set<PooledConnection>()
@@ -85,6 +87,7 @@ class ConnectionPool implements Pool {
 
   close(): void {
     this.#isClosed = true
+    this.#lookUps.close()
     for (const group of this.#groups.values()) group.close()
   }
 
@@ -122,7 +125,7 @@ class ConnectionPool implements Pool {
     const { jump } = host
     if (jump === undefined) return await this.#handshake(host, isJump, undefined, limits)
     for (let openedAfterMs = 0; ; ) {
-      const reached = await limits.wait.during(() => this.#reachJump(jump, { ...limits, openedAfterMs }))
+      const reached = await limits.progress.during(() => this.#reachJump(jump, { ...limits, openedAfterMs }))
       if (!reached.ok) {
         // Given up for those who have no more time; that says nothing about the jump host.
         const why = limits.signal.aborted ? failure('conn_timeout', 'it was not reached in time') : reached
@@ -163,20 +166,22 @@ class ConnectionPool implements Pool {
     host: SshHost,
     isJump: boolean,
     hop: Lease | undefined,
-    { fairKey, signal, wait }: DialLimits,
+    { fairKey, signal, progress }: DialLimits,
   ): Promise<ConnectResult> {
     let end: EndTurn = () => {}
     let isHandedOn = false
     try {
       if (isJump) {
-        const given = await wait.during(() => this.#turns.withJump(host.name, { fairKey, signal }))
+        const given = await progress.during(() => this.#turns.withJump(host.name, { fairKey, signal }))
         if (typeof given !== 'function') return refused(given)
         end = given
       }
       const known = await this.#options.knownHosts.read()
-      const turn = () => wait.during(() => this.#turns.enter(hop?.connection.hostName, { fairKey, signal }))
+      const turn = () => progress.during(() => this.#turns.enter(hop?.connection.hostName, { fairKey, signal }))
       isHandedOn = true
-      return await dial(host, hop && { ...hop.connection, close: hop.release }, { known, signal, turn })
+      const onPhase = (phase: DialPhase) => progress.reached(phase)
+      const options = { known, lookUps: this.#lookUps, signal, turn, onPhase }
+      return await dial(host, hop && { ...hop.connection, close: hop.release }, options)
     } finally {
       end()
       if (!isHandedOn) hop?.release()
