@@ -3,7 +3,16 @@
  * of then. And the turns of the sweep, and tickets that are due, with several processes.
  */
 import { randomUUID } from 'node:crypto'
-import { findRun, finishRun, type Ledger, openDialSlots, openLedger, startClockwork, sweep } from '@muster/ledger'
+import {
+  findRun,
+  finishRun,
+  type Ledger,
+  openBreakers,
+  openDialSlots,
+  openLedger,
+  startClockwork,
+  sweep,
+} from '@muster/ledger'
 import { Queue } from 'bullmq'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { claim, ended, exited, firstRun, refused, start } from '../support/held-run.ts'
@@ -50,6 +59,24 @@ describe.skipIf(FAKETIME === undefined)("with libfaketime, when Redis' clock was
     await ledger.tickets.remove(`${jobId}-0-2`)
     await sweep(ledger, AT_ONCE)
     expect(await ledger.tickets.getJob(`${jobId}-0-2`)).toBeDefined()
+  }, 30_000)
+
+  test('a run whose ticket was lost just before gets another', async () => {
+    const { ledger, setTo } = await openSteppedLedger()
+    const retried = await submitTo(ledger, 1, { retries: 1, retry_backoff_s: 0.2 })
+    await finishRun(ledger, await claim(ledger, retried, 0), refused)
+    const paused = await submitTo(ledger, 2, { batches: [1], batch_pause_s: 0.2 }, 'p')
+    const first = await claimIndex(ledger, paused, 0)
+    if (first !== undefined) await endAs(ledger, first, 'ok')
+    const { stop } = await startTestClockwork(ledger)
+    for (const id of [`${retried}-0-2`, `${paused}-1-1`]) {
+      await expect.poll(() => ledger.tickets.getJob(id), { timeout: 10_000 }).toBeDefined()
+      await ledger.tickets.remove(id)
+    }
+    stop()
+    await setTo(-HOUR_S)
+    await sweep(ledger, AT_ONCE)
+    for (const id of [`${retried}-0-2`, `${paused}-1-1`]) expect(await ledger.tickets.getJob(id)).toBeDefined()
   }, 30_000)
 
   test('while no process was there, the first one that starts sees to it', async () => {
@@ -131,7 +158,9 @@ describe.skipIf(FAKETIME === undefined)("with libfaketime, when Redis' clock was
     for (let i = 0; i < 2; i += 1) await refuse(await submitTo(ledger, 1, { retries: 0 }))
     const barred = await submitTo(ledger, 1)
     expect(await claimIndex(ledger, barred, 0)).toBeUndefined()
+    expect((await openBreakers(ledger)).size).toBe(1)
     await setTo(-HOUR_S)
+    expect((await openBreakers(ledger)).size).toBe(0)
     await refuse(await submitTo(ledger, 1, { retries: 0 }))
     expect(await claimIndex(ledger, await submitTo(ledger, 1), 0)).toBeUndefined()
   }, 30_000)

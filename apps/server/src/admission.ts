@@ -69,7 +69,8 @@ function counterOf(most: number, what: string): (keyId: string) => Promise<void>
     )
     if (refused === undefined) return
     if (!(refused instanceof RateLimiterRes)) throw refused
-    const waitS = Math.max(1, Math.ceil(refused.msBeforeNext / 1_000))
+    // It reckons by this server's date, which may have been set back since; it forgets in time all the same.
+    const waitS = Math.min(MINUTE_S, Math.max(1, Math.ceil(refused.msBeforeNext / 1_000)))
     const message = `the API key ${keyId} has made its ${most} ${what} of this minute; the next one in ${waitS} s`
     throw new MusterError('rate_limited', message, { details: { retry_after_s: waitS } })
   }

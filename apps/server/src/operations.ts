@@ -5,7 +5,7 @@
 import type { Principal } from '@muster/access'
 import { type Input, OPERATIONS, type OperationName, type Output } from '@muster/contract'
 import type { Inventory } from '@muster/inventory'
-import type { Ledger } from '@muster/ledger'
+import { type Ledger, ledgerNowMs } from '@muster/ledger'
 import type { Logger } from '@muster/runtime'
 import { type Admission, createAdmission, type RateLimits } from './admission.ts'
 import { checkDiskUsage } from './check-disk-usage.ts'
@@ -49,14 +49,24 @@ export type Answer<N extends OperationName> = (typeof OPERATIONS)[N] extends { r
 type Functions = { readonly [N in OperationName]: (input: Input<N>, caller: Caller) => Promise<Answer<N>> }
 
 /** The operations of a server, and who is let in to them. Called by {@link callOperation} only. */
-export type Operations = { readonly admission: Admission; readonly functions: Functions }
+export type Operations = {
+  readonly admission: Admission
+  readonly functions: Functions
+  /** The time by which jobs are dated, in milliseconds since 1970: Redis', whatever the date of this server. */
+  readonly nowMs: () => Promise<number>
+}
 
 /**
  * The operations over a ledger and an inventory. Those that only tools have do not wait on through a pause: whoever waits
  * there may be the one to end it.
  */
 export function createOperations(deps: OperationDeps): Operations {
-  return { admission: createAdmission(deps.ledger, deps.limits), functions: functionsOver(deps) }
+  const { ledger, limits } = deps
+  return {
+    admission: createAdmission(ledger, limits),
+    functions: functionsOver(deps),
+    nowMs: () => ledgerNowMs(ledger),
+  }
 }
 
 function functionsOver(deps: OperationDeps): Functions {

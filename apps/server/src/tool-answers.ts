@@ -33,7 +33,7 @@ export function createToolAnswers(operations: Operations): ToolAnswers {
     const output = isShownWithOutput(report)
       ? await groups.get(`${job_id} ${changes}`, () => shortGroups(gather))
       : undefined
-    return toJobAnswer(report, output, { withCommand, now: Date.now() })
+    return toJobAnswer(report, output, { withCommand, now: await operations.nowMs() })
   }
   const ofJob = (report: JobReport, _fields: Fields, caller: Caller) => answerJob(report, caller)
   return {

@@ -13,14 +13,17 @@ export type OpenBreaker = {
   readonly untilMs: number
 }
 
+/** No breaker is open for longer (host.lua): one that would be is from before Redis' clock was set back. */
+const LONGEST_MS = 15 * 60_000
+
 /**
  * The open breakers by host.
  * @throws {MusterError} ledger_unavailable
  */
 export async function openBreakers(ledger: Ledger): Promise<Map<string, OpenBreaker>> {
   const { redis, keys } = ledger
-  const now = await ask(redis, () => ledgerNowMs(ledger))
-  const rows = await ask(redis, () => redis.zrangebyscore(keys.breakers, now, '+inf', 'WITHSCORES'))
+  const now = await ledgerNowMs(ledger)
+  const rows = await ask(redis, () => redis.zrangebyscore(keys.breakers, now, now + LONGEST_MS, 'WITHSCORES'))
   const open = new Map<string, OpenBreaker>()
   for (let i = 0; i + 1 < rows.length; i += 2) {
     const [kind, ...host] = (rows[i] ?? '').split(':')

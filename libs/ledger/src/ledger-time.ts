@@ -1,12 +1,15 @@
 /** The time by Redis' own clock: the only one that every process shares. */
 import { z } from 'zod'
-import type { Ledger } from './open-ledger.ts'
+import { ask, type Ledger } from './open-ledger.ts'
 import { runScript } from './scripts.ts'
 
 /** How long a lease lasts after its last renewal: a dead worker is noticed this much later, plus two sweeps. */
 export const LEASE_MS = 12_000
 
-/** Milliseconds since 1970 by Redis' clock. */
+/**
+ * Milliseconds since 1970 by Redis' clock.
+ * @throws {MusterError} ledger_unavailable
+ */
 export async function ledgerNowMs({ redis, keys }: Ledger): Promise<number> {
-  return z.number().parse(await runScript(redis, 'now', [keys.active], [keys.base, '']))
+  return z.number().parse(await ask(redis, () => runScript(redis, 'now', [keys.active], [keys.base, ''])))
 }

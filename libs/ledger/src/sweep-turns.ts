@@ -22,10 +22,11 @@ export function startSweeps(ledger: Ledger, onError: (error: Error) => void): Re
     await turn('keep')
     return SIGN_EVERY_MS
   }
-  return repeat(async () => {
+  let signs: Repeated | undefined
+  const turns = repeat(async () => {
     const leftMs = await turn('begin')
     if (leftMs > 0) return Math.min(leftMs, SIGN_EVERY_MS)
-    const signs = repeat(sign, onError)
+    signs = repeat(sign, onError)
     try {
       await sweep(ledger)
     } finally {
@@ -33,4 +34,10 @@ export function startSweeps(ledger: Ledger, onError: (error: Error) => void): Re
     }
     return await sign()
   }, onError)
+  return {
+    stop: () => {
+      turns.stop()
+      signs?.stop()
+    },
+  }
 }
