@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isTerminalJob, OPERATIONS, Problem } from '@muster/contract'
+import { freePort } from '@muster/runtime'
 import { Redis } from 'ioredis'
 import { expect, onTestFinished, test } from 'vitest'
 import { fleetFiles } from '../support/fleet-files.ts'
@@ -28,7 +29,8 @@ async function stackOnOwnRedis(hosts: number) {
   onTestFinished(() => rm(directory, { recursive: true, force: true }))
   const log = join(directory, 'muster.log')
   const { url } = await ownRedis()
-  const stack = await startStack({ ...fleetFiles(hosts), redisUrl: url, env: { MUSTER_LOG_FILE: log } })
+  const env = { MUSTER_LOG_FILE: log, MUSTER_PORT: String(await freePort()) }
+  const stack = await startStack({ ...fleetFiles(hosts), redisUrl: url, env })
   const redis = new Redis(url)
   onTestFinished(() => redis.disconnect())
   const logLines = async () => (await readFile(log, 'utf8').catch(() => '')).split('\n').filter((line) => line !== '')
@@ -95,6 +97,23 @@ test('what runs is cancelled and ends, its worker is believed, and all goes on o
   expect(await stack.ended(kept.job_id)).toMatchObject({ state: 'succeeded' })
   expect(await seen('began')).toBe(8)
 }, 180_000)
+
+test('a server and a worker can be started meanwhile, and what the server is told is done', async () => {
+  const { stack, redis } = await stackOnOwnRedis(2)
+  const witness = await witnessFile()
+  const { job_id } = await stack.submit({ targets: '@web', command: `echo began >> ${witness.path}; sleep 300` })
+  await expect.poll(async () => (await witness.lines()).length, { timeout: 20_000 }).toBe(2)
+  await fillRedis(redis)
+  await stack.restartServer()
+  const worker = await stack.startWorker()
+  expect((await stack.ask('POST', `/v1/jobs/${job_id}/cancel`, {})).status).toBeLessThan(300)
+  expect(await stack.ended(job_id)).toMatchObject({ state: 'cancelled', counts: { cancelled: 2 } })
+  await stack.workers[0]?.stop()
+  await giveRoom(redis)
+  const next = await stack.submit({ targets: '@web', command: 'true' })
+  expect(await stack.ended(next.job_id)).toMatchObject({ state: 'succeeded' })
+  await worker.stop()
+}, 120_000)
 
 test('output that finds no room is omitted and said to be, and the command goes on to its end', async () => {
   const { stack, redis, logLines } = await stackOnOwnRedis(2)

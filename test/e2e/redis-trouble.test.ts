@@ -2,12 +2,13 @@
  * Redis is killed, frozen, away for longer than a lease, or its connections are cut while commands run. Whatever
  * happens, each command runs once, every job ends, and what is said of it is what happened.
  */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { appendFile, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isTerminalJob, OPERATIONS } from '@muster/contract'
 import { freePort, startProcess } from '@muster/runtime'
+import { Redis } from 'ioredis'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { redisArguments } from '../chaos/chaos-redis.ts'
 import { FaultProxy } from '../chaos/fault-proxy.ts'
@@ -115,6 +116,25 @@ describe('Redis', () => {
     const { groups } = OPERATIONS.gather_output.output.parse(body)
     expect(groups).toMatchObject([{ count: 6, stdout_bytes: 700_000 }])
     expect(await witness.lines()).toHaveLength(6)
+  }, 60_000)
+
+  test('that forgot output of a command that runs: what is missing is told, and nothing is made up', async () => {
+    const redis = await ownRedis()
+    const stack = await startStack({ ...fleetFiles(1), redisUrl: redis.url })
+    const client = new Redis(redis.url)
+    onTestFinished(() => client.disconnect())
+    const witness = await witnessFile()
+    const command = `echo one; while [ ! -s ${witness.path} ]; do sleep 0.1; done; echo two; sleep 1; echo three`
+    const { job_id } = await stack.submit({ targets: '@web', command })
+    const head = `{${stack.env.MUSTER_PREFIX}}:out:${job_id}:0:stdout`
+    await expect.poll(() => client.get(head), { timeout: 20_000 }).toBe('one\n')
+    await client.del(head)
+    await appendFile(witness.path, 'forgotten\n')
+    expect(await endedAfterTrouble(stack, job_id)).toMatchObject({ state: 'succeeded' })
+    const { body } = await stack.ask('GET', `/v1/jobs/${job_id}/runs/web01`)
+    const stdout = { bytes: 14, omitted_bytes: 14 }
+    expect(OPERATIONS.get_run.output.parse(body)).toMatchObject({ stdout, output_complete: false })
+    expect(await client.get(head)).toBeNull()
   }, 60_000)
 
   test('whose connections are cut again and again: each command runs once, and every end arrives', async () => {

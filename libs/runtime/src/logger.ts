@@ -73,7 +73,7 @@ const Line = z.looseObject({
   name: z.string(),
   msg: z.string().optional(),
   err: z
-    .looseObject({ stack: z.string().optional(), cause: z.looseObject({ stack: z.string() }).optional() })
+    .looseObject({ stack: z.string().optional(), cause: z.looseObject({ stack: z.string().optional() }).optional() })
     .optional(),
 })
 
