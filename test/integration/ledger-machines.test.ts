@@ -19,7 +19,7 @@ async function claimed(ledger: Ledger, jobId: string, index = 0): Promise<Claim>
   return claim
 }
 
-const MACHINE = '10.0.0.1:22'
+const MACHINE = 'web'
 
 describe('hosts of one machine, under different users', () => {
   test('share its places over all jobs: one changes it at a time', async () => {
@@ -36,7 +36,7 @@ describe('hosts of one machine, under different users', () => {
 
   test('take turns within one job, and the one that waits gets its ticket when the other has ended', async () => {
     const ledger = await openTestLedger()
-    const jobId = await submitOn(ledger, { web: MACHINE, other: '10.0.0.2:22', 'web-root': MACHINE })
+    const jobId = await submitOn(ledger, { web: MACHINE, other: 'other', 'web-root': MACHINE })
     const [web, other] = [await claimed(ledger, jobId, 0), await claimed(ledger, jobId, 1)]
     expect(await claimIndex(ledger, jobId, 2)).toBeUndefined()
     await endAs(ledger, other, 'ok')
@@ -53,22 +53,22 @@ describe('hosts of one machine, under different users', () => {
     const read = { read_only: true }
     for (const name of ['a', 'b', 'a', 'b']) await claimed(ledger, await submitOn(ledger, { [name]: MACHINE }, read))
     expect(await claimIndex(ledger, await submitOn(ledger, { c: MACHINE }, read), 0)).toBeUndefined()
-    await claimed(ledger, await submitOn(ledger, { c: '10.0.0.1:2222' }, read))
+    await claimed(ledger, await submitOn(ledger, { c: 'c' }, read))
   })
 
   test('a job that has them says so, with how many machines there are', async () => {
     const ledger = await openTestLedger()
-    const one = await submitOn(ledger, { web: MACHINE, other: '10.0.0.2:22', 'web-root': MACHINE })
+    const one = await submitOn(ledger, { web: MACHINE, other: 'other', 'web-root': MACHINE })
     const shares = 'hosts of one machine share its places, so that their runs take turns'
     expect((await reportJob(ledger, one))?.notices).toEqual([
       { notice: `one machine under different users: ${shares}`, hosts: 'web,web-root', count: 2 },
     ])
-    const pairs = Array.from({ length: 600 }, (_, i) => [`h${i}`, `10.0.0.${i % 300}:22`] as const)
+    const pairs = Array.from({ length: 600 }, (_, i) => [`h${i}`, `h${i % 300}`] as const)
     const many = await submitOn(ledger, Object.fromEntries(pairs))
     expect((await reportJob(ledger, many))?.notices).toEqual([
       { notice: `300 machines under different users: ${shares}`, hosts: 'h[0-199],…', count: 600 },
     ])
-    const none = await submitOn(ledger, { web: MACHINE, other: '10.0.0.2:22' })
+    const none = await submitOn(ledger, { web: MACHINE, other: 'other' })
     expect((await reportJob(ledger, none))?.notices).toEqual([])
   })
 })

@@ -26,7 +26,7 @@ export type InventoryHost = {
   readonly name: string
   /** Other names of the host, in the order of their definition. */
   readonly aliases: readonly string[]
-  /** Equal for all hosts that are one machine under different users: address, port and the way there. */
+  /** The first host with this address, port and way there, by its name: itself, unless hosts differ in their user only. */
   readonly machine: string
   /** A host name or an IP address, IPv6 without brackets. */
   readonly address: string

@@ -57,14 +57,18 @@ function inventoryOf(joined: JoinedHosts, groups: ReadonlyMap<string, readonly s
   const groupsOf = listsByName([...groups].flatMap(([group, names]) => names.map((name) => [name, group] as const)))
   const namesOf = listsByName([...named].map(([name, host]) => [host.name, name] as const))
   const hosts = new Map<string, InventoryHost>()
+  const firsts = new Map<string, string>()
   for (const draft of joined.hosts.values()) {
     const { place: _place, jump, ...host } = draft
+    const machine = machineOf(draft, named)
+    const first = firsts.get(machine) ?? host.name
+    firsts.set(machine, first)
     const through = jump === undefined ? undefined : named.get(jump)
     const complete = {
       ...host,
       ...(through !== undefined && { jump: through.name }),
       aliases: Object.freeze((namesOf.get(host.name) ?? []).filter((name) => name !== host.name)),
-      machine: machineOf(draft, named),
+      machine: first,
       groups: Object.freeze(groupsOf.get(host.name) ?? []),
     }
     hosts.set(host.name, Object.freeze(complete))

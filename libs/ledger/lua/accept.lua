@@ -2,7 +2,8 @@
 -- accepted before under the same idempotency key.
 -- KEYS[1] job.  ARGV 3 idempotency key or '', 4 digest of the request, 5 seconds the key is kept,
 -- 6 milliseconds to the start deadline, 7 to the end of the job or '', 8 bytes of its large script or '', 9 of its large
--- stdin, 10 how many fields, 11... field, value, ..., then the hosts, then the machine of each.
+-- stdin, 10 the machines of hosts that are not one by themselves, as 'index:machine,index:machine', 11 how many fields,
+-- 12... field, value, ..., then the hosts.
 -- Returns {'accepted', tickets...}, {'seen', job ID}, {'conflict', job ID}, {'full'}, or {'incomplete', which text}.
 if ARGV[3] ~= '' then
   local seen = redis.call('HMGET', ARGV[3], 'job_id', 'digest')
@@ -22,9 +23,9 @@ if redis.call('EXISTS', job) == 1 then
   return reply('accepted')
 end
 
-local first = 11 + 2 * ARGV[10]
+local first = 12 + 2 * ARGV[11]
 local size = 0
-for i = 11, first - 1 do size = size + #ARGV[i] end
+for i = 12, first - 1 do size = size + #ARGV[i] end
 if is_full(size) then return {'full'} end
 local texts = {script = ARGV[8], stdin = ARGV[9]}
 for name, bytes in pairs(texts) do
@@ -36,9 +37,9 @@ if ARGV[3] ~= '' then
   redis.call('HSET', ARGV[3], 'job_id', job_id, 'digest', ARGV[4])
   redis.call('EXPIRE', ARGV[3], ARGV[5])
 end
-local total = (#ARGV - first + 1) / 2
+local total = #ARGV - first + 1
 redis.call('HSET', job, 'state', 'queued', 'total', total, 'next', 0, 'created', now, 'n:pending', total, 'done', 0,
-  'start_deadline', now + ARGV[6], unpack(ARGV, 11, first - 1))
+  'start_deadline', now + ARGV[6], unpack(ARGV, 12, first - 1))
 for name, bytes in pairs(texts) do
   if bytes ~= '' then
     redis.call('HSET', job, name .. '_bytes', bytes)
@@ -47,11 +48,10 @@ for name, bytes in pairs(texts) do
 end
 if ARGV[7] ~= '' then redis.call('HSET', job, 'job_deadline', now + ARGV[7], 'job_within_ms', ARGV[7]) end
 -- Lua's stack bounds how many values one call may take.
-local function store(list, from, to)
-  for at = from, to, 1000 do redis.call('RPUSH', list, unpack(ARGV, at, math.min(at + 999, to))) end
+for from = first, #ARGV, 1000 do
+  redis.call('RPUSH', hosts, unpack(ARGV, from, math.min(from + 999, #ARGV)))
 end
-store(hosts, first, first + total - 1)
-store(machines, first + total, #ARGV)
+for index, machine in string.gmatch(ARGV[10], '(%d+):([^,]+)') do redis.call('HSET', machines, index, machine) end
 local owner, rerun_of = unpack(redis.call('HMGET', job, 'owner', 'rerun_of'))
 redis.call('ZADD', base .. ':jobs', now, job_id)
 redis.call('ZADD', base .. ':jobs:' .. owner, now, job_id)

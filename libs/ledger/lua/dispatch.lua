@@ -27,9 +27,7 @@ close_breaker(f[5])
 -- A key that another host of the job has shown. Hosts of one machine, under two users, are told of as such.
 if ARGV[8] ~= '' and redis.call('HSETNX', host_keys, ARGV[8], ARGV[3]) == 0 then
   local other = redis.call('HGET', host_keys, ARGV[8])
-  if redis.call('LINDEX', machines, other) ~= redis.call('LINDEX', machines, ARGV[3]) then
-    redis.call('ZADD', twins, other, ARGV[3])
-  end
+  if machine_of(other) ~= machine_of(ARGV[3]) then redis.call('ZADD', twins, other, ARGV[3]) end
 end
 changed()
 return {'go', tostring(redis.call('PTTL', lease))}

@@ -1,11 +1,15 @@
 -- What jobs share at a host: the places for runs that its machine has, whichever user they log in as, and the circuit
 -- breaker of the host itself.
 
+-- The machine of a run that was released, by the name of the host that it is called after: for most the run's own.
+local function machine_of(index)
+  return redis.call('HGET', machines, index) or redis.call('HGET', run_key(index), 'host') or ''
+end
+
 -- The places for runs of this job's kind at the machine of a run: a set of `job ID:index`. Who waits for one is beside it,
 -- in the order of coming, as `job ID:index:attempt`.
 local function places_of(index)
-  local f = redis.call('HMGET', run_key(index), 'machine', 'host')
-  return base .. ':host:' .. (f[1] or f[2] or '') .. ':' .. redis.call('HGET', job, 'host_kind')
+  return base .. ':host:' .. machine_of(index) .. ':' .. redis.call('HGET', job, 'host_kind')
 end
 
 -- How long a place is kept for a run that was called: its ticket may have been lost, and is then issued again.

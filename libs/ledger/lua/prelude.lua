@@ -7,8 +7,8 @@ local job = base .. ':job:' .. job_id
 local hosts, open, wrong = job .. ':hosts', job .. ':open', job .. ':wrong'
 local errors = job .. ':errors'
 local noticed = job .. ':noticed'
--- The machine of each host, in the order of the hosts. Then, while the job goes on, the first host that showed a host key,
--- by its digest; and the hosts that showed one after that, each with the first as its score.
+-- While the job goes on: the machines of hosts that are not one by themselves, and the first host that showed a host key, by
+-- its digest. For good: the hosts that showed one after that, each with the first as its score.
 local machines, host_keys, twins = job .. ':machines', job .. ':host-keys', job .. ':twins'
 -- Of the open runs those that hold no worker and will not soon: they wait for a retry, for their host, or for the end of a
 -- pause. The others, of all jobs, are in flight.

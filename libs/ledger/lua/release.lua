@@ -53,7 +53,7 @@ local function release(now)
     if redis.call('EXISTS', run_key(index)) == 0 then
       local host = redis.call('LINDEX', hosts, index)
       redis.call('HSET', run_key(index), 'state', 'queued', 'remote', 'not_started', 'host', host, 'epoch', 0,
-        'attempt', 1, 'queued', now, 'machine', redis.call('LINDEX', machines, index) or host)
+        'attempt', 1, 'queued', now)
       redis.call('SADD', open, index)
       redis.call('INCR', in_flight)
       if delay > 0 then

@@ -39,7 +39,7 @@ local function settle(index, from, to, remote, reason, now)
   leave_host(index, now)
   redis.call('HSET', key, 'state', to, 'remote', remote, 'ended', now)
   -- What is of no use any more is not kept: there may be a hundred thousand of these.
-  redis.call('HDEL', key, 'retry_at', 'nonce', 'waits', 'due', 'called', 'abandoned', 'machine')
+  redis.call('HDEL', key, 'retry_at', 'nonce', 'waits', 'due', 'called', 'abandoned')
   set_reason(key, reason)
   move(from, to, 1)
   redis.call('HINCRBY', job, 'done', 1)

@@ -24,7 +24,10 @@ export type NewJob = {
   request: Input<'submit_job'>
   /** The resolved names, in order, without repetition; at least one. */
   hosts: readonly string[]
-  /** The machine of each of them: hosts of one machine share its places. Absent: each is a machine of its own. */
+  /**
+   * The machine of each of them, named after one of its hosts: hosts of one machine share its places. Absent: each is a
+   * machine of its own.
+   */
   machines?: readonly string[]
   /** Whose job it is: the owner of the API key that asks. */
   owner: string
@@ -106,10 +109,10 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
           spec.job_timeout_s === undefined ? '' : toMs(spec.job_timeout_s),
           lengthOf('script'),
           lengthOf('stdin'),
+          machines.flatMap((machine, i) => (machine === job.hosts[i] ? [] : [`${i}:${machine}`])).join(','),
           fields.length,
           ...fields.flat(),
           ...job.hosts,
-          ...machines,
         ],
       ),
     jobId,

@@ -43,7 +43,7 @@ describe('hosts', () => {
     expect(hosts.get('web01')).toEqual({
       name: 'web01',
       aliases: [],
-      machine: '10.0.0.11:2200',
+      machine: 'web01',
       address: '10.0.0.11',
       port: 2200,
       user: 'deploy',

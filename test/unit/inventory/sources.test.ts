@@ -22,7 +22,7 @@ describe('SSH_SERVERS', () => {
       {
         name: 'web1',
         aliases: [],
-        machine: '10.0.0.1:22',
+        machine: 'web1',
         address: '10.0.0.1',
         port: 22,
         user: 'root',
@@ -33,7 +33,7 @@ describe('SSH_SERVERS', () => {
       {
         name: 'db',
         aliases: [],
-        machine: '[2001:db8::5]:22',
+        machine: 'db',
         address: '2001:db8::5',
         port: 22,
         user: 'admin',
@@ -126,7 +126,7 @@ describe('an SSH config', () => {
     expect(source.current().hosts.get('web1')).toEqual({
       name: 'web1',
       aliases: [],
-      machine: '203.0.113.7:22>web1.example.com:2222',
+      machine: 'web1',
       address: 'web1.example.com',
       port: 2222,
       user: 'deploy',
