@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { reachOdd } from '../support/odd-server.ts'
+import { reachOdd, startLauncher } from '../support/odd-server.ts'
 import { membersOf, untilNone } from '../support/processes.ts'
 import { reach, reachOverRelay, reachOwnSshd, run } from '../support/ssh.ts'
 import { descendantsOf } from '../support/sshd.ts'
@@ -148,12 +148,9 @@ describe('what a command has left in the background', () => {
 test('what was under way on a slow line when the command exited is not lost', async () => {
   const connection = await reachOdd({
     onSession: (session) =>
-      void session.on('exec', (accept) => {
+      void session.on('exec', (accept, _reject, { command }) => {
         const channel = accept()
-        channel.on('error', () => {})
-        channel.on('data', async (bytes: Buffer) => {
-          const nonce = /muster-(\w+):/.exec(`${bytes}`)?.[1]
-          channel.stderr.write(`muster-${nonce}:4194304:group::\n`)
+        startLauncher(channel, command, async () => {
           channel.exit(0)
           for (let i = 0; i < 20; i++) {
             await delay(200)

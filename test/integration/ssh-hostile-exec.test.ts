@@ -6,7 +6,15 @@ import type { Socket } from 'node:net'
 import { fixedKnownHosts, type RemoteCommand } from '@muster/ssh'
 import ssh2 from 'ssh2'
 import { describe, expect, test } from 'vitest'
-import { type Behaviour, HOST_KEY, listen, reachOdd, sayExitSignal, startLauncher } from '../support/odd-server.ts'
+import {
+  type Behaviour,
+  HOST_KEY,
+  listen,
+  reachOdd,
+  sayExitSignal,
+  sayHello,
+  startLauncher,
+} from '../support/odd-server.ts'
 import { reach, run } from '../support/ssh.ts'
 
 describe('after the log-in, a server that', () => {
@@ -61,7 +69,8 @@ describe('after the log-in, a server that', () => {
       remote: 'not_started',
       exitCode: null,
     })
-    expect(end).toMatchObject({ out: 'This account is currently not available.\n', isRetryable: false })
+    expect(end).toMatchObject({ out: '', isRetryable: false })
+    expect(end.detail).toContain('its shell is nologin (exit status 1): This account is currently not available.')
   })
 
   test('says success without having started anything is not believed', async () => {
@@ -84,9 +93,9 @@ describe('after the log-in, a server that', () => {
   ])('names a signal by %s: the command has ended by one, and the name is dropped', async (_what, name) => {
     const connection = await reachOdd({
       onSession: (session) =>
-        void session.on('exec', (accept) => {
+        void session.on('exec', (accept, _reject, { command }) => {
           const channel = accept()
-          startLauncher(channel, () => {
+          startLauncher(channel, command, () => {
             sayExitSignal(channel, name)
             channel.end()
           })
@@ -111,9 +120,9 @@ describe('after the log-in, a server that', () => {
   test('reports two ends is believed the first', async () => {
     const connection = await reachOdd({
       onSession: (session) =>
-        void session.on('exec', (accept) => {
+        void session.on('exec', (accept, _reject, { command }) => {
           const channel = accept()
-          startLauncher(channel, () => {
+          startLauncher(channel, command, () => {
             channel.exit('TERM')
             channel.exit(0)
             channel.end()
@@ -126,9 +135,9 @@ describe('after the log-in, a server that', () => {
   test('closes the channel without a word leaves the command lost', async () => {
     const connection = await reachOdd({
       onSession: (session) =>
-        void session.on('exec', (accept) => {
+        void session.on('exec', (accept, _reject, { command }) => {
           const channel = accept()
-          startLauncher(channel, () => channel.end())
+          startLauncher(channel, command, () => channel.end())
         }),
     })
     expect(await run(connection, ECHO)).toMatchObject({ state: 'lost', reason: 'conn_lost', remote: 'unknown' })
@@ -140,16 +149,17 @@ describe('after the log-in, a server that', () => {
       'refuses the channel to kill it in',
       {
         refuseSession: (count) => count > 1,
-        onSession: (session) => void session.on('exec', (accept) => startLauncher(accept(), () => {})),
+        onSession: (session) =>
+          void session.on('exec', (accept, _reject, { command }) => startLauncher(accept(), command, () => {})),
       },
     ],
     [
       'cannot confirm that it is gone',
       {
         onSession: (session, _server, count) =>
-          void session.on('exec', (accept) => {
+          void session.on('exec', (accept, _reject, { command }) => {
             const channel = accept()
-            if (count === 1) return startLauncher(channel, () => {})
+            if (count === 1) return startLauncher(channel, command, () => {})
             channel.exit(1)
             channel.end()
           }),
@@ -159,9 +169,9 @@ describe('after the log-in, a server that', () => {
       'goes away while it is killed',
       {
         onSession: (session, server, count) =>
-          void session.on('exec', (accept) => {
+          void session.on('exec', (accept, _reject, { command }) => {
             const channel = accept()
-            if (count === 1) return startLauncher(channel, () => {})
+            if (count === 1) return startLauncher(channel, command, () => {})
             server.end()
           }),
       },
@@ -170,7 +180,10 @@ describe('after the log-in, a server that', () => {
       'never said what to kill',
       {
         onSession: (session, server) =>
-          void session.on('exec', (accept) => accept() && setTimeout(() => server.end(), 600)),
+          void session.on('exec', (accept, _reject, { command }) => {
+            sayHello(accept(), command)
+            setTimeout(() => server.end(), 600)
+          }),
       },
     ],
   ])('%s leaves the command lost, not timed out', async (_title, behaviour) => {
@@ -184,7 +197,9 @@ describe('after the log-in, a server that', () => {
       connection.on('error', () => {})
       connection.on('authentication', (context) => context.accept())
       connection.on('session', (acceptSession) => {
-        acceptSession().on('exec', (accept) => startLauncher(accept(), () => sockets[0]?.write('x'.repeat(100_000))))
+        acceptSession().on('exec', (accept, _reject, { command }) =>
+          startLauncher(accept(), command, () => sockets[0]?.write('x'.repeat(100_000))),
+        )
       })
     })
     const host = await listen((socket) => {

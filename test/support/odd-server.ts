@@ -64,18 +64,27 @@ export const dialOdd = (host: Awaited<ReturnType<typeof listen>>, timeoutMs = 5_
 export const reachOdd = async (behaviour: Behaviour) =>
   reach(await serve(behaviour), { knownHosts: fixedKnownHosts(`* ${HOST_KEY.public}\n`) })
 
-/** Answers an exec as a host would whose command runs: with the marker. */
-export function startLauncher(channel: ServerChannel, onStarted: () => void): void {
+/** Answers an exec as a host would whose shell waits for a line: with the hello. */
+export function sayHello(channel: ServerChannel, line: string, words = 'group:setsid:proc:devfd'): void {
+  const nonce = nonceOf(line)
+  channel.write(`hello-${nonce}:4194304:${words}:in=bash:1\n`)
+  channel.stderr.write(`hello-${nonce}:4194304:${words}:in=bash:2\n`)
+}
+
+/** The nonce of a line that a host was asked to run. */
+function nonceOf(line: string): string {
+  return /[0-9a-f]{32}/.exec(line)?.[0] ?? ''
+}
+
+/** Answers an exec as a host would whose command runs: with hello and start mark. */
+export function startLauncher(channel: ServerChannel, line: string, onStarted: () => void): void {
   channel.on('error', () => {})
-  let text = ''
-  channel.on('data', (bytes: Buffer) => {
-    text += bytes
-    const nonce = /muster-(\w+):/.exec(text)?.[1]
-    if (nonce === undefined) return
-    text = ''
-    channel.stderr.write(`muster-${nonce}:4194304:group\n`)
+  channel.once('data', () => {
+    channel.write(`start-${nonceOf(line)}:4194304:::1\n`)
+    channel.stderr.write(`start-${nonceOf(line)}:4194304:::2\n`)
     onStarted()
   })
+  sayHello(channel, line)
 }
 
 /**

@@ -7,6 +7,7 @@ import { dispatchRun } from '@muster/ledger'
 import {
   type Lease,
   leaseAndOpen,
+  type NotGreeted,
   type ReadyCommand,
   type Refused,
   type RemoteCommand,
@@ -40,18 +41,19 @@ export async function reachAndDispatch(
   if ('reason' in found) return { end: neverStarted(found.state, found.reason, found.detail) }
   const command = commandOf(spec, sudoOf(spec, found.sudoPassword))
   const limits = { execTimeoutMs: spec.exec_timeout_s * 1_000, killGraceMs: spec.kill_grace_s * 1_000 }
-  const open = async (lease: Lease, signal: AbortSignal) => {
+  const open = async (lease: Lease, signal: AbortSignal): Promise<{ ready: ReadyCommand | undefined } | NotGreeted> => {
     // The host itself sees to it that a durable command starts once: it is made ready after the mark.
     const ready = spec.durable
       ? await tryChannel(lease, signal)
       : await readyCommand(lease.connection, command, { ...limits, signal })
-    return 'failure' in ready ? ready : { ready }
+    if ('failure' in ready) return ready
+    return { ready: 'running' in ready ? ready : undefined }
   }
   const timing = { timeoutMs: spec.connect_timeout_s * 1_000, signal: run.signal, fairKey: run.claim.jobId }
   const reached = await leaseAndOpen(deps.pool, found.host, timing, open)
   if (!reached.ok) return { end: endWithoutConnection(run, spec, reached) }
   const { lease, opened } = reached
-  const ready = 'running' in opened.ready ? opened.ready : undefined
+  const { ready } = opened
   try {
     const mode = spec.durable ? 'durable' : 'attached'
     const { hostKey } = lease.connection

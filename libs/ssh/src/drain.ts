@@ -8,7 +8,8 @@ import type { Readable } from 'node:stream'
 import type { OutputStream } from '@muster/contract'
 import type { ClientChannel } from 'ssh2'
 import type { OutputCap, StreamEnd, StreamTail } from './output-cap.ts'
-import { withinMs } from './remote-script.ts'
+import type { Markers } from './start-marks.ts'
+import { withinMs } from './within-ms.ts'
 
 /** Takes the head of a stream. A promise makes the host wait, and has to settle. */
 export type OutputReceiver = (stream: OutputStream, bytes: Buffer) => void | Promise<void>
@@ -22,13 +23,11 @@ export type DrainOptions = {
   readonly onBytes: (streamBytes: number) => void
   /** Told when the receiver failed. From then on nothing is handed on. */
   readonly onFault: (error: unknown) => void
-  /** What takes markers out of stderr, and out of stdout where it has some. */
-  readonly marker: Markers
-  readonly stdoutMarker?: Markers
+  /** What takes marks out of each stream. */
+  readonly marks: Readonly<Record<OutputStream, Markers>>
+  /** What was read of each stream before. */
+  readonly heard: Readonly<Record<OutputStream, Buffer>>
 }
-
-/** Takes markers out of a stream: `pass` gives the output among the next bytes, `rest` what was held back as doubtful. */
-export type Markers = { pass(bytes: Buffer): Buffer; rest(): Buffer }
 
 /** The output of a command, being read. */
 export type Drain = {
@@ -60,7 +59,7 @@ const STEP_MS = 100
 
 /** Reads the output of a command to its end. */
 export function drainOutput(channel: ClientChannel, options: DrainOptions): Drain {
-  const { caps, stdoutMarker } = options
+  const { caps, marks, heard } = options
   let handed: Promise<void> | undefined
   let isStopped = false
   let isFaulty = false
@@ -95,16 +94,19 @@ export function drainOutput(channel: ClientChannel, options: DrainOptions): Drai
   }
   /** What was held back because it might have been the beginning of the marker. */
   const takeRest = () => {
-    if (!isStopped && stdoutMarker) take('stdout', stdoutMarker.rest())
-    if (!isStopped) take('stderr', options.marker.rest())
+    if (!isStopped) take('stdout', marks.stdout.rest())
+    if (!isStopped) take('stderr', marks.stderr.rest())
     isStopped = true
   }
 
-  channel.on('data', (bytes: Buffer) => take('stdout', stdoutMarker?.pass(bytes) ?? bytes))
-  channel.stderr.on('data', (bytes: Buffer) => take('stderr', options.marker.pass(bytes)))
-  // Whoever went through sudo has paused them.
-  channel.resume()
-  channel.stderr.resume()
+  const read = (stream: OutputStream) => (bytes: Buffer) => take(stream, marks[stream].pass(bytes))
+  read('stdout')(heard.stdout)
+  read('stderr')(heard.stderr)
+  channel.on('data', read('stdout'))
+  channel.stderr.on('data', read('stderr'))
+  // They were paused since the hello.
+  if (handed === undefined) channel.resume()
+  if (handed === undefined) channel.stderr.resume()
   const readToEnd = Promise.all([endOf(channel), endOf(channel.stderr)])
   const ended = readToEnd.then(async () => {
     takeRest()

@@ -9,20 +9,20 @@
  */
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { RunningChannel } from './channel.ts'
 import type { SshConnection } from './connection.ts'
 import { drainOutput } from './drain.ts'
 import { disconnected, type Followed, type Report, settle } from './durable-end.ts'
-import { writeDurable } from './durable-launcher.ts'
+import { type DurableLaunch, writeDurable } from './durable-launcher.ts'
 import { type DurableStop, raiseDurable, stopDurable } from './durable-orders.ts'
 import type { DurableRun } from './durable-run.ts'
 import { betweenMarkers } from './durable-stream.ts'
 import type { DurableLimits } from './durable-supervisor.ts'
-import type { Launch, RemoteCommand } from './launcher.ts'
-import { openLauncherChannel } from './launcher-channel.ts'
+import { writeProgram } from './launcher.ts'
+import { type GreetedChannel, openLauncherChannel } from './launcher-channel.ts'
 import { HARD_STOP_BYTES } from './output-cap.ts'
-import { withinMs } from './remote-script.ts'
+import type { RemoteCommand } from './remote-command.ts'
 import type { StopCause } from './verdict.ts'
+import { withinMs } from './within-ms.ts'
 
 /** How to follow a durable run. */
 export type FollowOptions = {
@@ -71,7 +71,7 @@ export async function followDurable(
   const isFresh = command !== undefined && !run.wasLaunched
   const timeoutMs = options.channelTimeoutMs ?? CHANNEL_TIMEOUT_MS
   const { sudo } = run
-  const opened = await openLauncherChannel(connection, launch.launcher, { sudo, timeoutMs, ...(isFresh && { signal }) })
+  const opened = await openLauncherChannel(connection, { sudo, timeoutMs, ...(isFresh && { signal }) })
   if ('failure' in opened) {
     return isFresh
       ? { kind: 'not_started', failure: opened.failure }
@@ -86,8 +86,8 @@ export async function followDurable(
 }
 
 type Sent = {
-  readonly running: RunningChannel
-  readonly launch: Launch
+  readonly running: GreetedChannel
+  readonly launch: DurableLaunch
   readonly nonce: string
   readonly isFresh: boolean
 }
@@ -129,11 +129,11 @@ async function follow(
       fault ??= { error }
       stop.request('fault')
     },
-    marker: betweenMarkers(nonce, onStderrLine),
-    stdoutMarker: betweenMarkers(nonce, onStdoutLine),
+    heard: running.heard,
+    marks: { stdout: betweenMarkers(nonce, onStdoutLine), stderr: betweenMarkers(nonce, onStderrLine) },
   })
   // Its stdin stays open: that is how the follower knows that somebody listens.
-  channel.write(launch.launcher)
+  channel.write(writeProgram(launch.program, running.hello))
 
   let isDrained = false
   const ended = drain.ended.then(() => {

@@ -8,8 +8,11 @@
  */
 import { randomBytes } from 'node:crypto'
 import { commandScript, type DurableLimits, PROCESS_START, supervisorScript } from './durable-supervisor.ts'
-import { inputOf, type Launch, type RemoteCommand, wholeLauncher } from './launcher.ts'
 import { quoteWord } from './quote.ts'
+import { inputOf, type RemoteCommand } from './remote-command.ts'
+
+/** What to send: a program for sh, and what it asks for. */
+export type DurableLaunch = { readonly program: string; readonly input: Buffer | undefined }
 
 /** What a follower already has of each stream, in bytes. */
 type Offsets = { readonly stdout: number; readonly stderr: number }
@@ -53,7 +56,7 @@ export function writeDurable(
   from: Offsets,
   limits: DurableLimits,
   command: RemoteCommand | undefined,
-): Launch {
+): DurableLaunch {
   const input = command && inputOf(command)
   const begin = command === undefined ? ATTACH : startScript(command, limits, input)
   const launcher = `say() { printf 'muster-${nonce}:%s\\n' "$1" >&2; }
@@ -69,7 +72,7 @@ is_private "$muster_base" || refuse "$muster_base is not a directory that belong
 ${begin}
 is_private "$muster_dir" || refuse "$muster_dir cannot be made"
 ${followScript(nonce, from, limits)}`
-  return { launcher: wholeLauncher(launcher), input }
+  return { program: launcher, input }
 }
 
 /** Where there is no run: takes its place, so that it never starts. */

@@ -6,7 +6,7 @@
  * Gives exactly the bytes between the two, as the offset of the next connection is counted from them. Does not read
  * streams (drain.ts).
  */
-import type { Markers } from './drain.ts'
+import type { Markers } from './start-marks.ts'
 
 /**
  * Reads one stream of a follower. `onLine` is told of each line of the follower, without its nonce; what is held back

@@ -8,8 +8,9 @@
  * second open would cut. Neither starts nor follows a run (durable-launcher.ts).
  */
 import { killScript } from './kill.ts'
-import { commandLines, type RemoteCommand } from './launcher.ts'
 import { HARD_STOP_BYTES } from './output-cap.ts'
+import { execWords, interpreterOf, quoteWord } from './quote.ts'
+import { checkCommand, pathForCd, type RemoteCommand } from './remote-command.ts'
 
 /** The clocks and limits the host keeps by itself. */
 export type DurableLimits = {
@@ -182,4 +183,21 @@ trap '' TERM
 kill -s TERM 0
 }
 `
+}
+
+/** The lines that turn a shell, whose first parameter is the account's shell, into the command. */
+function commandLines(command: RemoteCommand): string[] {
+  checkCommand(command)
+  const { form, cwd, env = {} } = command
+  return [
+    ...(cwd === undefined ? [] : [`cd -- ${quoteWord(pathForCd(cwd))} || exit`]),
+    ...Object.entries(env).map(([name, value]) => `export ${name}=${quoteWord(value)}`),
+    startLine(form),
+  ]
+}
+
+function startLine(form: RemoteCommand['form']): string {
+  if ('argv' in form) return execWords(form.argv)
+  if ('script' in form) return execWords(interpreterOf(form.script) ?? ['sh'])
+  return `exec "$1" -c ${quoteWord(form.command)}`
 }

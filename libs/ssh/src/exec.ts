@@ -1,10 +1,10 @@
 /**
  * One command on one connection, from its channel to exactly one end.
  *
- *   channel → launcher sent → marker seen (it runs) → exit → output drained → end
- *                 └ timeout, cancel, output limit: kill the group and look ┘
+ *   channel → hello → command sent → start mark seen (it runs) → exit → output drained → end
+ *                          └ timeout, cancel, output limit: kill the group and look ┘
  *
- * A command's failure is a value. Nothing of the command runs before the launcher was sent, so everything up to there
+ * A command's failure is a value. Nothing of the command is on the host before it was sent, so everything up to there
  * is "not started"; what the end is called is decided in verdict.ts. Does not connect, and does not store output.
  */
 import { randomBytes } from 'node:crypto'
@@ -14,14 +14,16 @@ import type { SshConnection } from './connection.ts'
 import { drainAfterExit, drainOutput, type OutputReceiver } from './drain.ts'
 import { type Failure, failure } from './failure.ts'
 import { type KillOutcome, killGroup } from './kill.ts'
-import { findMarker, type Launch, type RemoteCommand, writeLaunch } from './launcher.ts'
-import { openLauncherChannel } from './launcher-channel.ts'
+import { type Launch, writeLaunch } from './launcher.ts'
+import { type GreetedChannel, type NotGreeted, openLauncherChannel } from './launcher-channel.ts'
 import { HARD_STOP_BYTES, OutputCap, type StreamEnd, type StreamTail } from './output-cap.ts'
+import { checkCommand, type RemoteCommand } from './remote-command.ts'
 import { followDeadline, type RemoteDeadline } from './remote-deadline.ts'
-import { withinMs } from './remote-script.ts'
+import { findStart, type StartMark } from './start-marks.ts'
 import { watchForStop } from './stop.ts'
 import { endingOf, type Stopped, stateWithoutStart } from './verdict.ts'
 import { hostDeadlineMs } from './watchdog.ts'
+import { withinMs } from './within-ms.ts'
 
 /** How to run a command. */
 export type ExecOptions = {
@@ -83,7 +85,7 @@ const REPORT_MS = 2_000
 /** A command that only waits to be sent: its channel is open, and nothing of it is on the host yet. */
 export type ReadyCommand = {
   readonly connection: SshConnection
-  readonly running: RunningChannel
+  readonly running: GreetedChannel
   readonly launch: Launch & Pick<RemoteCommand, 'sudo'>
   readonly nonce: string
 }
@@ -97,15 +99,20 @@ export async function readyCommand(
   connection: SshConnection,
   command: RemoteCommand,
   options: Pick<ExecOptions, 'execTimeoutMs' | 'killGraceMs' | 'channelTimeoutMs' | 'signal'>,
-): Promise<ReadyCommand | { readonly failure: Failure }> {
+): Promise<ReadyCommand | NotGreeted> {
+  checkCommand(command)
   const nonce = randomBytes(16).toString('hex')
   const { execTimeoutMs, killGraceMs, signal } = options
-  const afterMs = hostDeadlineMs(execTimeoutMs, killGraceMs)
-  const launch = writeLaunch(command, nonce, { afterMs, graceMs: killGraceMs })
   const { sudo } = command
   const timeoutMs = channelTimeoutOf(options)
-  const opened = await openLauncherChannel(connection, launch.launcher, { sudo, timeoutMs, signal })
-  return 'failure' in opened ? opened : { connection, running: opened, launch: { ...launch, sudo }, nonce }
+  const opened = await openLauncherChannel(connection, { sudo, timeoutMs, signal, nonce })
+  if ('failure' in opened) return opened
+  const afterMs = hostDeadlineMs(execTimeoutMs, killGraceMs)
+  const launch = writeLaunch(command, nonce, opened.hello, { afterMs, graceMs: killGraceMs })
+  if (!('cannot' in launch)) return { connection, running: opened, launch: { ...launch, sudo }, nonce }
+  opened.channel.close()
+  const detail = `${connection.hostName}: ${launch.cannot}`
+  return { failure: failure('channel_refused', detail, { isRetryable: false, isHostsFault: false }), hasShell: true }
 }
 
 /**
@@ -139,7 +146,7 @@ export async function exec(connection: SshConnection, command: RemoteCommand, op
 
 async function supervise(
   connection: SshConnection,
-  running: RunningChannel,
+  running: GreetedChannel,
   launch: Launch & Pick<RemoteCommand, 'sudo'>,
   nonce: string,
   options: ExecOptions & Pick<RemoteCommand, 'sudo'>,
@@ -153,6 +160,12 @@ async function supervise(
     onStart = resolve
   })
   let fault: { readonly error: unknown } | undefined
+  const onMark = (mark: StartMark) => {
+    deadline.hasStarted({ ...mark, isGroup: launch.isGroup })
+    onStart()
+    // Not before: what reads the text may read further, and would swallow the input (shell-text.ts).
+    if (launch.input !== undefined && !stop.isRequested()) channel.end(launch.input)
+  }
   const drain = drainOutput(channel, {
     caps: { stdout: new OutputCap(options.outputLimitBytes), stderr: new OutputCap(options.outputLimitBytes) },
     onOutput: options.onOutput,
@@ -163,17 +176,13 @@ async function supervise(
       fault ??= { error }
       stop.request('fault')
     },
-    marker: findMarker(nonce, (found) => {
-      deadline.hasStarted(found)
-      onStart()
-      // Not before: what reads the launcher may read further, and would swallow the input (launcher.ts).
-      if (launch.input !== undefined && !stop.isRequested()) channel.end(launch.input)
-    }),
+    heard: running.heard,
+    marks: findStart(nonce, onMark, options.sudo !== undefined),
   })
   options.onTails?.(drain.tailOf)
   if (options.idleTimeoutMs !== undefined) stop.watchSilence(options.idleTimeoutMs, drain.quietMs)
-  if (launch.input === undefined) channel.end(launch.launcher)
-  else channel.write(launch.launcher)
+  if (launch.input === undefined) channel.end(launch.text)
+  else channel.write(launch.text)
 
   const requested = await Promise.race([running.exited, stop.requested])
   stop.release()

@@ -19,9 +19,8 @@ export { type ExecEnd, type ExecOptions, exec, type ReadyCommand, readyCommand, 
 export { exitWords, isSignalled, parseExit, parseSignal, parseStatus } from './exit-status.ts'
 
 export { printable } from './failure.ts'
-
+export { findHello, firstLine, type Hello } from './hello.ts'
 export { keepFiles } from './kept-files.ts'
-
 export {
   fixedKnownHosts,
   type HostKeyVerdict,
@@ -31,12 +30,15 @@ export {
   loadKnownHosts,
   parseKnownHosts,
 } from './known-hosts.ts'
-export { findMarker, type Launch, launchLine, type RemoteCommand, type Started, writeLaunch } from './launcher.ts'
+export { type Launch, writeLaunch } from './launcher.ts'
+export type { NotGreeted } from './launcher-channel.ts'
 export { leaseAndOpen, tryChannel } from './lease-and-open.ts'
 export { OutputCap, type StreamEnd, type StreamTail } from './output-cap.ts'
 export { openPool, type Pool, type PoolOptions } from './pool.ts'
 export type { Lease } from './pooled-connection.ts'
-export { execWords, interpreterOf, quoteWord } from './quote.ts'
+export { execWords, interpreterOf, isSingleProgram, quoteForFish, quoteOnOneLine, quoteWord } from './quote.ts'
+export { checkCommand, type RemoteCommand } from './remote-command.ts'
+export { findStart, type StartMark } from './start-marks.ts'
 export { checkSudoPassword, type Sudo, sudoLine, sudoMarks } from './sudo.ts'
 export { SudoDialogue, type SudoStep } from './sudo-dialogue.ts'
 export { stateWithoutStart } from './verdict.ts'

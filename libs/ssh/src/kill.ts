@@ -8,8 +8,8 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { SshConnection } from './connection.ts'
-import type { Started } from './launcher.ts'
 import { runScript, type ScriptEnd } from './remote-script.ts'
+import type { Started } from './start-marks.ts'
 import type { Sudo } from './sudo.ts'
 import { endWatchdog, LOOK_AT } from './watchdog.ts'
 

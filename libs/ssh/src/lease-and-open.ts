@@ -5,14 +5,15 @@
 import { openChannel } from './channel.ts'
 import { type Refused, refused, type SshHost } from './connection.ts'
 import type { Failure } from './failure.ts'
+import type { NotGreeted } from './launcher-channel.ts'
 import type { AcquireOptions } from './login-group.ts'
 import type { Pool } from './pool.ts'
 import type { Lease } from './pooled-connection.ts'
-import { withinMs } from './remote-script.ts'
 import { unlessDead, type Watched } from './sign-of-life.ts'
+import { withinMs } from './within-ms.ts'
 
 /** Opens what is wanted, and has sent nothing when it fails or the signal aborts. */
-type OpenOn<T> = (lease: Lease, signal: AbortSignal) => Promise<T | { readonly failure: Failure }>
+type OpenOn<T> = (lease: Lease, signal: AbortSignal) => Promise<T | NotGreeted>
 
 /** How long a warm host may take to give a sign of life; a third of all the time if that is less. */
 const SIGN_OF_LIFE_MS = 4_000
@@ -36,7 +37,7 @@ export async function leaseAndOpen<T extends object>(
     if (!acquired.ok) return acquired
     const { lease } = acquired
     const { connection, isWarm } = lease
-    const step = async (until: AbortSignal): Promise<Watched<T | { readonly failure: Failure }>> =>
+    const step = async (until: AbortSignal): Promise<Watched<T | NotGreeted>> =>
       isWarm && !wasRenewed
         ? await unlessDead(connection, { withinMs, signal: until }, (limit) => open(lease, limit))
         : { result: await open(lease, until), isDead: false }
@@ -47,7 +48,7 @@ export async function leaseAndOpen<T extends object>(
     if (!('failure' in result)) return { ok: true, lease, opened: result }
 
     const isLost = isDead || !connection.isOpen()
-    const isRefused = !isLost && result.failure.reason === 'channel_refused'
+    const isRefused = !isLost && result.failure.reason === 'channel_refused' && result.hasShell !== true
     if (isRefused && lease.releaseRefused()) continue
     connection.close()
     if (signal.aborted || wasRenewed || !isWarm || !(isLost || isRefused)) {

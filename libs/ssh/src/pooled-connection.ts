@@ -4,7 +4,7 @@
  */
 import type { ClientChannel } from 'ssh2'
 import type { SshConnection } from './connection.ts'
-import { withinMs } from './remote-script.ts'
+import { withinMs } from './within-ms.ts'
 
 /** The right to run one command on a connection, and to kill it there. */
 export type Lease = {

@@ -1,8 +1,8 @@
 /**
- * Quoting for a POSIX shell: the one place where a word of ours becomes shell text.
+ * Quoting for shells: the one place where a word of ours becomes shell text.
  *
  * Proven by property test against real shells (test/unit/ssh/quote.test.ts). NUL cannot be quoted: no shell and no
- * program takes it, so it is refused where commands are checked (launcher.ts), not here.
+ * program takes it, so it is refused where commands are checked (remote-command.ts), not here.
  */
 
 /** The word as shell text that any POSIX shell reads back as exactly this word. */
@@ -10,19 +10,48 @@ export function quoteWord(word: string): string {
   return `'${word.replaceAll("'", `'\\''`)}'`
 }
 
+/** The same on one line; for bash, zsh, ksh93 and mksh, which know `$'\n'`. */
+export function quoteOnOneLine(word: string): string {
+  return quoteWord(word).replaceAll('\n', () => `'$'\\n''`)
+}
+
+/** The word as text that fish reads back as exactly this word: there a backslash counts in single quotes too. */
+export function quoteForFish(word: string): string {
+  return `'${word.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`
+}
+
 /**
  * Shell text that replaces the shell by this program with exactly these arguments.
  *
- * Through `exec`, so that a word such as "cd" or "echo" is the program of that name and never the shell's own. A
- * program name that begins with "-" is the trap: bash takes it for an option of exec unless "--" comes first, and
- * dash takes that "--" for the program. So for such a name the shell is asked which of the two it is, with a PATH on
- * which no program called "--" can be.
+ * Through `exec`, so that a word such as "cd" or "echo" is the program of that name and never the shell's own. That
+ * holds for every POSIX shell but zsh, whose exec runs builtins: zsh does not get this text (launcher.ts). A program
+ * name that begins with "-" is the trap: bash takes it for an option of exec unless "--" comes first, and dash takes
+ * that "--" for the program. So for such a name the shell is asked which of the two it is, with a PATH on which no
+ * program called "--" can be.
  */
 export function execWords(words: readonly string[]): string {
   const quoted = words.map(quoteWord).join(' ')
   const isLikeOption = words[0]?.startsWith('-') === true
   if (!isLikeOption) return `exec ${quoted}`
   return `(PATH=/dev/null; exec -- /bin/sh -c :) 2>/dev/null && exec -- ${quoted}\nexec ${quoted}`
+}
+
+/** Words of a command without anything that a shell would read as more than words: see `isSingleProgram`. */
+const PLAIN = String.raw`[\w@%+:,./-]+`
+const ARGUMENT = String.raw`(?:[\w@%+:,./=~*?[\]{}^-]|\$\w|'[^'\n]*'|"(?:[^"$\x60\\!\n]|\$\w)*")+`
+const SINGLE = new RegExp(`^${PLAIN}(?:[ \\t]+${ARGUMENT})*[ \\t]*$`)
+
+/**
+ * Whether this command text is one program with its arguments and nothing else: no list, pipe, redirection,
+ * assignment or substitution. A shell replaces itself by such a program, and so its signal is the command's.
+ */
+export function isSingleProgram(command: string): boolean {
+  return SINGLE.test(command) && !command.startsWith('-')
+}
+
+/** The first word of such a command. */
+export function programOf(command: string): string {
+  return /^\S+/.exec(command)?.[0] ?? ''
 }
 
 /**

@@ -6,10 +6,11 @@
  * one act meanwhile, `isOver` says so, and the end is told as what it is. Keeps no clock of the worker's (stop.ts).
  */
 import type { SshConnection } from './connection.ts'
-import type { Started } from './launcher.ts'
-import { runScript, withinMs } from './remote-script.ts'
+import { runScript } from './remote-script.ts'
+import type { Started } from './start-marks.ts'
 import type { Sudo } from './sudo.ts'
-import { endWatchdog, hostDeadlineMs, startWatchdog } from './watchdog.ts'
+import { endWatchdog, hostDeadlineMs, laterWatchdog } from './watchdog.ts'
+import { withinMs } from './within-ms.ts'
 
 /** The deadline of one command on its host. */
 export type RemoteDeadline = {
@@ -65,7 +66,8 @@ export function followDeadline(
       const script = moveScript(started, { afterMs, graceMs: killGraceMs })
       const isWanted = () => !isSettled
       const end = await runScript(connection, script, { sudo, channelTimeoutMs, answerMs: ANSWER_MS, isWanted })
-      const watchdogPid = end !== undefined && 'exit' in end ? /^(\d+):/.exec(end.output)?.[1] : undefined
+      const watchdogPid =
+        end !== undefined && 'exit' in end ? /^muster-new:(\d{1,10})$/m.exec(end.output)?.[1] : undefined
       if (watchdogPid === undefined) {
         await withinMs(AGAIN_MS, settled)
         continue
@@ -96,13 +98,10 @@ export function followDeadline(
   }
 }
 
-function moveScript(
-  { pid, isGroup, watchdogPid, began = '' }: Started,
-  deadline: { readonly afterMs: number; readonly graceMs: number },
-): string {
-  const leader = `${pid} ${isGroup ? 'group' : 'process'} '${began}'`
-  return `new=$(\n${startWatchdog(leader, deadline)}\n)
+function moveScript(started: Started, deadline: { readonly afterMs: number; readonly graceMs: number }): string {
+  const { watchdogPid } = started
+  return `new=$(\n${laterWatchdog(started, deadline)}\n)
 case $new in [0-9]*) ;; *) exit 1;; esac
 ${watchdogPid === undefined ? ':' : `{ ${endWatchdog(watchdogPid)}; }`}
-printf '%s\\n' "$new"`
+printf 'muster-new:%s\\n' "$new"`
 }

@@ -5,9 +5,10 @@
 import type { SshConnection } from './connection.ts'
 import type { Exit } from './exit-status.ts'
 import type { Failure } from './failure.ts'
-import { wholeLauncher } from './launcher.ts'
+import { writeProgram } from './launcher.ts'
 import { openLauncherChannel } from './launcher-channel.ts'
 import type { Sudo } from './sudo.ts'
+import { withinMs } from './within-ms.ts'
 
 /** How to run a script, and how long it may take. */
 export type ScriptOptions = {
@@ -33,8 +34,7 @@ export async function runScript(
   text: string,
   { sudo, channelTimeoutMs, answerMs, isWanted = () => true }: ScriptOptions,
 ): Promise<ScriptEnd | { readonly failure: Failure } | undefined> {
-  const script = wholeLauncher(text)
-  const opened = await openLauncherChannel(connection, script, { sudo, timeoutMs: channelTimeoutMs })
+  const opened = await openLauncherChannel(connection, { sudo, timeoutMs: channelTimeoutMs })
   if ('failure' in opened) return opened
   const { channel } = opened
   try {
@@ -44,20 +44,11 @@ export async function runScript(
       output = `${output}${bytes}`.slice(0, OUTPUT_CHARS)
     })
     channel.stderr.resume()
-    channel.end(script)
+    channel.resume()
+    channel.end(writeProgram(text, opened.hello))
     await withinMs(answerMs, opened.exited)
     return { exit: opened.exit(), output }
   } finally {
     channel.close()
   }
-}
-
-/** Resolves with the promise, or when this time is over. */
-export async function withinMs(timeoutMs: number, promise: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const timeout = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs)
-  })
-  await Promise.race([promise, timeout])
-  clearTimeout(timer)
 }

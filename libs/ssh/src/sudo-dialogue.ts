@@ -1,18 +1,18 @@
 /**
  * What is said on the way through sudo, and what to do about it:
  *
- *   reached → prompt → answer → passed      (no prompt under NOPASSWD: then nothing is answered)
+ *   reached → prompt → answer → hello       (no prompt under NOPASSWD: then nothing is answered)
  *                 └ prompt again → give up  (the password was wrong)
  *
- * Everything heard before the end of the way is sudo's or the account's, never the command's; the last of it explains
- * a refusal. Reads no stream and writes to none (launcher-channel.ts does).
+ * Everything heard before the hello is sudo's or the account's, never the command's; the last of it explains a refusal.
+ * Streams may be merged, so both are listened to. Reads no stream and writes to none (launcher-channel.ts does).
  */
 import type { OutputStream } from '@muster/contract'
 import { type Failure, failure, printable } from './failure.ts'
 import { type Sudo, sudoMarks } from './sudo.ts'
 
-/** What to do next. `answer`: send the password, this once. `give_up`: end the input. `passed`: send the launcher. */
-export type SudoStep = 'wait' | 'answer' | 'give_up' | 'passed'
+/** What to do next. `answer`: send the password, this once. `give_up`: end the input. */
+export type SudoStep = 'wait' | 'answer' | 'give_up'
 
 /** Kept of what is said: more than any message of sudo, and far more than a mark. */
 const HEARD_LIMIT_BYTES = 8_192
@@ -22,7 +22,6 @@ export class SudoDialogue {
   readonly #sudo: Sudo
   readonly #marks: ReturnType<typeof sudoMarks>
   readonly #heard: Record<OutputStream, Buffer> = { stdout: Buffer.alloc(0), stderr: Buffer.alloc(0) }
-  readonly #hasPassed = new Set<OutputStream>()
   /** What was said before the last prompt; sudo likes to lecture there. */
   #earlier = ''
   #isReached = false
@@ -35,20 +34,23 @@ export class SudoDialogue {
 
   /** Takes what came on a stream, however the bytes are cut, and says what to do. */
   take(stream: OutputStream, bytes: Buffer): SudoStep {
-    if (this.#hasPassed.has(stream)) return 'wait'
     this.#heard[stream] = Buffer.concat([this.#heard[stream], bytes])
+    if (this.#cutThrough(stream, this.#marks.reached) !== undefined) this.#isReached = true
     let step: SudoStep = 'wait'
-    if (stream === 'stderr') {
-      if (this.#cutThrough(stream, this.#marks.reached) !== undefined) this.#isReached = true
-      for (let said = this.#nextPrompt(); said !== undefined; said = this.#nextPrompt()) {
-        this.#earlier = said
-        this.#prompts += 1
-        step = this.#prompts === 1 && this.#sudo.password !== undefined ? 'answer' : 'give_up'
-      }
+    for (;;) {
+      const said = this.#cutThrough(stream, this.#marks.prompt)
+      if (said === undefined) break
+      this.#earlier = said
+      this.#prompts += 1
+      step = this.#prompts === 1 && this.#sudo.password !== undefined ? 'answer' : 'give_up'
     }
-    if (this.#cutThrough(stream, this.#marks.passed) !== undefined) this.#hasPassed.add(stream)
     this.#heard[stream] = this.#heard[stream].subarray(-HEARD_LIMIT_BYTES)
-    return this.#hasPassed.size === 2 ? 'passed' : step
+    return step
+  }
+
+  /** What to write for an `answer`. */
+  answer(): string {
+    return `${this.#sudo.password}\n`
   }
 
   /** Why there was no way through; nothing of the command has been sent. `how` tells what ended the dialogue. */
@@ -61,14 +63,17 @@ export class SudoDialogue {
     if (this.#prompts > 1) return failure('sudo_denied', `sudo did not take the password${words}`)
     // The second is how sudo-rs says it.
     if (this.#sudo.password === undefined && /(password|authentication) is required/.test(said)) {
-      const detail = `sudo wants a password, and the inventory names none for this host${words}`
+      const detail = `sudo wants a password, and the inventory names none for this host${this.#ruleHint()}${words}`
       return failure('sudo_password_required', detail)
     }
-    return failure('sudo_denied', `sudo did not start the command (${how})${words}`)
+    const hint = /not allowed to (?:execute|run)/.test(said) ? this.#ruleHint() : ''
+    return failure('sudo_denied', `sudo did not start the command (${how})${hint}${words}`)
   }
 
-  #nextPrompt(): string | undefined {
-    return this.#cutThrough('stderr', this.#marks.prompt)
+  /** A rule for single programs lets nobody start an sh, by which every command is started. */
+  #ruleHint(): string {
+    const { user } = this.#sudo
+    return `; its rule must allow sh, as in "ACCOUNT ALL=(${user}) NOPASSWD: /bin/sh" (see \`sudo -l\`)`
   }
 
   /** Cuts off what was heard up to the end of this text, and gives what was before it; undefined when it is not there. */

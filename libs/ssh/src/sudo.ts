@@ -1,12 +1,12 @@
 /**
- * The line that goes past sudo to another user: the whole launcher runs inside, so that its process group, its limits
- * and its kill are that user's. Carries no secret: a password is answered to a prompt (sudo-dialogue.ts), and the
- * launcher is sent when sudo has let us through (launcher-channel.ts). Sends nothing by itself.
+ * The line that goes past sudo to another user: the hello comes from inside, so that process group, limits and kill of
+ * the command are that user's. Carries no secret: a password is answered to a prompt (sudo-dialogue.ts), and the command
+ * is sent when sudo has let us through (launcher-channel.ts). Sends nothing by itself.
  *
  * sudo has to allow the account to run `sh`, because that is what is started: a rule for single programs is not enough.
  */
 import { MusterError } from '@muster/contract'
-import { READ_LAUNCHER } from './launcher.ts'
+import { helloProgram } from './hello.ts'
 import { quoteWord } from './quote.ts'
 
 /** Who to become, and what to answer when sudo asks. */
@@ -21,45 +21,41 @@ const PASSWORD_LIMIT_BYTES = 255
 
 /** Texts that only our own line prints, and that the line itself does not hold: a shell may print what it is asked. */
 export type SudoMarks = {
-  /** On stderr, right before sudo is started. */
+  /** Right before sudo is started. */
   readonly reached: string
-  /** On stderr, sudo's prompt. */
+  /** sudo's prompt. */
   readonly prompt: string
-  /** On both streams, as soon as sudo has let us through. What comes before it on either is not the command's. */
-  readonly passed: string
 }
 
-/** What is printed on the way, for a nonce. */
+/** What is printed on the way, for a nonce; on either stream, as they may be merged. */
 export function sudoMarks(nonce: string): SudoMarks {
-  return { reached: `muster-sudo-${nonce}:`, prompt: `muster-asks-${nonce}:`, passed: `muster-passed-${nonce}:` }
+  return { reached: `muster-sudo-${nonce}:`, prompt: `muster-asks-${nonce}:` }
 }
 
 /**
- * The line that reads a launcher of so many bytes inside sudo. Each word of it can be read by csh and fish too: no
- * quote, backslash, exclamation mark or line end.
+ * The line that says hello from inside sudo. Each word of it can be read by csh and fish too: no quote, backslash,
+ * exclamation mark or line end.
  *
  * sudo's messages are in English, as they are looked at; the command gets LC_ALL back as it was.
  */
-export function sudoLine({ user, password }: Sudo, launcherBytes: number, nonce: string): string {
+export function sudoLine({ user, password }: Sudo, nonce: string): string {
   const ask = password === undefined ? '-n' : '-k -S -p "muster-asks-$3:"'
   const outside = [
     'printf "muster-sudo-%s:" "$3" >&2',
-    `exec env LC_ALL=C sudo ${ask} -u "$1" -- sh -c "$2" sh "$3" "$4" "$5" "\${LC_ALL-}"`,
+    `exec env LC_ALL=C sudo ${ask} -u "$1" -- sh -c "$2" sh "$4" "\${LC_ALL-}"`,
   ].join('; ')
-  return `exec sh -c ${[outside, 'sh', user, INSIDE, nonce, READ_LAUNCHER, `${launcherBytes}`].map(quoteWord).join(' ')}`
+  return `exec sh -c ${[outside, 'sh', user, INSIDE, nonce, helloProgram(nonce)].map(quoteWord).join(' ')}`
 }
 
 /** sudo runs its command in its own process group, which nobody but sudo could be killed with: hence setsid. */
 const INSIDE = [
-  'printf "muster-passed-%s:" "$1"',
-  'printf "muster-passed-%s:" "$1" >&2',
-  `if [ "\${LC_ALL-}" = C ]; then LC_ALL=$4; [ -n "$4" ] || unset LC_ALL; fi`,
+  `if [ "\${LC_ALL-}" = C ]; then LC_ALL=$2; [ -n "$2" ] || unset LC_ALL; fi`,
   'own=setsid',
   // As the leader of a group already, setsid would fork, and sudo would not wait for the fork. This is the spelling that
   // dash, bash and busybox share.
   'kill -0 "-$$" 2>/dev/null && own=',
   'command -v setsid >/dev/null || own=',
-  'exec $own sh -c "$2" sh "$3"',
+  'exec $own sh -c "$1"',
 ].join('; ')
 
 /**

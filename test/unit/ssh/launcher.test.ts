@@ -1,116 +1,113 @@
+/** The two texts that start a command, given to the shells themselves: what is cut off anywhere starts nothing. */
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { MusterError } from '@muster/contract'
-import { findMarker, launchLine, type RemoteCommand, type Started, writeLaunch } from '@muster/ssh'
-import fc from 'fast-check'
+import { checkCommand, findHello, firstLine, type Hello, type RemoteCommand, writeLaunch } from '@muster/ssh'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
+import { findProgram } from '../../support/programs.ts'
 
-const NONCE = 'c0ffee'
+const NONCE = '0123456789abcdef0123456789abcdef'
+const LINE = firstLine(NONCE)
+const SHELLS: readonly (readonly [string, Hello['shell']])[] = [
+  ...([
+    ['dash', 'sh'],
+    ['bash', 'bash'],
+    ['zsh', 'zsh'],
+    ['ksh93', 'ksh'],
+    ['mksh', 'ksh'],
+  ] as const),
+  ...([
+    ['busybox', 'sh'],
+    ['fish', 'fish'],
+    ['tcsh', 'csh'],
+    ['rbash', 'bash'],
+  ] as const),
+]
 const dir = mkdtempSync(join(tmpdir(), 'muster-launcher-'))
 afterAll(() => rmSync(dir, { recursive: true }))
 
-describe('the marker', () => {
-  test('is taken out exactly, wherever it is and however the bytes are cut', () => {
-    const noise = fc.oneof(fc.string(), fc.constantFrom('muster-', 'muster-c0ffee', 'mmuster-c0ffe', 'muster-\n'))
-    fc.assert(
-      fc.property(
-        noise,
-        noise,
-        fc.nat(99_999),
-        fc.boolean(),
-        fc.array(fc.nat(120)),
-        (before, after, pid, isGroup, at) => {
-          const watchdog = isGroup ? { watchdogPid: pid + 1, began: '12345' } : {}
-          const fields = isGroup ? `group:${pid + 1}:12345` : 'process:'
-          const marker = `muster-${NONCE}:${pid}:${fields}\n`
-          const all = Buffer.from(before + marker + after)
-          const cuts = [0, ...at.filter((cut) => cut < all.length).sort((a, b) => a - b), all.length]
-          const found: Started[] = []
-          const filter = findMarker(NONCE, (started) => found.push(started))
-          const passed = cuts.slice(1).map((end, i) => Buffer.from(filter.pass(all.subarray(cuts[i], end))))
-          expect(Buffer.concat([...passed, filter.rest()]).toString()).toBe(Buffer.from(before + after).toString())
-          expect(found).toEqual([{ pid, isGroup, ...watchdog }])
-        },
-      ),
-      { numRuns: 1_000 },
-    )
+describe.each(SHELLS)('%s', (name, kind) => {
+  const program = findProgram(name)
+  const test_ = test.skipIf(program === undefined)
+  const trace = join(dir, `trace-${name}`)
+  afterEach(() => rmSync(trace, { force: true }))
+  /** As sshd starts it: leader of a group, with the line as its one argument. */
+  const start = (sent: Buffer | string) => {
+    const words = [...(name === 'busybox' ? ['busybox', 'sh'] : [program ?? '']), '-c', LINE]
+    // SHLVL: with a socket as its stdin, bash takes itself for the shell of a log-in and reads the start-up files.
+    const env = { PATH: '/usr/bin:/bin', HOME: dir, SHLVL: '2' }
+    return spawnSync('setsid', ['-w', ...words], { input: sent, env, timeout: 10_000 })
+  }
+  const hello = () => findHello(NONCE, start('').stdout)
+  const write = (command: RemoteCommand) => {
+    const said = hello()
+    if (said === undefined) throw new Error(`${name} said no hello`)
+    const launch = writeLaunch(command, NONCE, said, { afterMs: 1_000, graceMs: 0 })
+    if ('cannot' in launch) throw new Error(launch.cannot)
+    return launch
+  }
+
+  test_('says hello on both streams, and what it is', () => {
+    const { stdout, stderr, status } = start('')
+    const said = findHello(NONCE, stdout)
+    expect(said).toMatchObject({ shell: kind, isGroup: true, isRestricted: name === 'rbash', hasProc: true })
+    expect(findHello(NONCE, stderr)).toEqual(said)
+    expect(kind === 'csh' || status !== 0).toBe(true)
   })
 
-  test('that never comes takes nothing away', () => {
-    fc.assert(
-      fc.property(fc.array(fc.string()), (pieces) => {
-        const filter = findMarker(NONCE, () => expect.unreachable('there is no marker'))
-        const passed = pieces.map((piece) => filter.pass(Buffer.from(piece)))
-        expect(Buffer.concat([...passed, filter.rest()])).toEqual(Buffer.from(pieces.join('')))
-      }),
-    )
+  const forms: [string, RemoteCommand['form'], number][] = [
+    ['command', { command: `echo ran > ${trace}` }, 61],
+    ['command of several lines', { command: `:\necho ran > ${trace}\n` }, 61],
+    ['long command', { command: `: ${'x'.repeat(5_000)}; echo ran > ${trace}` }, 397],
+    ['program', { argv: ['touch', trace] }, 61],
+    ['script', { script: `#!/bin/sh\necho ran > ${trace}\n` }, 61],
+    ['long script', { script: `#!/bin/sh\n: ${'x'.repeat(5_000)}\necho ran > ${trace}` }, 397],
+  ]
+  const allowed = forms.filter(([title]) => name !== 'rbash' || title === 'program')
+  test_.each(allowed)('runs a %s whole, and cut off anywhere not at all', (_title, form, step) => {
+    const { text } = write({ form, env: { A: 'x' }, ...(name !== 'rbash' && { cwd: '/' }) })
+    // Without the last line end nothing is missing. From there back, not every place: each is a start of a shell.
+    for (let length = text.length - 2; length >= 0; length -= length > text.length - 12 ? 1 : step) {
+      start(text.subarray(0, length))
+      expect([length, existsSync(trace)]).toEqual([length, false])
+    }
+    start(text)
+    expect(existsSync(trace)).toBe(true)
+  })
+
+  test_('runs nothing of what follows the command', () => {
+    const { text } = write({ form: { argv: ['/nonexistent'] } })
+    const { status } = start(Buffer.concat([text, Buffer.from(`\n:\n: >${trace}\n`)]))
+    expect([status === 0, existsSync(trace)]).toEqual([false, false])
   })
 })
 
-describe.each(['sh', 'dash', 'bash', 'busybox'].filter((name) => spawnSync(name, ['--help']).error === undefined))(
-  'in %s',
-  (shell) => {
-    const trace = join(dir, `trace-${shell}`)
-    afterEach(() => rmSync(trace, { force: true }))
-    const start = (line: string, sent: Buffer | string, env: Record<string, string> = {}) => {
-      // SHLVL: with a socket as its stdin, bash takes itself for the shell of a log-in and reads the start-up files.
-      const options = { input: sent, env: { PATH: bin, SHLVL: '2', ...env }, timeout: 10_000 }
-      return spawnSync('/bin/sh', ['-c', line], options)
-    }
-    const bin = join(dir, `bin-${shell}`)
-    mkdirSync(bin)
-    const program = spawnSync('sh', ['-c', `command -v ${shell}`], { encoding: 'utf8' }).stdout.trim()
-    symlinkSync(program, join(bin, 'sh'))
-    for (const name of ['head', 'sleep', 'setsid', 'cat']) symlinkSync(`/usr/bin/${name}`, join(bin, name))
+test('a line that is only repeated is no hello', () => {
+  expect(findHello(NONCE, Buffer.from(`${LINE}\n`))).toBeUndefined()
+})
 
-    test.each<[string, number, number]>([
-      ['short', 10, 5],
-      ['long', 5_000, 97],
-    ])('a %s launcher that is cut off anywhere starts nothing', (_title, bytes, step) => {
-      const form = { command: `echo ran > ${trace}` }
-      const deadline = { afterMs: 1_000, graceMs: 0 }
-      const env = { A: 'x\n}\n', B: 'x'.repeat(bytes) }
-      const { launcher } = writeLaunch({ form, cwd: '/', env }, NONCE, deadline)
-      const line = launchLine(launcher)
-      expect(line.includes('head')).toBe(bytes > 4_096)
-      // Without the last line end nothing is missing. From there back, not every place: each is a start of a shell.
-      for (let length = launcher.length - 2; length >= 0; length -= step) {
-        start(line, launcher.subarray(0, length))
-        expect([length, existsSync(trace)]).toEqual([length, false])
-      }
-      start(line, launcher)
-      expect(existsSync(trace)).toBe(true)
-    })
-
-    test('what follows the launcher is never run, even where a failed exec does not end the shell', () => {
-      const { launcher } = writeLaunch({ form: { argv: ['/nonexistent'] } }, NONCE)
-      const input = `\n:\n: >${trace}\n`
-      const { status, stderr } = start(launchLine(launcher), `${launcher}${input}`, { BASHOPTS: 'execfail' })
-      expect(`${stderr}`).toContain(`muster-${NONCE}:`)
-      expect([status, existsSync(trace)]).toEqual([127, false])
-    })
-  },
-)
-
-test('the line for the shell of the account says nothing of the command', () => {
-  const secret = 'hunter2'
-  const lineOf = (command: string) =>
-    launchLine(writeLaunch({ form: { command }, cwd: secret, env: { [secret]: secret } }, NONCE).launcher)
-  expect(lineOf(secret)).toBe('exec sh')
-  expect(lineOf(secret.repeat(1_000))).toMatch(/^exec sh -c 'eval "\$\(head -c "\$1"\)"' sh \d+$/)
+test.each([
+  `hello-${NONCE}:1:in=bash\n`,
+  `hello-${NONCE}:x:in=bash:1\n`,
+  `hello-${NONCE}:99999999999:in=bash:1\n`,
+  `hello-${NONCE}:1:as=$(id):in=bash:1\n`,
+  `hello-${NONCE}:1:${'group:'.repeat(300)}in=bash:1\n`,
+  `hello-${NONCE}:1:in=bash:1`,
+])('%j is no hello', (text) => {
+  expect(findHello(NONCE, Buffer.from(text))).toBeUndefined()
 })
 
 test.each<[string, RemoteCommand]>([
   ['NUL in a command', { form: { command: 'a\0b' } }],
   ['NUL in an argument', { form: { argv: ['a', 'b\0'] } }],
+  ['NUL in an argument of a script', { form: { script: 'a', args: ['\0'] } }],
   ['NUL in a directory', { form: { command: 'a' }, cwd: '\0' }],
   ['NUL in a variable', { form: { command: 'a' }, env: { A: '\0' } }],
   ['a variable name that is shell text', { form: { command: 'a' }, env: { 'A=1; id #': 'x' } }],
   ['an empty variable name', { form: { command: 'a' }, env: { '': 'x' } }],
   ['no program', { form: { argv: [] } }],
-  ['stdin for a script', { form: { script: 'a' }, stdin: 'b' }],
 ])('%s is refused before anything is sent', (_title, command) => {
-  expect(() => writeLaunch(command, NONCE)).toThrow(MusterError)
+  expect(() => checkCommand(command)).toThrow(MusterError)
 })

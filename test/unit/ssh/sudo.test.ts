@@ -3,16 +3,15 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { SudoDialogue, type SudoStep, sudoLine, sudoMarks } from '@muster/ssh'
+import { findHello, SudoDialogue, type SudoStep, sudoLine, sudoMarks } from '@muster/ssh'
 import fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
 
 const NONCE = '0123456789abcdef0123456789abcdef'
-const { reached, prompt, passed } = sudoMarks(NONCE)
+const { reached, prompt } = sudoMarks(NONCE)
 
 describe('the line', () => {
-  const line = (password?: string) =>
-    sudoLine({ user: 'root', ...(password !== undefined && { password }) }, 1_234, NONCE)
+  const line = (password?: string) => sudoLine({ user: 'root', ...(password !== undefined && { password }) }, NONCE)
 
   test('asks for a password only when there is one to give, and does not hold it', () => {
     expect(line()).toContain('sudo -n -u')
@@ -28,17 +27,17 @@ describe('the line', () => {
   })
 
   test('does not itself hold what it prints, as a shell may print the line', () => {
-    for (const mark of [reached, prompt, passed]) expect(line('x')).not.toContain(mark)
+    for (const mark of [reached, prompt, `hello-${NONCE}`]) expect(line('x')).not.toContain(mark)
   })
 })
 
 describe('the line, when a shell reads it,', () => {
   const bin = mkdtempSync(join(tmpdir(), 'muster-sudo-line-'))
   afterAll(() => rmSync(bin, { recursive: true }))
-  const launcher = '{\nprintf "[%s]" "$LC_ALL"; cat; sleep 0.2; exit 7\n}'
+  const command = 'printf "[%s]" "$LC_ALL"; cat; sleep 0.2; exit 7'
   const start = (shell: string, env: Record<string, string>) => {
-    const line = sudoLine({ user: 'root' }, launcher.length, NONCE)
-    return spawnSync(shell, ['-c', line], { env: { HOME: bin, ...env }, input: `${launcher}stdin`, encoding: 'utf8' })
+    const line = sudoLine({ user: 'root' }, NONCE)
+    return spawnSync(shell, ['-c', line], { env: { HOME: bin, ...env }, input: `${command}\nstdin`, encoding: 'utf8' })
   }
 
   // As some sudo does, this one makes what it starts the leader of a group: setsid would fork there.
@@ -48,8 +47,11 @@ describe('the line, when a shell reads it,', () => {
 
   test.each(['/bin/sh', '/bin/bash'])('by %s waits for the command, and gives it its input', (shell) => {
     const { status, stdout, stderr } = start(shell, { PATH: `${bin}:/usr/bin:/bin` })
-    expect({ status, stdout, stderr }).toEqual({ status: 7, stdout: `${passed}[]stdin`, stderr: reached + passed })
-    expect(start(shell, { PATH: `${bin}:/usr/bin:/bin`, LC_ALL: 'C.UTF-8' }).stdout).toBe(`${passed}[C.UTF-8]stdin`)
+    const [hello = '', out] = stdout.split(/(?<=:1\n)/)
+    expect(findHello(NONCE, Buffer.from(hello))).toMatchObject({ isGroup: true, shell: 'sh' })
+    expect({ status, out }).toEqual({ status: 7, out: '[]stdin' })
+    expect(stderr).toBe(reached + hello.replace(/1\n$/, '2\n'))
+    expect(start(shell, { PATH: `${bin}:/usr/bin:/bin`, LC_ALL: 'C.UTF-8' }).stdout).toContain('[C.UTF-8]stdin')
   })
 
   test('tells where there is no sudo, and starts nothing', () => {
@@ -74,18 +76,20 @@ describe('the dialogue', () => {
   }
   const cuts = fc.array(fc.nat(), { maxLength: 12 })
 
-  test('answers a prompt once and goes on when the way is free, wherever the bytes are cut', () => {
+  test('answers a prompt once, wherever the bytes are cut', () => {
     fc.assert(
       fc.property(cuts, fc.string({ unit: 'binary', maxLength: 9_000 }), (points, noise) => {
         const dialogue = new SudoDialogue(sudo, NONCE)
-        expect(dialogue.take('stdout', Buffer.from(`hello ${passed}`))).toBe('wait')
-        const text = `${noise}${reached}lecture\n${prompt}\n${passed}`
-        // Both in one piece would mean that sudo had not waited for the answer.
-        const [before, after] = [text.slice(0, text.indexOf(prompt) + prompt.length), `\n${passed}`]
-        expect(stepsOf(dialogue, cut(before, points))).toEqual(['answer'])
-        expect(stepsOf(dialogue, cut(after, points))).toEqual(['passed'])
+        expect(dialogue.take('stdout', Buffer.from('motd'))).toBe('wait')
+        expect(stepsOf(dialogue, cut(`${noise}${reached}lecture\n${prompt}`, points))).toEqual(['answer'])
+        expect(dialogue.answer()).toBe('hunter2\n')
       }),
     )
+  })
+
+  test('hears the prompt on stdout too, where the account brings the streams together', () => {
+    const dialogue = new SudoDialogue(sudo, NONCE)
+    expect(dialogue.take('stdout', Buffer.from(`${reached}${prompt}`))).toBe('answer')
   })
 
   test('gives up at the second prompt, and tells what was said last', () => {
@@ -114,7 +118,7 @@ describe('the dialogue', () => {
   test('is not taken in by the marks of another one', () => {
     const other = sudoMarks('f'.repeat(32))
     const dialogue = new SudoDialogue(sudo, NONCE)
-    const text = Buffer.from(other.reached + other.prompt + other.passed)
+    const text = Buffer.from(other.reached + other.prompt)
     expect([dialogue.take('stdout', text), dialogue.take('stderr', text)]).toEqual(['wait', 'wait'])
   })
 
@@ -123,11 +127,21 @@ describe('the dialogue', () => {
     ['sudo-rs: interactive authentication is required', 'sudo_password_required'],
     ['web is not in the sudoers file.', 'sudo_denied'],
     ["env: 'sudo': No such file or directory", 'sudo_denied'],
+    ["Sorry, user web is not allowed to execute '/usr/bin/sh -c ...' as root on web.", 'sudo_denied'],
   ])('calls %j without a password %s', (said, reason) => {
     const dialogue = new SudoDialogue({ user: 'root' }, NONCE)
     dialogue.take('stderr', Buffer.from(`${reached}${said}\n`))
     expect(dialogue.refusal('exit status 1')).toMatchObject({ reason, detail: expect.stringContaining(said) })
   })
+
+  test.each(['sudo: a password is required', "user web is not allowed to execute '/usr/bin/sh' as root"])(
+    'says on %j which rule is missing, as one for single programs lets no sh start',
+    (said) => {
+      const dialogue = new SudoDialogue({ user: 'deploy' }, NONCE)
+      dialogue.take('stderr', Buffer.from(`${reached}${said}\n`))
+      expect(dialogue.refusal('').detail).toContain('"ACCOUNT ALL=(deploy) NOPASSWD: /bin/sh"')
+    },
+  )
 
   test('keeps a long complaint short and on one line', () => {
     const dialogue = new SudoDialogue(sudo, NONCE)

@@ -1,0 +1,153 @@
+/**
+ * Tells the output of a command from what comes before it on the same streams:
+ *
+ *   what start-up files print → hello → what `set -x` prints of our text → start mark → the command's output
+ *
+ * What start-up files print is output, as with `ssh host command`; from the hello to the start mark it is dropped. The
+ * start mark is written to both streams by the shell that runs the command, so it proves that the command was reached.
+ * Streams may be merged or dead: a mark counts on whichever it arrives. Reads no stream itself (drain.ts).
+ */
+import type { OutputStream } from '@muster/contract'
+
+/** What a start mark says. The host chose all of it. */
+export type StartMark = {
+  readonly pid: number
+  /** Absent when the host has no process that ends the command at its deadline. */
+  readonly watchdogPid?: number
+  /** When the process began, in ticks since the boot; absent where there is no /proc to tell. */
+  readonly began?: string
+}
+
+/** Where a command runs: what its start mark said, and whether its process leads a group of its own. */
+export type Started = StartMark & { readonly isGroup: boolean }
+
+/** Takes marks out of a stream: `pass` gives the output among the next bytes, `rest` what was held back as doubtful. */
+export type Markers = { pass(bytes: Buffer): Buffer; rest(): Buffer }
+
+/** Longer lines are no mark. */
+const MARK_LIMIT_BYTES = 1_024
+/** Stands for the hello of the account in front of sudo, which has none. */
+const SUDO = 'sudo'
+/** Kept of what comes between hello and start mark: it explains why no start mark came. */
+const BETWEEN_LIMIT_BYTES = 8_192
+const FIELDS = /^(\d{1,10}):(\d{0,10}):(.*)$/
+
+/** Shell words, for `echo`, of the start mark; `fields`: process ID, watchdog's process ID, /proc/PID/stat, by colons. */
+export function startWords(nonce: string, fields: string): string {
+  return `echo "start-${nonce}:${fields}:1"; echo "start-${nonce}:${fields}:2" >&2`
+}
+
+/**
+ * Filters of both streams of one command; `onStart` is called once, at the first mark.
+ * @param bySudo whether what comes before the hello is sudo's, and no output
+ */
+export function findStart(
+  nonce: string,
+  onStart: (mark: StartMark) => void,
+  bySudo = false,
+): Record<OutputStream, Markers> {
+  const started = new Set<string>()
+  const seen = {
+    onStart: (fields: string, tag: string) => {
+      if (started.size === 0) onStart(readMark(fields))
+      started.add(tag)
+    },
+    isOver: () => started.size === 2,
+  }
+  return { stdout: new MarkFilter(nonce, seen, bySudo), stderr: new MarkFilter(nonce, seen, bySudo) }
+}
+
+function readMark(fields: string): StartMark {
+  const [, pid, watchdogPid = '', stat = ''] = FIELDS.exec(fields) ?? []
+  // The 22nd field of the line. The name of the program may hold anything, so what counts is behind the last bracket.
+  const began = /^(?:\S+ ){19}(\d{1,20}) /.exec(stat.slice(stat.lastIndexOf(')') + 2))?.[1]
+  return {
+    pid: Number(pid),
+    ...(watchdogPid !== '' && { watchdogPid: Number(watchdogPid) }),
+    ...(began !== undefined && { began }),
+  }
+}
+
+/** What is known of both streams. */
+type Seen = {
+  onStart(fields: string, tag: string): void
+  /** Whether no more marks can come. */
+  isOver(): boolean
+}
+
+class MarkFilter implements Markers {
+  readonly #nonce: string
+  readonly #seen: Seen
+  /** The hellos of this stream whose start mark has not come; streams that are merged have two. */
+  readonly #greeted = new Set<string>()
+  #between: Buffer = Buffer.alloc(0)
+  #held: Buffer = Buffer.alloc(0)
+
+  constructor(nonce: string, seen: Seen, bySudo: boolean) {
+    this.#nonce = nonce
+    this.#seen = seen
+    if (bySudo) this.#greeted.add(SUDO)
+  }
+
+  pass(bytes: Buffer): Buffer {
+    if (this.#seen.isOver() && this.#held.length === 0 && this.#greeted.size === 0) return bytes
+    let text = Buffer.concat([this.#held, bytes])
+    const output: Buffer[] = []
+    const take = (piece: Buffer) => {
+      if (this.#greeted.size === 0) return void output.push(piece)
+      this.#between = Buffer.concat([this.#between, piece]).subarray(-BETWEEN_LIMIT_BYTES)
+    }
+    for (let found = this.#findMark(text); found !== undefined; found = this.#findMark(text)) {
+      take(text.subarray(0, found.from))
+      text = text.subarray(found.until)
+      this.#greeted.delete(SUDO)
+      if (found.kind === 'hello') this.#greeted.add(found.tag)
+      else {
+        this.#greeted.delete(found.tag)
+        this.#between = Buffer.alloc(0)
+        this.#seen.onStart(found.fields, found.tag)
+      }
+    }
+    const until = this.#seen.isOver() ? text.length : text.length - doubtfulBytes(text, this.#nonce)
+    take(text.subarray(0, until))
+    this.#held = text.subarray(until)
+    return Buffer.concat(output)
+  }
+
+  /** What was held back, and where no start mark came, what came since the hello. */
+  rest(): Buffer {
+    const rest = Buffer.concat([this.#between, this.#held])
+    this.#between = Buffer.alloc(0)
+    this.#held = Buffer.alloc(0)
+    return rest
+  }
+
+  #findMark(text: Buffer) {
+    for (let at = text.indexOf(this.#nonce); at !== -1; at = text.indexOf(this.#nonce, at + 1)) {
+      const before = /(hello|start)-$/.exec(text.toString('latin1', Math.max(0, at - 6), at))
+      const lineEnd = text.indexOf('\n', at)
+      if (before?.[1] === undefined || lineEnd === -1 || lineEnd - at > MARK_LIMIT_BYTES) continue
+      const line = text.toString('latin1', at + this.#nonce.length + 1, lineEnd).trimEnd()
+      const [, fields, tag] = /^(\d.*):([12])$/.exec(line) ?? []
+      if (fields === undefined || tag === undefined) continue
+      return { kind: before[1], fields, tag, from: at - before[0].length, until: lineEnd + 1 }
+    }
+    return undefined
+  }
+}
+
+/** How many of the last bytes may be the beginning of a mark: no more are held back, so that a reader sees the rest. */
+function doubtfulBytes(text: Buffer, nonce: string): number {
+  const tail = text.subarray(-MARK_LIMIT_BYTES)
+  let doubtful = 0
+  for (const word of [`hello-${nonce}:`, `start-${nonce}:`]) {
+    const mark = Buffer.from(word)
+    const whole = tail.lastIndexOf(mark)
+    // A line that has begun as a mark, and has not ended.
+    if (whole !== -1 && tail.indexOf('\n', whole) === -1) doubtful = Math.max(doubtful, tail.length - whole)
+    for (let count = Math.min(mark.length - 1, tail.length); count > doubtful; count -= 1) {
+      if (tail.subarray(tail.length - count).equals(mark.subarray(0, count))) doubtful = count
+    }
+  }
+  return doubtful
+}
