@@ -4,6 +4,7 @@
 -- 12 the same end as JSON, 13 bytes of stdout, 14 those that the output limit left out, 15 those in the stored tail,
 -- 16 to 18 the same of stderr, 19... field, value, field, value.
 -- Returns {'finished' or 'retrying', tickets...} or {'fenced'}.
+let_in()
 local MISSING = 'Redis had no room for a part of the output, or has forgotten it; those bytes count as omitted'
 
 local key = run_key(ARGV[3])
@@ -21,7 +22,6 @@ local function own_up(stream, bytes, left_out, tail)
   return true
 end
 
-let_in()
 local f = redis.call('HMGET', key, 'state', 'epoch', 'ended_nonce', 'host', 'nonce')
 -- The same request again: its reply was lost on the way.
 if f[3] == ARGV[5] then return {'finished'} end

@@ -1,6 +1,7 @@
 -- Ends the runs whose record is damaged in what every other step goes by: where the run stands, and whose it is. Nobody can
 -- know what became of them, and their job could never end.
 -- KEYS[1] job.  Returns {'repaired', tickets...}.
+let_in()
 local now = now_ms()
 local counts = {queued = 0, connecting = 0, running = 0, retry_wait = 0}
 local damaged = {}
