@@ -3,9 +3,11 @@
  * of then. And the turns of the sweep, and tickets that are due, with several processes.
  */
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   findRun,
   finishRun,
+  handOver,
   type Ledger,
   openBreakers,
   openDialSlots,
@@ -167,10 +169,12 @@ describe.skipIf(FAKETIME === undefined)("with libfaketime, when Redis' clock was
 
   test('a durable run that no worker takes is waited for as long as it may take, and its times stay in order', async () => {
     const { ledger, setTo } = await openSteppedLedger()
-    const jobId = await submitTo(ledger, 2, { durable: true })
+    const jobId = await submitTo(ledger, 3, { durable: true })
     const durable = await start(ledger, jobId, 0, 'durable')
     const short = await start(ledger, jobId, 1)
+    await handOver(ledger, await start(ledger, jobId, 2, 'durable'))
     await setTo(-HOUR_S)
+    expect((await claim(ledger, jobId, 2, 'w2')).startedAgoMs).toBe(0)
     await ledger.redis.del(ledger.keys.worker('w1'))
     await sweep(ledger, AT_ONCE)
     expect(await aheadMs(ledger, await ledger.redis.hget(ledger.keys.run(jobId, 0), 'started'))).toBeLessThan(1_000)
@@ -207,6 +211,27 @@ describe('a ticket', () => {
     expect(ids).toEqual([0, 1, 2].map((index) => `${jobId}-${index}-2`))
   }, 30_000)
 
+  test('that is to wait is not issued before by the sweep', async () => {
+    const ledger = await openTestLedger()
+    const jobId = await submitTo(ledger, 1, { retries: 1, retry_backoff_s: 600 })
+    await finishRun(ledger, await claim(ledger, jobId, 0), refused)
+    await sweep(ledger, AT_ONCE)
+    expect(await ledger.tickets.getJob(`${jobId}-0-2`)).toBeUndefined()
+  })
+
+  test('that an older Muster delayed, by another clock, is delivered when it is due', async () => {
+    const ledger = await openTestLedger()
+    const jobId = await submitTo(ledger, 1, { retries: 1, retry_backoff_s: 600 })
+    await finishRun(ledger, await claim(ledger, jobId, 0), refused)
+    const id = `${jobId}-0-2`
+    await ledger.tickets.add('h0', {}, { jobId: id, delay: HOUR_S * 1_000 })
+    await sweep(ledger, AT_ONCE)
+    expect(await ledger.tickets.getJobState(id)).toBe('delayed')
+    await ledger.redis.hset(ledger.keys.run(jobId, 0), 'retry_at', 1)
+    await sweep(ledger, AT_ONCE)
+    expect(await ledger.tickets.getJobState(id)).toBe('waiting')
+  })
+
   test('of a run that was cancelled meanwhile is not issued', async () => {
     const ledger = await openTestLedger()
     const jobId = await submitTo(ledger, 1, { retries: 1, retry_backoff_s: 1 })
@@ -235,10 +260,15 @@ describe('the sweep', () => {
     const ledger = await openTestLedger()
     const { redis, keys } = ledger
     const jobId = await submitTo(ledger, 1, { start_deadline_s: 0.1 })
-    // Another process has just given a sign that it sweeps, and gives no other.
-    const [seconds] = await redis.time()
-    await redis.set(keys.sweepTurn, Number(seconds) * 1_000)
+    // Another process gives signs that it sweeps.
+    const sign = async () => redis.set(keys.sweepTurn, Number((await redis.time())[0]) * 1_000)
+    await sign()
+    const signs = setInterval(() => void sign(), 500)
+    onTestFinished(() => clearInterval(signs))
     await startTestClockwork(ledger)
+    await sleep(1_500)
+    expect((await firstRun(ledger, jobId)).state).toBe('queued')
+    clearInterval(signs)
     await expect.poll(async () => (await firstRun(ledger, jobId)).state, { timeout: 9_000 }).toBe('skipped')
   }, 30_000)
 
