@@ -369,6 +369,17 @@ test('a host that could not hold a durable run is told of with the job, until an
   expect(await noticesOf()).toEqual([{ notice: 'it ran attached', hosts: 'h1', count: 1 }])
 })
 
+test('what a worker tells of a connection stands with the run, and what else is told is added to it', async () => {
+  const ledger = await openTestLedger()
+  const jobId = await submitTo(ledger, 1)
+  const claimed = await claim(ledger, jobId, 0)
+  await dispatchRun(ledger, claimed, { connectMs: 1, mode: 'durable', notice: 'an old host' })
+  const noticesOf = async () => (await reportJob(ledger, jobId))?.notices.map(({ notice }) => notice)
+  expect(await noticesOf()).toEqual(['an old host'])
+  await fallBackToAttached(ledger, claimed, 'it ran attached')
+  expect(await noticesOf()).toEqual(['an old host; it ran attached'])
+})
+
 test('what is told of one host is not told of another that ended otherwise', async () => {
   const ledger = await openTestLedger()
   const jobId = await submitTo(ledger, 4, { concurrency: 3, retries: 0 })

@@ -1,4 +1,5 @@
 /** Going through jump hosts, on a real sshd: each hop is a host of its own, and both ends go together. */
+import { readFileSync, writeFileSync } from 'node:fs'
 import { fixedKnownHosts, type SshHost } from '@muster/ssh'
 import { describe, expect, inject, onTestFinished, test } from 'vitest'
 import { dial, reach, run, sshdHost } from '../support/ssh.ts'
@@ -39,6 +40,46 @@ describe('through a jump host', () => {
   test('a host that is not there is not reached either', async () => {
     const result = await dial(sshdHost({ port: 1, jump: bastion() }))
     expect(result).toMatchObject({ reason: 'jump_failed', detail: expect.stringContaining('did not connect to') })
+  })
+
+  const noForward =
+    /did not connect to .*: it does not forward to 127\.0\.1\.1:\d+ \(administratively prohibited\): see Allow/
+  test.each([
+    ['AllowTcpForwarding no'],
+    ['AllowTcpForwarding remote'],
+    ['PermitOpen 127.0.9.9:22'],
+    ['DisableForwarding yes'],
+  ])('with "%s" nothing is reached, and the setting is named', async (setting) => {
+    const own = await startSshd([setting])
+    onTestFinished(() => own.close())
+    const jump = sshdHost({ name: 'bastion' }, own.facts)
+    const result = await dial(sshdHost({ jump }), {
+      knownHosts: fixedKnownHosts(own.facts.knownHosts + sshd.knownHosts),
+    })
+    expect(result).toMatchObject({ reason: 'jump_failed', isRetryable: false, isHostsFault: false })
+    expect(result).toMatchObject({ detail: expect.stringMatching(noForward) })
+  })
+
+  test.each([['restrict'], ['no-port-forwarding'], ['permitopen="127.0.9.9:22"']])(
+    'whose authorized_keys says %s for our key, neither',
+    async (option) => {
+      const own = await startSshd()
+      onTestFinished(() => own.close())
+      const keys = readFileSync(own.facts.authorizedKeysFile, 'utf8')
+      writeFileSync(own.facts.authorizedKeysFile, keys.replaceAll(/^ssh-/gm, `${option} ssh-`))
+      const jump = sshdHost({ name: 'bastion' }, own.facts)
+      const knownHosts = fixedKnownHosts(own.facts.knownHosts + sshd.knownHosts)
+      const result = await dial(sshdHost({ jump }), { knownHosts })
+      expect(result).toMatchObject({ reason: 'jump_failed', detail: expect.stringMatching(noForward) })
+    },
+  )
+
+  test('that cannot get to the host is told apart from one that does not forward', async () => {
+    for (const changes of [{ port: 1 }, { address: 'no-such-host.invalid' }]) {
+      const result = await dial(sshdHost({ ...changes, jump: bastion() }))
+      expect(result).toMatchObject({ reason: 'jump_failed', isRetryable: true, isHostsFault: true })
+      expect(result).toMatchObject({ detail: expect.stringContaining('it could not get there: ') })
+    }
   })
 
   test('the end of the jump host ends the connection', async () => {

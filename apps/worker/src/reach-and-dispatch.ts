@@ -56,8 +56,9 @@ export async function reachAndDispatch(
   const { ready } = opened
   try {
     const mode = spec.durable ? 'durable' : 'attached'
-    const { hostKey } = lease.connection
-    const mark = await dispatchRun(deps.ledger, run.claim, { connectMs: performance.now() - startedMs, mode, hostKey })
+    const { hostKey, notice } = lease.connection
+    const connectMs = performance.now() - startedMs
+    const mark = await dispatchRun(deps.ledger, run.claim, { connectMs, mode, hostKey, ...(notice && { notice }) })
     if (mark.word === 'go') {
       return { lease, command, ready, maySend: () => performance.now() < mark.sendBeforeMs }
     }

@@ -47,6 +47,7 @@ export function reachableHosts(options: {
       user: host.user,
       credentials,
       ...(host.hostKeyAlias === undefined ? {} : { hostKeyAlias: host.hostKeyAlias }),
+      ...(host.algorithms === undefined ? {} : { algorithms: host.algorithms }),
       ...(jump === undefined ? {} : { jump: await toSshHost(jump) }),
     }
   }

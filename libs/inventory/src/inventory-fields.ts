@@ -106,6 +106,7 @@ export const HostFields = z.strictObject({
   port: Port.optional(),
   jump: HostReference.optional(),
   host_key_alias: Text.optional(),
+  algorithms: z.literal('legacy', { error: 'expected legacy; without it, those of today are used' }).optional(),
   labels: Labels.optional(),
   disabled: Disabled.optional(),
   ...credentialFields,

@@ -119,6 +119,7 @@ function readHosts(entry: YamlEntry, reader: Reader, common: Common): HostDraft[
     user: fields.user ?? common.user,
     ...(fields.jump !== undefined && { jump: fields.jump }),
     ...(fields.host_key_alias !== undefined && { hostKeyAlias: fields.host_key_alias }),
+    ...(fields.algorithms !== undefined && { algorithms: fields.algorithms }),
     labels,
     ...(disabled !== undefined && disabled !== 'false' && { disabled }),
     credentials,

@@ -36,6 +36,8 @@ export type InventoryHost = {
   readonly jump?: string
   /** The name to look up in known_hosts in place of the address. Absent when that is the address. */
   readonly hostKeyAlias?: string
+  /** Also the algorithms that hosts of before 2016 need. Absent: those of today only. */
+  readonly algorithms?: 'legacy'
   readonly labels: Readonly<Record<string, string>>
   /** Tried in this order. Empty when nothing was configured and nothing usual exists. */
   readonly credentials: readonly CredentialRef[]

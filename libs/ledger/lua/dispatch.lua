@@ -1,6 +1,7 @@
 -- The dispatch mark: written before the command is sent. From here on nobody may say that it did not start.
 -- KEYS[1] job.  ARGV 3 index, 4 epoch, 5 nonce of the claim, 6 milliseconds that connecting took, 7 'attached' or
--- 'durable', 8 digest of the key that the host has proved its identity with, or ''.
+-- 'durable', 8 digest of the key that the host has proved its identity with, or '', 9 what to tell people of the
+-- connection, or ''.
 -- Returns {'go', ms for which the lease of the worker certainly holds}, {'over', state, reason} when it must not start
 -- any more, {'fenced'}, or {'no_lease'} when the lease has run out though nobody took the run away yet.
 let_in()
@@ -22,6 +23,10 @@ redis.call('HDEL', key, 'reason', 'detail', 'notice', 'ended', 'mode')
 if tonumber(f[4]) > 1 then move_output(ARGV[3], '', 'kept') end
 redis.call('HSET', key, 'state', 'running', 'remote', 'started', 'started', now, 'connect_ms', ARGV[6],
   unpack(ARGV[7] == 'durable' and {'mode', 'durable'} or {}))
+if ARGV[9] ~= '' then
+  redis.call('HSET', key, 'notice', ARGV[9])
+  redis.call('SADD', noticed, ARGV[3])
+end
 move('connecting', 'running', 1)
 close_breaker(f[5])
 -- A key that another host of the job has shown. Hosts of one machine, under two users, are told of as such.

@@ -99,11 +99,17 @@ export type DispatchAnswer =
 const NO_LEASE_MS = 4_000
 const ASK_AGAIN_MS = 200
 
-type DispatchOptions = { readonly connectMs: number; readonly mode: RunMode; readonly hostKey?: Buffer }
+type DispatchOptions = {
+  readonly connectMs: number
+  readonly mode: RunMode
+  readonly hostKey?: Buffer
+  readonly notice?: string
+}
 
 /**
  * Writes the dispatch mark; only after `go` may the command be sent. Hosts of a job with one `hostKey` are told of in its
- * notices; absent: nothing is said of the key. A lease that has run out is waited for: it may be about to be renewed.
+ * notices; absent: nothing is said of the key. `notice` is what else there is to tell of
+ * the connection. A lease that has run out is waited for: it may be about to be renewed.
  */
 export async function dispatchRun(ledger: Ledger, claim: Claim, options: DispatchOptions): Promise<DispatchAnswer> {
   const giveUpMs = performance.now() + NO_LEASE_MS
@@ -116,14 +122,14 @@ export async function dispatchRun(ledger: Ledger, claim: Claim, options: Dispatc
 
 async function askToDispatch(ledger: Ledger, claim: Claim, options: DispatchOptions): Promise<DispatchAnswer> {
   const { redis, keys } = ledger
-  const { connectMs, mode, hostKey } = options
+  const { connectMs, mode, hostKey, notice = '' } = options
   const keyDigest = hostKey === undefined ? '' : createHash('sha256').update(hostKey).digest('base64url')
   const askedMs = performance.now()
   const answer = await runScript(
     redis,
     'dispatch',
     [keys.job(claim.jobId)],
-    [...claimArguments(keys, claim), Math.round(connectMs), mode, keyDigest.slice(0, KEY_DIGEST_CHARS)],
+    [...claimArguments(keys, claim), Math.round(connectMs), mode, keyDigest.slice(0, KEY_DIGEST_CHARS), notice],
   )
   const [word, first, second] = Answer.parse(answer)
   if (word === 'go') {

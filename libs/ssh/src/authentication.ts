@@ -8,7 +8,7 @@
  */
 import type { AnyAuthMethod, AuthenticationType, ParsedKey } from 'ssh2'
 import { fingerprintOf, readPrivateKey, readPublicKey } from './keys.ts'
-import { LoginAgent, withoutSha1 } from './login-agent.ts'
+import { askingBeforeSha1, LoginAgent } from './login-agent.ts'
 import { PasswordPrompts } from './password-prompts.ts'
 
 /** Something to log in with. */
@@ -39,6 +39,8 @@ export type Login = {
   countRequest(): boolean
   /** Keeps in the list why the present attempt could not be made. */
   note(problem: string): void
+  /** Whether an RSA key has signed with SHA-1. */
+  hasUsedSha1(): boolean
   /** What was tried and what became of it, for people; and whether the host has refused any of it. */
   outcome(): { readonly tried: string; readonly isRefused: boolean }
 }
@@ -93,7 +95,8 @@ function explainRefusal(source: string, key: ParsedKey, besides: ParsedKey | und
 class PlannedLogin implements Login {
   readonly #user: string
   readonly #credentials: readonly Credential[]
-  readonly #withSha1: boolean
+  readonly #maySha1: () => boolean
+  #hasUsedSha1 = false
   readonly #giveUp: () => void
   readonly #steps: Step[]
   readonly #past: { readonly label: string; outcome: string; isRefused: boolean }[] = []
@@ -106,7 +109,10 @@ class PlannedLogin implements Login {
 
   constructor({ user, credentials, withSha1 }: LoginOptions, giveUp: () => void) {
     this.#user = user
-    this.#withSha1 = withSha1
+    this.#maySha1 = () => {
+      this.#hasUsedSha1 ||= withSha1
+      return withSha1
+    }
     this.#credentials = credentials
     this.#giveUp = giveUp
     this.#steps = [
@@ -157,6 +163,10 @@ class PlannedLogin implements Login {
     present.isRefused = problem.startsWith(REFUSED.outcome)
   }
 
+  hasUsedSha1(): boolean {
+    return this.#hasUsedSha1
+  }
+
   outcome(): { tried: string; isRefused: boolean } {
     if (this.#credentials.length === 0) return { tried: 'no credential is configured for this host', isRefused: false }
     const tried = this.#past.map(({ label, outcome }) => `${label}: ${outcome}`).join('; ') || 'nothing was tried yet'
@@ -185,7 +195,7 @@ class PlannedLogin implements Login {
       const { publicHalf = '', agent = '' } = credential
       const besides = readPublicKey(publicHalf)
       if ('key' in usable) {
-        const key = this.#withSha1 ? usable.key : withoutSha1(usable.key)
+        const key = askingBeforeSha1(usable.key, this.#maySha1)
         return {
           method: { type: 'publickey', username, key },
           ...explainRefusal(credential.source, usable.key, besides),
@@ -202,7 +212,7 @@ class PlannedLogin implements Login {
   /** The one key of an agent: what cannot be used here, the agent may hold. */
   #heldByAgent(socket: string, only: ParsedKey, problem: string): Attempt {
     const print = fingerprintOf(only.getPublicSSH())
-    const agent = new LoginAgent(socket, { only, withSha1: this.#withSha1 })
+    const agent = new LoginAgent(socket, { only, maySha1: this.#maySha1 })
     const told = (why: string) => `${problem}, or hand it to the agent (ssh-add): ${why}, ${print}`
     return { method: { type: 'agent', username: this.#user, agent }, told }
   }
@@ -212,7 +222,7 @@ class PlannedLogin implements Login {
     const { socket } = credential
     const make: Step['make'] = () => {
       if (socket === '') return { problem: 'no socket is given; is SSH_AUTH_SOCK set?' }
-      const agent = new LoginAgent(socket, { withSha1: this.#withSha1 })
+      const agent = new LoginAgent(socket, { maySha1: this.#maySha1 })
       return { method: { type: 'agent', username: this.#user, agent } }
     }
     return [{ label: `agent ${socket}`, method: 'publickey', make }]

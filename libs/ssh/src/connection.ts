@@ -11,6 +11,7 @@ import type { LookupAddress } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import type { Duplex } from 'node:stream'
 import ssh2, { type Client, type ClientChannel } from 'ssh2'
+import { algorithmsFor, explainMismatch, legacyAmong } from './algorithms.ts'
 import { type Credential, type Login, planLogin } from './authentication.ts'
 import type { EndTurn } from './dial-queue.ts'
 import {
@@ -25,11 +26,12 @@ import {
   notAccepted,
   printable,
 } from './failure.ts'
+import { openForward } from './forward.ts'
 import { holdBack } from './hold-back.ts'
 import { type HostIdentity, hostKeyAlgorithms, refuseHostKey } from './host-verification.ts'
 import type { KnownHosts, KnownHostsSource } from './known-hosts.ts'
 import { LookUps } from './look-ups.ts'
-import { watchMessage } from './messages.ts'
+import { watchMessage, watchOffers } from './messages.ts'
 import { connectForPackets } from './packet-socket.ts'
 
 /** A host and all that is needed to log in there. */
@@ -37,6 +39,8 @@ export type SshHost = HostIdentity & {
   readonly name: string
   readonly user: string
   readonly credentials: readonly Credential[]
+  /** Also the algorithms that old hosts have. Absent: only those of today. */
+  readonly algorithms?: 'legacy'
   /** The host to go through, with its own credentials; verified under its own name. */
   readonly jump?: SshHost
 }
@@ -50,6 +54,8 @@ export type SshConnection = {
   readonly hostKey: Buffer
   /** Channels for commands that one of the two sides has not closed yet; kept by channel.ts. */
   readonly channels: Set<ClientChannel>
+  /** What else there is to know of it: that it uses old algorithms. */
+  readonly notice?: string
   /** The connection to its jump host; absent when it goes through none. */
   readonly hop?: SshConnection
   /** Whether the connection still stands, as far as this side knows. */
@@ -96,10 +102,6 @@ export type DialOptions = {
 
 /** What a connection runs over, and how to take it down for good. */
 type Route = { readonly stream: Duplex; destroy(): void }
-type NoForward = { readonly failure: string; readonly isHostsFault: boolean }
-
-/** What a jump host says when it did not get a connection to the host. @see RFC 4254, section 5.1 */
-const CONNECT_FAILED = 2
 
 /** Connects and logs in to a host. */
 export async function connect(host: SshHost, options: ConnectOptions): Promise<ConnectResult> {
@@ -144,14 +146,22 @@ export async function dial(
     if (found !== undefined && 'failure' in found) return refused(atHost(host, found.failure))
     return await logIn(host, openSocket(host, found?.addresses), options)
   }
-  const route = await openForward(hop, host, options.signal)
-  if (!('failure' in route)) {
-    const result = await logIn(host, route, options)
-    return result.ok ? { ok: true, connection: { ...result.connection, hop } } : result
+  const forward = await openForward(hop.client, host, options.signal)
+  if ('failure' in forward) {
+    hop.close()
+    const detail = `jump host ${hop.hostName} did not connect to ${where(host)}: ${forward.failure}`
+    return refused(failure('jump_failed', detail, forward))
   }
-  hop.close()
-  const detail = `jump host ${hop.hostName} did not connect to ${where(host)}: ${route.failure}`
-  return refused(failure('jump_failed', detail, { isHostsFault: route.isHostsFault }))
+  const { stream } = forward
+  const destroy = () => {
+    stream.destroy()
+    hop.close()
+  }
+  const result = await logIn(host, { stream, destroy }, options)
+  if (!result.ok) return result
+  const notices = [hop.notice, result.connection.notice].filter((notice) => notice !== undefined)
+  const notice = notices.length === 0 ? {} : { notice: notices.join('; ') }
+  return { ok: true, connection: { ...result.connection, hop, ...notice } }
 }
 
 /** Why a host behind a jump host that was not reached is not reached either. */
@@ -167,39 +177,11 @@ function openSocket({ address, port }: SshHost, found: LookupAddress[] = []): Ro
   return { stream, destroy: () => stream.destroy() }
 }
 
-/** A forward, or why there is none: the host's fault when its jump host has found that out, or was left waiting. */
-function openForward(hop: SshConnection, host: SshHost, signal: AbortSignal): Promise<Route | NoForward> {
-  return new Promise((resolve) => {
-    const giveUp = () => resolve({ failure: 'no answer in time', isHostsFault: true })
-    if (signal.aborted) return giveUp()
-    signal.addEventListener('abort', giveUp, { once: true })
-    try {
-      hop.client.forwardOut('127.0.0.1', 0, host.address, host.port, (error, stream) => {
-        signal.removeEventListener('abort', giveUp)
-        // Nobody waits for it any more, and the connection to the jump host may live on.
-        if (signal.aborted) return stream?.destroy()
-        if (error) {
-          const isHostsFault = 'reason' in error && error.reason === CONNECT_FAILED
-          return resolve({ failure: printable(error.message), isHostsFault })
-        }
-        const destroy = () => {
-          stream.destroy()
-          hop.close()
-        }
-        resolve({ stream, destroy })
-      })
-    } catch (error) {
-      // ssh2 throws when the connection is gone already.
-      signal.removeEventListener('abort', giveUp)
-      resolve({ failure: error instanceof Error ? error.message : String(error), isHostsFault: false })
-    }
-  })
-}
-
 function logIn(host: SshHost, route: Route, { known, signal, turn, onPhase }: DialOptions): Promise<ConnectResult> {
   return new Promise((resolve, reject) => {
     const client = new ssh2.Client()
-    const login = planLogin({ ...host, withSha1: false }, () => fail(notAccepted(login.outcome())))
+    const isLegacy = host.algorithms === 'legacy'
+    const login = planLogin({ ...host, withSha1: isLegacy }, () => fail(notAccepted(login.outcome())))
     let phase: DialPhase = 'the TCP connection'
     const enter = (next: DialPhase) => {
       phase = next
@@ -212,6 +194,7 @@ function logIn(host: SshHost, route: Route, { known, signal, turn, onPhase }: Di
     let endTurn: EndTurn = () => {}
     let hostKeyFailure: Failure | undefined
     let hostKey = Buffer.alloc(0)
+    let legacy: readonly string[] = []
 
     // Resolving twice does nothing: the first thing that goes wrong is the one that is told.
     const fail = (why: Failure) => {
@@ -235,7 +218,12 @@ function logIn(host: SshHost, route: Route, { known, signal, turn, onPhase }: Di
       // The agent or one key did not work: ssh2 goes on with the next credential by itself.
       const isOneAttempt = fieldsOf(error).level === 'agent' || error.message.startsWith('Error signing data')
       if (isOneAttempt && !isReady) return login.note(printable(error.message))
-      if (!isReady) return fail(hostKeyFailure ?? explainDialError(error, phase, login.outcome()))
+      if (!isReady) {
+        const why = hostKeyFailure ?? explainDialError(error, phase, login.outcome())
+        const { ours, theirs } = offers()
+        const mismatch = why.reason === 'kex_failed' ? explainMismatch(ours, theirs, isLegacy) : undefined
+        return fail(mismatch === undefined ? why : { ...why, detail: `${why.detail}; ${mismatch}` })
+      }
       isOpen = false
       // ssh2 only ends its side, and a broken host would keep the connection half open for ever.
       route.destroy()
@@ -248,8 +236,9 @@ function logIn(host: SshHost, route: Route, { known, signal, turn, onPhase }: Di
     client.on('connect', () => {
       enter('the SSH handshake')
     })
-    client.once('handshake', () => {
+    client.once('handshake', ({ kex, serverHostKey, cs, sc }) => {
       enter('the log-in')
+      legacy = legacyAmong([kex, serverHostKey, cs.cipher, sc.cipher])
       skipHostKeyProof(client)
     })
     client.on('change password', () => {
@@ -262,7 +251,9 @@ function logIn(host: SshHost, route: Route, { known, signal, turn, onPhase }: Di
       endTurn()
       const close = () => closeClient(client, route)
       const stands = { isOpen: () => isOpen, close, channels: new Set<ClientChannel>() }
-      resolve({ ok: true, connection: { hostName: host.name, client, hostKey, ...stands } })
+      const used = [...legacy, ...(login.hasUsedSha1() ? ['signature ssh-rsa'] : [])]
+      const notice = used.length === 0 ? {} : { notice: `${host.name} uses legacy algorithms: ${used.join(', ')}` }
+      resolve({ ok: true, connection: { hostName: host.name, client, hostKey, ...stands, ...notice } })
     })
     const awaitTurn = async (ask: () => Promise<EndTurn | Failure>) => {
       isWaiting = true
@@ -285,7 +276,7 @@ function logIn(host: SshHost, route: Route, { known, signal, turn, onPhase }: Di
       username: host.user,
       readyTimeout: 0,
       ...KEEPALIVE,
-      algorithms: { serverHostKey: hostKeyAlgorithms(host, known) },
+      algorithms: algorithmsFor(hostKeyAlgorithms(host, known), isLegacy),
       hostVerifier: (key: Buffer) => {
         hostKey = Buffer.from(key)
         hostKeyFailure = refuseHostKey(host, known, key)
@@ -294,6 +285,7 @@ function logIn(host: SshHost, route: Route, { known, signal, turn, onPhase }: Di
       authHandler: () => login.next(),
     })
     listenToLogin(client, login)
+    const offers = watchOffers(client)
   })
 }
 

@@ -44,7 +44,8 @@ export function failure(
   detail: string,
   more: { readonly isRetryable?: boolean; readonly isHostsFault?: boolean } = {},
 ): Failure {
-  return { reason, detail, isRetryable: !LASTING.has(reason), isHostsFault: HOSTS_FAULTS.has(reason), ...more }
+  const { isRetryable = !LASTING.has(reason), isHostsFault = HOSTS_FAULTS.has(reason) } = more
+  return { reason, detail, isRetryable, isHostsFault }
 }
 
 /** Why a signal was aborted: its reason where that is one of ours, else it is a cancel. */

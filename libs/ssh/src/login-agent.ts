@@ -8,8 +8,8 @@ import ssh2, { type ParsedKey, type SignCallback, type SigningRequestOptions } f
 export type AgentLimits = {
   /** The one key to use. Absent: all that the agent holds. */
   readonly only?: ParsedKey
-  /** Whether RSA keys may sign with SHA-1. */
-  readonly withSha1: boolean
+  /** Is asked when an RSA key is to sign with SHA-1: whether it may. */
+  readonly maySha1: () => boolean
 }
 
 /** Why a key does not sign: what it would sign with can be forged by now. */
@@ -50,18 +50,18 @@ export class LoginAgent extends ssh2.BaseAgent<ParsedKey> {
   ): void {
     const tell = typeof options === 'function' ? options : done
     const isSha1 = typeof options === 'object' && options.hash === 'sha1'
-    if (isSha1 && !this.#limits.withSha1) tell?.(new Error(SHA1_ONLY))
+    if (isSha1 && !this.#limits.maySha1()) tell?.(new Error(SHA1_ONLY))
     else if (typeof options === 'function') this.#agent.sign(key, data, options)
     else this.#agent.sign(key, data, options, done)
   }
 }
 
-/** The key as one that signs without SHA-1. */
-export function withoutSha1(key: ParsedKey): ParsedKey {
+/** The key as one that asks before it signs with SHA-1. */
+export function askingBeforeSha1(key: ParsedKey, maySha1: () => boolean): ParsedKey {
   const guarded: ParsedKey = Object.create(key)
   // Its type leaves out that ssh2 takes an error for an answer.
   Reflect.set(guarded, 'sign', (data: Buffer, hash?: string) =>
-    hash === 'sha1' ? new Error(SHA1_ONLY) : key.sign(data, hash),
+    hash === 'sha1' && !maySha1() ? new Error(SHA1_ONLY) : key.sign(data, hash),
   )
   return guarded
 }

@@ -13,7 +13,7 @@ export function loginKey(host: SshHost): string {
   return createHmac('sha256', SALT).update(describe(host)).digest('base64url')
 }
 
-function describe({ name, address, port, user, hostKeyAlias, credentials, jump }: SshHost): string {
+function describe({ name, address, port, user, hostKeyAlias, algorithms, credentials, jump }: SshHost): string {
   const offered = credentials.map((credential) => {
     switch (credential.kind) {
       case 'key':
@@ -26,5 +26,14 @@ function describe({ name, address, port, user, hostKeyAlias, credentials, jump }
         return credential satisfies never
     }
   })
-  return JSON.stringify([name, address, port, user, hostKeyAlias ?? null, offered, jump && describe(jump)])
+  return JSON.stringify([
+    name,
+    address,
+    port,
+    user,
+    hostKeyAlias ?? null,
+    algorithms ?? null,
+    offered,
+    jump && describe(jump),
+  ])
 }

@@ -19,6 +19,38 @@ export function watchMessage(client: Client, name: string, look: (...said: reado
   })
 }
 
+/** The offers of algorithms that the two sides have sent, as messages; empty as long as there is none. */
+export type Offers = { readonly ours: Buffer; readonly theirs: Buffer }
+
+/** Keeps the offers of both sides, to be asked for when they turn out to have nothing in common. */
+export function watchOffers(client: Client): () => Offers {
+  let theirs: Buffer = Buffer.alloc(0)
+  const protocol = fieldsOf(Reflect.get(client, '_protocol'))
+  watchFirstMessage(protocol, (message) => {
+    theirs = message
+  })
+  return () => {
+    const ours: unknown = Reflect.get(protocol, '_kexinit')
+    return { ours: ours instanceof Uint8Array ? Buffer.from(ours) : Buffer.alloc(0), theirs }
+  }
+}
+
+function watchFirstMessage(protocol: object, look: (message: Buffer) => void): void {
+  const onHeader: unknown = Reflect.get(protocol, '_onHeader')
+  if (!isHandler(onHeader)) throw new Error('ssh2 has no handler for the banner any more')
+  Reflect.set(protocol, '_onHeader', (...said: unknown[]) => {
+    const decipher = fieldsOf(Reflect.get(protocol, '_decipher'))
+    const onMessage: unknown = Reflect.get(decipher, '_onPayload')
+    if (!isHandler(onMessage)) throw new Error('ssh2 has no handler for packets any more')
+    Reflect.set(decipher, '_onPayload', (message: unknown, ...rest: unknown[]) => {
+      Reflect.set(decipher, '_onPayload', onMessage)
+      if (message instanceof Uint8Array) look(Buffer.from(message))
+      return onMessage(message, ...rest)
+    })
+    return onHeader(...said)
+  })
+}
+
 function fieldsOf(value: unknown): object {
   if (typeof value !== 'object' || value === null) throw new Error('ssh2 keeps its protocol elsewhere now')
   return value

@@ -27,7 +27,7 @@ describe('a mistake is told with its file, line, field and remedy', () => {
     ['hosts:\n  web01:\n    user: a\n    prot: 22\n', '4: hosts.web01.prot: unknown field; did you mean "port"?'],
     [
       host('{ zzzzzz: 1 }'),
-      '2: hosts.web01.zzzzzz: unknown field; known are address, aliases, user, port, jump, host_key_alias, labels, disabled, identity_file, passphrase_file, passphrase_env, password_file, password_env, sudo_password_file, sudo_password_env, agent',
+      '2: hosts.web01.zzzzzz: unknown field; known are address, aliases, user, port, jump, host_key_alias, algorithms, labels, disabled, identity_file, passphrase_file, passphrase_env, password_file, password_env, sudo_password_file, sudo_password_env, agent',
     ],
     ['defaults: { usr: a }\nhosts: { a: }', '1: defaults.usr: unknown field; did you mean "user"?'],
     ['defaults: { port: "[1-2]" }', '1: defaults.port: one port for all hosts, not a range'],
@@ -94,6 +94,7 @@ describe('a mistake is told with its file, line, field and remedy', () => {
       host('{ identity_file: ~root/key }'),
       '2: hosts.web01.identity_file: only ~/ is known, not the home of another user',
     ],
+    [host('{ algorithms: old }'), '2: hosts.web01.algorithms: expected legacy; without it, those of today are used'],
     [host('{ agent: false }'), '2: hosts.web01.agent: expected true; to do without the agent, leave it out'],
     [
       host('{ password: x }'),

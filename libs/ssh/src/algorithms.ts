@@ -1,0 +1,97 @@
+/**
+ * Which algorithms a host is offered, what more one that the inventory calls old is offered, and, where nothing is in
+ * common, what each side had to offer. What a host offers is shown only where it looks like a name.
+ */
+import type { Algorithms, CipherAlgorithm, KexAlgorithm, ServerHostKeyAlgorithm } from 'ssh2'
+
+/** For hosts of before 2016 or so. With SHA-1 or CBC, which can be attacked; group 1 can be broken, and is left out. */
+const LEGACY = {
+  kex: ['diffie-hellman-group14-sha1', 'diffie-hellman-group-exchange-sha1'] satisfies KexAlgorithm[],
+  hostKey: ['ssh-rsa'] satisfies ServerHostKeyAlgorithm[],
+  cipher: ['aes256-cbc', 'aes192-cbc', 'aes128-cbc'] satisfies CipherAlgorithm[],
+}
+
+/** The parts of an offer that can have nothing in common, by their place in it. @see RFC 4253, section 7.1 */
+const PARTS: readonly { name: string; place: number; legacy: readonly string[] }[] = [
+  { name: 'key exchange', place: 0, legacy: LEGACY.kex },
+  { name: 'host key', place: 1, legacy: LEGACY.hostKey },
+  { name: 'cipher', place: 2, legacy: LEGACY.cipher },
+  { name: 'cipher to us', place: 3, legacy: LEGACY.cipher },
+  { name: 'checksum', place: 4, legacy: [] },
+  { name: 'checksum to us', place: 5, legacy: [] },
+  { name: 'compression', place: 6, legacy: [] },
+  { name: 'compression to us', place: 7, legacy: [] },
+]
+const LISTS = PARTS.length
+const CIPHER_OF_CHECKSUM: Readonly<Record<number, number>> = { 4: 2, 5: 3 }
+const HAS_CHECKSUM = /gcm|poly1305/
+/** The message number and a random cookie come first. */
+const LISTS_START = 17
+
+const NAME = /^[A-Za-z0-9@.+_-]{1,64}$/
+/** Not algorithms, but what a side can do besides. */
+const SIGNS = /^(ext-info-|kex-strict-)/
+const NAMES_SHOWN = 12
+
+/**
+ * What ssh2 is to offer, these keys of the host first. Compression is not offered: it costs time, and unpacks what may
+ * come from a stranger.
+ */
+export function algorithmsFor(hostKeys: readonly ServerHostKeyAlgorithm[], isLegacy: boolean): Algorithms {
+  if (!isLegacy) return { compress: ['none'], serverHostKey: [...hostKeys] }
+  // Beside the other two of an RSA key: a host shows the first that it has, which must be of the type that is listed.
+  const serverHostKey = hostKeys.flatMap((name) => (name === 'rsa-sha2-256' ? [name, ...LEGACY.hostKey] : [name]))
+  const besides = { prepend: [], remove: [] }
+  const kex = { append: LEGACY.kex, ...besides }
+  return { compress: ['none'], serverHostKey, kex, cipher: { append: LEGACY.cipher, ...besides } }
+}
+
+/** Those of the negotiated algorithms that only a host with `algorithms: legacy` is offered. */
+export function legacyAmong(negotiated: readonly string[]): string[] {
+  const legacy = new Set<string>([...LEGACY.kex, ...LEGACY.hostKey, ...LEGACY.cipher])
+  return [...new Set(negotiated)].filter((name) => legacy.has(name))
+}
+
+/**
+ * What each side offers of the parts in which the two have nothing in common, and whether `algorithms: legacy` would
+ * help. Both are messages as they were sent; undefined when all is in common, or the host's is no offer.
+ */
+export function explainMismatch(ours: Buffer, theirs: Buffer, isLegacy: boolean): string | undefined {
+  const [own = [], other = []] = [readLists(ours), readLists(theirs)]
+  const firstCommon = (place: number) => own[place]?.find((name) => other[place]?.includes(name))
+  const apart = PARTS.filter(({ place }) => {
+    if (own.length < LISTS || other.length < LISTS) return false
+    // A cipher that has its own checksum needs no other.
+    const isNeedless =
+      place in CIPHER_OF_CHECKSUM && HAS_CHECKSUM.test(firstCommon(CIPHER_OF_CHECKSUM[place] ?? 0) ?? '')
+    return firstCommon(place) === undefined && !isNeedless
+  })
+  if (apart.length === 0) return undefined
+  const offers = apart.map(({ name, place }) => {
+    return `${name}: we offer ${shown(own[place])}, the host ${shown(other[place])}`
+  })
+  const wouldHelp = apart.every(({ place, legacy }) => legacy.some((name) => other[place]?.includes(name)))
+  const advice = wouldHelp
+    ? 'for a host that old there is "algorithms: legacy" in its entry of the inventory'
+    : '"algorithms: legacy" would not help'
+  return [...offers, ...(isLegacy ? [] : [advice])].join('; ')
+}
+
+/** The lists of names in an offer; fewer where it ends before its time. */
+function readLists(offer: Buffer): string[][] {
+  const lists: string[][] = []
+  for (let at = LISTS_START; lists.length < LISTS && at + 4 <= offer.length; ) {
+    const end = at + 4 + offer.readUInt32BE(at)
+    if (end > offer.length) break
+    lists.push(offer.toString('latin1', at + 4, end).split(','))
+    at = end
+  }
+  return lists
+}
+
+function shown(names: readonly string[] = []): string {
+  const good = names.filter((name) => NAME.test(name) && !SIGNS.test(name))
+  const more = good.length - NAMES_SHOWN
+  const list = good.slice(0, NAMES_SHOWN).join(', ') || 'nothing'
+  return more > 0 ? `${list} and ${more} more` : list
+}
