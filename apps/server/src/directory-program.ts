@@ -124,7 +124,9 @@ export function readDirectory(printed: Buffer, after: Buffer | undefined): ReadD
   return { isDirectory: count !== undefined, total: count === undefined ? 1 : Number(count), entries }
 }
 
-const RECORD = /^[01]([^/]+)\/(\w)\/(\d*)\/([0-7]*)\/(-?[\d.]*)\/([^:]*):([^:]*):([\s\S]*)$/
+/** A file system may have names longer than the usual 255 bytes, and a link leads no further than a path may be long. */
+const RECORD =
+  /^[01]([^/]{1,1024})\/(\w)\/(\d{0,15})\/([0-7]{0,5})\/(-?\d{0,12}(?:\.\d{0,12})?)\/([^:]{0,255}):([^:]{0,255}):([\s\S]{0,4096})$/
 
 function readEntry(record: string): ReadEntry | undefined {
   const [, name, kind = '', size, mode, time, owner, group, target = ''] = RECORD.exec(record) ?? []

@@ -39,15 +39,24 @@ export type ReadDisk = {
   readonly inodesUsedPercent: number | undefined
 }
 
-const GNU = /^(.*?) +(\S+) +(\d+) +(\d+) +(-?\d+) +(\d+|-) +(\d+|-) +(\d+%|-) (.+)$/
-const TYPED = /^(.*?) +(\S+) +(\d+) +(\d+) +(-?\d+) +(\d+%|-) +(.+)$/
-const PLAIN = /^(.*?) +(\d+) +(\d+) +(-?\d+) +(\d+%|-) +(.+)$/
+const GNU =
+  /^(.*?) +([\w.-]{1,64}) +(\d{1,16}) +(\d{1,16}) +(-?\d{1,16}) +(\d{1,16}|-) +(\d{1,16}|-) +(\d{1,3}%|-) (.+)$/
+const TYPED = /^(.*?) +([\w.-]{1,64}) +(\d{1,16}) +(\d{1,16}) +(-?\d{1,16}) +(\d{1,3}%|-) +(.+)$/
+const PLAIN = /^(.*?) +(\d{1,16}) +(\d{1,16}) +(-?\d{1,16}) +(\d{1,3}%|-) +(.+)$/
+/** Longer than a line with a long device, such as a share, and a long mount point. */
+const LINE_CHARS = 2_048
 
 /** The file systems that df printed, in any of its three forms. Lines that are none are left out. */
 export function readDisks(printed: string): ReadDisk[] {
-  const [head = '', ...lines] = printed.split('\n')
-  if (/^Filesystem.*Inodes.*Mounted on$/.test(head)) return lines.flatMap(readGnu)
-  return lines.flatMap(/^Filesystem +Type /.test(head) ? readTyped : readPlain)
+  const [head = '', ...lines] = printed.split('\n').filter((line) => line.length <= LINE_CHARS)
+  const isGnu = /^Filesystem.*Inodes.*Mounted on$/.test(head)
+  const read = isGnu ? readGnu : /^Filesystem +Type /.test(head) ? readTyped : readPlain
+  return lines.flatMap(read).filter(isPossible)
+}
+
+/** What no disk has, such as more bytes than a number can tell, is no answer of df. */
+function isPossible({ sizeBytes, usedBytes, availableBytes, usedPercent, inodesUsedPercent = 0 }: ReadDisk): boolean {
+  return [sizeBytes, usedBytes, availableBytes, usedPercent, inodesUsedPercent].every(Number.isSafeInteger)
 }
 
 function readGnu(line: string): ReadDisk[] {

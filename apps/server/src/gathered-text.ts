@@ -106,9 +106,8 @@ function groupText(group: OutputGroup, room: number, { jobId, fence }: { jobId: 
   const bodies = parts
     .filter(({ text }) => text !== '')
     .map(({ what, text }) => `<<<${fence} ${what}\n${text.replace(/\n$/, '')}\n${fence}>>>`)
-  const text = [name, ...bodies, ...remarks, ...(isCut ? [note] : [])].join('\n')
-  // A cut must never take the end of a fence away.
-  return text.length <= room ? text : clip([name, ...remarks, note].join('\n'), room)
+  // The note comes last, and room was kept for it: a cut takes a few of its characters, and never the end of a fence.
+  return clip([name, ...bodies, ...remarks, ...(isCut ? [note] : [])].join('\n'), room)
 }
 
 function titleOf({ hosts, count, state, exit_code: code, signal, detail, diff }: OutputGroup): string {

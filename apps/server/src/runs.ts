@@ -3,6 +3,7 @@ import { type Input, MusterError, type Output, type Run } from '@muster/contract
 import { findJob, findRun, listRuns } from '@muster/ledger'
 import { noSuchJob } from './jobs.ts'
 import type { OperationDeps } from './operations.ts'
+import { quoted } from './quoted.ts'
 
 /**
  * A page of the runs of a job.
@@ -40,6 +41,6 @@ export async function withHostOfJob<Named extends { job_id: string; host?: strin
 export async function noSuchRun(deps: OperationDeps, jobId: string, host: string): Promise<MusterError> {
   const job = await findJob(deps.ledger, jobId)
   if (job === undefined) return noSuchJob(jobId)
-  const message = `job ${jobId} has no host "${host}"; its targets are ${job.targets.slice(0, 200)}`
+  const message = `job ${jobId} has no host "${host}"; its targets are ${quoted(job.targets, 200)}`
   return new MusterError('not_found', message, { details: { field: 'host', job_id: jobId } })
 }

@@ -34,15 +34,16 @@ export function blankControl(text: string): string {
   return text.replace(HIDDEN_RUNS, ' ').trim()
 }
 
-/**
- * A value as JSON on one line that is safe to show: what is invisible is escaped the way JSON does it, so that parsing it
- * gives the same value.
- */
+/** A value as JSON on one line that is safe to show; parsing it gives the same value. */
 export function visibleJson(value: unknown): string {
-  return JSON.stringify(value).replace(HIDDEN, (character) =>
-    // By UTF-16 unit, as JSON has no other escape.
-    Array.from({ length: character.length }, (_, i) => {
-      return `\\u${character.charCodeAt(i).toString(16).padStart(4, '0')}`
-    }).join(''),
+  return escapeJson(JSON.stringify(value))
+}
+
+/** The same JSON, what is invisible in its texts escaped the way JSON does it. */
+export function escapeJson(json: string): string {
+  // By UTF-16 unit, as JSON has no other escape.
+  const unitAt = (character: string, i: number) => character.charCodeAt(i).toString(16).padStart(4, '0')
+  return json.replace(HIDDEN, (character) =>
+    Array.from({ length: character.length }, (_, i) => `\\u${unitAt(character, i)}`).join(''),
   )
 }

@@ -1,7 +1,7 @@
 export { ALL_SCOPES, ApiKey, KeyId, KeyOwner, SCOPES, Scope } from './api-key.ts'
 export { INPUT_LIMIT_BYTES, WORD_LIMIT_BYTES } from './command-text.ts'
 export { ERRORS, type ErrorCode, type ErrorDetails, MusterError, Problem, toProblem } from './errors.ts'
-export { blankControl, escapeControl, escapeLine, visibleJson } from './escape-control.ts'
+export { blankControl, escapeControl, escapeJson, escapeLine, visibleJson } from './escape-control.ts'
 export { foldHosts } from './fold-hosts.ts'
 export { Host, HostsUnavailable, HostTest } from './host.ts'
 export { EXPANSION_LIMIT, expandRanges, isHostName } from './host-range.ts'

@@ -1,10 +1,12 @@
 /**
  * The log of a process: one JSON line per event on stderr (stdout belongs to what a program prints), secrets masked.
  *
- * The masking works on the finished line, so it covers messages, nested fields, error texts and stacks alike.
+ * Masking, and escaping what a host or a caller may have hidden in a text, work on the finished line, so they cover
+ * messages, nested fields, error texts and stacks alike.
  * It does not choose what to log; callers pass fields that are meant for the log. Of errors that is decided here
  * (logged-error.ts).
  */
+import { escapeControl, escapeJson, escapeLine } from '@muster/contract'
 import { type Logger, destination as openDestination, pino } from 'pino'
 import { z } from 'zod'
 import { describeError } from './logged-error.ts'
@@ -46,7 +48,7 @@ export function createLogger(options: LoggerOptions): Logger {
     writeFirst(line)
     writeSecond(line)
   }
-  const finish = options.pretty === true ? toReadableLine : (line: string) => line
+  const finish = options.pretty === true ? toReadableLine : escapeJson
   return pino(
     {
       name: options.name,
@@ -80,9 +82,11 @@ const Line = z.looseObject({
 /** `12:30:01.123 INFO  server: listening url="http://…"`, with an error's stack below. */
 function toReadableLine(json: string): string {
   const parsed = Line.safeParse(JSON.parse(json))
-  if (!parsed.success) return json
+  if (!parsed.success) return escapeJson(json)
   const { level, time, name, msg = '', err, pid: _pid, hostname: _hostname, ...fields } = parsed.data
   const shown = Object.entries(fields).map(([key, value]) => ` ${key}=${JSON.stringify(value)}`)
-  const stack = [err?.stack, err?.cause?.stack].flatMap((text) => (text === undefined ? [] : [`\n${text}`])).join('')
-  return `${time.slice(11, 23)} ${level.toUpperCase().padEnd(5)} ${name}: ${msg}${shown.join('')}${stack}`
+  // Further in than any line of the log begins: the text of an error may be of several lines.
+  const stacks = [err?.stack, err?.cause?.stack].flatMap((text) => (text === undefined ? [] : [`\n${text}`])).join('')
+  const line = `${time.slice(11, 23)} ${level.toUpperCase().padEnd(5)} ${name}: ${msg}${shown.join('')}`
+  return `${escapeLine(line)}${escapeControl(stacks).replace(/\n(?! )/g, '\n    ')}`
 }

@@ -55,6 +55,27 @@ describe('createLogger', () => {
   })
 })
 
+describe('what a host or a caller may have hidden in a text', () => {
+  const HIDDEN = /[^\P{C}\n]|[\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/u
+  const text = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.constantFrom('\n12:30:01.123 INFO  test: forged', '\x1b[2J\u202e', '\x9b1m\u{e0041}\u3164', '\r\u2028'),
+  )
+
+  it.each([false, true])('is escaped in messages, fields and errors, and begins no line (for people: %j)', (pretty) => {
+    fc.assert(
+      fc.property(text, (said) => {
+        const { logger, lines } = capture(new SecretScrubber(), pretty)
+        logger.error({ said, err: new Error(said) }, said)
+        const shown = lines.join('')
+        expect(shown).not.toMatch(HIDDEN)
+        if (pretty) expect(shown.match(/^\S/gm)).toHaveLength(1)
+        else expect(JSON.parse(shown)).toMatchObject({ said, msg: said, err: { message: said } })
+      }),
+    )
+  })
+})
+
 describe('SecretScrubber', () => {
   const secret = fc.string({ minLength: 6, maxLength: 40, unit: 'binary' }).filter((text) => text.trim().length >= 6)
   const around = fc.string({ maxLength: 10, unit: 'grapheme-ascii' })

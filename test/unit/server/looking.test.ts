@@ -276,3 +276,29 @@ describe('df', () => {
     ])
   })
 })
+
+describe('a host that answers with what no host has', () => {
+  const record = (fields: string) => Buffer.from(`dir/1\0${fields}\0`)
+  test.each([
+    ['a size of 400 digits', `0a/f/${'9'.repeat(400)}/644/1.0/root:root:`],
+    ['a mode of 10 digits', '0a/f/1/0000000644/1.0/root:root:'],
+    ['a time that is none', '0a/f/1/644/1.2.3/root:root:'],
+    ['an owner without end', `0a/f/1/644/1.0/${'x'.repeat(300)}:root:`],
+    ['a target without end', `0a/l/1/644/1.0/root:root:${'x'.repeat(5_000)}`],
+    ['a name without end', `0${'x'.repeat(1_025)}/f/1/644/1.0/root:root:`],
+  ])('has given no list: %s', (_what, fields) => {
+    expect(readDirectory(record('0a/f/1/644/1.0/root:root:'), undefined)?.entries).toHaveLength(1)
+    expect(readDirectory(record(fields), undefined)).toBeUndefined()
+  })
+
+  const HEAD = 'Filesystem Type 1024-blocks Used Available Capacity Mounted on'
+  test.each([
+    ['more bytes than a number can tell', `/dev/a ext4 ${'9'.repeat(16)} 1 1 1% /`],
+    ['thirty digits', `/dev/a ext4 ${'9'.repeat(30)} 1 1 1% /`],
+    ['1000 %', '/dev/a ext4 1 1 1 1000% /'],
+    ['a type that is none', '/dev/a ex\x1b[2Jt4 1 1 1 1% /'],
+    ['a line without end', `/dev/a ext4 1 1 1 1% /${'x'.repeat(5_000)}`],
+  ])('has no such disk: %s', (_what, line) => {
+    expect(readDisks(`${HEAD}\n/dev/b ext4 1 1 1 1% /\n${line}\n`)).toMatchObject([{ filesystem: '/dev/b' }])
+  })
+})

@@ -237,14 +237,45 @@ test('what does not fit is counted and said, with the call that fetches it', () 
   expect(text).toContain('(shortened; call get_output with')
 })
 
-test('gathered output of any form is never longer than asked for', () => {
+/** How many fences are opened, and how many are closed. */
+const fencesOf = (shown: string) => [`<<<${fence}`, `${fence}>>>`].map((mark) => shown.split(mark).length - 1)
+
+test('gathered output of any form is never longer than asked for, and closes each fence', () => {
   const text = fc.string({ unit: 'binary', maxLength: 3_000 })
   const groups = fc.array(fc.tuple(fc.string({ maxLength: 400 }), text, text), { maxLength: 12 })
   fc.assert(
     fc.property(groups, fc.integer({ min: 200, max: 3_000 }), (rows, maxChars) => {
       const all = rows.map(([hosts, stdout, stderr]) => group(hosts, stdout, stderr))
-      expect(writeGathered(gathered(all), { maxChars, fence }).length).toBeLessThanOrEqual(maxChars)
+      const shown = writeGathered(gathered(all), { maxChars, fence })
+      expect(shown.length).toBeLessThanOrEqual(maxChars)
+      const [opened, closed] = fencesOf(shown)
+      expect(opened).toBe(closed)
     }),
     { numRuns: 60 },
+  )
+})
+
+test('output of a host stands in a fence however little room there is, and each fence is closed', () => {
+  const bytes = fc.string({ unit: 'binary', maxLength: 600 }).map((text) => Buffer.from(`SAID${text}`))
+  fc.assert(
+    fc.property(
+      bytes,
+      fc.integer({ min: 200, max: 900 }),
+      fc.integer({ min: 0, max: 80 }),
+      (given, maxChars, lines) => {
+        const facts = factsOf(given.length)
+        const limits = { maxChars, fence }
+        for (const shown of [
+          writePage(facts, segment(given), limits),
+          writeEnds(facts, [segment(given)], limits),
+          writeTail(facts, segment(given), lines + 1, limits),
+        ]) {
+          expect(shown.length).toBeLessThanOrEqual(maxChars)
+          const [opened, closed] = fencesOf(shown)
+          expect(opened).toBe(closed)
+          expect(shown.split(`<<<${fence}`)[0]).not.toContain('SAID')
+        }
+      },
+    ),
   )
 })
