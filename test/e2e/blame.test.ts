@@ -1,9 +1,8 @@
 /** What counts against a host for everybody: never what one job asks for, nor how many come at once. */
-import { once } from 'node:events'
-import { connect } from 'node:net'
 import { OPERATIONS, type Request } from '@muster/contract'
 import { expect, onTestFinished, test } from 'vitest'
 import { fleetFiles, fleetFilesWithBadHosts } from '../support/fleet-files.ts'
+import { holdStartup } from '../support/hold-startup.ts'
 import { findProgram } from '../support/programs.ts'
 import { startSshd } from '../support/sshd.ts'
 import { type Stack, startStack } from '../support/stack.ts'
@@ -14,18 +13,6 @@ async function runOf(stack: Stack, request: Request<'submit_job'>) {
   await stack.ended(job_id)
   const [run] = OPERATIONS.list_runs.output.parse((await stack.ask('GET', `/v1/jobs/${job_id}/runs`)).body).runs
   return run
-}
-
-/** A connection that never logs in, the only one that such a host takes. */
-async function holdStartup(port: number): Promise<() => void> {
-  for (;;) {
-    const socket = connect(port, '127.0.1.1').on('error', () => {})
-    onTestFinished(() => {
-      socket.destroy()
-    })
-    const [greeting] = await once(socket, 'data')
-    if (String(greeting).startsWith('SSH-')) return () => socket.destroy()
-  }
 }
 
 const OFTEN = { command: 'true', retries: 9, retry_backoff_s: 0 }

@@ -10,32 +10,8 @@ import { z } from 'zod'
 import { fleetFiles, fleetFilesWithBadHosts } from '../support/fleet-files.ts'
 import { startSshd } from '../support/sshd.ts'
 import { type Stack, startStack } from '../support/stack.ts'
+import { use } from '../support/tool-call.ts'
 import { witnessFile } from '../support/witness.ts'
-
-const ToolAnswer = z.object({
-  result: z.object({
-    isError: z.boolean().default(false),
-    content: z.array(z.object({ text: z.string() })).length(1),
-    structuredContent: z.unknown().optional(),
-  }),
-})
-
-/** Calls a tool as an agent does. */
-async function use(stack: Stack, name: string, fields: Record<string, unknown>) {
-  const response = await fetch(`${stack.url}/mcp`, {
-    method: 'POST',
-    headers: {
-      authorization: `Bearer ${stack.apiKey}`,
-      'content-type': 'application/json',
-      accept: 'application/json, text/event-stream',
-    },
-    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: fields } }),
-    signal: AbortSignal.timeout(60_000),
-  })
-  const text = await response.text()
-  const json = text.startsWith('{') ? text : (/^data: (.*)$/m.exec(text)?.[1] ?? '')
-  return ToolAnswer.parse(JSON.parse(json)).result
-}
 
 const parsed = <N extends OperationName>(name: N, answer: unknown): Output<N> => {
   const output: z.ZodType<Output<N>> = z.custom<Output<N>>((value) => OPERATIONS[name].output.safeParse(value).success)

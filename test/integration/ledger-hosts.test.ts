@@ -4,10 +4,12 @@ import {
   cancelJob,
   findRun,
   finishRun,
+  gatherOutput,
   hostsOfJob,
   type Ledger,
   openBreakers,
   readRerun,
+  reportJob,
   submitJob,
   sweep,
 } from '@muster/ledger'
@@ -164,8 +166,13 @@ describe('circuit breakers', () => {
     expect([...(await openBreakers(ledger))]).toMatchObject([['h0', { kind: 'connect' }]])
     const jobId = await submitTo(ledger, 1)
     expect(await claimIndex(ledger, jobId, 0)).toBeUndefined()
-    const detail = expect.stringMatching(/^it could not be reached .* not tried before 20\d\d-/)
+    const detail = expect.stringMatching(
+      /^it could not be reached .* not tried before 20\d\d-.* unless .* "force": true/,
+    )
     expect(await findRun(ledger, jobId, 'h0')).toMatchObject({ state: 'skipped', reason: 'breaker_open', detail })
+    expect((await reportJob(ledger, jobId))?.problems).toMatchObject([{ reason: 'breaker_open', detail }])
+    const gathered = { limitBytes: 100, masks: [], withDiff: false, groupsLimit: 9 }
+    expect((await gatherOutput(ledger, jobId, gathered))?.without_output).toMatchObject([{ detail }])
   })
 
   test('one probe is let through when its time is over: it closes it, or opens it anew', async () => {
@@ -268,7 +275,8 @@ describe('circuit breakers', () => {
     await ledger.redis.hset(breaker, 'kind', 'auth', 'until', Date.now() + 60_000)
     expect(await claimIndex(ledger, (await submitJob(ledger, job)).jobId, 0)).toBeUndefined()
     await ledger.redis.hset(breaker, 'kind', 'connect')
-    await claimOnly(ledger, (await submitJob(ledger, job)).jobId)
+    await endAs(ledger, await claimOnly(ledger, (await submitJob(ledger, job)).jobId), 'ok')
+    expect(await ledger.redis.exists(breaker), 'a test that got through closes it').toBe(0)
   })
 
   test('force goes past it', async () => {

@@ -1,5 +1,5 @@
 /** States and reasons in words, for people. The code of a reason stays beside them: it can be looked up. */
-import type { Reason, RunState } from '@muster/contract'
+import { type Reason, type RunState, UNLESS_FORCED } from '@muster/contract'
 
 const REASONS: Record<Reason, string> = {
   exit_nonzero: 'the command ended with an exit code other than 0',
@@ -39,7 +39,7 @@ export function stateWords(state: RunState): string {
   return state === 'retry_wait' ? 'waiting to retry' : state.replaceAll('_', ' ')
 }
 
-/** The reason in words. */
-export function reasonWords(reason: Reason): string {
-  return REASONS[reason]
+/** The reason in words: what was told of this run, or what holds for all with that reason. */
+export function reasonWords(reason: Reason, detail: string | null): string {
+  return detail === null ? REASONS[reason] : detail.replace(UNLESS_FORCED.asField, UNLESS_FORCED.asFlag)
 }

@@ -28,7 +28,7 @@ export function runText(run: Run): string {
     ['host', run.host],
     ['job', run.job_id],
     ['state', endText(run)],
-    ['because', run.reason === null ? null : escapeLine(run.detail ?? reasonWords(run.reason))],
+    ['because', run.reason === null ? null : escapeLine(reasonWords(run.reason, run.detail))],
     ['notice', run.notice === null ? null : escapeLine(run.notice)],
     ['remote', run.remote.replaceAll('_', ' ')],
     ['safe to retry', hasEnded && run.state !== 'succeeded' ? safetyText(run) : null],
@@ -66,7 +66,7 @@ function streamText({ bytes, omitted_bytes, sha256 }: StreamSummary): string {
 /** Runs, for `muster runs`: what else is to be known of one stands in its last column. */
 export function runsText(runs: readonly Run[]): string {
   const rows = runs.map((run) => {
-    const why = run.reason === null || run.reason === 'exit_nonzero' ? null : (run.detail ?? reasonWords(run.reason))
+    const why = run.reason === null || run.reason === 'exit_nonzero' ? null : reasonWords(run.reason, run.detail)
     const notes = [
       why,
       run.retry_at === null ? null : `next attempt at ${run.retry_at}`,

@@ -79,8 +79,8 @@ export function hostsText({ hosts, count }: { hosts: string; count: number }): s
 
 /** Why it ended so, in words. Of commands that ended in their own way, the exit code says it all. */
 function whyText(reason: Reason | null, detail: string | null): string | null {
-  if (detail !== null) return escapeLine(detail)
-  return reason === null || reason === 'exit_nonzero' ? null : reasonWords(reason)
+  if (reason === null) return detail === null ? null : escapeLine(detail)
+  return detail === null && reason === 'exit_nonzero' ? null : escapeLine(reasonWords(reason, detail))
 }
 
 /** Rows under a heading, in columns; each cell on one line, made safe to show. */

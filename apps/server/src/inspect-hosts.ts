@@ -8,7 +8,7 @@
 import { randomBytes } from 'node:crypto'
 import { setImmediate as turn } from 'node:timers/promises'
 import { foldHosts, type HostsWithProblem, MusterError, type NextCall, Submit } from '@muster/contract'
-import { type OutcomeGroup, readBeginningBytes, readRunGroups } from '@muster/ledger'
+import { causeOf, type OutcomeGroup, readBeginningBytes, readRunGroups } from '@muster/ledger'
 import type { Caller, OperationDeps } from './operations.ts'
 import { clip } from './output-text.ts'
 import { submit } from './submit.ts'
@@ -120,8 +120,8 @@ export async function problemsOf(
     found.push({
       ...{ hosts, state, problem: words ?? first.detail ?? reason ?? state },
       ...(code === null ? {} : { exit_code: code }),
-      // Words that name a host or an address are not the same twice: then the reason says what is alike.
-      likeness: words ?? reason ?? state,
+      // Words that name a host or an address are not the same twice: then the cause says what is alike.
+      likeness: words ?? `${reason} ${causeOf(first)}`,
     })
   }
   await turn()

@@ -17,9 +17,11 @@ import { clip } from './output-text.ts'
 import { clipHosts } from './short-groups.ts'
 
 /** Most rows of hosts that went wrong, and most notices. */
-const ROWS_LIMIT = { problems: 8, notices: 3 } as const
+const ROWS_LIMIT = { problems: 10, notices: 3 } as const
 /** Longest text in words of a row. */
 const WORDS_CHARS = 120
+/** The same of all problems together: a few have room to say more. */
+const PROBLEM_CHARS = { all: 1_200, one: 300 } as const
 /** Longest command shown. */
 const COMMAND_CHARS = 300
 
@@ -76,26 +78,30 @@ function problemsOf(
   output: AnswerOutput | undefined,
 ): Pick<JobAnswer, 'problems' | 'problems_omitted'> {
   const isTold = (row: ProblemRow) =>
-    report.total === 1 && output?.groups.length === 1 && row.reason === 'exit_nonzero' && wordsOf(row) === ''
+    report.total === 1 && output?.groups.length === 1 && row.reason === 'exit_nonzero' && wordsOf(row, 1) === ''
   const rows = report.problems.filter((row) => !isTold(row))
   const shown = rows.slice(0, ROWS_LIMIT.problems)
   const omitted = report.problems_omitted + rows.slice(shown.length).reduce((sum, { count }) => sum + count, 0)
   return {
-    ...(shown.length === 0 ? {} : { problems: shown.map(problemRow) }),
+    ...(shown.length === 0 ? {} : { problems: shown.map((row) => problemRow(row, shown.length)) }),
     ...(omitted === 0 ? {} : { problems_omitted: omitted }),
   }
 }
 
 type ProblemRow = JobReport['problems'][number]
 
-/** What is said in words and not by the exit code. */
-function wordsOf({ detail, exit_code: exitCode }: ProblemRow): string {
-  return detail === null || detail === `exit status ${exitCode}` ? '' : clip(escapeControl(detail), WORDS_CHARS)
+/** What is said in words and not by the exit code. What is too long loses its middle: the cause often stands last. */
+function wordsOf({ detail, exit_code: exitCode }: ProblemRow, rows: number): string {
+  if (detail === null || detail === `exit status ${exitCode}`) return ''
+  const text = escapeControl(detail)
+  const limit = Math.min(PROBLEM_CHARS.one, Math.floor(PROBLEM_CHARS.all / rows))
+  const half = Math.floor(limit / 2)
+  return text.length <= limit ? text : `${clip(text, half)}${text.slice(-half).replace(/^[\uDC00-\uDFFF]/, '')}`
 }
 
-function problemRow(row: ProblemRow) {
+function problemRow(row: ProblemRow, rows: number) {
   const { state, reason, exit_code: exitCode, hosts, count } = row
-  const words = wordsOf(row)
+  const words = wordsOf(row, rows)
   return {
     state,
     ...(reason === null ? {} : { reason }),

@@ -1,6 +1,6 @@
 /** Whether hosts can be reached and logged in to: one or a group, those with the same answer together. */
 import type { ConnectionTest, Input } from '@muster/contract'
-import type { Outcome } from '@muster/ledger'
+import { byCause, type Cause, type Outcome } from '@muster/ledger'
 import { countsOf, type Look, lookAtHosts, namesOf, waitAgain } from './inspect-hosts.ts'
 import type { Caller, OperationDeps } from './operations.ts'
 
@@ -42,15 +42,16 @@ function groupsOf(runs: readonly Outcome[]): ConnectionTest['groups'] {
   }
   const rank = (ok: boolean | null) => [false, null, true].indexOf(ok)
   return [...groups.values()]
+    .flatMap(({ ok, runs: alike }) => causesOf(ok, alike).map((cause) => ({ ok, ...cause })))
     .sort((a, b) => rank(a.ok) - rank(b.ok) || b.runs.length - a.runs.length)
-    .map(({ ok, runs: alike }) => {
+    .map(({ ok, runs: alike, detail }) => {
       const reason = ok === null ? null : alike[0]?.reason
       return {
         hosts: namesOf(alike.map(({ host }) => host)),
         count: alike.length,
         ok,
         ...(reason == null ? {} : { reason }),
-        ...(ok === true ? {} : { detail: detailOf(ok, alike) }),
+        ...(ok === true ? {} : { detail: detail ?? alike[0]?.state ?? '' }),
         ...timesOf(alike),
       }
     })
@@ -61,11 +62,11 @@ function okOf({ hasEnded, state }: Outcome): boolean | null {
   return hasEnded && state !== 'cancelled' ? state === 'succeeded' : null
 }
 
-function detailOf(ok: boolean | null, runs: readonly Outcome[]): string {
-  const [first] = runs
-  if (first === undefined || (ok === null && runs.some(({ hasEnded }) => !hasEnded))) return 'No answer yet.'
-  const words = first.detail ?? first.state
-  return runs.every(({ detail }) => detail === first.detail) ? words : `${first.host}, for example: ${words}`
+/** Hosts that could not be reached by their causes; the others together. */
+function causesOf(ok: boolean | null, runs: readonly Outcome[]): Cause<Outcome>[] {
+  if (ok === false) return byCause(runs)
+  const isOpen = runs.some(({ hasEnded }) => !hasEnded)
+  return [{ runs, detail: ok === null && isOpen ? 'No answer yet.' : null }]
 }
 
 function timesOf(runs: readonly Outcome[]) {

@@ -54,6 +54,7 @@ export {
   HealthCheck,
   RolloutOptions,
   rolloutOptions,
+  UNLESS_FORCED,
 } from './rollout.ts'
 export {
   isSafeToRetry,

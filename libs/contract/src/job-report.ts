@@ -14,7 +14,9 @@ export const JobReport = Job.extend({
   options: RolloutOptions.describe(
     'How it was asked to go through its hosts, as submitted; what has no default may be absent.',
   ),
-  problems: z.array(HostsByState).describe('Hosts that ended in any other way than success, by state and reason.'),
+  problems: z
+    .array(HostsByState)
+    .describe('Hosts that ended in any other way than success, by state, reason and cause.'),
   problems_omitted: z.number().int().describe('Hosts with problems that are not in the list above.'),
   notices: z
     .array(HostsNoticed)

@@ -79,13 +79,16 @@ export const OutputGroup = z
   .meta({ id: 'OutputGroup' })
 export type OutputGroup = z.infer<typeof OutputGroup>
 
-/** Hosts in the same state for the same reason, without output. */
+/** Hosts in the same state for the same reason and cause, without output. */
 export const HostsByState = z
   .object({
     state: RunState,
     reason: Reason.nullable(),
     exit_code: z.number().int().nullable(),
-    detail: z.string().nullable().describe('In words, where it is the same for all of these hosts; else null.'),
+    detail: z
+      .string()
+      .nullable()
+      .describe('The cause in words; where they differ from host to host, those of one of these, which is named.'),
     hosts: z.string().describe('Folded names.'),
     count: z.number().int(),
   })

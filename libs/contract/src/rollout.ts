@@ -36,6 +36,12 @@ export const HealthCheck = z.strictObject({
 })
 export type HealthCheck = z.infer<typeof HealthCheck>
 
+/** How a run that an open circuit breaker skipped says what would have gone past it: as a field, and as a flag. */
+export const UNLESS_FORCED = {
+  asField: 'unless the job says "force": true',
+  asFlag: 'unless --force is given',
+} as const
+
 /** The options of a job that say how it goes through its hosts. Percentages are of the frozen set. */
 export const rolloutOptions = {
   concurrency: Concurrency.default(50).describe('Runs in flight at once, over all workers: a number or "25%".'),

@@ -1,5 +1,6 @@
 export { type OpenBreaker, openBreakers } from './breakers.ts'
 export { cancelJob, extendJob } from './cancel-job.ts'
+export { byCause, type Cause, causeOf } from './causes.ts'
 export {
   appendOutput,
   type Claim,

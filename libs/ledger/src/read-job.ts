@@ -13,6 +13,7 @@ import {
   RunState,
   Selection,
 } from '@muster/contract'
+import { byCause } from './causes.ts'
 import { readNotices } from './job-notices.ts'
 import { readBeginning } from './job-texts.ts'
 import { ask, type Ledger } from './open-ledger.ts'
@@ -107,7 +108,7 @@ async function readRest(ledger: Ledger, jobId: string, job: StoredJob): Promise<
 /** What is told of a run by its state alone. */
 type StateOfRun = Pick<Run, 'host' | 'state' | 'reason' | 'exit_code' | 'remote' | 'detail'>
 
-/** Runs without output, folded: those that ended alike are one row. A detail is told where it is that of all. */
+/** Runs without output, folded: those that ended alike, and by the same cause, are one row. */
 function groupByState(runs: readonly StateOfRun[]): HostsByState[] {
   const collected = collectByState()
   for (const run of runs) collected.add(run)
@@ -116,25 +117,22 @@ function groupByState(runs: readonly StateOfRun[]): HostsByState[] {
 
 /** The same, one run after the other. */
 export function collectByState(): { add(run: StateOfRun): void; rows(): HostsByState[] } {
-  const groups = new Map<string, { first: StateOfRun; hosts: string[]; isSame: boolean }>()
+  const groups = new Map<string, [StateOfRun, ...StateOfRun[]]>()
   return {
     add: (run) => {
       const key = JSON.stringify([run.state, run.reason, run.exit_code, run.remote])
-      const group = groups.get(key) ?? { first: run, hosts: [], isSame: true }
-      group.hosts.push(run.host)
-      group.isSame &&= run.detail === group.first.detail
-      groups.set(key, group)
+      const group = groups.get(key)
+      if (group === undefined) groups.set(key, [run])
+      else group.push(run)
     },
     rows: () =>
       [...groups.values()]
-        .sort((a, b) => b.hosts.length - a.hosts.length)
-        .map(({ first, hosts, isSame }) => ({
-          state: first.state,
-          reason: first.reason,
-          exit_code: first.exit_code,
-          detail: isSame ? first.detail : null,
-          hosts: foldHosts(hosts),
-          count: hosts.length,
+        .flatMap((group) => byCause(group).map((cause) => ({ ...cause, first: group[0] })))
+        .sort((a, b) => b.runs.length - a.runs.length)
+        .map(({ first: { state, reason, exit_code }, runs, detail }) => ({
+          ...{ state, reason, exit_code, detail },
+          hosts: foldHosts(runs.map(({ host }) => host)),
+          count: runs.length,
         })),
   }
 }

@@ -3,7 +3,7 @@ import { isTerminalRun, type Run } from '@muster/contract'
 import { z } from 'zod'
 import type { Ledger } from './open-ledger.ts'
 import { inTurns, range, readAll } from './read-in-turns.ts'
-import { unreleasedRun } from './read-run.ts'
+import { barredDetail, unreleasedRun } from './read-run.ts'
 import type { StoredJob } from './stored-job.ts'
 import { readStoredRun } from './stored-run.ts'
 
@@ -39,6 +39,8 @@ const FIELDS = [
   'incomplete',
   'digest',
   'connect_ms',
+  'barred_kind',
+  'barred_until',
 ] as const
 
 const Stored = z.array(z.string().nullable())
@@ -70,7 +72,7 @@ function toOutcome(index: number, host: string, answer: unknown, job: StoredJob)
     index,
     state: run.state,
     reason: run.reason ?? null,
-    detail: run.detail ?? null,
+    detail: run.detail ?? barredDetail(run),
     exit_code: run.exit_code ?? null,
     signal: run.signal ?? null,
     remote: run.remote,

@@ -1,5 +1,5 @@
 /** Reading runs: one by its host, some by their index. Pages of them, `list-runs.ts` makes. */
-import { isSafeToRetry, isTerminalRun, type Reason, type Run, type RunState } from '@muster/contract'
+import { isSafeToRetry, isTerminalRun, type Reason, type Run, type RunState, UNLESS_FORCED } from '@muster/contract'
 import { z } from 'zod'
 import { ask, type Ledger } from './open-ledger.ts'
 import { readAll } from './read-in-turns.ts'
@@ -145,12 +145,18 @@ function toRun(jobId: string, index: number, host: string, run: StoredRun): Omit
 }
 
 /** Why a run waits, or was not tried, in words. Null when there is nothing to add. */
-function waitingDetail({ state, waits, barred_kind: kind, barred_until: until }: StoredRun): string | null {
-  if (state === 'queued' && waits !== undefined) return 'waits until other runs on this machine have ended'
+function waitingDetail(run: StoredRun): string | null {
+  if (run.state === 'queued' && run.waits !== undefined) return 'waits until other runs on this machine have ended'
+  return barredDetail(run)
+}
+
+/** Why a host was not tried, until when, and what goes past that. Null for a run that was not barred. */
+export function barredDetail({ state, barred_kind: kind, barred_until: until }: StoredRun): string | null {
   if (state !== 'skipped' || until === undefined) return null
   const what =
     kind === 'auth' ? 'it refused several log-ins in a row' : 'it could not be reached several times in a row'
-  return `${what}, and is not tried before ${isoTime(until)}`
+  const test = kind === 'auth' ? '' : '; a test of the connection tries it at once'
+  return `${what}, and is not tried before ${isoTime(until)} ${UNLESS_FORCED.asField}${test}`
 }
 
 /** A stream that ended empty has the digest of nothing, which is not stored. */

@@ -19,6 +19,7 @@ import {
   OPERATIONS,
   RolloutOptions,
   RunState,
+  UNLESS_FORCED,
 } from '@muster/contract'
 import { describe, expect, test } from 'vitest'
 
@@ -213,6 +214,21 @@ describe('what is shown', () => {
     const missing = end.state === 'lost' ? '[some of it may be missing]\n' : ''
     const text = gatheredText({ ...gathered, groups: [some], without_output: [] })
     expect(text).toBe(`── web01: ${title}\n│ some\n${missing}`)
+  })
+
+  test('a host whose breaker is open says by which flag it is tried all the same', () => {
+    const detail = `it refused several log-ins in a row, and is not tried before T ${UNLESS_FORCED.asField}`
+    const barred = HostsByState.parse({
+      state: 'skipped',
+      reason: 'breaker_open',
+      exit_code: null,
+      detail,
+      hosts: 'a',
+      count: 1,
+    })
+    expect(gatheredText({ ...gathered, groups: [], without_output: [barred] })).toMatch(
+      /^── a: skipped, breaker_open, it refused .* before T unless --force is given\n$/,
+    )
   })
 
   test('hosts without output tell why in words, also when there is an exit code', () => {
