@@ -68,7 +68,10 @@ describe.each(GENERATIONS)('a %s request', (generation) => {
     const answer = await post({ params: { name: 'run_command', arguments: fields } })
     expect([answer.status, answer.error]).toEqual([
       413,
-      { code: -32600, message: expect.stringMatching(/^too_large: [\s\S]*What to do: /) },
+      {
+        code: -32600,
+        message: expect.stringMatching(/^too_large: .* the 262144 bytes[\s\S]*What to do: .* over REST and muster run/),
+      },
     ])
   })
 

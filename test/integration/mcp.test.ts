@@ -61,6 +61,18 @@ describe('an AI agent', () => {
     expect(after.text).toContain('cancelled (cancelled_by_user): web[01-12], 12 hosts')
   })
 
+  test('gives a script arguments and stdin, and is told both the arguments and the script later', async () => {
+    const { use } = await connectClient()
+    const script = { script: '#!/bin/sh\ncat\n', script_args: ['--dry-run', 'a b'], stdin: 'x' }
+    const { structured } = await use('run_command', { ...script, targets: 'web01', wait_s: 0 })
+    const told = await use('get_job', { job_id: jobOf(structured).job_id })
+    expect(told.structured).toMatchObject({
+      command: "script with arguments --dry-run 'a b': #!/bin/sh\ncat\n",
+    })
+    const refused = await use('run_command', { command: 'x', script_args: ['y'], targets: 'web01' })
+    expect([refused.isError, refused.text]).toEqual([true, expect.stringMatching(/^invalid_request: script_args: /)])
+  })
+
   test('lets a job that is paused go on with the call that it is told to make, and by that one gate only', async () => {
     const { use, ledger } = await connectClient()
     const fields = { command: 'x', targets: '@web', batches: [1], gate: 'manual', idempotency_key: 'k', wait_s: 0 }

@@ -3,6 +3,7 @@
  * their limits; libs/ledger does what they say.
  */
 import { z } from 'zod'
+import { WordText } from './command-text.ts'
 
 /** A count of hosts, or a percentage of the frozen set. */
 export type CountOrPercent = number | string
@@ -26,12 +27,7 @@ const BatchSize = countOrPercent(1, 1_000_000)
 
 /** What is run on each host after the command succeeded there. */
 export const HealthCheck = z.strictObject({
-  command: z
-    .string()
-    .min(1)
-    .max(16_384)
-    .refine((text) => !text.includes('\0'), 'must not contain a NUL character')
-    .describe('A shell command line; exit code 0 means that the host is well.'),
+  command: WordText.min(1).max(16_384).describe('A shell command line; exit code 0 means that the host is well.'),
   timeout_s: z.number().min(0.1).max(3_600).default(30).describe('Limit for it; then it is killed, and has failed.'),
 })
 export type HealthCheck = z.infer<typeof HealthCheck>

@@ -38,6 +38,7 @@ describe('a request to run a command', () => {
     [{ targets: 'a', script: 'echo \ud83d' }, 'half of a character'],
     [{ targets: 'a', command: 'x', stdin: '\ud83d' }, 'half of a character'],
     [{ targets: 'a', command: 'x', env: { A: '\ud83d' } }, 'half of a character'],
+    [{ targets: 'a', command: 'x', health_check: { command: '\ud83d' } }, 'half of a character'],
   ])('%j is refused: %s', (request, message) => {
     expect(JSON.stringify(Submit.safeParse(request).error?.issues)).toContain(message)
   })
