@@ -4,10 +4,11 @@
  *
  * Never makes anything better: an end that is no success stays as it is.
  */
-import type { JobSpec } from '@muster/contract'
+
 import { type ExecEnd, exec, printable, type SshConnection, type Sudo } from '@muster/ssh'
 import { commandOf } from './command-of.ts'
 import type { HeldRun } from './held-runs.ts'
+import type { RunSpec } from './job-specs.ts'
 
 /** Kept of what the check prints. */
 const OUTPUT_LIMIT_BYTES = 65_536
@@ -20,7 +21,7 @@ const SHOWN_CHARS = 300
  */
 export async function checkHealth(
   connection: SshConnection,
-  { run, spec, sudo, end }: { run: HeldRun; spec: JobSpec; sudo: Sudo | undefined; end: ExecEnd },
+  { run, spec, sudo, end }: { run: HeldRun; spec: RunSpec; sudo: Sudo | undefined; end: ExecEnd },
 ): Promise<ExecEnd | 'stopped'> {
   const { health_check: check, argv: _argv, script: _script, script_args: _args, stdin: _stdin, ...where } = spec
   if (check === undefined || end.state !== 'succeeded') return end

@@ -8,24 +8,27 @@ import { type Claim, type Ledger, readSpec } from '@muster/ledger'
 /** Jobs whose commands are kept. */
 const KEPT = 50
 /** Most that their scripts and stdins come to; the job that was wanted last is kept in any case. */
-const KEPT_CHARS = 128 * 1024 * 1024
+const KEPT_BYTES = 128 * 1024 * 1024
+
+/** What a run of a job is to do. Its texts are bytes that all runs of the job share, as many may be sent at once. */
+export type RunSpec = Omit<JobSpec, 'script' | 'stdin'> & { readonly script?: Buffer; readonly stdin?: Buffer }
 
 /** Looks up what to run. */
 export type JobSpecs = {
   /** With the exec timeout as the claim says. Undefined when there is no such job. */
-  of(claim: Claim): Promise<JobSpec | undefined>
+  of(claim: Claim): Promise<RunSpec | undefined>
 }
 
-type Kept = { readonly reading: Promise<JobSpec | undefined>; chars: number }
+type Kept = { readonly reading: Promise<RunSpec | undefined>; bytes: number }
 
 /** Reads them from the ledger. */
 export function createJobSpecs(ledger: Ledger): JobSpecs {
   const known = new Map<string, Kept>()
   const read = (jobId: string) => {
-    const kept: Kept = { reading: readSpec(ledger, jobId), chars: 0 }
+    const kept: Kept = { reading: readSpec(ledger, jobId).then((spec) => spec && inBytes(spec)), bytes: 0 }
     kept.reading.then(
       (spec) => {
-        kept.chars = (spec?.script?.length ?? 0) + (spec?.stdin?.length ?? 0)
+        kept.bytes = (spec?.script?.length ?? 0) + (spec?.stdin?.length ?? 0)
         forgetOldest(known)
       },
       () => known.delete(jobId),
@@ -43,11 +46,19 @@ export function createJobSpecs(ledger: Ledger): JobSpecs {
   }
 }
 
+function inBytes({ script, stdin, ...rest }: JobSpec): RunSpec {
+  return {
+    ...rest,
+    ...(script === undefined ? {} : { script: Buffer.from(script) }),
+    ...(stdin === undefined ? {} : { stdin: Buffer.from(stdin) }),
+  }
+}
+
 function forgetOldest(known: Map<string, Kept>): void {
-  let chars = [...known.values()].reduce((sum, kept) => sum + kept.chars, 0)
+  let bytes = [...known.values()].reduce((sum, kept) => sum + kept.bytes, 0)
   for (const [jobId, kept] of known) {
-    if (known.size === 1 || (known.size <= KEPT && chars <= KEPT_CHARS)) return
-    chars -= kept.chars
+    if (known.size === 1 || (known.size <= KEPT && bytes <= KEPT_BYTES)) return
+    bytes -= kept.bytes
     known.delete(jobId)
   }
 }

@@ -6,10 +6,11 @@
  *
  * Knows no limit; libs/ssh decides what is head and what is tail.
  */
-import type { JobSpec, OutputStream } from '@muster/contract'
+import type { OutputStream } from '@muster/contract'
 import { appendOutput, type Claim, type Ledger } from '@muster/ledger'
 import type { StreamTail } from '@muster/ssh'
 import type { HeldRun } from './held-runs.ts'
+import type { RunSpec } from './job-specs.ts'
 import { patiently, type RoomWait } from './patience.ts'
 import type { TicketDeps } from './run-ticket.ts'
 
@@ -21,7 +22,7 @@ const GATHER_MS = 50
 const LIVE_TAIL_EVERY_MS = 1_000
 
 /** The writer of a run. */
-export function openWriter(deps: TicketDeps, run: HeldRun, spec: JobSpec): OutputWriter {
+export function openWriter(deps: TicketDeps, run: HeldRun, spec: RunSpec): OutputWriter {
   return new OutputWriter({
     ledger: deps.ledger,
     claim: run.claim,

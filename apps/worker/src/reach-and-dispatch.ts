@@ -2,7 +2,7 @@
  * Everything before the command is sent: finding the host, a connection to it, the channel, and the dispatch mark. All
  * of it may fail without the host having done anything, so whatever ends here has not started.
  */
-import { CONNECT_TIMEOUT_S, type JobSpec } from '@muster/contract'
+import { CONNECT_TIMEOUT_S } from '@muster/contract'
 import { dispatchRun } from '@muster/ledger'
 import {
   type Lease,
@@ -17,6 +17,7 @@ import {
 } from '@muster/ssh'
 import { commandOf, sudoOf, wantsSudo } from './command-of.ts'
 import type { HeldRun } from './held-runs.ts'
+import type { RunSpec } from './job-specs.ts'
 import { neverStarted } from './run-ending.ts'
 import type { Outcome, TicketDeps } from './run-ticket.ts'
 
@@ -34,7 +35,7 @@ export type Dispatched = {
 export async function reachAndDispatch(
   deps: TicketDeps,
   run: HeldRun,
-  spec: JobSpec,
+  spec: RunSpec,
 ): Promise<Dispatched | { readonly end: Outcome }> {
   const startedMs = performance.now()
   const found = await deps.hosts.find(run.claim.host, { withSudo: wantsSudo(spec) })
@@ -72,7 +73,7 @@ export async function reachAndDispatch(
   }
 }
 
-function endWithoutConnection(run: HeldRun, spec: JobSpec, refused: Refused): Outcome {
+function endWithoutConnection(run: HeldRun, spec: RunSpec, refused: Refused): Outcome {
   const { reason, detail, isRetryable } = refused
   switch (run.stopCause()) {
     case 'cancelled_by_user':
@@ -93,7 +94,7 @@ function endWithoutConnection(run: HeldRun, spec: JobSpec, refused: Refused): Ou
 }
 
 /** A host that was given less time than usual is not to blame for it: others give it more. */
-function isHostsFault(spec: JobSpec, refused: Refused): boolean {
+function isHostsFault(spec: RunSpec, refused: Refused): boolean {
   const isHurried = refused.reason === 'conn_timeout' && spec.connect_timeout_s < CONNECT_TIMEOUT_S
   return refused.isHostsFault && !isHurried
 }

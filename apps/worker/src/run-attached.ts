@@ -2,10 +2,11 @@
  * A command that lives with its connection: sent once, followed to its end. When the connection is lost, nobody knows
  * how it ended (run-durable.ts can do better).
  */
-import type { JobSpec } from '@muster/contract'
+
 import { type ExecEnd, type ExecOptions, exec, sendCommand } from '@muster/ssh'
 import { checkHealth, endOfStoppedCheck } from './check-health.ts'
 import type { HeldRun } from './held-runs.ts'
+import type { RunSpec } from './job-specs.ts'
 import { openWriter } from './output-writer.ts'
 import type { Dispatched } from './reach-and-dispatch.ts'
 import { endedByItself, runEndOf } from './run-ending.ts'
@@ -15,7 +16,7 @@ import type { CarriedOut, TicketDeps } from './run-ticket.ts'
 export async function runAttached(
   deps: TicketDeps,
   run: HeldRun,
-  spec: JobSpec,
+  spec: RunSpec,
   { lease, command, ready, maySend }: Dispatched,
 ): Promise<CarriedOut> {
   const writer = openWriter(deps, run, spec)

@@ -5,7 +5,7 @@
  * Falls back to attached mode where the host cannot hold a detached command, and says so in the run.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { JobSpec, OutputStream } from '@muster/contract'
+import type { OutputStream } from '@muster/contract'
 import { fallBackToAttached, handOver } from '@muster/ledger'
 import {
   DurableRun,
@@ -22,6 +22,7 @@ import {
 import { checkHealth, endOfStoppedCheck } from './check-health.ts'
 import { sudoOf, wantsSudo } from './command-of.ts'
 import type { HeldRun } from './held-runs.ts'
+import type { RunSpec } from './job-specs.ts'
 import { openWriter } from './output-writer.ts'
 import { patiently } from './patience.ts'
 import type { Dispatched } from './reach-and-dispatch.ts'
@@ -41,7 +42,7 @@ const BACKOFF_LIMIT_MS = 15_000
 export async function runDurable(
   deps: TicketDeps,
   run: HeldRun,
-  spec: JobSpec,
+  spec: RunSpec,
   dispatched: Dispatched,
 ): Promise<CarriedOut> {
   const followed = await new DurableFollow(deps, run, spec, 0).toEnd(dispatched)
@@ -58,7 +59,7 @@ export async function runDurable(
 export async function attachAgain(
   deps: TicketDeps,
   run: HeldRun,
-  spec: JobSpec,
+  spec: RunSpec,
   startedAgoMs: number,
 ): Promise<CarriedOut> {
   const followed = await new DurableFollow(deps, run, spec, startedAgoMs).toEnd(undefined)
@@ -69,7 +70,7 @@ export async function attachAgain(
 class DurableFollow {
   readonly #deps: TicketDeps
   readonly #run: HeldRun
-  readonly #spec: JobSpec
+  readonly #spec: RunSpec
   /** Aborts when this worker lets the run go; a cancel does not, as the host must be reached to carry it out. */
   readonly #detach = new AbortController()
   /** What whoever follows is told: "detach", or why the command is to be killed. */
@@ -78,7 +79,7 @@ class DurableFollow {
   #giveUpMs: number
   #execTimeoutMs: number
 
-  constructor(deps: TicketDeps, run: HeldRun, spec: JobSpec, startedAgoMs: number) {
+  constructor(deps: TicketDeps, run: HeldRun, spec: RunSpec, startedAgoMs: number) {
     this.#deps = deps
     this.#run = run
     this.#spec = spec

@@ -181,8 +181,10 @@ async function supervise(
   })
   options.onTails?.(drain.tailOf)
   if (options.idleTimeoutMs !== undefined) stop.watchSilence(options.idleTimeoutMs, drain.quietMs)
-  if (launch.input === undefined) channel.end(launch.text)
-  else channel.write(launch.text)
+  if (launch.body !== undefined) channel.write(launch.text)
+  const last = launch.body ?? launch.text
+  if (launch.input === undefined) channel.end(last)
+  else channel.write(last)
 
   const requested = await Promise.race([running.exited, stop.requested])
   stop.release()

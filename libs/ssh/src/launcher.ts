@@ -14,6 +14,8 @@ import type { HostDeadline } from './watchdog.ts'
 export type Launch = {
   /** To be written to stdin in one go. */
   readonly text: Buffer
+  /** What follows it at once: a large script. Not one with the text, as many runs may share its bytes. */
+  readonly body?: Buffer
   /** What follows on stdin once the start mark was seen; undefined when nothing does. */
   readonly input: Buffer | undefined
   /** Whether the command leads a process group of its own. */
@@ -46,15 +48,20 @@ export function writeLaunch(
     isGroup: plan.isGroup,
     isJob: plan.isJob,
   }
+  const { body, ...sent } = 'script' in form ? scriptText(form, text) : { text: textOf(form, text, plan.isNative) }
   return {
-    text: Buffer.concat([Buffer.from(plan.change), textOf(form, text, plan.isNative)]),
+    text: Buffer.concat([Buffer.from(plan.change), sent.text]),
+    ...(body === undefined ? {} : { body }),
     input: inputOf(command),
     isGroup: plan.isGroup,
   }
 }
 
-function textOf(form: RemoteCommand['form'], text: LaunchText, isNative: boolean): Buffer {
-  if ('script' in form) return scriptText(form, text)
+function textOf(
+  form: Exclude<RemoteCommand['form'], { script: unknown }>,
+  text: LaunchText,
+  isNative: boolean,
+): Buffer {
   if ('argv' in form) return shText(text, form)
   if (text.shell === 'fish') return fishText(text, form.command)
   if (text.shell === 'csh') return cshText(text, form.command)

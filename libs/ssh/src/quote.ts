@@ -54,13 +54,17 @@ export function programOf(command: string): string {
   return /^\S+/.exec(command)?.[0] ?? ''
 }
 
+/** Longer than any `#!` line that Linux reads. */
+const FIRST_LINE_BYTES = 4_096
+
 /**
  * The interpreter a script names in its `#!` line and the one argument it may have, or undefined without such a line.
  * Split as Linux does: everything after the interpreter is a single argument, blanks at both ends taken away.
  * @see execve(2), "Interpreter scripts"
  */
-export function interpreterOf(script: string): string[] | undefined {
-  const [firstLine = ''] = script.split('\n', 1)
+export function interpreterOf(script: string | Buffer): string[] | undefined {
+  const beginning = typeof script === 'string' ? script : script.toString('utf8', 0, FIRST_LINE_BYTES)
+  const [firstLine = ''] = beginning.split('\n', 1)
   const match = /^#![ \t]*([^ \t]+)[ \t]*(.*?)[ \t]*$/.exec(firstLine)
   const interpreter = match?.[1]
   if (interpreter === undefined) return undefined

@@ -8,7 +8,7 @@ export type RemoteCommand = {
     | { readonly command: string }
     | { readonly argv: readonly string[] }
     /** `args` are the arguments of the script; its text is no part of its stdin. */
-    | { readonly script: string; readonly args?: readonly string[] }
+    | { readonly script: string | Buffer; readonly args?: readonly string[] }
   /** Absent: the command sees the end of its input at once. */
   readonly stdin?: string | Buffer
   /** Absent: the directory the account logs in to. */
@@ -44,7 +44,12 @@ function wordsOf(form: RemoteCommand['form']): readonly string[] {
 
 /** What the command reads from its stdin; undefined when that is at its end at once. */
 export function inputOf({ stdin }: RemoteCommand): Buffer | undefined {
-  return stdin === undefined ? undefined : Buffer.from(stdin)
+  return stdin === undefined ? undefined : bytesOf(stdin)
+}
+
+/** The bytes of a text. Those that are given stay the same: many runs may share them, and they may be many. */
+export function bytesOf(text: string | Buffer): Buffer {
+  return Buffer.isBuffer(text) ? text : Buffer.from(text)
 }
 
 /** The directory as `cd` takes it in any shell: "-" and CDPATH mean nothing for a path that begins so. */

@@ -46,7 +46,8 @@ describe.each(SHELLS)('%s', (name, kind) => {
     if (said === undefined) throw new Error(`${name} said no hello`)
     const launch = writeLaunch(command, NONCE, said, { afterMs: 1_000, graceMs: 0 })
     if ('cannot' in launch) throw new Error(launch.cannot)
-    return launch
+    const { body = Buffer.alloc(0) } = launch
+    return { ...launch, text: Buffer.concat([launch.text, body]) }
   }
 
   test_('says hello on both streams, and what it is', () => {
