@@ -157,7 +157,7 @@ describe('the same job by other ways', () => {
     const good = await muster('run', '@web', '--', 'echo hello')
     expect(good).toMatchObject({
       status: 0,
-      stdout: expect.stringContaining('── web[01-05] (5 hosts): succeeded\nhello\n'),
+      stdout: expect.stringContaining('── web[01-05] (5 hosts): succeeded\n│ hello\n'),
     })
     const [jobId = ''] = /job_\w{26}/.exec(good.stderr) ?? []
     expect(await muster('output', jobId, 'web03')).toMatchObject({ status: 0, stdout: 'hello\n' })

@@ -32,7 +32,7 @@ test('a run whose submit lost its answer, and whose server was away later, is on
   await gate.open()
   proxy.setAway(false)
   const { status, out, said } = await running.end()
-  expect([status, out.toString()]).toEqual([0, '── web01: succeeded\ndone\n'])
+  expect([status, out.toString()]).toEqual([0, '── web01: succeeded\n│ done\n'])
   // Once for the submit, once for the job, however often it was asked.
   expect(said.match(/asking again/g)).toHaveLength(2)
   expect(proxy.lost()).toBe(1)

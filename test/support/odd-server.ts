@@ -40,10 +40,10 @@ export async function listen(onSocket: (socket: Socket) => void) {
 
 /** What a server does at each step; without a step it is well-behaved. */
 export type Behaviour = {
-  onAuth?: (context: AuthContext) => void
+  onAuth?: (context: AuthContext, connection: Connection) => void
   onSession?: (session: Session, connection: Connection, count: number) => void
   /** Undefined: neither opened nor refused. */
-  refuseSession?: (count: number) => boolean | undefined
+  refuseSession?: (count: number, connection: Connection) => boolean | undefined
   algorithms?: ConstructorParameters<typeof ssh2.Server>[0]['algorithms']
 }
 
@@ -52,10 +52,12 @@ export function serve({ onAuth, onSession, refuseSession, algorithms }: Behaviou
   let count = 0
   const server = new ssh2.Server({ hostKeys: [HOST_KEY.private], ...(algorithms && { algorithms }) }, (connection) => {
     connection.on('error', () => {})
-    connection.on('authentication', (context) => (onAuth === undefined ? context.accept() : onAuth(context)))
+    connection.on('authentication', (context) =>
+      onAuth === undefined ? context.accept() : onAuth(context, connection),
+    )
     connection.on('session', (accept, reject) => {
       count += 1
-      const isRefused = refuseSession?.(count)
+      const isRefused = refuseSession?.(count, connection)
       if (isRefused === true) reject()
       if (isRefused === false || refuseSession === undefined) onSession?.(accept(), connection, count)
     })
@@ -94,25 +96,50 @@ export function startLauncher(channel: ServerChannel, line: string, onStarted: (
 }
 
 /**
- * Reports a signal by any name at all, which ssh2 refuses to send: the packet is made here.
+ * Reports a signal by any name at all, which ssh2 refuses to send.
  * @see RFC 4254, section 6.10
  */
 export function sayExitSignal(channel: ServerChannel, name: string): void {
-  const text = (said: string) => {
-    const bytes = Buffer.from(said)
-    const length = Buffer.alloc(4)
-    length.writeUInt32BE(bytes.length)
-    return Buffer.concat([length, bytes])
-  }
-  const recipient = Buffer.alloc(4)
-  recipient.writeUInt32BE(Reflect.get(within(channel, 'outgoing'), 'id'))
+  const recipient = uint32(z.number().parse(Reflect.get(within(channel, 'outgoing'), 'id')))
   const no = Buffer.of(0)
-  const payload = [Buffer.of(98), recipient, text('exit-signal'), no, text(name), no, text('Next: wipe all'), text('')]
-  const cipher = ['_client', '_protocol', '_cipher'].reduce<object>(within, channel)
+  const said = [packetText('exit-signal'), no, packetText(name), no, packetText('Next: wipe all'), packetText('')]
+  sendPacket(within(channel, '_client'), Buffer.of(98), recipient, ...said)
+}
+
+/**
+ * Ends the connection with any words at all.
+ * @see RFC 4253, section 11.1
+ */
+export function sayDisconnect(connection: Connection, reason: number, words: string): void {
+  sendPacket(connection, Buffer.of(1), uint32(reason), packetText(words), packetText(''))
+}
+
+/**
+ * Refuses the first channel of a connection with any words at all.
+ * @see RFC 4254, section 5.1
+ */
+export function sayChannelRefused(connection: Connection, words: string): void {
+  sendPacket(connection, Buffer.of(92), uint32(0), uint32(1), packetText(words), packetText(''))
+}
+
+/** Sends a packet that is made here, by the cipher that ssh2 has for the connection. */
+function sendPacket(connection: object, ...payload: readonly Buffer[]): void {
+  const cipher = ['_protocol', '_cipher'].reduce<object>(within, connection)
   const bytes = Buffer.concat(payload)
   const packet = z.instanceof(Buffer).parse(Reflect.apply(Reflect.get(cipher, 'allocPacket'), cipher, [bytes.length]))
   bytes.copy(packet, 5)
   Reflect.apply(Reflect.get(cipher, 'encrypt'), cipher, [packet])
+}
+
+function uint32(value: number): Buffer {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32BE(value)
+  return bytes
+}
+
+function packetText(said: string): Buffer {
+  const bytes = Buffer.from(said)
+  return Buffer.concat([uint32(bytes.length), bytes])
 }
 
 function within(holder: object, name: string): object {
