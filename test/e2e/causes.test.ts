@@ -1,5 +1,4 @@
 /** Hosts of one job that went wrong in different ways are told apart by their causes, over REST, MCP and in the terminal. */
-import { generateKeyPairSync } from 'node:crypto'
 import { copyFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, inject, onTestFinished, test } from 'vitest'
@@ -9,6 +8,7 @@ import { muster } from '../support/muster-process.ts'
 import { temporaryDataDir } from '../support/server.ts'
 import { startSshd } from '../support/sshd.ts'
 import { type Stack, startStack } from '../support/stack.ts'
+import { strangeKey } from '../support/strange-key.ts'
 import { use } from '../support/tool-call.ts'
 
 /** Groups of hosts by what is wrong with them, each host in its own way, and how that is to be told. */
@@ -40,11 +40,7 @@ async function startStackOfTrouble(): Promise<Stack> {
   ])
   for (const i of [1, 2]) {
     for (const name of ['wrongpass', 'nopass']) await copyFile(keys.encrypted.file, fileOf(`${name}${i}.key`))
-    await writeFile(
-      fileOf(`badkey${i}.key`),
-      generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }),
-      { mode: 0o600 },
-    )
+    await writeFile(fileOf(`badkey${i}.key`), strangeKey(), { mode: 0o600 })
   }
   const inventory = [
     `defaults: { user: ${user}, port: ${port}, identity_file: ${keys.ed25519} }`,

@@ -2,6 +2,7 @@
  * The worker: takes tickets and runs them over SSH until it is told to stop. Talks to Redis and hosts only. As several
  * processes it is one that keeps the others running, and does none of their work.
  */
+import { randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import {
   createLogger,
@@ -26,12 +27,14 @@ const logger = createLogger({ name: 'worker', level: config.LOG_LEVEL, secrets, 
 const AFTER_DRAIN_MS = 20_000
 
 const graceMs = config.MUSTER_SHUTDOWN_GRACE_S * 1_000 + AFTER_DRAIN_MS
+/** Given by the process that keeps this one running, where there are several. */
+const salt = env.MUSTER_WORKER_SALT ?? randomBytes(32).toString('base64url')
 const count = config.MUSTER_WORKER_PROCESSES
 
 if (count === 1) {
   await runProcess({
     ...{ logger, graceMs, exit: process.exit },
-    start: (life) => startWorker({ config, env, logger, life }),
+    start: (life) => startWorker({ config, env, logger, life, salt }),
   })
 } else {
   let workers: KeptProcesses | undefined
@@ -48,7 +51,7 @@ if (count === 1) {
           name: 'worker',
           command: process.execPath,
           args: [fileURLToPath(import.meta.url)],
-          env: { ...env, MUSTER_WORKER_PROCESSES: '1' },
+          env: { ...env, MUSTER_WORKER_PROCESSES: '1', MUSTER_WORKER_SALT: salt },
           ready: 'message',
           stopTimeoutMs: graceMs,
           log: (line) => process.stderr.write(`${line}\n`),

@@ -52,7 +52,7 @@ export async function reachAndDispatch(
   }
   const timing = { timeoutMs: spec.connect_timeout_s * 1_000, signal: run.signal, fairKey: run.claim.jobId }
   const reached = await leaseAndOpen(deps.pool, found.host, timing, open)
-  if (!reached.ok) return { end: endWithoutConnection(run, spec, reached) }
+  if (!reached.ok) return { end: await withTried(deps, run, endWithoutConnection(run, spec, reached)) }
   const { lease, opened } = reached
   const { ready } = opened
   try {
@@ -91,6 +91,13 @@ function endWithoutConnection(run: HeldRun, spec: RunSpec, refused: Refused): Ou
     default:
       throw new Error('there is no other cause')
   }
+}
+
+/** With a digest of what was tried, where that counts against the host. */
+async function withTried(deps: TicketDeps, run: HeldRun, end: Outcome): Promise<Outcome> {
+  if (end === 'not ours' || end.isHostsFault !== true) return end
+  const tried = await deps.triedWith(run.claim.host, end.reason === 'auth_failed' ? 'auth' : 'connect')
+  return tried === undefined ? end : { ...end, tried }
 }
 
 /** A host that was given less time than usual is not to blame for it: others give it more. */

@@ -6,7 +6,7 @@
  * means "not started", after it "lost", never anything better. How a command runs is in run-attached.ts and
  * run-durable.ts; whether there is another attempt, the ledger decides.
  */
-import { claimRun, finishRun, type Ledger, type RunEnd, type Ticket } from '@muster/ledger'
+import { claimRun, finishRun, type Ledger, type RunEnd, type Ticket, type TriedWith } from '@muster/ledger'
 import type { Logger } from '@muster/runtime'
 import type { Pool } from '@muster/ssh'
 import type { HeldRun, HeldRuns } from './held-runs.ts'
@@ -23,6 +23,7 @@ export type TicketDeps = {
   readonly ledger: Ledger
   readonly workerId: string
   readonly hosts: ReachableHosts
+  readonly triedWith: TriedWith
   readonly specs: JobSpecs
   readonly pool: Pool
   readonly held: HeldRuns
@@ -36,7 +37,7 @@ export type Outcome = RunEnd | 'not ours'
 
 /** Carries out one ticket. Resolves with a few words for Bull Board; rejects only when the ledger failed. */
 export async function runTicket(deps: TicketDeps, ticket: Ticket): Promise<string> {
-  const claim = await claimRun(deps.ledger, ticket, deps.workerId)
+  const claim = await claimRun(deps.ledger, ticket, deps.workerId, deps.triedWith)
   if (claim === undefined) return 'nothing to do'
   const run = deps.held.hold(claim)
   const log = deps.log.child({ job_id: claim.jobId, host: claim.host, attempt: claim.attempt })

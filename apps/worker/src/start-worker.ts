@@ -8,9 +8,17 @@ import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import { openConfiguredInventory } from '@muster/inventory'
-import { consumeTickets, openDialSlots, openLedger, startClockwork, startHeartbeat, watchJobs } from '@muster/ledger'
+import {
+  consumeTickets,
+  openDialSlots,
+  openLedger,
+  startClockwork,
+  startHeartbeat,
+  type TriedWith,
+  watchJobs,
+} from '@muster/ledger'
 import type { Life, Logger } from '@muster/runtime'
-import { loadKnownHosts, openPool } from '@muster/ssh'
+import { loadKnownHosts, openPool, triedDigest } from '@muster/ssh'
 import type { WorkerConfig } from './config.ts'
 import { createHeldRuns } from './held-runs.ts'
 import { createJobSpecs } from './job-specs.ts'
@@ -29,8 +37,10 @@ export async function startWorker(options: {
   env: Record<string, string | undefined>
   logger: Logger
   life: Life
+  /** A secret of this worker, which its processes share: keeps digests of passwords from being guessed. */
+  salt: string
 }): Promise<void> {
-  const { config, env, logger, life } = options
+  const { config, env, logger, life, salt } = options
   const onError = (error: unknown) => logger.warn({ err: error }, 'Redis trouble; going on')
   const workerId = `${hostname()}-${process.pid}-${randomBytes(3).toString('hex')}`
 
@@ -63,15 +73,20 @@ export async function startWorker(options: {
   const closing = new AbortController()
   const dialSlots = openDialSlots(ledger, workerId)
   life.closers.add('dial slots', () => dialSlots.close())
+  const knownHosts = loadKnownHosts(knownHostsFiles(config))
   const pool = openPool({
-    knownHosts: loadKnownHosts(knownHostsFiles(config)),
+    knownHosts,
     beforeDialThrough: (jumpName, { signal }) => dialSlots.take(jumpName, signal),
   })
   life.closers.add('connections', () => pool.close())
   const secretsFrom = { ...env, SSH_SERVERS: config.SSH_SERVERS }
   const hosts = reachableHosts({ inventory: () => inventory.current(), env: secretsFrom })
   const specs = createJobSpecs(ledger)
-  const deps = { ledger, workerId, hosts, specs, pool, held, closing: closing.signal, log: logger }
+  const triedWith: TriedWith = async (name, kind) => {
+    const found = await hosts.find(name, { withSudo: false })
+    return 'host' in found ? await triedDigest(found.host, kind, { known: await knownHosts.read(), salt }) : undefined
+  }
+  const deps = { ledger, workerId, hosts, triedWith, specs, pool, held, closing: closing.signal, log: logger }
   const consumer = consumeTickets(ledger, {
     concurrency: slots,
     handle: (ticket) => runTicket(deps, ticket),

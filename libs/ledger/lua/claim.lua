@@ -1,8 +1,9 @@
 -- Gives a run to a worker. This compare-and-set, not BullMQ, decides who runs it: BullMQ may deliver twice.
--- KEYS[1] job.  ARGV 3 index, 4 attempt and 5 resume of the ticket, 6 worker, 7 nonce of this request.
+-- KEYS[1] job.  ARGV 3 index, 4 attempt and 5 resume of the ticket, 6 worker, 7 nonce of this request, 8 a
+-- digest of what would be tried at the host, '' until that is asked for, or '-' where nobody can say.
 -- Returns {'claimed', epoch, host, 'start' or 'attach', ms since its start or '', ms to the end of the job or '', ms the
 -- command may take, tickets...}, {'waits', tickets...} for a place at its host,
--- {'over', tickets...} when the run ended
+-- {'tried with', host, 'connect' or 'auth', tickets...} when it depends on ARGV[8], {'over', tickets...} when the run ended
 -- here because it must not start any more, or {why not}.
 let_in()
 local key = run_key(ARGV[3])
@@ -54,12 +55,14 @@ end
 
 local to, reason = why_not(ARGV[3], now)
 if not to then
+  local kind = ARGV[8] == '' and shut_by(f[4], now)
+  if kind then return reply('tried with', f[4], kind) end
   if not enter_host(ARGV[3], ARGV[4], now) then
     redis.call('HSET', key, 'waits', now)
     rest(ARGV[3])
     return reply('waits')
   end
-  if is_barred(f[4], now) then
+  if is_barred(f[4], now, ARGV[8]) then
     to, reason = 'skipped', 'breaker_open'
     local b = redis.call('HMGET', breaker_of(f[4]), 'kind', 'until')
     redis.call('HSET', key, 'barred_kind', b[1], 'barred_until', b[2])

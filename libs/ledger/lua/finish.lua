@@ -41,7 +41,9 @@ if own_up('stderr', tonumber(ARGV[16]), tonumber(ARGV[17]), tonumber(ARGV[18])) 
   redis.call('HSET', key, 'notice', notice and notice .. '; ' .. MISSING or MISSING)
   redis.call('SADD', noticed, ARGV[3])
 end
-local is_barred_now = f[1] == 'connecting' and note_failure(f[4], ARGV[8], ARGV[11] == '1', now)
+local tried = redis.call('HGET', key, 'tried')
+if tried then redis.call('HDEL', key, 'tried') end
+local is_barred_now = f[1] == 'connecting' and note_failure(f[4], ARGV[8], ARGV[11] == '1', tried, now)
 local is_retryable = ARGV[10] == '1' and (not is_barred_now or redis.call('HEXISTS', job, 'force') == 1)
 local word = 'finished'
 if retry(ARGV[3], f[1], ARGV[6], ARGV[7], ARGV[8], ARGV[9], is_retryable, now) then

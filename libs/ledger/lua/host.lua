@@ -94,14 +94,25 @@ local function is_ahead(at, now, most_ms)
   return at and tonumber(at) > now and tonumber(at) <= now + most_ms
 end
 
--- Whether a run must not try this host now. The first one that may try again is the probe.
-local function is_barred(host, now)
+-- The kind of the breaker that holds this job off a host now.
+local function shut_by(host, now)
+  local f = redis.call('HMGET', breaker_of(host), 'until', 'probe_until', 'kind')
+  local force = redis.call('HGET', job, 'force')
+  if not f[1] or force == 'all' or force == f[3] then return nil end
+  if is_ahead(f[1], now, OPEN_MS[f[3]]) or is_ahead(f[2], now, PROBE_MS) then return f[3] end
+end
+
+-- Whether a run must not try this host now. The first one that may try again is the probe. `tried`: a digest of what it
+-- would try, such as its credentials, or '-' where nobody says; with what has not failed yet it may try at once.
+local function is_barred(host, now, tried)
   local breaker = breaker_of(host)
+  if shut_by(host, now) then
+    return tried == '-' or redis.call('HEXISTS', breaker, 'tried:' .. tried) == 1
+  end
   local f = redis.call('HMGET', breaker, 'until', 'probe_until', 'kind')
   if not f[1] then return false end
   local force = redis.call('HGET', job, 'force')
   if force and (force == 'all' or force == f[3]) then return false end
-  if is_ahead(f[1], now, OPEN_MS[f[3]]) or is_ahead(f[2], now, PROBE_MS) then return true end
   redis.call('HSET', breaker, 'probe_until', now + PROBE_MS)
   redis.call('ZADD', base .. ':breakers', now + PROBE_MS, f[3] .. ':' .. host)
   return false
@@ -114,9 +125,9 @@ local function close_breaker(host)
   end
 end
 
--- Takes note of how trying to reach a host ended. `is_hosts_fault`: it was asked itself, and did not let us in. Answers
--- whether its breaker is open now.
-local function note_failure(host, reason, is_hosts_fault, now)
+-- Takes note of how trying to reach a host ended. `is_hosts_fault`: it was asked itself, and did not let us in. `tried`: a
+-- digest of what that was tried with. Answers whether its breaker is open now.
+local function note_failure(host, reason, is_hosts_fault, tried, now)
   local breaker, kind = breaker_of(host), BREAKER[reason]
   if AFTER_LOGIN[reason] then
     close_breaker(host)
@@ -132,6 +143,7 @@ local function note_failure(host, reason, is_hosts_fault, now)
   -- Who is refused at the log-in has reached the host.
   if kind == 'auth' then redis.call('HDEL', breaker, 'connect') end
   local count = redis.call('HINCRBY', breaker, kind, 1)
+  if tried then redis.call('HSET', breaker, 'tried:' .. tried, 1) end
   redis.call('HDEL', breaker, 'probe_until')
   redis.call('PEXPIRE', breaker, FORGET_MS)
   if count < MOST[kind] then return false end

@@ -47,22 +47,34 @@ const CLAIM_FIELDS = 6
 const KEY_DIGEST_CHARS = 16
 const optionalMs = (text: string | undefined) => (text === undefined || text === '' ? undefined : Number(text))
 
+/** A digest of what would be tried at a host: to reach it, or to log in. Undefined when that is not known. */
+export type TriedWith = (host: string, kind: 'connect' | 'auth') => Promise<string | undefined>
+
 /**
  * Takes the run a ticket asks for. Undefined when there is nothing to do: someone holds it, it has ended, it must not
  * start any more, or the ticket is of an earlier attempt. Then the ticket is done with; the sweep watches over whoever
- * holds the run.
+ * holds the run. An open breaker does not hold off what has not failed yet, as `triedWith` tells; without it, all.
  */
-export async function claimRun(ledger: Ledger, ticket: Ticket, worker: string): Promise<Claim | undefined> {
+export async function claimRun(
+  ledger: Ledger,
+  ticket: Ticket,
+  worker: string,
+  triedWith?: TriedWith,
+): Promise<Claim | undefined> {
   const { redis, keys } = ledger
   const { job_id: jobId, index, attempt, resume } = ticket
   const nonce = randomBytes(6).toString('base64url')
-  const answer = await runScript(
-    redis,
-    'claim',
-    [keys.job(jobId)],
-    [keys.base, jobId, index, attempt, resume, worker, nonce],
-  )
-  const [word, ...rest] = Answer.parse(answer)
+  const ask = async (tried: string) => {
+    const args = [keys.base, jobId, index, attempt, resume, worker, nonce, tried]
+    return Answer.parse(await runScript(redis, 'claim', [keys.job(jobId)], args))
+  }
+  let answer = await ask(triedWith === undefined ? '-' : '')
+  if (answer[0] === 'tried with') {
+    const [word, host = '', kind, ...tickets] = answer
+    await releaseTickets(ledger, [word, ...tickets])
+    answer = await ask((await triedWith?.(host, kind === 'auth' ? 'auth' : 'connect')) ?? '-')
+  }
+  const [word, ...rest] = answer
   if (word !== 'claimed') {
     await releaseTickets(ledger, answer)
     return undefined

@@ -28,6 +28,8 @@ export type RunEnd = {
   readonly isRetryable: boolean
   /** Whether the host itself was asked and did not let us in: only that counts for its circuit breaker. Absent: not. */
   readonly isHostsFault?: boolean
+  /** A digest of what the host was tried with: its breaker holds off nothing else. Absent where that is not known. */
+  readonly tried?: string
   /** Absent when the command was never sent. */
   readonly output?: {
     readonly stdout: StreamEnd
@@ -117,6 +119,7 @@ function fieldsOf(end: RunEnd): Array<[string, string | number]> {
   if (end.detail !== null) fields.push(['detail', end.detail])
   if (end.exitCode !== null) fields.push(['exit_code', end.exitCode])
   if (end.signal !== null) fields.push(['signal', end.signal])
+  if (end.tried !== undefined) fields.push(['tried', end.tried])
   if (end.output === undefined) return fields
   const { stdout, stderr, complete, digest } = end.output
   // What goes without saying is not stored: most runs of a large job print little, and there may be very many.

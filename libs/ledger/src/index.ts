@@ -10,6 +10,7 @@ export {
   fallBackToAttached,
   handOver,
   holdsClaim,
+  type TriedWith,
 } from './claim.ts'
 export { startClockwork } from './clockwork.ts'
 export { type Consumer, consumeTickets } from './consume-tickets.ts'

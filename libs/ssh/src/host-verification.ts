@@ -73,7 +73,7 @@ function enrol(scan: string): string {
 }
 
 /** The name a host is looked up under, then those that count only when nothing is listed for it. */
-function namesOf({ address, port, hostKeyAlias }: HostIdentity): string[] {
+export function namesOf({ address, port, hostKeyAlias }: HostIdentity): string[] {
   if (hostKeyAlias !== undefined) return [hostKeyAlias.toLowerCase()]
   return [...new Set([knownHostsName(address, port), knownHostsName(address, 22)])]
 }

@@ -18,6 +18,8 @@ export type KnownHosts = {
   readonly files: readonly string[]
   /** What is known about this key for this name, as given by {@link knownHostsName}. */
   check(name: string, key: Buffer): HostKeyVerdict
+  /** What is listed for the name, in the order of the files: marker, type and key of each. */
+  listed(name: string): readonly string[]
   /** Types of the keys listed for the name, in the order of the files. */
   knownTypes(name: string): readonly string[]
 }
@@ -53,6 +55,8 @@ export function parseKnownHosts(text: string, files: readonly string[] = []): Kn
       if (entries.some((entry) => entry.marker === undefined)) return 'changed'
       return entries.some((entry) => entry.marker === '@cert-authority') ? 'certificate_only' : 'unknown'
     },
+    listed: (name) =>
+      entriesFor(name).map(({ marker = '', type, key }) => `${marker} ${type} ${key.toString('base64')}`),
     knownTypes: (name) => {
       const plain = entriesFor(name).filter((entry) => entry.marker === undefined)
       return [...new Set(plain.map((entry) => entry.type))]
