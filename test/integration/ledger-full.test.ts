@@ -131,11 +131,12 @@ describe('a Redis that is full', () => {
     expect(await head(0, 'kept')).toBe('ok')
     await fillRedis(ledger.redis)
     expect(await head(4, 'not kept')).toBe('full')
-    const stream = { bytes: 20, omittedBytes: 0, tail: Buffer.from('tail'), sha256: 'of all 20' }
+    const sha256 = 'e'.repeat(64)
+    const stream = { bytes: 20, omittedBytes: 0, tail: Buffer.from('tail'), sha256 }
     const nothing = { bytes: 0, omittedBytes: 0, tail: Buffer.alloc(0), sha256: '' }
     const output = { stdout: stream, stderr: nothing, complete: true, digest: 'd' }
     expect(await finishRun(ledger, claimed, ended({ output }))).toBe('finished')
-    const stdout = { bytes: 20, omitted_bytes: 16, sha256: 'of all 20' }
+    const stdout = { bytes: 20, omitted_bytes: 16, sha256 }
     expect(await firstRun(ledger, jobId)).toMatchObject({ state: 'succeeded', stdout, output_complete: false })
     expect((await firstRun(ledger, jobId)).notice).toContain('no room')
   })

@@ -24,6 +24,7 @@ import { openTestLedger, submitTo } from '../support/ledger.ts'
 
 const AT_ONCE = { ticketGraceMs: 0, suspectMs: 0, claimNamedMs: 3_600_000 }
 const SENT = { connectMs: 5, mode: 'attached' } as const
+const FIVE = '5'.repeat(64)
 
 describe('a retry', () => {
   test('waits for its ticket while the command never started, as often as the job says', async () => {
@@ -92,12 +93,12 @@ describe('a retry', () => {
     const bytes = Buffer.from('hello')
     await appendOutput(ledger, first, { stream: 'stdout', place: 'head', offset: 0, bytes })
     const end = (count: number, sha256: string) => ({ bytes: count, omittedBytes: 0, tail: Buffer.alloc(0), sha256 })
-    const output = { stdout: end(5, 'five'), stderr: end(0, 'none'), complete: true, digest: 'd1' }
+    const output = { stdout: end(5, FIVE), stderr: end(0, 'none'), complete: true, digest: 'd1' }
     await finishRun(ledger, first, { ...exited(75), output })
     const nothing = { stdout: end(0, 'none'), stderr: end(0, 'none'), complete: true, digest: 'd2' }
     await finishRun(ledger, await start(ledger, jobId, 0), { ...refused, isRetryable: false, output: nothing })
     const run = await firstRun(ledger, jobId)
-    expect(run).toMatchObject({ state: 'failed', exit_code: 75, stdout: { bytes: 5, sha256: 'five' } })
+    expect(run).toMatchObject({ state: 'failed', exit_code: 75, stdout: { bytes: 5, sha256: FIVE } })
     const query = { stream: 'stdout', offset: 0, limitBytes: 100, encoding: 'utf8' } as const
     expect(await readOutput(ledger, jobId, 'h0', query)).toMatchObject({ data: 'hello', total_bytes: 5, eof: true })
     expect((await ledger.redis.keys(`${ledger.keys.base}:out:*`)).map((key) => key.split(':').at(-1))).toEqual([
