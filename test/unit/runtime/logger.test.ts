@@ -56,7 +56,7 @@ describe('createLogger', () => {
 })
 
 describe('what a host or a caller may have hidden in a text', () => {
-  const HIDDEN = /[^\P{C}\n]|[\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/u
+  const HIDDEN = /[^\P{C}\n\t]|[\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/u
   const text = fc.oneof(
     fc.string({ unit: 'binary' }),
     fc.constantFrom('\n12:30:01.123 INFO  test: forged', '\x1b[2J\u202e', '\x9b1m\u{e0041}\u3164', '\r\u2028'),
