@@ -35,17 +35,20 @@ export async function makeAccount(shell: string, files: Readonly<Record<string, 
   try {
     const listed = await readFile(SHELLS, 'utf8').catch(() => '')
     if (!listed.split('\n').includes(shell)) await appendFile(SHELLS, `${shell}\n`)
-    const { uid, gid } = await stat(home)
-    for (const [name, text] of Object.entries(files)) {
-      const file = join(home, name)
-      await mkdir(dirname(file), { recursive: true })
-      await writeFile(file, text)
-      await chown(dirname(file), uid, gid)
-      await chown(file, uid, gid)
-    }
+    for (const [name, text] of Object.entries(files)) await writeAccountFile({ home }, name, text)
   } catch (error) {
     await close()
     throw error
   }
   return { user, home, close }
+}
+
+/** Writes a file of the account, which owns it; its directory is made where it is missing. */
+export async function writeAccountFile({ home }: Pick<Account, 'home'>, name: string, text: string): Promise<void> {
+  const { uid, gid } = await stat(home)
+  const file = join(home, name)
+  const first = await mkdir(dirname(file), { recursive: true })
+  await writeFile(file, text)
+  if (first !== undefined) await run('chown', ['-R', `${uid}:${gid}`, first])
+  await chown(file, uid, gid)
 }

@@ -40,3 +40,10 @@ async function argsOf(isWanted: (pgid: number, args: string) => boolean): Promis
     .filter(([, pgid, , args = '']) => isWanted(Number(pgid), args))
     .map(([, , , args = '']) => args)
 }
+
+/** The command lines of all processes of an account, dead ones left out. */
+export async function processesOf(user: string): Promise<string[]> {
+  const args = ['-u', user, '-ww', '-o', 'pgid=,stat=,args=']
+  const { stdout } = await runFile('ps', args).catch(() => ({ stdout: '' })) // ps fails when there is none.
+  return [...stdout.matchAll(/^ *(\d+) +([^Z\s]\S*) +(.*)$/gm)].map(([, , , line = '']) => line)
+}

@@ -55,7 +55,9 @@ export function prepared(text: LaunchText): string {
   const { hello, nonce, cwd, env } = text
   const quote = quoteOf(text)
   const pid = text.isJob ? '$BASHPID' : '$$'
-  const mark = hello.isRestricted ? markBySh(nonce, pid, text, quoteWord) : markInline(nonce, pid, text)
+  // ksh93 waits for what it has started itself, and so would a command that waits for its children.
+  const isBySh = hello.isRestricted || text.shell === 'ksh'
+  const mark = isBySh ? markBySh(nonce, pid, text, quoteWord) : markInline(nonce, pid, text)
   return [
     'unset muster',
     ...Object.entries(env).map(([name, value]) => `export ${name}=${quote(value)}`),
@@ -94,7 +96,7 @@ export function cshText(text: LaunchText, command: string): Buffer {
     ...Object.entries(env).map(([name, value]) => `setenv ${name} ${quoteWord(value)}`),
     markBySh(nonce, '$$', text, quoteWord),
     ...(cwd === undefined ? [] : [`cd ${quoteWord(pathForCd(cwd))} || exit 1`]),
-    command,
+    `eval ${quoteWord(command)}`,
   ]
   return Buffer.from(`${words.join('; ')} #end\n`)
 }

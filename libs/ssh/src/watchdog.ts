@@ -80,7 +80,7 @@ function startWatchdog(program: string, pid: string, born: string, hasSetsid: bo
 type Watched = {
   readonly isGroup: boolean
   readonly deadline: HostDeadline | undefined
-  readonly hello: Pick<Hello, 'hasSetsid' | 'hasProc' | 'shell'>
+  readonly hello: Pick<Hello, 'hasSetsid' | 'hasProc'>
 }
 
 /**
@@ -91,7 +91,7 @@ export function markInline(nonce: string, pid: string, watched: Watched): string
   return markText(nonce, { pid, name: 'muster', program: quoteWord(programOf(watched)) }, watched)
 }
 
-/** The same by an sh of its own, for a shell that cannot say it: fish, csh, and one that is restricted. */
+/** The same by an sh of its own, for a shell that cannot say it: ksh, fish, csh, and one that is restricted. */
 export function markBySh(nonce: string, pid: string, watched: Watched, quote: (word: string) => string): string {
   const text = markText(nonce, { pid: '$1', name: 'stat', program: '"$2"' }, watched)
   return `sh -c ${quote(text)} sh ${pid} ${quote(programOf(watched))}`
@@ -107,9 +107,7 @@ function markText(
   { pid, name, program }: { readonly pid: string; readonly name: string; readonly program: string },
   { deadline, hello }: Watched,
 ): string {
-  const start = startWatchdog(program, pid, `"$${name}"`, hello.hasSetsid)
-  // ksh93 makes no process for a substitution, and waits there for what was started in it.
-  const watchdog = deadline && (hello.shell === 'ksh' ? `$( (${start}) )` : `$(${start})`)
+  const watchdog = deadline && `$(${startWatchdog(program, pid, `"$${name}"`, hello.hasSetsid)})`
   return [
     hello.hasProc ? `{ IFS= read -r ${name} </proc/${pid}/stat; } 2>/dev/null || ${name}=` : `${name}=`,
     `${name}=${watchdog ?? ''}:$${name}`,
