@@ -13,8 +13,8 @@ export type Known = {
   readonly place: 'inventory' | 'job'
   /** Every host, in order. */
   readonly hosts: ReadonlyMap<string, { readonly labels: Readonly<Record<string, string>> }>
-  /** The host of every name and alias of the inventory. */
-  readonly named: ReadonlyMap<string, { readonly name: string }>
+  /** The name of the host that each alias stands for. */
+  readonly aliases: ReadonlyMap<string, string>
   readonly groupNames: Iterable<string>
   /** The hosts of a group, or undefined when there is no such group. */
   readonly groupHosts: (name: string) => readonly string[] | undefined
@@ -111,7 +111,7 @@ function namedHosts(
 ): Set<string> {
   const found = new Set<string>()
   for (const name of names) {
-    const host = known.hosts.has(name) ? name : known.named.get(name)?.name
+    const host = known.hosts.has(name) ? name : known.aliases.get(name)
     if (host !== undefined && known.hosts.has(host)) found.add(host)
     else unknown.push({ name, position })
   }
@@ -159,8 +159,8 @@ function spend(work: Work, names: number, { position }: TargetTerm): void {
 function describe(unknown: readonly { name: string; position: number }[], known: Known): Unknown | undefined {
   const [first] = unknown
   if (first === undefined) return undefined
-  const { hosts, named } = known
-  const aliases = [...named].filter(([name, host]) => !hosts.has(name) && hosts.has(host.name)).map(([name]) => name)
+  const { hosts } = known
+  const aliases = [...known.aliases].filter(([, host]) => hosts.has(host)).map(([alias]) => alias)
   const candidates = [...hosts.keys(), ...aliases, ...[...known.groupNames].map((name) => `@${name}`)]
   const isWildcard = (name: string) => /[*?]/.test(name)
   const close = isWildcard(first.name) ? [] : nearest(first.name, candidates)

@@ -5,17 +5,14 @@
  */
 import { MusterError, parseTargets } from '@muster/contract'
 import { evaluateTargets } from './evaluate-targets.ts'
-import type { GroupDraft, HostDraft } from './inventory-host.ts'
+import type { GroupDraft } from './inventory-host.ts'
+import type { JoinedHosts } from './join-hosts.ts'
 import type { Mistake } from './mistakes.ts'
 
-/**
- * The hosts of every group, in the order of the file, and the mistakes in their definitions. `named` has the host of every
- * name and alias.
- */
+/** The hosts of every group, in the order of the file, and the mistakes in their definitions. */
 export function buildGroups(
   drafts: readonly GroupDraft[],
-  hosts: ReadonlyMap<string, HostDraft>,
-  named: ReadonlyMap<string, HostDraft>,
+  { hosts, aliases }: Pick<JoinedHosts, 'hosts' | 'aliases'>,
 ): { groups: ReadonlyMap<string, readonly string[]>; mistakes: Mistake[] } {
   const byName = new Map(drafts.map((draft) => [draft.name, draft]))
   const mistakes: Mistake[] = []
@@ -47,7 +44,7 @@ export function buildGroups(
       const { names, unknown } = evaluateTargets(steps, {
         place: 'inventory',
         hosts,
-        named,
+        aliases,
         groupNames: byName.keys(),
         groupHosts: membersOf,
       })

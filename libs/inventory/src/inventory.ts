@@ -9,7 +9,6 @@ import { buildGroups } from './groups.ts'
 import { readInventoryFile } from './inventory-file.ts'
 import type { HostDefaults, InventoryHost, SourceContent } from './inventory-host.ts'
 import { type JoinedHosts, joinHosts } from './join-hosts.ts'
-import { machineOf } from './machine.ts'
 import { invalidInventory } from './mistakes.ts'
 
 /** The hosts and groups in force. Never changes; a reload makes a new one. */
@@ -45,7 +44,7 @@ export function parseInventory(text: string, fileName: string, defaults: HostDef
 export function joinSources(sources: readonly SourceContent[]): { inventory: Inventory; warnings: string[] } {
   const groups = sources.flatMap((source) => source.groups)
   const joined = joinHosts(sources, new Map(groups.map(({ name, place }) => [name, place])))
-  const built = buildGroups(groups, joined.hosts, joined.named)
+  const built = buildGroups(groups, joined)
   const mistakes = [...sources.flatMap((source) => source.mistakes), ...joined.mistakes, ...built.mistakes]
   if (mistakes.length > 0) throw invalidInventory(mistakes)
   const warnings = [...sources.flatMap((source) => source.warnings), ...joined.warnings]
@@ -53,31 +52,26 @@ export function joinSources(sources: readonly SourceContent[]): { inventory: Inv
 }
 
 function inventoryOf(joined: JoinedHosts, groups: ReadonlyMap<string, readonly string[]>): Inventory {
-  const { named } = joined
+  const { aliases, machines } = joined
   const groupsOf = listsByName([...groups].flatMap(([group, names]) => names.map((name) => [name, group] as const)))
-  const namesOf = listsByName([...named].map(([name, host]) => [host.name, name] as const))
+  const aliasesOf = listsByName([...aliases].map(([alias, name]) => [name, alias] as const))
   const hosts = new Map<string, InventoryHost>()
-  const firsts = new Map<string, string>()
   for (const draft of joined.hosts.values()) {
     const { place: _place, jump, ...host } = draft
-    const machine = machineOf(draft, named)
-    const first = firsts.get(machine) ?? host.name
-    firsts.set(machine, first)
-    const through = jump === undefined ? undefined : named.get(jump)
     const complete = {
       ...host,
-      ...(through !== undefined && { jump: through.name }),
-      aliases: Object.freeze((namesOf.get(host.name) ?? []).filter((name) => name !== host.name)),
-      machine: first,
+      ...(jump !== undefined && { jump: aliases.get(jump) ?? jump }),
+      aliases: Object.freeze(aliasesOf.get(host.name) ?? []),
+      machine: machines.get(draft) ?? host.name,
       groups: Object.freeze(groupsOf.get(host.name) ?? []),
     }
     hosts.set(host.name, Object.freeze(complete))
   }
-  const known = { hosts, groups, named }
+  const known = { hosts, groups, aliases }
   return Object.freeze({
     hosts,
     groups,
-    find: (name: string) => hosts.get(named.get(name)?.name ?? name),
+    find: (name: string) => hosts.get(name) ?? hosts.get(aliases.get(name) ?? name),
     resolve: (expression: string, within?: readonly string[]) => resolve(expression, known, within),
   })
 }
@@ -92,18 +86,18 @@ function listsByName(pairs: Iterable<readonly [string, string]>): Map<string, st
   return lists
 }
 
-type Known = Pick<Inventory, 'hosts' | 'groups'> & { readonly named: JoinedHosts['named'] }
+type Known = Pick<Inventory, 'hosts' | 'groups'> & Pick<JoinedHosts, 'aliases'>
 
 function resolve(
   expression: string,
-  { hosts, groups, named }: Known,
+  { hosts, groups, aliases }: Known,
   within: readonly string[] | undefined,
 ): readonly string[] {
   const noLabels = { labels: {} }
   const { names, unknown } = evaluateTargets(parseTargets(expression), {
     place: within === undefined ? 'inventory' : 'job',
     hosts: within === undefined ? hosts : new Map(within.map((name) => [name, hosts.get(name) ?? noLabels])),
-    named,
+    aliases,
     groupNames: groups.keys(),
     groupHosts: (name) => groups.get(name),
   })

@@ -14,13 +14,15 @@ import { type Mistake, type Place, writePlace } from './mistakes.ts'
 /** The hosts, in the order of the sources; what stands for each; and what is wrong. */
 export type JoinedHosts = {
   readonly hosts: ReadonlyMap<string, HostDraft>
-  /** The host of every name and alias. */
-  readonly named: ReadonlyMap<string, HostDraft>
+  /** The name of the host that each alias stands for. */
+  readonly aliases: ReadonlyMap<string, string>
+  /** The machine, by the name of its first host, of each host that is not this first one. */
+  readonly machines: ReadonlyMap<HostDraft, string>
   readonly mistakes: readonly Mistake[]
   readonly warnings: readonly string[]
 }
 
-/** What the functions below share. */
+/** What the functions below share. `named` has the host of every name and alias. */
 type Joining = {
   readonly hosts: Map<string, HostDraft>
   readonly named: Map<string, HostDraft>
@@ -49,8 +51,9 @@ export function joinHosts(sources: readonly SourceContent[], groups: ReadonlyMap
     else leaveOut(joining, host, `already defined at ${writePlace(earlier)}`)
   }
   settleJumps(joining)
-  settleMachines(joining)
-  return joining
+  const machines = settleMachines(joining)
+  const aliases = [...joining.named].filter(([name, host]) => name !== host.name)
+  return { ...joining, machines, aliases: new Map(aliases.map(([name, host]) => [name, host.name])) }
 }
 
 function enter({ hosts, named, places }: Joining, name: string, host: HostDraft, place: Place): void {
@@ -122,20 +125,30 @@ function settleJumps(joining: Joining): void {
   }
 }
 
-/** Makes hosts that are one by machine and user one, or refuses them. */
-function settleMachines(joining: Joining): void {
-  const firsts = new Map<string, HostDraft>()
+/** Makes hosts that are one by machine and user one, or refuses them. Answers the machines of those that differ by user. */
+function settleMachines(joining: Joining): Map<HostDraft, string> {
+  const machines = new Map<HostDraft, string>()
+  /** The hosts of each machine, one for each user. */
+  const found = new Map<string, [HostDraft, ...HostDraft[]]>()
   const clashes = new Map<string, Clash>()
   for (const host of [...joining.hosts.values()]) {
     // What a host really is that has a mistake of its own, its correction will tell.
     if (host.isFaulty === true) continue
-    const key = JSON.stringify([machineOf(host, joining.named), host.user])
-    const first = firsts.get(key)
-    if (first === undefined) firsts.set(key, host)
-    else if (joining.optional.has(host)) becomeAlias(joining, host, first)
-    else addClash(clashes, host, first.place, first.name)
+    const machine = machineOf(host, joining.named)
+    const known = found.get(machine)
+    if (known === undefined) {
+      found.set(machine, [host])
+      continue
+    }
+    const same = known.find(({ user }) => user === host.user)
+    if (same === undefined) {
+      known.push(host)
+      machines.set(host, known[0].name)
+    } else if (joining.optional.has(host)) becomeAlias(joining, host, same)
+    else addClash(clashes, host, same.place, same.name)
   }
   for (const clash of clashes.values()) joining.mistakes.push({ place: clash.place, text: writeTwice(clash) })
+  return machines
 }
 
 function becomeAlias({ hosts, named, warnings }: Joining, host: HostDraft, first: HostDraft): void {

@@ -59,6 +59,7 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
   const jobId = newJobId()
   const title = job.request.title ?? programName(job.request)
   const machines = job.machines ?? job.hosts
+  const elsewhere = machines.flatMap((machine, i) => (machine === job.hosts[i] ? [] : [`${i}:${machine}`]))
   const rollout = rolloutOf(spec, job.hosts.length)
   const asked = selectionOf(job.request, job.request.seed)
   const fields: Array<[string, string | number]> = [
@@ -78,7 +79,8 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
     ['backoff_ms', toMs(spec.retry_backoff_s)],
     // Commas at both ends, so that a script finds a word by its commas.
     ['retry_on', `,${(spec.retry_on ?? []).join(',')},`],
-    ...sharedMachines(job.hosts, machines),
+    // Of hosts that are one machine all but the first are elsewhere.
+    ...(elsewhere.length === 0 ? [] : sharedMachines(job.hosts, machines)),
   ]
   if (job.keyId !== undefined) fields.push(['key_id', job.keyId])
   if (job.traceparent !== undefined) fields.push(['traceparent', job.traceparent])
@@ -109,7 +111,7 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
           spec.job_timeout_s === undefined ? '' : toMs(spec.job_timeout_s),
           lengthOf('script'),
           lengthOf('stdin'),
-          machines.flatMap((machine, i) => (machine === job.hosts[i] ? [] : [`${i}:${machine}`])).join(','),
+          elsewhere.join(','),
           fields.length,
           ...fields.flat(),
           ...job.hosts,

@@ -180,7 +180,7 @@ describe('one job', () => {
   })
 })
 
-test('a list of hosts tells why some are disabled, and has no such column otherwise', () => {
+test('a list of hosts tells why some are disabled and what else they are called, and has no such columns otherwise', () => {
   const host = {
     name: 'web01',
     aliases: [],
@@ -198,4 +198,12 @@ test('a list of hosts tells why some are disabled, and has no such column otherw
   expect(lines[1]).toMatch(/ –$/)
   expect(lines[2]).toMatch(/^web02 .* in repair/)
   expect(lines.join('')).not.toContain('\x07')
+  const named = hostTable([host, { ...host, name: 'web02', aliases: ['www', 'w2'] }]).split('\n')
+  expect(named.map((line) => line.trim().split(/ {2,}/).slice(0, 2))).toMatchObject([
+    ['HOST', 'ALIASES'],
+    ['web01', '–'],
+    ['web02', 'www,w2'],
+    [''],
+  ])
+  expect(hostTable([host])).not.toContain('ALIASES')
 })
