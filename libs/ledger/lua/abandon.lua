@@ -14,8 +14,8 @@ local f = redis.call('HMGET', key, 'state', 'worker', 'host', 'mode', 'started',
 if (f[1] ~= 'connecting' and f[1] ~= 'running') or f[2] ~= ARGV[4] then return {'held'} end
 if f[2] ~= '' and f[7] ~= ARGV[6] and redis.call('EXISTS', base .. ':worker:' .. f[2]) == 1 then return {'held'} end
 local now = now_ms()
--- Redis' clock was set back since it started: it may take as long as it was given, as of now.
-if f[5] and tonumber(f[5]) > now then
+-- Redis' clock was set back since it started, or nobody can read when: it may take as long as it was given, as of now.
+if f[5] and (tonumber(f[5]) or math.huge) > now then
   f[5] = now
   redis.call('HSET', key, 'started', now)
 end

@@ -1,5 +1,5 @@
--- Ends the runs whose record is damaged in what every other step goes by: where the run stands, and whose it is. Nobody can
--- know what became of them, and their job could never end.
+-- Ends the runs whose record is damaged in what every other step goes by: where the run stands, and whose it is. Nobody
+-- can know what became of them, and their job could never end.
 -- KEYS[1] job.  Returns {'repaired', tickets...}.
 let_in()
 local now = now_ms()
@@ -10,7 +10,8 @@ for _, index in ipairs(redis.call('SMEMBERS', open)) do
   local state = counts[f[1]] and f[1]
   if state then counts[state] = counts[state] + 1 end
   local is_held = state == 'connecting' or state == 'running'
-  local is_whole = state and f[4] and (f[5] or not is_held) and string.find(f[2] or '', '^%d+$') and string.find(f[3] or '', '^%d+$')
+  local has_numbers = string.find(f[2] or '', '^%d+$') and string.find(f[3] or '', '^%d+$')
+  local is_whole = state and f[4] and (f[5] or not is_held) and has_numbers
   if not is_whole then damaged[#damaged + 1] = {index = index, state = state} end
 end
 for _, run in ipairs(damaged) do
