@@ -4,6 +4,7 @@
  */
 import type { ClientChannel } from 'ssh2'
 import type { SshConnection } from './connection.ts'
+import { watchIdleTalk } from './idle-talk.ts'
 import { withinMs } from './within-ms.ts'
 
 /** The right to run one command on a connection, and to kill it there. */
@@ -53,6 +54,11 @@ export class PooledConnection {
     this.#aging = setTimeout(() => this.retire(), maxAgeMs)
     this.#aging.unref()
     connection.client.once('close', () => this.retire())
+    watchIdleTalk(
+      connection.client,
+      () => this.#leases === 0,
+      () => this.retire(),
+    )
   }
 
   /** How many use it at present. */
