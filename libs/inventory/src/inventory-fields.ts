@@ -7,6 +7,7 @@
 import { isIP } from 'node:net'
 import { expandRanges, isHostName, MusterError } from '@muster/contract'
 import { z } from 'zod'
+import { nameHere } from './foreign-inventory.ts'
 import type { Mistake } from './mistakes.ts'
 import { nearest } from './nearest.ts'
 import type { YamlEntry } from './yaml-entries.ts'
@@ -152,6 +153,8 @@ export function readFields<Shape extends z.ZodRawShape>(
 
 /** "unknown field; did you mean "port"?", or all that are known when none is close. */
 export function unknownName(what: string, name: string, known: readonly string[]): string {
+  const here = nameHere(name)
+  if (here !== undefined && known.includes(here)) return `unknown ${what}; here it is called "${here}"`
   const [closest] = nearest(name, known)
   return closest === undefined
     ? `unknown ${what}; known are ${known.join(', ')}`

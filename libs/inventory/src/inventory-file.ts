@@ -7,6 +7,7 @@
 import { dirname, resolve } from 'node:path'
 import { expandRanges, isHostName, MusterError } from '@muster/contract'
 import { namedCredentials, namedSudoPassword } from './credentials.ts'
+import { recogniseForeign } from './foreign-inventory.ts'
 import {
   Defaults,
   expandAddress,
@@ -33,13 +34,14 @@ export const SSH_PORT = 22
 /** Reads the text of an inventory file. `fileName` is shown in mistakes, and its directory is the base of relative paths. */
 export function readInventoryFile(text: string, fileName: string, defaults: HostDefaults): SourceContent {
   const { entries, faults, isBroken } = readYaml(text)
-  const mistakes: Mistake[] = faults.map(({ line, text: fault }) => ({
+  const foreign = recogniseForeign(text, { entries, isBroken })
+  const mistakes: Mistake[] = (foreign === undefined ? faults : [foreign]).map(({ line, text: fault }) => ({
     place: { source: fileName, line },
     text: fault,
   }))
   const content = { hosts: [], groups: [], mistakes, warnings: [], isOptional: false }
-  // The entries of a text that is not YAML are guesses, and so would be the mistakes found in them.
-  if (isBroken) return content
+  // The entries of a text that is not ours are guesses, and so would be the mistakes found in them.
+  if (isBroken || foreign !== undefined) return content
   const section = (name: string) => entries.find(({ key }) => key === name)
   for (const { key, line } of entries) {
     if (SECTIONS.includes(key)) continue

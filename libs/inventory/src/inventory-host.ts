@@ -56,7 +56,7 @@ export type NameDraft = { readonly name: string; readonly place: Place }
 export type HostDraft = Omit<InventoryHost, 'groups' | 'machine' | 'aliases'> &
   NameDraft & {
     readonly aliases: readonly NameDraft[]
-    /** Whether its entry has a mistake, so that it may not be what it seems. */
+    /** Whether its entry has a mistake, or is not followed in all, so that it may not be what it seems. */
     readonly isFaulty?: boolean
   }
 

@@ -57,7 +57,7 @@ function inventoryOf(joined: JoinedHosts, groups: ReadonlyMap<string, readonly s
   const aliasesOf = listsByName([...aliases].map(([alias, name]) => [name, alias] as const))
   const hosts = new Map<string, InventoryHost>()
   for (const draft of joined.hosts.values()) {
-    const { place: _place, jump, ...host } = draft
+    const { place: _place, isFaulty: _isFaulty, jump, ...host } = draft
     const complete = {
       ...host,
       ...(jump !== undefined && { jump: aliases.get(jump) ?? jump }),

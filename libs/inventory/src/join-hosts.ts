@@ -7,7 +7,7 @@
  */
 import { foldHosts } from '@muster/contract'
 import type { HostDraft, NameDraft, SourceContent } from './inventory-host.ts'
-import { findJumpFaults } from './jump-hosts.ts'
+import { findDetour, findJumpFaults } from './jump-hosts.ts'
 import { machineOf } from './machine.ts'
 import { type Mistake, type Place, writePlace } from './mistakes.ts'
 
@@ -51,6 +51,7 @@ export function joinHosts(sources: readonly SourceContent[], groups: ReadonlyMap
     else leaveOut(joining, host, `already defined at ${writePlace(earlier)}`)
   }
   settleJumps(joining)
+  settleDetours(joining)
   const machines = settleMachines(joining)
   const aliases = [...joining.named].filter(([name, host]) => name !== host.name)
   return { ...joining, machines, aliases: new Map(aliases.map(([name, host]) => [name, host.name])) }
@@ -122,6 +123,23 @@ function settleJumps(joining: Joining): void {
       mistakes.push({ place: { ...host.place, path: `${host.place.path}.jump` }, text })
     }
     return
+  }
+}
+
+/** A host behind one that would be reached by another way than ssh's would be reached there too. */
+function settleDetours({ hosts, named, optional }: Joining): void {
+  const disabled = new Map<HostDraft, HostDraft>()
+  for (const host of hosts.values()) {
+    const hop = host.disabled === undefined ? findDetour(host, named) : undefined
+    if (hop === undefined) continue
+    disabled.set(host, { ...host, disabled: `its jump host ${hop.name} cannot be used: ${hop.disabled}` })
+  }
+  for (const [name, host] of named) {
+    const replaced = disabled.get(host)
+    if (replaced === undefined) continue
+    named.set(name, replaced)
+    if (optional.has(host)) optional.add(replaced)
+    if (name === host.name) hosts.set(name, replaced)
   }
 }
 

@@ -42,3 +42,15 @@ export function findJumpFaults(hosts: Iterable<HostDraft>, named: ReadonlyMap<st
   }
   return faults
 }
+
+/** The first host on the way to this one that must not be reached as it is configured; undefined when there is none. */
+export function findDetour(host: HostDraft, named: ReadonlyMap<string, HostDraft>): HostDraft | undefined {
+  const walked = new Set<HostDraft>()
+  for (let hop = host.jump === undefined ? undefined : named.get(host.jump); hop !== undefined; ) {
+    if (hop.isFaulty === true && hop.disabled !== undefined) return hop
+    if (walked.has(hop) || hop.jump === undefined) return undefined
+    walked.add(hop)
+    hop = named.get(hop.jump)
+  }
+  return undefined
+}

@@ -1,45 +1,38 @@
 /**
  * `~/.ssh/config` as a source of hosts: every `Host` name without a wildcard, with what OpenSSH would apply to it.
  *
- * Not done, and told by a warning: `Match`, `Include`, `ProxyCommand`, several hops in `ProxyJump`, canonical names.
- * `Match exec` and canonical names would run programs to read a file, so they are taken out before anything is computed.
+ * Options that are not taken are told by one warning, and a host that they would lead elsewhere is disabled
+ * (ssh-config-options.ts). `Match exec` and canonical names would run programs and ask name servers to read a file, so they
+ * are taken out before anything is computed.
  */
 import { existsSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { foldHosts, isHostName } from '@muster/contract'
-import SSHConfig, { type Directive, type Line, type Section } from 'ssh-config'
+import SSHConfig, { type Directive, type Line, type Match, type Section } from 'ssh-config'
 import { expandPath } from './credentials.ts'
 import { isAddress } from './inventory-fields.ts'
 import { SSH_PORT } from './inventory-file.ts'
 import type { CredentialRef, HostDefaults, HostDraft, SourceContent } from './inventory-host.ts'
-
-/** Directives that are taken out, in lower case. A `Match` goes with all that is under it. */
-const IGNORED = new Map([
-  ['match', 'Match'],
-  ['include', 'Include'],
-  ['canonicalizehostname', 'CanonicalizeHostName'],
-  ['canonicaldomains', 'CanonicalDomains'],
-])
+import { CANONICAL, type MatchSection, type Settings, UntakenOptions } from './ssh-config-options.ts'
 
 /** A pattern, or a negated name: settings for hosts, not a host. */
 const PATTERN = /[*?!]/
 
-type Settings = Readonly<Record<string, string | string[]>>
-
 /** The hosts of the text of an SSH config. One that cannot be used is left out with a warning. */
 export function readSshConfig(text: string, fileName: string, defaults: HostDefaults): SourceContent {
   const content = { groups: [], isOptional: true }
-  let lines: Directive[]
+  let config: Config
   const warnings: string[] = []
   try {
-    lines = directives(SSHConfig.parse(text), (what) => warnings.push(`${fileName}: ${what} is ignored`))
+    config = readDirectives(SSHConfig.parse(text))
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
     const mistake = { place: { source: fileName }, text: `this is not an SSH config: ${why}` }
     return { ...content, hosts: [], mistakes: [mistake], warnings: [] }
   }
+  const { lines } = config
+  const untaken = new UntakenOptions(config.matches, config.spelled)
   const hosts: HostDraft[] = []
-  const withProxy: string[] = []
   for (const name of hostNames(lines)) {
     const settings = settingsOf(name, lines)
     const fault = faultOf(name, settings)
@@ -47,35 +40,67 @@ export function readSshConfig(text: string, fileName: string, defaults: HostDefa
       warnings.push(`${fileName}: Host ${name}: left out: ${fault}`)
       continue
     }
-    if ((first(settings.proxycommand) ?? 'none').toLowerCase() !== 'none') withProxy.push(name)
-    hosts.push(
-      draft(name, settings, fileName, defaults, (file) =>
-        warnings.push(`${fileName}: IdentityFile ${file} is ignored: only %d, %h, %n, %p, %r and %% are known`),
-      ),
+    const host = draft(name, settings, fileName, defaults, (file) =>
+      warnings.push(`${fileName}: IdentityFile ${file} is ignored: only %d, %h, %n, %p, %r and %% are known`),
     )
+    const disabled = untaken.note(name, host.address, settings)
+    hosts.push(disabled === undefined ? host : { ...host, disabled, isFaulty: true })
   }
-  if (withProxy.length > 0) warnings.push(`${fileName}: ProxyCommand is ignored for ${foldHosts(withProxy)}`)
+  const told = untaken.told(config.hasIncludes ? ['Include, and the hosts in it'] : [])
+  if (told !== undefined) warnings.push(`${fileName}: ${told}`)
+  const refused = hosts.filter(({ disabled }) => disabled !== undefined).map(({ name }) => name)
+  if (refused.length > 0) warnings.push(`${fileName}: disabled, as ssh would go another way: ${foldHosts(refused)}`)
   return { ...content, hosts, mistakes: [], warnings: [...new Set(warnings)] }
 }
 
-/** The directives that count, at this level and below. Each kind that is ignored is told once. */
-function directives(config: SSHConfig, ignored: (what: string) => void): Directive[] {
-  const told = new Set<string>()
-  const kept = (lines: readonly Line[]): Directive[] => {
-    const found: Directive[] = []
-    for (const line of lines) {
-      if (line.type !== SSHConfig.DIRECTIVE) continue
-      const name = IGNORED.get(line.param.toLowerCase())
-      if (name === undefined) {
-        found.push('config' in line ? sectionOf(line, kept(line.config)) : line)
-      } else if (!told.has(name)) {
-        told.add(name)
-        ignored(name)
-      }
+/** A config without what would run programs or ask others to be computed. */
+type Config = {
+  readonly lines: readonly Directive[]
+  readonly matches: readonly MatchSection[]
+  readonly hasIncludes: boolean
+  readonly spelled: ReadonlyMap<string, string>
+}
+
+function readDirectives(config: SSHConfig): Config {
+  const lines: Directive[] = []
+  const matches: MatchSection[] = []
+  const spelled = new Map<string, string>()
+  let hasIncludes = false
+  const kept = (found: readonly Line[]): Directive[] =>
+    found.flatMap((line) => {
+      if (line.type !== SSHConfig.DIRECTIVE) return []
+      const key = line.param.toLowerCase()
+      if (!spelled.has(key)) spelled.set(key, line.param)
+      if (key === 'include') hasIncludes = true
+      if (key === 'include') return []
+      if ('config' in line) return [sectionOf(line, kept(line.config))]
+      return [{ ...line, param: CANONICAL.get(key) ?? line.param }]
+    })
+  for (const line of kept(config)) {
+    if (!isMatch(line)) {
+      lines.push(line)
+      continue
     }
-    return found
+    const earlier = [...lines]
+    const options = optionsOf(line)
+    matches.push({ criteria: criteriaOf(line), options, before: (name) => settingsOf(name, earlier) })
   }
-  return kept(config)
+  return { lines, matches, hasIncludes, spelled }
+}
+
+function isMatch(line: Directive): line is Match {
+  return 'criteria' in line && 'config' in line
+}
+
+function optionsOf(section: Section): string[] {
+  return section.config.flatMap((line) => (line.type === SSHConfig.DIRECTIVE ? [line.param.toLowerCase()] : []))
+}
+
+function criteriaOf({ criteria }: Match): Map<string, string> {
+  const words = Object.entries(criteria).map(([key, value]) => {
+    return [key.toLowerCase(), typeof value === 'string' ? value : value.map(({ val }) => val).join(',')] as const
+  })
+  return new Map(words)
 }
 
 function sectionOf(section: Section, lines: readonly Line[]): Section {

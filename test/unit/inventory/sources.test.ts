@@ -171,11 +171,12 @@ describe('an SSH config', () => {
     ])
   })
 
-  it('never runs a program: Match, canonical names, Include and ProxyCommand are ignored with warnings', async () => {
+  it('never runs a program, and disables a host that ssh would reach by another way', async () => {
     const proof = join(directory, 'proof')
     const { source, warnings } = await withConfig(
       `Host a
          ProxyCommand nc %h %p
+       Host b
        Match exec "touch ${proof}"
          User evil
        Host *
@@ -186,11 +187,70 @@ describe('an SSH config', () => {
     expect(source.current().hosts.get('a')).toMatchObject({ address: 'a', user: 'me' })
     await expect(readSecret({ kind: 'file', path: proof }, { env: {} })).rejects.toThrow('ENOENT')
     expect(warnings).toEqual([
-      'Match is ignored',
-      'CanonicalizeHostName is ignored',
-      'CanonicalDomains is ignored',
-      'Include is ignored',
-      'ProxyCommand is ignored for a',
+      'not taken: Include, and the hosts in it; ProxyCommand for a; CanonicalizeHostName, CanonicalDomains, Match for a,b',
+      'disabled, as ssh would go another way: a,b',
+    ])
+    const why = ', which Muster does not follow: write the host in inventory.yaml'
+    const { a, b } = Object.fromEntries([...source.current().hosts].map(([name, { disabled }]) => [name, disabled]))
+    expect(a).toBe(`its SSH config has ProxyCommand and CanonicalizeHostName and Match with User${why}`)
+    expect(b).toBe(`its SSH config has CanonicalizeHostName and Match with User${why}`)
+  })
+
+  it.each<[string, string, string | undefined]>([
+    ['ProxyCommand', 'Host a\n ProxyCommand ssh x -W %h:%p', 'ProxyCommand'],
+    ['one for all', 'Host a\nHost *\n ProxyCommand nc %h %p', 'ProxyCommand'],
+    ['one that is none', 'Host a\n ProxyCommand none\nHost *\n ProxyCommand nc %h %p', undefined],
+    ['one behind a ProxyJump', 'Host b\nHost a\n ProxyJump b\n ProxyCommand nc %h %p', undefined],
+    ['a ProxyJump behind one', 'Host b\nHost a\n ProxyCommand nc %h %p\n ProxyJump b', 'ProxyCommand'],
+    ['Match all', 'Host a\nMatch all\n HostName 10.0.0.9', 'Match with HostName'],
+    ['Match with what is set already', 'Host a\n User x\n Port 22\nMatch all\n User evil\n Port 1', undefined],
+    ['Match of another host', 'Host a\nMatch originalhost b*,c\n User evil', undefined],
+    ['Match of all but this host', 'Host a\nMatch host *,!a\n User evil', undefined],
+    ['Match of this host', 'Host a\nMatch Host "A"\n ProxyJump b', 'Match with ProxyJump'],
+    ['Match of its address', 'Host a\n HostName a.example.com\nMatch host *.example.com\n Port 1', 'Match with Port'],
+    ['Match with harmless options', 'Host a\nMatch exec "false"\n IdentityAgent /x\n ForwardAgent no', undefined],
+    ['canonical names', 'CanonicalizeHostName always\nCanonicalDomains x.y\nHost a', 'CanonicalizeHostName'],
+    ['canonical names without domains', 'CanonicalizeHostName yes\nHost a', undefined],
+    ['an address', 'CanonicalizeHostName yes\nCanonicalDomains x.y\nHost a\n HostName 10.0.0.1', undefined],
+    ['a name with dots', 'CanonicalizeHostName yes\nCanonicalDomains x.y\nHost a\n HostName a.b.c', undefined],
+    ['options of encryption', 'Host a\n Ciphers aes128-cbc\n HostKeyAlgorithms +ssh-rsa', undefined],
+  ])('a host is disabled where ssh would go elsewhere, and only there: %s', async (_title, config, why) => {
+    const { source } = await withConfig(config)
+    const disabled = source.current().hosts.get('a')?.disabled
+    if (why === undefined) expect(disabled).toBeUndefined()
+    else expect(disabled).toContain(`its SSH config has ${why}, which Muster does not follow`)
+  })
+
+  it('hosts behind one that is disabled so are disabled too, also in the inventory file', async () => {
+    await writeFile(file, 'hosts:\n  far: { address: 10.0.0.1, jump: near }\n  other: { address: 10.0.0.2 }\n')
+    const { source } = await withConfig('Host near\n ProxyJump door\nHost door\n ProxyCommand nc %h %p\nHost free\n')
+    const disabled = [...source.current().hosts].map(([name, host]) => [name, host.disabled?.split(':')[0]])
+    expect(disabled).toEqual([
+      ['far', 'its jump host door cannot be used'],
+      ['other', undefined],
+      ['near', 'its jump host door cannot be used'],
+      ['door', 'its SSH config has ProxyCommand, which Muster does not follow'],
+      ['free', undefined],
+    ])
+  })
+
+  it('every option that is not taken is told once, with its hosts, and no value', async () => {
+    const { warnings } = await withConfig(
+      `Host web1
+         HostName 10.0.0.1
+         IdentityAgent /secret/agent
+         CertificateFile /secret/cert
+       Host web2 web3
+         HostName %h.example.com
+         hostkeyalgorithms +ssh-rsa
+         ForwardAgent yes
+       Host *
+         ServerAliveInterval 5
+         SetEnv TOKEN=secret`,
+    )
+    expect(warnings).toEqual([
+      'not taken: IdentityAgent, CertificateFile for web1; ServerAliveInterval, SetEnv for web[1-3]; ' +
+        'hostkeyalgorithms, ForwardAgent for web[2-3]',
     ])
   })
 
