@@ -10,7 +10,9 @@ import { promisify } from 'node:util'
 import { OPERATIONS } from '@muster/contract'
 import { expect, inject, onTestFinished, test } from 'vitest'
 import { FaultProxy } from '../chaos/fault-proxy.ts'
+import { CAN_MAKE_ACCOUNTS, makeAccount } from '../support/account.ts'
 import { fleetFiles } from '../support/fleet-files.ts'
+import { findProgram } from '../support/programs.ts'
 import { startSshd } from '../support/sshd.ts'
 import { type Stack, startStack } from '../support/stack.ts'
 import { witnessFile } from '../support/witness.ts'
@@ -127,3 +129,23 @@ test('a host that cannot hold it runs the command attached, once, and the run sa
   expect(run).toMatchObject({ mode: 'attached', notice: expect.stringContaining('.muster-runs') })
   expect(await witness.lines()).toHaveLength(1)
 }, 60_000)
+
+const recorder = findProgram('tlog-rec-session')
+test.skipIf(!CAN_MAKE_ACCOUNTS || recorder === undefined)(
+  'an account whose streams a session recorder merges: the command runs once',
+  async () => {
+    const account = await makeAccount(recorder ?? '')
+    onTestFinished(() => account.close())
+    const { port, keys } = inject('sshd')
+    const host = `{ address: 127.0.1.1, port: ${port}, user: ${account.user}, identity_file: ${keys.ed25519} }`
+    const stack = await startStack({ inventory: `hosts:\n  web01: ${host}\n`, knownHosts: inject('sshd').knownHosts })
+    const witness = await witnessFile()
+    const command = `echo ran >> ${witness.path}; echo out; echo err >&2; exit 3`
+    const { job_id } = await stack.submit({ targets: 'web01', command, durable: true, retries: 3 })
+    expect(await stack.ended(job_id)).toMatchObject({ state: 'failed' })
+    expect(await runOf(stack, job_id)).toMatchObject({ mode: 'durable', attempt: 1, exit_code: 3, notice: null })
+    expect(await outputOf(stack, job_id)).toMatchObject([{ count: 1, exit_code: 3, stdout: 'out\n', stderr: 'err\n' }])
+    expect(await witness.lines()).toHaveLength(1)
+  },
+  60_000,
+)

@@ -1,30 +1,14 @@
 /** Where durable runs are kept on their hosts, what hosts cannot hold them, and how what they leave is removed. */
-import { exec, execFile, spawnSync } from 'node:child_process'
-import { appendFile, mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { exec, spawnSync } from 'node:child_process'
 import { promisify } from 'node:util'
 import { removeDurable } from '@muster/ssh'
-import { afterAll, describe, expect, inject, onTestFinished, test } from 'vitest'
-import { ask, dirOf, follow, newRun, told } from '../support/durable.ts'
-import { keyFile, reach, sshdHost } from '../support/ssh.ts'
-
-const execute = promisify(execFile)
+import { afterAll, describe, expect, test } from 'vitest'
+import { ask, dirOf, follow, newRun, reachAfter, told } from '../support/durable.ts'
+import { reach } from '../support/ssh.ts'
 
 afterAll(async () => {
   await promisify(exec)('rm -rf /tmp/muster-home-*')
 })
-
-/** A connection whose commands all begin with this shell text, as on a host that is set up so. */
-async function reachAfter(text: string) {
-  const dir = await mkdtemp(join(tmpdir(), 'muster-key-'))
-  onTestFinished(() => rm(dir, { recursive: true, force: true }))
-  const file = join(dir, 'key')
-  await execute('ssh-keygen', ['-q', '-N', '', '-t', 'ed25519', '-f', file])
-  const forced = `${text}; eval "$SSH_ORIGINAL_COMMAND"`.replaceAll('"', '\\"')
-  await appendFile(inject('sshd').authorizedKeysFile, `command="${forced}" ${await readFile(`${file}.pub`, 'utf8')}`)
-  return await reach(sshdHost({ credentials: [keyFile(file)] }))
-}
 
 describe('a home directory that cannot be written', () => {
   const homeless = 'export HOME=/nonexistent'
@@ -146,15 +130,17 @@ describe('what a run leaves', () => {
     const durable = newRun()
     const connection = await reach()
     await follow(connection, durable, 'echo out')
-    const other = newRun(1_000, durable.runId)
+    const other = newRun({ limitBytes: 1_000, runId: durable.runId })
     expect(await removeDurable(connection, other)).toBe(true)
     expect(await ask(`cat ${dirOf(durable)}/*`)).toBe('removed')
     const lost = { state: 'lost', reason: 'result_missing', remote: 'unknown' }
     for (const command of ['echo again', undefined]) {
-      const late = newRun(1_000, durable.runId)
+      const late = newRun({ limitBytes: 1_000, runId: durable.runId })
       expect(await follow(connection, late, command)).toMatchObject({ kind: 'ended', end: lost })
     }
-    const cancelled = await follow(connection, newRun(1_000, durable.runId), undefined, { signal: AbortSignal.abort() })
+    const cancelled = await follow(connection, newRun({ limitBytes: 1_000, runId: durable.runId }), undefined, {
+      signal: AbortSignal.abort(),
+    })
     expect(cancelled).toMatchObject({ kind: 'ended', end: lost })
   })
 

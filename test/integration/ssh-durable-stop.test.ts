@@ -75,7 +75,7 @@ describe('the clock of the host', () => {
 
   test('is raised by a worker that comes with a higher limit, and never lowered', async () => {
     const durable = newRun()
-    await start(durable, 'sleep 2.5; echo done', limits(1_500))
+    await start(durable, 'sleep 5; echo done', limits(4_000))
     await start(durable, 'true', limits(20_000))
     const end = told(durable, await follow(await reach(), durable, undefined, limits(100)))
     expect(end).toMatchObject({ state: 'succeeded', out: 'done\n' })

@@ -1,5 +1,10 @@
 /** Short ways to run durable commands on the test daemon, and to look at what is left of them. */
+import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { appendFile, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import {
   DurableRun,
   type ExecEnd,
@@ -9,18 +14,27 @@ import {
   type RemoteCommand,
   type SshConnection,
 } from '@muster/ssh'
-import { onTestFinished } from 'vitest'
-import { reach, run } from './ssh.ts'
+import { inject, onTestFinished } from 'vitest'
+import { keyFile, reach, run, sshdHost } from './ssh.ts'
 
 /** A durable run with the output that was handed on so far. */
 export type Watched = DurableRun & { readonly head: Record<'stdout' | 'stderr', Buffer[]> }
 
-/** A new durable run; what it leaves on the host is removed at the end of the test. */
-export function newRun(limitBytes = 1024 * 1024, runId = `t-${randomBytes(6).toString('hex')}`): Watched {
+/** Which run it is, and how; the secret is the same for everybody who follows runs of these tests. */
+export type NewRun = Partial<Pick<DurableRun, 'runId' | 'sudo'>> & { readonly limitBytes?: number }
+
+/** A durable run, which may be that of another worker; what it leaves on the host is removed at the end of the test. */
+export function newRun({ limitBytes = 1024 * 1024, runId, sudo }: NewRun = {}): Watched {
   const head: Watched['head'] = { stdout: [], stderr: [] }
-  const made = new DurableRun(runId, limitBytes, (stream, bytes) => void head[stream].push(Buffer.from(bytes)))
+  const made = new DurableRun({
+    runId: runId ?? `t-${randomBytes(6).toString('hex')}`,
+    secret: 'the secret of the tests',
+    outputLimitBytes: limitBytes,
+    onOutput: (stream, bytes) => void head[stream].push(Buffer.from(bytes)),
+    sudo,
+  })
   onTestFinished(async () => {
-    await run(await reach(), `rm -rf "$HOME/.muster-runs/${runId}"`)
+    await run(await reach(), `rm -rf "$HOME/.muster-runs/${made.runId}"`)
   })
   return Object.assign(made, { head })
 }
@@ -57,4 +71,15 @@ export function dirOf(durable: DurableRun): string {
 /** What a shell text prints on the host, without the line end. */
 export async function ask(text: string): Promise<string> {
   return (await run(await reach(), text)).out.trim()
+}
+
+/** A connection whose commands all begin with this shell text, as on a host that is set up so. */
+export async function reachAfter(text: string): Promise<SshConnection> {
+  const dir = await mkdtemp(join(tmpdir(), 'muster-key-'))
+  onTestFinished(() => rm(dir, { recursive: true, force: true }))
+  const file = join(dir, 'key')
+  await promisify(execFile)('ssh-keygen', ['-q', '-N', '', '-t', 'ed25519', '-f', file])
+  const forced = `${text}; eval "$SSH_ORIGINAL_COMMAND"`.replaceAll('"', '\\"')
+  await appendFile(inject('sshd').authorizedKeysFile, `command="${forced}" ${await readFile(`${file}.pub`, 'utf8')}`)
+  return await reach(sshdHost({ credentials: [keyFile(file)] }))
 }

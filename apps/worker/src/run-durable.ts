@@ -6,7 +6,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { OutputStream } from '@muster/contract'
-import { fallBackToAttached, handOver } from '@muster/ledger'
+import { durableSecret, fallBackToAttached, handOver } from '@muster/ledger'
 import {
   DurableRun,
   type Followed,
@@ -93,7 +93,9 @@ class DurableFollow {
     const id = `${claim.jobId}-${claim.index}-${claim.attempt}`
     const sudo = dispatched === undefined ? await this.#sudo() : dispatched.command.sudo
     const keep = (stream: OutputStream, bytes: Buffer) => writer.write(stream, bytes)
-    const durable = new DurableRun(id, this.#spec.output_limit_bytes, keep, sudo)
+    const secret = await patiently(() => durableSecret(this.#deps.ledger), patienceOf(this.#deps))
+    const outputLimitBytes = this.#spec.output_limit_bytes
+    const durable = new DurableRun({ runId: id, secret, outputLimitBytes, onOutput: keep, sudo })
     writer.followTails((stream) => durable.caps[stream].tail())
     const takeBack = this.#listen()
     let lease = dispatched?.lease
@@ -261,7 +263,6 @@ function releaseOf(lease: Lease, isReusable: boolean, durable: DurableRun, deps:
 }
 
 function patienceOf(deps: TicketDeps) {
-  const onError = (error: unknown) =>
-    deps.log.error({ err: error }, 'Redis did not take a change of a run; trying again')
+  const onError = (error: unknown) => deps.log.error({ err: error }, 'Redis did not take a step of a run; trying again')
   return { signal: deps.closing, onError }
 }

@@ -15,6 +15,7 @@ export {
 export { startClockwork } from './clockwork.ts'
 export { type Consumer, consumeTickets } from './consume-tickets.ts'
 export { type DialSlots, openDialSlots } from './dial-slots.ts'
+export { durableSecret } from './durable-secret.ts'
 export { finishRun, type RunEnd } from './finish-run.ts'
 export { gatherOutput } from './gather-output.ts'
 export { type Lease, startHeartbeat } from './heartbeat.ts'

@@ -54,6 +54,8 @@ export function keysOf(prefix: string) {
     dialSlots: (jumpName: string) => `${base}:dial-slots:${jumpName}`,
     /** Hash: API keys by ID (libs/access). */
     apiKeys: `${base}:api-keys`,
+    /** String: what the seals of durable runs are made of. */
+    durableSecret: `${base}:durable-secret`,
     /** Channel: the ID of a job that changed. */
     changed: `${base}:changed`,
     /** String with a time to live: since when a worker, or a claim, is suspected to be gone. */

@@ -23,10 +23,33 @@ export type DrainOptions = {
   readonly onBytes: (streamBytes: number) => void
   /** Told when the receiver failed. From then on nothing is handed on. */
   readonly onFault: (error: unknown) => void
-  /** What takes marks out of each stream. */
-  readonly marks: Readonly<Record<OutputStream, Markers>>
+  /** What tells the output from the rest. */
+  readonly split: Splitter
   /** What was read of each stream before. */
   readonly heard: Readonly<Record<OutputStream, Buffer>>
+}
+
+/**
+ * Tells the output of a command from everything else in its channel. `pass` takes the next bytes of a stream of the
+ * channel, and gives the output among them, by the streams of the command; `rest` gives what was held back as doubtful.
+ */
+export type Splitter = {
+  pass(from: OutputStream, bytes: Buffer): readonly Piece[]
+  rest(): readonly Piece[]
+}
+
+/** Some bytes of a stream of a command. */
+export type Piece = readonly [OutputStream, Buffer]
+
+/** Where each stream of the channel is that of the command, with marks in it. */
+export function byStream(marks: Readonly<Record<OutputStream, Markers>>): Splitter {
+  return {
+    pass: (from, bytes) => [[from, marks[from].pass(bytes)]],
+    rest: () => [
+      ['stdout', marks.stdout.rest()],
+      ['stderr', marks.stderr.rest()],
+    ],
+  }
 }
 
 /** The output of a command, being read. */
@@ -59,14 +82,13 @@ const STEP_MS = 100
 
 /** Reads the output of a command to its end. */
 export function drainOutput(channel: ClientChannel, options: DrainOptions): Drain {
-  const { caps, marks, heard } = options
+  const { caps, split, heard } = options
   let handed: Promise<void> | undefined
   let isStopped = false
   let isFaulty = false
   let heardMs = performance.now()
 
   const take = (stream: OutputStream, bytes: Buffer) => {
-    heardMs = performance.now()
     if (isStopped || bytes.length === 0) return
     const head = caps[stream].push(bytes)
     options.onBytes(caps[stream].bytes)
@@ -94,12 +116,14 @@ export function drainOutput(channel: ClientChannel, options: DrainOptions): Drai
   }
   /** What was held back because it might have been the beginning of the marker. */
   const takeRest = () => {
-    if (!isStopped) take('stdout', marks.stdout.rest())
-    if (!isStopped) take('stderr', marks.stderr.rest())
+    if (!isStopped) for (const [stream, bytes] of split.rest()) take(stream, bytes)
     isStopped = true
   }
 
-  const read = (stream: OutputStream) => (bytes: Buffer) => take(stream, marks[stream].pass(bytes))
+  const read = (from: OutputStream) => (bytes: Buffer) => {
+    heardMs = performance.now()
+    for (const [stream, piece] of split.pass(from, bytes)) take(stream, piece)
+  }
   read('stdout')(heard.stdout)
   read('stderr')(heard.stderr)
   channel.on('data', read('stdout'))

@@ -1,26 +1,29 @@
 /**
  * Durable mode: a command that is started detached on its host, and followed over as many connections as it takes.
  *
- *   channel → launcher → claimed (once, by the host) → output by offset → result → end
+ *   channel → launcher → files of the command → claimed (once, by the host) → output by offset → result → end
  *                └ connection lost: again, on another one ┘   └ cancel: stopped from beside, and looked for ┘
  *
  * Every call is one connection. "Not started" is only said when it is proven, and where it was not yet, it is made so:
  * by taking the place of a launcher that may still be under way. Does not connect, and does not decide about retries.
  */
 import { randomBytes } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
+import type { ClientChannel } from 'ssh2'
 import type { SshConnection } from './connection.ts'
-import { drainOutput } from './drain.ts'
-import { disconnected, type Followed, type Report, settle } from './durable-end.ts'
+import { type Drain, drainOutput } from './drain.ts'
+import { type DurableClock, type StopRequest, startClock, watchForStop } from './durable-clock.ts'
+import { cannotHold, disconnected, type Followed, type Report, type StoppedRun, settle } from './durable-end.ts'
 import { type DurableLaunch, writeDurable } from './durable-launcher.ts'
-import { type DurableStop, raiseDurable, stopDurable } from './durable-orders.ts'
+import { raiseDurable, stopDurable } from './durable-orders.ts'
 import type { DurableRun } from './durable-run.ts'
-import { betweenMarkers } from './durable-stream.ts'
+import { splitDurable } from './durable-stream.ts'
 import type { DurableLimits } from './durable-supervisor.ts'
+import { type DurableWord, parseWord } from './durable-words.ts'
+import { findHello } from './hello.ts'
 import { writeProgram } from './launcher.ts'
 import { type GreetedChannel, openLauncherChannel } from './launcher-channel.ts'
 import { HARD_STOP_BYTES } from './output-cap.ts'
-import type { RemoteCommand } from './remote-command.ts'
+import { checkCommand, type RemoteCommand } from './remote-command.ts'
 import type { StopCause } from './verdict.ts'
 import { withinMs } from './within-ms.ts'
 
@@ -50,8 +53,8 @@ const CLOCK_GRACE_MS = 10_000
 const RESULT_MS = 5_000
 /** How long what is still under way may take after the follower has ended. */
 const DRAIN_MS = 2_000
-const RAISE_AGAIN_MS = 1_000
-const MAX_TIMER_MS = 2 ** 31 - 1
+/** Written at once of what a host asks for: as long as it takes one piece after the other, it is at work. */
+const PIECE_BYTES = 256 * 1024
 
 /**
  * Starts a durable run, or finds it again, and follows it. Rejects only with the error of `onOutput` (after the command
@@ -64,76 +67,86 @@ export async function followDurable(
   options: FollowOptions,
 ): Promise<Followed> {
   const { command, limits, signal } = options
-  const nonce = randomBytes(16).toString('hex')
-  const offsets = { stdout: run.caps.stdout.bytes, stderr: run.caps.stderr.bytes }
-  const launch = writeDurable(run.runId, nonce, offsets, limits, command)
-  // Nothing was ever sent, so that whatever goes wrong before the launcher is "not started".
-  const isFresh = command !== undefined && !run.wasLaunched
+  if (command !== undefined) checkCommand(command)
+  // The first is on a command line, for everybody to read; the other must not be known to the command.
+  const [greeting, nonce] = [randomBytes(16).toString('hex'), randomBytes(16).toString('hex')]
+  // As long as nothing of the command was ever sent, it is not started, whatever else goes wrong.
+  const isFresh = command !== undefined && !run.wasSent
   const timeoutMs = options.channelTimeoutMs ?? CHANNEL_TIMEOUT_MS
-  const { sudo } = run
-  const opened = await openLauncherChannel(connection, { sudo, timeoutMs, ...(isFresh && { signal }) })
-  if ('failure' in opened) {
+  const opening = { sudo: run.sudo, timeoutMs, nonce: greeting, ...(isFresh && { signal }) }
+  const greeted = await openLauncherChannel(connection, opening)
+  if ('failure' in greeted) {
     return isFresh
-      ? { kind: 'not_started', failure: opened.failure }
-      : disconnected(opened.failure.detail, opened.failure.isRetryable)
+      ? { kind: 'not_started', failure: greeted.failure }
+      : disconnected(greeted.failure.detail, greeted.failure.isRetryable)
   }
-  if (command !== undefined) run.noteLaunch()
   try {
-    return await follow(connection, run, options, { running: opened, launch, nonce, isFresh })
+    if (greeted.hello.isRestricted)
+      return cannotHold(connection.hostName, isFresh, 'the shell of the account is restricted')
+    const from = { stdout: run.caps.stdout.bytes, stderr: run.caps.stderr.bytes }
+    // The account may have only one of the streams: on this one its shell was heard.
+    const writesTo = findHello(greeting, greeted.heard.stdout) === undefined ? 'stderr' : 'stdout'
+    const launch = writeDurable(run, { nonce, from, limits, command, writesTo })
+    return await follow(connection, run, options, { greeted, launch, nonce, isFresh, timeoutMs })
   } finally {
-    opened.channel.close()
+    greeted.channel.close()
   }
 }
 
-type Sent = {
-  readonly running: GreetedChannel
+type Opened = {
+  readonly greeted: GreetedChannel
   readonly launch: DurableLaunch
   readonly nonce: string
   readonly isFresh: boolean
+  readonly timeoutMs: number
 }
 
 async function follow(
   connection: SshConnection,
   run: DurableRun,
   options: FollowOptions,
-  { running, launch, nonce, isFresh }: Sent,
+  { greeted, launch, nonce, isFresh, timeoutMs }: Opened,
 ): Promise<Followed> {
-  const { channel, exited } = running
+  const { channel, exited, hello, heard } = greeted
+  const { limits } = options
   const stop = watchForStop(options.signal)
-  let isMute = false
-  const clock = watchClock(connection, run, options, {
+  const clock = startClock({
+    ...{ execTimeoutMs: limits.execTimeoutMs, lateMs: limits.killGraceMs + CLOCK_GRACE_MS, muteMs: timeoutMs },
     onTimeout: () => stop.request('exec_timeout'),
-    onMute: () => {
-      isMute = true
-      stop.request('detach')
-    },
+    onMute: () => stop.request('mute'),
+    raise: (execTimeoutMs) => raiseDurable(connection, run, execTimeoutMs),
+  })
+  const takeBack = options.onRaise?.(clock.raiseTo)
+  let input = launch.input
+  const { report, finished, onLine } = listen((word) => {
+    clock.heard()
+    if (word.word === 'input' && input !== undefined && !stop.isRequested()) {
+      run.noteSent(word.place)
+      void writeInPieces(channel, input, clock)
+      input = undefined
+    }
+    if (word.word === 'output') {
+      run.noteStarted()
+      clock.start(word.ageMs)
+      options.onStarted?.()
+    }
   })
   let fault: { readonly error: unknown } | undefined
-  const { report, finished, onStderrLine, onStdoutLine } = listen({
-    onInput: () => channel.write(launch.input),
-    onAnswer: () => {
-      if (options.command !== undefined) run.noteAnswer()
-    },
-    onStarted: () => {
-      clock.start()
-      options.onStarted?.()
-    },
-  })
   const drain = drainOutput(channel, {
     caps: run.caps,
     onOutput: run.onOutput,
     onBytes: (streamBytes) => {
-      if (streamBytes > (options.limits.hardStopBytes ?? HARD_STOP_BYTES)) stop.request('output_limit')
+      if (streamBytes > (limits.hardStopBytes ?? HARD_STOP_BYTES)) stop.request('output_limit')
     },
     onFault: (error) => {
       fault ??= { error }
       stop.request('fault')
     },
-    heard: running.heard,
-    marks: { stdout: betweenMarkers(nonce, onStdoutLine), stderr: betweenMarkers(nonce, onStderrLine) },
+    split: splitDurable(nonce, onLine),
+    heard,
   })
   // Its stdin stays open: that is how the follower knows that somebody listens.
-  channel.write(writeProgram(launch.program, running.hello))
+  channel.write(writeProgram(launch.program, hello))
 
   let isDrained = false
   const ended = drain.ended.then(() => {
@@ -144,128 +157,69 @@ async function follow(
     do await withinMs(DRAIN_MS, Promise.race([finished, ended]))
     while (drain.isPaused() && !isDrained && report.end === undefined)
   })
-  const asked = await Promise.race([finished, closed, stop.requested])
-  let stopped: { readonly cause: StopCause; readonly outcome: DurableStop } | undefined
-  if (asked !== undefined && asked !== 'detach') {
-    const outcome = await stopDurable(connection, run, asked, options.limits.killGraceMs)
-    stopped = { cause: asked, outcome }
-    let isTold = false
-    const told = Promise.race([finished, closed]).then(() => {
-      isTold = true
-    })
-    // What was gone has a result, which comes behind all the output.
-    for (let bytes = -1; !isTold && (bytes < drain.bytes() || drain.isPaused()); ) {
-      bytes = drain.bytes()
-      await withinMs(RESULT_MS, told)
-      if (outcome !== 'was_gone') break
-    }
+  const over = Promise.race([finished, closed]).then(() => undefined)
+  const asked = await Promise.race([over, stop.requested])
+  let stopped: StoppedRun | undefined
+  // What was never sent needs no kill.
+  if (isKill(asked) && (run.wasSent || run.hasStarted || !isFresh)) {
+    stopped = { cause: asked, outcome: await stopDurable(connection, run, asked, limits.killGraceMs) }
+    await waitForResult(drain, stopped, over)
   }
   stop.release()
-  clock.release()
+  clock.stop()
+  takeBack?.()
   await drain.stop()
+  // It ends by itself now. dropbear takes the next channel amiss while a process of the last one is being killed.
+  if (report.end !== undefined) await withinMs(DRAIN_MS, exited)
   if (fault !== undefined) throw fault.error
-  if (asked === 'detach' && report.end === undefined) {
-    // Whether it runs is not known: another connection finds out, and kills nothing that may be well.
-    return disconnected(isMute ? 'the host did not say in time whether it runs' : 'it was left to run on')
-  }
-  const deadEnd = isDrained ? running.exit() : undefined
+  const deadEnd = isDrained ? greeted.exit() : undefined
   const { hostName } = connection
-  return settle(run, { report, stopped, isFresh, deadEnd, isConnectionOpen: connection.isOpen(), hostName })
+  return settle(run, { report, asked, stopped, isFresh, deadEnd, isConnectionOpen: connection.isOpen(), hostName })
+}
+
+function isKill(asked: StopRequest | undefined): asked is StopCause {
+  return asked !== undefined && asked !== 'detach' && asked !== 'mute'
+}
+
+/** What was gone has a result, which comes behind all the output. */
+async function waitForResult(drain: Drain, { outcome }: StoppedRun, over: Promise<undefined>): Promise<void> {
+  let isTold = false
+  const told = over.then(() => {
+    isTold = true
+  })
+  for (let bytes = -1; !isTold && (bytes < drain.bytes() || drain.isPaused()); ) {
+    bytes = drain.bytes()
+    await withinMs(RESULT_MS, told)
+    if (outcome !== 'was_gone') break
+  }
+}
+
+async function writeInPieces(channel: ClientChannel, input: readonly Buffer[], clock: DurableClock): Promise<void> {
+  for (const bytes of input) {
+    for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
+      await new Promise<void>((resolve) => {
+        channel.write(bytes.subarray(at, at + PIECE_BYTES), () => resolve())
+      })
+      clock.heard()
+    }
+  }
 }
 
 /** What the follower says about itself, as it comes. */
-function listen(on: { onInput: () => void; onAnswer: () => void; onStarted: () => void }) {
+function listen(onWord: (word: DurableWord) => void) {
   const report: Report = {}
-  let isStdoutOver = false
   let onFinished = () => {}
   const finished = new Promise<void>((resolve) => {
     onFinished = resolve
   })
-  const finish = () => {
-    if (report.refusal !== undefined || (report.end !== undefined && isStdoutOver)) onFinished()
+  const onLine = (line: string) => {
+    const word = parseWord(line)
+    // The first of them is the last one: nothing of ours follows it.
+    if (word === undefined || report.end !== undefined || report.refusal !== undefined) return
+    if (word.word === 'refused') report.refusal = word.why
+    if (word.word === 'end') report.end = word.end
+    onWord(word)
+    if (report.end !== undefined || report.refusal !== undefined) onFinished()
   }
-  const onStderrLine = (line: string) => {
-    const [word, rest = ''] = line.split(/:(.*)/s)
-    report.hasBegun = true
-    if (word === 'input') return on.onInput()
-    if (word === 'begin') return
-    if (!report.hasAnswered) on.onAnswer()
-    report.hasAnswered = true
-    if (word === 'output') on.onStarted()
-    if (word === 'refused') report.refusal = rest
-    if (word === 'end') report.end = rest
-    finish()
-  }
-  const onStdoutLine = (line: string) => {
-    isStdoutOver ||= line === 'end'
-    finish()
-  }
-  return { report, finished, onStderrLine, onStdoutLine }
-}
-
-/** The clock of this side, for a host whose own has stopped; and the time limit as it is raised. */
-function watchClock(
-  connection: SshConnection,
-  run: DurableRun,
-  options: FollowOptions,
-  { onTimeout, onMute }: { readonly onTimeout: () => void; readonly onMute: () => void },
-) {
-  let { execTimeoutMs } = options.limits
-  let startedAt: number | undefined
-  let timer: NodeJS.Timeout | undefined
-  let isOver = false
-  const arm = () => {
-    clearTimeout(timer)
-    if (isOver) return
-    if (startedAt === undefined) {
-      timer = setTimeout(onMute, options.channelTimeoutMs ?? CHANNEL_TIMEOUT_MS)
-      return
-    }
-    const leftMs = startedAt + execTimeoutMs + options.limits.killGraceMs + CLOCK_GRACE_MS - performance.now()
-    timer = setTimeout(onTimeout, Math.min(MAX_TIMER_MS, Math.max(0, leftMs)))
-  }
-  const raise = async () => {
-    const wanted = execTimeoutMs
-    while (!isOver && wanted === execTimeoutMs && !(await raiseDurable(connection, run, wanted))) {
-      await sleep(RAISE_AGAIN_MS)
-    }
-  }
-  const takeBack = options.onRaise?.((raisedMs) => {
-    if (raisedMs <= execTimeoutMs) return
-    execTimeoutMs = raisedMs
-    // Before the start there is no limit to raise; the raised one is sent when there is.
-    if (startedAt === undefined) return
-    arm()
-    void raise().catch(() => {})
-  })
-  const start = () => {
-    startedAt = performance.now()
-    arm()
-    if (execTimeoutMs !== options.limits.execTimeoutMs) void raise().catch(() => {})
-  }
-  arm()
-  const release = () => {
-    isOver = true
-    clearTimeout(timer)
-    takeBack?.()
-  }
-  return { start, release }
-}
-
-function watchForStop(signal: AbortSignal) {
-  let request = (_cause: StopCause | 'detach') => {}
-  const requested = new Promise<StopCause | 'detach'>((resolve) => {
-    request = resolve
-  })
-  const onAbort = () => {
-    const { reason } = signal
-    request(reason === 'detach' || reason === 'job_timeout' ? reason : 'cancelled_by_user')
-  }
-  signal.addEventListener('abort', onAbort)
-  if (signal.aborted) onAbort()
-  return {
-    requested,
-    request: (cause: StopCause | 'detach') => request(cause),
-    release: () => signal.removeEventListener('abort', onAbort),
-  }
+  return { report, finished, onLine }
 }

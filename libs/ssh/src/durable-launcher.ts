@@ -1,183 +1,106 @@
 /**
- * What is sent to a host to start a durable command, or to find one again, and to follow its output: a sh program over
- * stdin, as in launcher.ts, with the command as a file of a private directory.
+ * What is sent to a host to start a durable command, or to find one again, and to follow its output.
  *
- * `mkdir` of that directory lets one launcher through, whatever was sent how often. Who only looks, and finds none,
- * makes it himself, so that a launcher that comes late finds it taken. The last word is the link of supervisor and
- * fence to the same name (durable-supervisor.ts). Does not open channels (durable-follow.ts).
+ *   launcher (holds nothing of the command) → directory → "input" → the files of the command → supervisor → follower
+ *
+ * So a host that was never heard to say "input" has certainly not got the command. `mkdir` of the run's directory lets
+ * one launcher through, whatever was sent how often. Who only looks, and finds none, makes it himself, so that a
+ * launcher that comes late finds it taken. The last word is the link of supervisor and fence to the same name
+ * (durable-command.ts). Does not open channels (durable-follow.ts).
  */
-import { randomBytes } from 'node:crypto'
-import { commandScript, type DurableLimits, PROCESS_START, supervisorScript } from './durable-supervisor.ts'
+import type { OutputStream } from '@muster/contract'
+import { type DurableFile, durableFiles } from './durable-command.ts'
+import { followScript, type Offsets } from './durable-follower.ts'
+import { ATTACH, FENCE, findRun, isSealed, limitOf, PROCESS_START, READ_CLAIM } from './durable-place.ts'
+import type { DurableRun } from './durable-run.ts'
+import { type DurableLimits, supervisorScript } from './durable-supervisor.ts'
 import { quoteWord } from './quote.ts'
-import { inputOf, type RemoteCommand } from './remote-command.ts'
+import type { RemoteCommand } from './remote-command.ts'
 
-/** What to send: a program for sh, and what it asks for. */
-export type DurableLaunch = { readonly program: string; readonly input: Buffer | undefined }
+/** What to send: a program for sh, and what it asks for, in pieces. */
+export type DurableLaunch = { readonly program: string; readonly input: readonly Buffer[] | undefined }
 
-/** What a follower already has of each stream, in bytes. */
-type Offsets = { readonly stdout: number; readonly stderr: number }
-
-/** How long a directory may be without a claim before it is taken that its launcher died. */
-const CLAIM_CS = 1_000
+/** How to write a launcher. */
+export type DurableLaunchOptions = {
+  /** Begins every line of the follower. */
+  readonly nonce: string
+  /** What is there of the output already. */
+  readonly from: Offsets
+  readonly limits: DurableLimits
+  /** Absent: nothing is started, and it is made sure that nothing starts later. */
+  readonly command: RemoteCommand | undefined
+  /** Where the follower writes; the account may have no other stream. */
+  readonly writesTo: OutputStream
+}
 
 /**
- * Shell functions that find the directory of a run. `find_run` sets muster_base and muster_dir: where the run is, or
- * where it would be. The home directory, or /var/tmp where the account may not write to its home.
- */
-export function findRun(runId: string): string {
-  return `find_run() {
-  muster_base=\${HOME:-/nonexistent}/.muster-runs muster_id=${runId}
-  if [ ! -d "$muster_base/$muster_id" ]; then
-    if [ -e "$muster_base" ]; then [ -w "$muster_base" ]; else [ -w "\${HOME:-/nonexistent}" ]; fi ||
-      muster_base=/var/tmp/muster-$(id -u)
-  fi
-  muster_dir=$muster_base/$muster_id
-}
-is_private() {
-  [ -O "$1" ] || return 1
-  case $(ls -ld "$1") in drwx------*) ;; *) return 1;; esac
-}
-find_run`
-}
-
-/** Makes sure that a run without a claim never starts. Fails when the run has a claim. */
-export const FENCE = `fence() {
-  { echo fenced >"$muster_dir/fence.$$" && ln "$muster_dir/fence.$$" "$muster_dir/claim"; } 2>/dev/null
-}`
-
-/**
- * What to send to start a command, unless it was started before, and to follow it from these offsets. Without a command
- * it starts nothing, and makes sure that nothing starts later. `input` is for when the host asks for it.
- * @throws {MusterError} invalid_request: as of `writeLaunch`
+ * What to send to start a command, unless it was sent before, and to follow it. `input` is for when the host asks
+ * for it, and is the only thing that holds anything of the command.
+ * @throws {MusterError} invalid_request: the command cannot be expressed
  */
 export function writeDurable(
-  runId: string,
-  nonce: string,
-  from: Offsets,
-  limits: DurableLimits,
-  command: RemoteCommand | undefined,
+  run: DurableRun,
+  { nonce, from, limits, command, writesTo }: DurableLaunchOptions,
 ): DurableLaunch {
-  const input = command && inputOf(command)
-  const begin = command === undefined ? ATTACH : startScript(command, limits, input)
-  const launcher = `say() { printf 'muster-${nonce}:%s\\n' "$1" >&2; }
+  const files = command && durableFiles(command)
+  const program = `exec ${writesTo === 'stderr' ? '>&2 ' : ''}2>/dev/null
+say() { echo "muster-${nonce}:$1"; }
 say begin || exit 125
 exec 5<&0
 refuse() { say "refused:$1"; exit 0; }
 ${FENCE}
 ${PROCESS_START}
-${findRun(runId)}
-[ -r /proc/sys/kernel/random/boot_id ] && [ -r "/proc/$$/stat" ] || refuse 'it has no /proc as Linux has'
-[ -e "$muster_base" ] || mkdir -m 700 "$muster_base" 2>/dev/null
-is_private "$muster_base" || refuse "$muster_base is not a directory that belongs to the account alone"
-${begin}
-is_private "$muster_dir" || refuse "$muster_dir cannot be made"
-${followScript(nonce, from, limits)}`
-  return { program: launcher, input }
+${READ_CLAIM}
+${isSealed(run)}
+${findRun(run)}
+[ -r /proc/sys/kernel/random/boot_id ] && [ -r "/proc/$$/stat" ] || refuse no_proc
+[ -e "$muster_base" ] || mkdir -m 700 "$muster_base"
+is_private "$muster_base" || refuse base
+${files === undefined || run.wasSent ? findAgain(run) : startScript(run, files, limits)}
+is_private "$muster_dir" || refuse dir
+${followScript(from, limits)}`
+  return { program, input: files?.map(({ bytes }) => bytes) }
 }
 
-/** Where there is no run: takes its place, so that it never starts. */
-export const ATTACH = `if [ ! -d "$muster_dir" ]; then
-  [ -e "$muster_base" ] || mkdir -m 700 "$muster_base" 2>/dev/null
-  mkdir -m 700 "$muster_dir" 2>/dev/null && fence
-fi`
-
-/** Everything is there in full before the directory is made; whoever makes it is the one that starts. */
-function startScript(command: RemoteCommand, limits: DurableLimits, input: Buffer | undefined): string {
-  const spool = `"$muster_base/$muster_id.${randomBytes(8).toString('hex')}"`
-  const take = `( umask 077; say input; head -c ${input?.length ?? 0} <&5 >${spool} )
-  [ "$(wc -c <${spool})" -eq ${input?.length ?? 0} ] || { rm -f ${spool}; refuse 'the input could not be written'; }`
-  return `if [ ! -d "$muster_dir" ]; then
-  command -v setsid >/dev/null && command -v mkfifo >/dev/null || refuse 'it has no setsid or no mkfifo'
-  ${input === undefined ? ':' : take}
-  if mkdir -m 700 "$muster_dir" 2>/dev/null; then
-    ( umask 077
-      ${input === undefined ? ':' : `mv ${spool} "$muster_dir/input"`} &&
-      printf %s ${quoteWord(commandScript(command))} >"$muster_dir/command" &&
-      printf %s ${quoteWord(supervisorScript(limits))} >"$muster_dir/supervisor" &&
-      echo ${limitOf(limits.execTimeoutMs)} >"$muster_dir/limits" &&
-      : >"$muster_dir/out" && : >"$muster_dir/err" &&
-      mkfifo "$muster_dir/out.fifo" "$muster_dir/err.fifo" ) 2>/dev/null || refuse "$muster_dir cannot be written"
-    setsid setsid sh "$muster_dir/supervisor" "$muster_dir" </dev/null >/dev/null 2>&1 5<&-
-  else
-    ${input === undefined ? ':' : `rm -f ${spool}`}
-  fi
-fi`
-}
-
-/** Shell text that raises the time limit of a run that was found, and never lowers it. */
-export function raiseLimit(execTimeoutMs: number): string {
-  return `read -r limit <"$muster_dir/limits" && { [ "$limit" -ge ${limitOf(execTimeoutMs)} ] || {
-  echo ${limitOf(execTimeoutMs)} >"$muster_dir/limits.$$" && mv "$muster_dir/limits.$$" "$muster_dir/limits"; }; }`
-}
-
-/** A limit as the supervisor reads it: hundredths of a second from the start. */
-function limitOf(execTimeoutMs: number): number {
-  return Math.max(1, Math.ceil(execTimeoutMs / 10))
+/** What was sent from here made the directory: where it is gone, nobody can tell any more what came of the command. */
+function findAgain(run: DurableRun): string {
+  return `is_sure || refuse unsure
+${run.wasSent ? '[ -d "$muster_dir" ] || { say end:missing; exit 0; }' : ATTACH}`
 }
 
 /**
- * Prints what is past the offsets, looking for the result before each reading. A process beside it waits for the end of
- * stdin, which is the end of the channel, so that nothing is left of a follower whose worker or network is gone.
+ * The directory comes first, and whoever makes it is the one that starts: so the command is only sent to a host that
+ * remembers it. A launcher that is cut off on its way, and then writes to nobody, still takes it back. What is sent
+ * waits in a file that has lost its name before its first byte is there. The supervisor is told its seals through a
+ * pipe, so that they are in no file, and on no command line.
  */
-function followScript(nonce: string, { stdout, stderr }: Offsets, { execTimeoutMs }: DurableLimits): string {
-  const skip = (bytes: number, fd: number) => (bytes === 0 ? ':' : `dd bs=1 skip=${bytes} count=0 <&${fd} 2>/dev/null`)
-  return `{ while read -r _; do :; done; kill -s KILL $$; } <&5 >/dev/null 2>&1 &
-watcher=$!
-end() {
-  printf 'muster-${nonce}:end\\n'
-  say "end:$1"
-  kill -s KILL "$watcher"
-  exit 0
-}
-nap() {
-  if [ $polls -lt 4 ]; then set -- 0.005; elif [ $polls -lt 14 ]; then set -- 0.02
-  elif [ $polls -lt 44 ]; then set -- 0.1; else set -- 1; fi
-  polls=$((polls + 1))
-  sleep "$1" 2>/dev/null || sleep 1
-}
-read -r now _ </proc/uptime
-polls=0 since=\${now%.*}\${now#*.}
-until [ -e "$muster_dir/claim" ]; do
-  [ -e "$muster_dir/result" ] && end unclaimed
-  read -r now _ </proc/uptime
-  if [ $((\${now%.*}\${now#*.} - since)) -gt ${CLAIM_CS} ]; then
-    fence || nap
-  else
-    nap
+function startScript(run: DurableRun, files: readonly DurableFile[], limits: DurableLimits): string {
+  const length = files.reduce((sum, { bytes }) => sum + bytes.length, 0)
+  // dd reads exactly so much, where head of busybox reads on.
+  const split = files.map(({ name, bytes }) =>
+    bytes.length === 0 ? `: >"$muster_dir/${name}"` : `dd bs=${bytes.length} count=1 <&7 >"$muster_dir/${name}"`,
+  )
+  return `give_up() { fence; refuse unwritable; }
+if [ ! -d "$muster_dir" ]; then
+  for program in setsid mkfifo dd head wc; do command -v $program >/dev/null || refuse "no_$program"; done
+  ${files.some(({ name }) => name === 'script') ? '[ -e /dev/fd/0 ] || refuse no_devfd' : ':'}
+  if mkdir -m 700 "$muster_dir"; then
+    trap : PIPE
+    spool=$muster_dir/spool
+    ( umask 077; set -C; : >"$spool" ) && exec 6>|"$spool" 7<"$spool" 8<"$spool" && rm -f "$spool" || give_up
+    say "input:$muster_place" || give_up
+    head -c ${length} <&5 >&6
+    [ "$(wc -c <&8)" -eq ${length} ] || give_up
+    ( umask 077
+      ${split.join(' &&\n      ')} &&
+      printf %s ${quoteWord(supervisorScript(limits))} >"$muster_dir/supervisor" &&
+      echo ${limitOf(limits.execTimeoutMs)} >"$muster_dir/limits" &&
+      : >"$muster_dir/out" && : >"$muster_dir/err" && mkdir "$muster_dir/go" &&
+      mkfifo "$muster_dir/out.fifo" "$muster_dir/err.fifo" ) || give_up
+    echo ${run.seal} ${run.stopSeal} |
+      setsid setsid sh "$muster_dir/supervisor" "$muster_dir" >/dev/null 5<&- 6>&- 7<&- 8<&-
+    exec 6>&- 7<&- 8<&-
+    trap - PIPE
   fi
-done
-read -r pid started boot <"$muster_dir/claim"
-[ "$pid" = fenced ] && end fenced
-[ "$pid" = removed ] && end missing
-read -r keeper kept <"$muster_dir/keeper"
-read -r boot_now </proc/sys/kernel/random/boot_id
-printf 'muster-${nonce}:output\\n'
-say output
-${raiseLimit(execTimeoutMs)}
-exec 3<"$muster_dir/out" 4<"$muster_dir/err"
-${skip(stdout, 3)}
-${skip(stderr, 4)}
-is_over() {
-  over=result
-  [ -e "$muster_dir/result" ] && return 0
-  over=rebooted
-  [ "$boot" = "$boot_now" ] || return 0
-  process_start "$keeper"
-  [ -n "$kept" ] && [ "$muster_start" = "$kept" ] && return 1
-  over=result
-  [ -e "$muster_dir/result" ] && return 0
-  over=missing
-  process_start "$pid"
-  [ -n "$started" ] && [ "$muster_start" = "$started" ] && return 1
-  sleep 1
-}
-while :; do
-  is_over && last=$over || last=
-  [ -s "$muster_dir/out" ] && cat <&3
-  [ -s "$muster_dir/err" ] && cat <&4 >&2
-  [ -n "$last" ] && break
-  nap
-done
-[ "$last" = result ] && read -r last <"$muster_dir/result"
-end "$last"`
+fi`
 }

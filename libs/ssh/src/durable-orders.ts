@@ -5,9 +5,17 @@
  * Says what the host answered, and nothing more: no answer is no confirmation. Does not follow runs (durable-follow.ts).
  */
 import type { SshConnection } from './connection.ts'
-import { ATTACH, FENCE, findRun, raiseLimit } from './durable-launcher.ts'
+import {
+  ATTACH,
+  FENCE,
+  findRun,
+  isSealed,
+  PROCESS_START,
+  READ_CLAIM,
+  raiseLimit,
+  strangerGuard,
+} from './durable-place.ts'
 import type { DurableRun } from './durable-run.ts'
-import { PROCESS_START, strangerGuard } from './durable-supervisor.ts'
 import { type KillOutcome, killScript } from './kill.ts'
 import { runScript } from './remote-script.ts'
 import type { StopCause } from './verdict.ts'
@@ -30,16 +38,22 @@ export async function stopDurable(
     connection,
     run,
     `${FENCE}
-${findRun(run.runId)}
-${ATTACH}
+${READ_CLAIM}
+${isSealed(run)}
+${findRun(run)}
+is_sure || exit 1
+${run.wasSent ? '' : ATTACH}
 is_private "$muster_base" && is_private "$muster_dir" || exit 1
-if [ ! -e "$muster_dir/claim" ]; then fence && exit 4; fi
-read -r pid started boot <"$muster_dir/claim" || exit 1
-[ "$pid" = fenced ] && exit 4
+[ -e "$muster_dir/claim" ] || fence
+read_claim || exit 1
+[ "$pid" = fenced ] && { was_reached && exit 1; exit 4; }
 [ "$pid" = removed ] && exit 3
 read -r boot_now </proc/sys/kernel/random/boot_id
-[ "$boot" = "$boot_now" ] && [ ! -e "$muster_dir/result" ] || exit 3
-[ -e "$muster_dir/cause" ] || echo ${cause} >"$muster_dir/cause"
+[ "$boot" = "$boot_now" ] || exit 3
+is_sealed && exit 3
+read -r seal _ <"$muster_dir/cause"
+[ "$seal" = ${run.stopSeal} ] || {
+  echo "${run.stopSeal} ${cause}" >"$muster_dir/cause.$$" && mv -f "$muster_dir/cause.$$" "$muster_dir/cause"; }
 ${killScript({ pid: '$pid', isGroup: true }, graceMs, strangerGuard('$pid', '"$started"'))}`,
     graceMs + ANSWER_MS,
   )
@@ -54,7 +68,7 @@ export async function raiseDurable(
   run: DurableRun,
   execTimeoutMs: number,
 ): Promise<boolean> {
-  const script = `${findRun(run.runId)}\nis_private "$muster_base" && ${raiseLimit(execTimeoutMs)}`
+  const script = `${findRun(run)}\nis_private "$muster_base" && ${raiseLimit(execTimeoutMs)}`
   return (await order(connection, run, script, ANSWER_MS)) === 0
 }
 
@@ -68,20 +82,16 @@ export async function removeDurable(connection: SshConnection, run: DurableRun):
     connection,
     run,
     `${PROCESS_START}
-${findRun(run.runId)}
+${READ_CLAIM}
+${findRun(run)}
 [ -d "$muster_dir" ] || exit 0
 is_private "$muster_base" && is_private "$muster_dir" || exit 1
-if [ -e "$muster_dir/claim" ] && [ ! -e "$muster_dir/result" ]; then
-  read -r pid started boot <"$muster_dir/claim"
+if read_claim; then
   read -r boot_now </proc/sys/kernel/random/boot_id
-  if [ "$pid" != fenced ] && [ "$pid" != removed ] && [ "$boot" = "$boot_now" ]; then
-    process_start "$pid"
-    [ "$muster_start" = "$started" ] && exit 1
-  fi
+  [ "$boot" = "$boot_now" ] && process_start "$pid" && [ "$muster_start" = "$started" ] && exit 1
 fi
-read -r pid _ <"$muster_dir/claim" || pid=
 [ "$pid" = fenced ] || { echo removed >"$muster_dir/gone" && mv -f "$muster_dir/gone" "$muster_dir/claim"; } || exit 1
-for file in "$muster_dir"/*; do [ "$file" = "$muster_dir/claim" ] || rm -f "$file"; done`,
+for file in "$muster_dir"/*; do [ "$file" = "$muster_dir/claim" ] || rm -rf "$file"; done`,
     ANSWER_MS,
   )
   return code === 0

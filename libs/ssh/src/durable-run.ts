@@ -1,11 +1,30 @@
 /**
- * What this side knows of one durable run, kept over all its connections: how much of its output was taken, and
- * whether a launcher is still under way that might start it. Does not talk to hosts (durable-follow.ts).
+ * What this side knows of one durable run, kept over all its connections: how much of its output was taken, whether
+ * anything of its command was ever sent, and whether it is known to have started. Does not talk to hosts
+ * (durable-follow.ts).
  */
+import { createHmac } from 'node:crypto'
 import { MusterError } from '@muster/contract'
 import type { OutputReceiver } from './drain.ts'
 import { OutputCap } from './output-cap.ts'
 import type { Sudo } from './sudo.ts'
+
+/** Where a host keeps a run: below the home directory, or below /var/tmp. */
+export type DurablePlace = 'home' | 'tmp'
+
+/** What a durable run is made of. */
+export type DurableRunOptions = {
+  /** Names the directory on the host; another one for every attempt, as a host starts each only once. */
+  readonly runId: string
+  /** The same for everybody who follows the run, and unknown to its host: its seals are made of it. */
+  readonly secret: string
+  /** Kept of each stream, as in `ExecOptions`. */
+  readonly outputLimitBytes: number
+  /** Takes the head of each stream as it comes, each byte once, over all connections. */
+  readonly onOutput: OutputReceiver
+  /** Whom the command runs as; absent: the account. */
+  readonly sudo?: Sudo | undefined
+}
 
 /** One durable run, for `followDurable` as often as it takes and `removeDurable` at the end. */
 export class DurableRun {
@@ -14,17 +33,16 @@ export class DurableRun {
   readonly caps: { readonly stdout: OutputCap; readonly stderr: OutputCap }
   readonly onOutput: OutputReceiver
   readonly sudo: Sudo | undefined
-  #launches = 0
-  #answers = 0
+  /** What the supervisor puts before its result, so that it is not taken for one that anybody else wrote. */
+  readonly seal: string
+  /** The same for an order to stop, which is a file while the command may still read it. */
+  readonly stopSeal: string
+  #place: DurablePlace | undefined
+  #isSent = false
+  #hasStarted = false
 
-  /**
-   * @param runId names the directory on the host; another one for every attempt, as a host starts each only once
-   * @param outputLimitBytes kept of each stream, as in `ExecOptions`
-   * @param onOutput takes the head of each stream as it comes, each byte once, over all connections
-   * @param sudo whom the command runs as; absent: the account
-   * @throws {MusterError} invalid_request: the ID has other characters than a-z, 0-9, "_" and "-", or is too long
-   */
-  constructor(runId: string, outputLimitBytes: number, onOutput: OutputReceiver, sudo?: Sudo) {
+  /** @throws {MusterError} invalid_request: the ID has other characters than a-z, 0-9, "_" and "-", or is too long */
+  constructor({ runId, secret, outputLimitBytes, onOutput, sudo }: DurableRunOptions) {
     if (!/^[a-z0-9][a-z0-9_-]{0,99}$/.test(runId)) {
       throw new MusterError('invalid_request', `${JSON.stringify(runId)} cannot name a run: use a-z, 0-9, "_" and "-"`)
     }
@@ -32,25 +50,34 @@ export class DurableRun {
     this.sudo = sudo
     this.caps = { stdout: new OutputCap(outputLimitBytes), stderr: new OutputCap(outputLimitBytes) }
     this.onOutput = onOutput
+    const sealOf = (what: string) => createHmac('sha256', secret).update(`${what} ${runId}`).digest('hex').slice(0, 32)
+    this.seal = sealOf('result')
+    this.stopSeal = sealOf('stop')
   }
 
-  /** A launcher is about to be sent. */
-  noteLaunch(): void {
-    this.#launches += 1
+  /** The command is about to be sent, and the host keeps it there. */
+  noteSent(place: DurablePlace): void {
+    this.#isSent = true
+    this.#place ??= place
   }
 
-  /** The host has answered a launcher: it is past the point at which it could start the command. */
-  noteAnswer(): void {
-    this.#answers += 1
+  /** The host has said that the command has started. */
+  noteStarted(): void {
+    this.#hasStarted = true
   }
 
-  /** Whether the run was launched from here, and no launcher is left that might still arrive. */
-  get isSettled(): boolean {
-    return this.wasLaunched && this.#launches === this.#answers
+  /** Whether anything of the command was ever sent from here. */
+  get wasSent(): boolean {
+    return this.#isSent
   }
 
-  /** Whether a launcher was ever sent from here. */
-  get wasLaunched(): boolean {
-    return this.#launches > 0
+  /** Whether the command is known to have started: a host that finds nothing of it any more has lost it. */
+  get hasStarted(): boolean {
+    return this.#hasStarted
+  }
+
+  /** Where its host keeps it; undefined while that is not known here. */
+  get place(): DurablePlace | undefined {
+    return this.#place
   }
 }

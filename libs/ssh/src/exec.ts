@@ -11,7 +11,7 @@ import { randomBytes } from 'node:crypto'
 import type { OutputStream, Reason, Remote, TerminalRunState } from '@muster/contract'
 import { type RunningChannel, signalChannel } from './channel.ts'
 import type { SshConnection } from './connection.ts'
-import { drainAfterExit, drainOutput, type OutputReceiver } from './drain.ts'
+import { byStream, drainAfterExit, drainOutput, type OutputReceiver } from './drain.ts'
 import { type Failure, failure } from './failure.ts'
 import { type KillOutcome, killGroup } from './kill.ts'
 import { type Launch, writeLaunch } from './launcher.ts'
@@ -177,7 +177,7 @@ async function supervise(
       stop.request('fault')
     },
     heard: running.heard,
-    marks: findStart(nonce, onMark, options.sudo !== undefined),
+    split: byStream(findStart(nonce, onMark, options.sudo !== undefined)),
   })
   options.onTails?.(drain.tailOf)
   if (options.idleTimeoutMs !== undefined) stop.watchSilence(options.idleTimeoutMs, drain.quietMs)
