@@ -69,6 +69,18 @@ export const BREAKAGES: Readonly<Record<Break, Breakage>> = {
     faults: ['cut_ssh'],
     figure: 'false_endeds',
   },
+  // A start is believed on stderr alone, and its absence taken for the opposite: false where streams are merged.
+  hello: {
+    edits: [
+      {
+        file: 'libs/ssh/dist/start-marks.js',
+        find: 'stdout: new MarkFilter(nonce, seen, bySudo)',
+        replace: 'stdout: new MarkFilter(nonce, { ...seen, onStart: () => {} }, bySudo)',
+      },
+    ],
+    faults: ['cut_redis'],
+    figure: 'false_not_starteds',
+  },
 }
 
 /** What a package needs to run. */

@@ -104,7 +104,7 @@ test('a line that is no note is an error, not a silent gap', () => {
 function figuresOf(story: Story): Figure[] {
   const planned = jobOf(story.kind ?? 'quick')
   const run = runOf(story.run ?? {})
-  const expected = expectedOutput(planned, '127.0.1.1')
+  const expected = expectedOutput(planned, { address: '127.0.1.1', isMerged: false })
   const hasOutput = run.remote !== 'not_started'
   const stdout = readingOf(hasOutput ? expected.stdout : Buffer.alloc(0), planned.outputLimitBytes)
   const stderr = readingOf(hasOutput ? expected.stderr : Buffer.alloc(0), planned.outputLimitBytes)
@@ -167,7 +167,7 @@ function spoilLastByte(told: StreamReading): StreamReading {
 
 /** As much as the limit allows, but all of it from one place. */
 function keepFrom(told: StreamReading, offset: number): StreamReading {
-  const text = expectedOutput(jobOf('flood'), '127.0.1.1').stdout
+  const text = expectedOutput(jobOf('flood'), { address: '127.0.1.1', isMerged: false }).stdout
   return { ...told, pieces: [{ offset, data: text.subarray(offset, offset + 1_024) }] }
 }
 

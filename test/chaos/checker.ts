@@ -4,7 +4,7 @@
  * A run that says "lost" claims nothing, so nothing it says can be false; how many there are is told, not judged.
  */
 import type { Job, Run } from '@muster/contract'
-import type { PlannedJob } from './commands.ts'
+import type { ChaosHost, PlannedJob } from './commands.ts'
 import { type StreamReading, wrongInComplete, wrongInPart } from './output-check.ts'
 import { expectedOutput } from './script.ts'
 import { commandKey, type Note, type Notes } from './witness.ts'
@@ -72,19 +72,19 @@ export function checkJob(reading: JobReading, seen: Seen): Finding[] {
   }
   for (const text of wrongInSum(reading)) find('false_successes', undefined, text)
   for (const { run, output } of runs) {
-    const address = planned.hosts.find(({ name }) => name === run.host)?.address
-    if (address === undefined) {
+    const host = planned.hosts.find(({ name }) => name === run.host)
+    if (host === undefined) {
       find('false_successes', run.host, 'a run on a host that was not asked for')
       continue
     }
-    const key = commandKey(id, address)
+    const key = commandKey(id, host.address)
     const notes = seen.notes.get(key) ?? []
     for (const [figure, text] of [
       ['not_ended', wrongInEnd(run)],
       ['false_successes', wrongInResult(run, notes)],
       ['false_not_starteds', wrongInNotStarted(run, notes)],
       ['false_endeds', wrongInEnded(run, notes, seen.alive.has(key))],
-      ['output_mismatches', wrongInOutput(planned, address, run, output)],
+      ['output_mismatches', wrongInOutput(planned, host, run, output)],
     ] as const) {
       if (text !== undefined) find(figure, run.host, `${text}; it says ${say(run)}`)
     }
@@ -145,11 +145,11 @@ function wrongInEnded(run: Run, notes: readonly Note[], isAlive: boolean): strin
 
 function wrongInOutput(
   planned: PlannedJob,
-  address: string,
+  host: ChaosHost,
   run: Run,
   output: RunReading['output'],
 ): string | undefined {
-  const expected = expectedOutput(planned, address)
+  const expected = expectedOutput(planned, host)
   const isWhole = run.output_complete && (run.state === 'succeeded' || run.state === 'failed')
   for (const stream of ['stdout', 'stderr'] as const) {
     // A shell may say on stderr that it saw its child being killed.

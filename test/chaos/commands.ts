@@ -25,9 +25,17 @@ const LARGEST_JOB = 60
 const HOSTS_PER_NET = 250
 /** One host in so many is not reachable. */
 const UNREACHABLE_EVERY = 50
+/** On one host in so many the account brings stderr into stdout, as a session recorder does. */
+const MERGED_EVERY = 10
 
 /** A host of the fleet. Nothing listens where a host is not reachable. */
-export type ChaosHost = { readonly name: string; readonly address: string; readonly isReachable: boolean }
+export type ChaosHost = {
+  readonly name: string
+  readonly address: string
+  readonly isReachable: boolean
+  /** Whether what a command writes to stderr comes on stdout. */
+  readonly isMerged: boolean
+}
 
 /** When to cancel a job, and which of its hosts; all of them when `hosts` is undefined. */
 type CancelPlan = { readonly afterMs: number; readonly hosts: readonly string[] | undefined }
@@ -62,6 +70,7 @@ export function planHosts(count: number): ChaosHost[] {
     name: `h${String(i + 1).padStart(4, '0')}`,
     address: `127.0.${1 + Math.floor(i / HOSTS_PER_NET)}.${1 + (i % HOSTS_PER_NET)}`,
     isReachable: count === 1 || i % UNREACHABLE_EVERY !== 1,
+    isMerged: i % MERGED_EVERY === 5,
   }))
 }
 

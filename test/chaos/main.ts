@@ -3,8 +3,8 @@
  * told the truth. Prints one JSON line; what happens on the way goes to stderr.
  *
  *   npm run chaos -- --commands N --hosts H --faults F --seed S [--durability relaxed]
- *   npm run chaos -- --break claim|epoch|flush|kill    one guard is taken out: must end with status 1
- *   npm run chaos -- --teeth                           all four, one after the other
+ *   npm run chaos -- --break claim|epoch|flush|kill|hello    one guard is taken out: must end with status 1
+ *   npm run chaos -- --teeth                           all five, one after the other
  *
  * Exit status: 0 when all figures are 0 (with --teeth: when every broken build was caught), else 1; 2 for a mistake in
  * the options.

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util'
 import { z } from 'zod'
 
 /** The guards that can be taken out of a copy of the build, to see that the checker notices. */
-export const BREAKS = ['claim', 'epoch', 'flush', 'kill'] as const
+export const BREAKS = ['claim', 'epoch', 'flush', 'kill', 'hello'] as const
 export type Break = (typeof BREAKS)[number]
 
 const Count = (most: number) => z.coerce.number().int().min(1).max(most)

@@ -55,7 +55,9 @@ export async function startRig(options: {
   // Commands may run as another user than this one.
   await chmod(notesFile, 0o666)
 
-  const sshd = await startSshd()
+  const merged = hosts.filter(({ isMerged }) => isMerged).map(({ address }) => address)
+  const recorder = [`Match LocalAddress ${merged.join(',')}`, 'ForceCommand sh -c "$SSH_ORIGINAL_COMMAND" 2>&1']
+  const sshd = await startSshd([], merged.length > 0 ? recorder : [])
   closers.add('sshd', () => sshd.close())
   closers.add('commands', () => endCommands(nonce))
   const redis = await startChaosRedis({ dir: join(dir, 'redis'), path, durability, say })

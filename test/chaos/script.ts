@@ -4,7 +4,7 @@
  * It notes its start, its end and that it is still alive in a file that Muster does not know of. A note is one write
  * to a file opened for appending, so notes never mix.
  */
-import type { PlannedJob } from './commands.ts'
+import type { ChaosHost, PlannedJob } from './commands.ts'
 
 /** What a command is sent. */
 export type ScriptContext = {
@@ -67,11 +67,13 @@ function linesOf(job: PlannedJob, stream: 'stdout' | 'stderr', letter: string): 
 }
 
 /** What a command prints when nobody stops it. One that is stopped has printed the beginning of it. */
-export function expectedOutput(job: PlannedJob, address: string): { stdout: Buffer; stderr: Buffer } {
+export function expectedOutput(
+  job: PlannedJob,
+  { address, isMerged }: Pick<ChaosHost, 'address' | 'isMerged'>,
+): { stdout: Buffer; stderr: Buffer } {
   const lines = (count: number, letter: string) =>
     Array.from({ length: count }, (_, i) => `${job.id} ${address} ${letter} ${String(i).padStart(7, '0')}\n`).join('')
-  return {
-    stdout: Buffer.from(`${job.id} ${address}\n${lines(job.lines.stdout, 'o')}`),
-    stderr: Buffer.from(lines(job.lines.stderr, 'e')),
-  }
+  const stdout = `${job.id} ${address}\n${lines(job.lines.stdout, 'o')}`
+  const stderr = lines(job.lines.stderr, 'e')
+  return { stdout: Buffer.from(isMerged ? stdout + stderr : stdout), stderr: Buffer.from(isMerged ? '' : stderr) }
 }

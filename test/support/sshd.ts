@@ -56,8 +56,9 @@ const run = promisify(execFile)
 /**
  * Starts a daemon; installs OpenSSH where it is missing and that can be done unattended.
  * @param settings lines for its configuration, which count more than the usual ones
+ * @param matches blocks of it, each beginning with `Match`
  */
-export async function startSshd(settings: readonly string[] = []): Promise<Sshd> {
+export async function startSshd(settings: readonly string[] = [], matches: readonly string[] = []): Promise<Sshd> {
   const program = (await findSshd()) ?? (await installSshd())
   const dir = await mkdtemp(join(tmpdir(), 'muster-sshd-'))
   const removeDir = () => rm(dir, { recursive: true, force: true })
@@ -67,7 +68,7 @@ export async function startSshd(settings: readonly string[] = []): Promise<Sshd>
     const { user, password } = await prepareUser()
     const keys = await makeKeys(dir)
     const port = await freePort()
-    const config = await writeConfig(program, dir, port, settings)
+    const config = await writeConfig(program, dir, port, settings, matches)
     let daemon = await startDaemon(program, config, port)
     const knownHostsFile = join(dir, 'known_hosts')
     const knownHosts = Object.entries(keys.hostKeys).map(([type, key]) => `[127.0.*]:${port} ${type} ${key}\n`)
@@ -193,7 +194,13 @@ async function makeKeys(dir: string): Promise<Pick<SshdFacts, 'keys' | 'hostKeys
   return { keys, hostKeys: Object.fromEntries(hostKeys.map(({ type, key }) => [type, key])) }
 }
 
-async function writeConfig(program: string, dir: string, port: number, settings: readonly string[]): Promise<string> {
+async function writeConfig(
+  program: string,
+  dir: string,
+  port: number,
+  settings: readonly string[],
+  matches: readonly string[],
+): Promise<string> {
   const file = join(dir, 'sshd_config')
   const lines = [
     // The first of several lines counts.
@@ -214,8 +221,8 @@ async function writeConfig(program: string, dir: string, port: number, settings:
     'LogLevel ERROR',
   ]
   // Since OpenSSH 9.8, and on by default: failed log-ins, which tests are full of, would lock the tests out.
-  await writeFile(file, [...lines, 'PerSourcePenalties no', ''].join('\n'))
-  if (!(await succeeds(run(program, ['-t', '-f', file])))) await writeFile(file, [...lines, ''].join('\n'))
+  await writeFile(file, [...lines, 'PerSourcePenalties no', ...matches, ''].join('\n'))
+  if (!(await succeeds(run(program, ['-t', '-f', file])))) await writeFile(file, [...lines, ...matches, ''].join('\n'))
   return file
 }
 
