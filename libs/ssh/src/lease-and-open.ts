@@ -2,10 +2,8 @@
  * A lease on a connection, and something opened on it. Here it turns out whether a warm connection is still worth
  * anything, and whether the host gives another channel: neither has started anything, so another connection is tried.
  */
-import { openChannel } from './channel.ts'
 import { type Refused, refused, type SshHost } from './connection.ts'
-import type { Failure } from './failure.ts'
-import type { NotGreeted } from './launcher-channel.ts'
+import { type NotGreeted, openLauncherChannel } from './launcher-channel.ts'
 import type { AcquireOptions } from './login-group.ts'
 import type { Pool } from './pool.ts'
 import type { Lease } from './pooled-connection.ts'
@@ -60,13 +58,10 @@ export async function leaseAndOpen<T extends object>(
   }
 }
 
-/** Opens a channel for nothing, and only where the connection is warm: a new one has just been heard. */
-export async function tryChannel(
-  lease: Lease,
-  signal: AbortSignal,
-): Promise<{ readonly isOpen: true } | { readonly failure: Failure }> {
+/** Opens a channel, hears its hello and leaves; only where the connection is warm: a new one has just been heard. */
+export async function tryChannel(lease: Lease, signal: AbortSignal): Promise<{ readonly isOpen: true } | NotGreeted> {
   if (!lease.isWarm) return { isOpen: true }
-  const opened = await openChannel(lease.connection, 'exit 0', { timeoutMs: CHANNEL_TIMEOUT_MS, signal })
+  const opened = await openLauncherChannel(lease.connection, { timeoutMs: CHANNEL_TIMEOUT_MS, signal })
   if ('failure' in opened) return opened
   opened.channel.resume()
   opened.channel.stderr.resume()
