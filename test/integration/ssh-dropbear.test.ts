@@ -71,3 +71,10 @@ test.skipIf(!CAN_RUN)(
     expect(killed).toMatchObject({ state: 'timed_out', out: 'begun\n', err: '' })
   },
 )
+
+test.skipIf(!CAN_RUN)('on dropbear a command that kills the bash around it is lost, as it may run on', async () => {
+  const account = await makeAccount('/bin/bash')
+  onTestFinished(account.close)
+  const end = await run(await reachAs(account), 'kill -9 $$; sleep 2')
+  expect(end).toMatchObject({ state: 'lost', reason: 'conn_lost', remote: 'unknown', exitCode: null, signal: null })
+})

@@ -12,6 +12,7 @@ import type { OutputStream, Reason, Remote, TerminalRunState } from '@muster/con
 import { type RunningChannel, signalChannel } from './channel.ts'
 import type { SshConnection } from './connection.ts'
 import { byStream, drainAfterExit, drainOutput, type OutputReceiver } from './drain.ts'
+import { type Exit, isSignalled } from './exit-status.ts'
 import { type Failure, failure } from './failure.ts'
 import { type KillOutcome, killGroup } from './kill.ts'
 import { type Launch, writeLaunch } from './launcher.ts'
@@ -109,7 +110,10 @@ export async function readyCommand(
   if ('failure' in opened) return opened
   const afterMs = hostDeadlineMs(execTimeoutMs, killGraceMs)
   const launch = writeLaunch(command, nonce, opened.hello, { afterMs, graceMs: killGraceMs })
-  if (!('cannot' in launch)) return { connection, running: opened, launch: { ...launch, sudo }, nonce }
+  if (!('cannot' in launch)) {
+    const running = launch.isJob ? { ...opened, exit: () => exitOfJob(opened.exit()) } : opened
+    return { connection, running, launch: { ...launch, sudo }, nonce }
+  }
   opened.channel.close()
   const detail = `${connection.hostName}: ${launch.cannot}`
   return { failure: failure('channel_refused', detail, { isRetryable: false, isHostsFault: false }), hasShell: true }
@@ -237,8 +241,17 @@ async function stopCommand(
 
 /** Whether the command was ended by its watchdog: this side was not there in time, or could not move the deadline. */
 function isEndedByHost(running: RunningChannel, deadline: RemoteDeadline): boolean {
-  const signal = running.exit()?.signal
-  return (signal === 'TERM' || signal === 'KILL') && deadline.isOver()
+  const { signal, code } = running.exit() ?? {}
+  // The codes are those of a bash around the command, which is not killed itself.
+  return (signal === 'TERM' || signal === 'KILL' || code === 143 || code === 137) && deadline.isOver()
+}
+
+/**
+ * The exit of a command that bash runs as its job. A signal has ended that bash and not the command, which may run on:
+ * nothing is known then.
+ */
+function exitOfJob(exit: Exit | undefined): Exit | undefined {
+  return exit === undefined || isSignalled(exit) ? undefined : exit
 }
 
 function channelTimeoutOf({ channelTimeoutMs = CHANNEL_TIMEOUT_MS }: Pick<ExecOptions, 'channelTimeoutMs'>): number {

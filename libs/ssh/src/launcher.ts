@@ -20,6 +20,8 @@ export type Launch = {
   readonly input: Buffer | undefined
   /** Whether the command leads a process group of its own. */
   readonly isGroup: boolean
+  /** Whether a bash around the command made that group: then the exit is that bash's, which tells a signal as 128 + n. */
+  readonly isJob: boolean
 }
 
 /** Why an account cannot run a command of this form. */
@@ -54,6 +56,7 @@ export function writeLaunch(
     ...(body === undefined ? {} : { body }),
     input: inputOf(command),
     isGroup: plan.isGroup,
+    isJob: plan.isJob,
   }
 }
 
