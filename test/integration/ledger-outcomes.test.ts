@@ -391,7 +391,7 @@ test('what is told of one host is not told of another that ended otherwise', asy
   await cancelJob(ledger, jobId)
   await finishRun(ledger, running, killed)
   expect((await reportJob(ledger, jobId))?.problems.map(({ hosts, detail }) => [hosts, detail])).toEqual([
-    ['h[1-2]', null],
+    ['h[1-2]', 'h1, for example: port 1'],
     ['h0', 'it was killed'],
     ['h3', null],
   ])
