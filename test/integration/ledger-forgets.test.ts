@@ -110,3 +110,12 @@ test('output that has forgotten bytes before it is refused, and what is missing 
   expect(await read(0)).toMatchObject({ data: 'one ', next_offset: 4, total_bytes: 18 })
   expect(await read(4)).toMatchObject({ offset: 14, data: 'four', omitted_bytes: 10, eof: true })
 })
+
+test('a worker of an older Muster, whose lease names its claims in another way, keeps its runs', async () => {
+  const ledger = await openTestLedger()
+  const jobId = await submitTo(ledger, 1)
+  const { epoch } = await start(ledger, jobId, 0)
+  await ledger.redis.set(ledger.keys.worker('w1'), JSON.stringify([`${jobId}:0:${epoch}`]))
+  await sweep(ledger, { ticketGraceMs: 3_600_000, suspectMs: 0, claimNamedMs: 0 })
+  expect(await firstRun(ledger, jobId)).toMatchObject({ state: 'running' })
+})

@@ -5,6 +5,7 @@ import {
   appendOutput,
   cancelJob,
   dispatchRun,
+  durableSecret,
   extendJob,
   fallBackToAttached,
   findJob,
@@ -15,9 +16,11 @@ import {
   openLedger,
   resumeJob,
   setConcurrency,
+  startClockwork,
   startHeartbeat,
   sweep,
 } from '@muster/ledger'
+import { Queue } from 'bullmq'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { fillRedis, giveRoom } from '../support/full-redis.ts'
 import { claim, ended, exited, firstRun, start } from '../support/held-run.ts'
@@ -139,6 +142,26 @@ describe('a Redis that is full', () => {
     const stdout = { bytes: 20, omitted_bytes: 16, sha256 }
     expect(await firstRun(ledger, jobId)).toMatchObject({ state: 'succeeded', stdout, output_complete: false })
     expect((await firstRun(ledger, jobId)).notice).toContain('no room')
+  })
+
+  test('keeps the secret of durable runs that the first of them needs', async () => {
+    const ledger = await openOwn()
+    await fillRedis(ledger.redis)
+    const secret = await durableSecret(ledger)
+    expect(await durableSecret(ledger)).toBe(secret)
+    expect(await ledger.redis.get(ledger.keys.durableSecret)).toBe(secret)
+  })
+
+  test('keeps no process from sweeping where an older Muster has left its own sweep behind', async () => {
+    const ledger = await openOwn()
+    const old = new Queue('sweep', { connection: ledger.redis, prefix: ledger.keys.base })
+    await old.upsertJobScheduler('sweep', { every: 3_600_000 })
+    await fillRedis(ledger.redis)
+    const told: Error[] = []
+    const clockwork = await startClockwork(ledger, (error) => told.push(error))
+    onTestFinished(() => clockwork.stop())
+    await expect.poll(() => ledger.redis.exists(ledger.keys.sweepTurn)).toBe(1)
+    expect(told.map(({ message }) => message)).toEqual([expect.stringMatching(/^OOM/)])
   })
 
   test('revokes a key, and makes none', async () => {

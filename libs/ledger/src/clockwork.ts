@@ -9,7 +9,8 @@ import { startSweeps } from './sweep-turns.ts'
 
 /** Starts both. */
 export async function startClockwork(ledger: Ledger, onError: (error: Error) => void): Promise<{ stop(): void }> {
-  await removeOldSweep(ledger)
+  // Where Redis is full it may stay: it only issues tickets that nobody fetches.
+  await removeOldSweep(ledger).catch(onError)
   const running = [startDueTickets(ledger, onError), startSweeps(ledger, onError)]
   return {
     stop: () => {

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import type { Ledger } from './open-ledger.ts'
+import { runScript } from './scripts.ts'
 
 const Secret = z.string().regex(/^[0-9a-f]{64}$/)
 
@@ -12,6 +13,6 @@ const Secret = z.string().regex(/^[0-9a-f]{64}$/)
 export async function durableSecret({ redis, keys }: Ledger): Promise<string> {
   const found = await redis.get(keys.durableSecret)
   if (found !== null) return Secret.parse(found)
-  await redis.set(keys.durableSecret, randomBytes(32).toString('hex'), 'NX')
-  return Secret.parse(await redis.get(keys.durableSecret))
+  const args = [keys.base, '', randomBytes(32).toString('hex')]
+  return Secret.parse(await runScript(redis, 'keep-secret', [keys.durableSecret], args))
 }

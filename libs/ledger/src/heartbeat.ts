@@ -63,7 +63,8 @@ async function recount({ redis, keys }: Ledger): Promise<void> {
   await runScript(redis, 'recount', [keys.slots], [keys.base, ''])
 }
 
-const Known = z.array(z.string())
+/** An older Muster names claims by their epoch: then nothing is known of them. */
+const Known = z.array(z.string().regex(/:[\w-]{8}$/))
 
 /** What a lease names. Undefined when there is no lease; without claims where it names none in our form. */
 export function claimsOfLease(lease: string | null): ReadonlySet<string> | undefined {

@@ -45,6 +45,7 @@ const SCRIPTS = {
   suspect: load('suspect', NAMES),
   now: load('now', NAMES),
   heartbeat: load('heartbeat', NAMES),
+  'keep-secret': load('keep-secret', NAMES),
 }
 
 type ScriptName = keyof typeof SCRIPTS
