@@ -119,6 +119,12 @@ describe('sudo that does not start the command is never taken for the command', 
     expect(end.detail).toContain('sudo: a password is required')
   })
 
+  test('when the account may run other programs without a password, and not sh: the rule that is missing is told', async () => {
+    const end = await run(await login('denied'), { ...ECHO, sudo: { user: 'root' } })
+    expect(end).toMatchObject({ ...REFUSED, reason: expect.stringMatching(/^sudo_(denied|password_required)$/) })
+    expect(end.detail).toContain('its rule must allow sh, as in "ACCOUNT ALL=(root) NOPASSWD: /bin/sh"')
+  })
+
   test('when the password is wrong, which is tried once and shown nowhere', async () => {
     const password = `wrong-${randomBytes(8).toString('hex')}`
     const end = await run(await login('asked'), { ...ECHO, sudo: { user: 'root', password } })
