@@ -31,6 +31,8 @@ const words = fc.record({
   title: hostileText,
   targets: hostileText,
   command: hostileText,
+  argument: hostileText,
+  isScript: fc.boolean(),
   stdout: hostileText,
   stderr: hostileText,
   detail: hostileText,
@@ -44,9 +46,13 @@ type Server = Awaited<ReturnType<typeof connectClient>>
 
 /** A job whose hosts and submitter say all of this, as a Redis of an older version may hold it. */
 async function hostileJob({ ledger }: Server, said: Words): Promise<string> {
-  const { command, title, targets } = said
+  const { title, targets } = said
+  const [command, argument] = [said.command, said.argument].map((text) =>
+    Buffer.from(text.replaceAll('\0', '')).toString(),
+  )
   const request = Submit.parse({
-    command: Buffer.from(command.replaceAll('\0', '')).toString(),
+    ...(said.isScript ? { script: 'true', script_args: [argument] } : { command }),
+    health_check: { command },
     title: title.slice(0, 80),
     targets,
   })
@@ -91,7 +97,8 @@ function checkLines(text: string, beginning: RegExp): void {
 }
 
 const GATHERED_LINE = /^(?:│|stderr│|\[[a-z]|── (?:web01: failed, health_check|web02: succeeded$|db1: unreachable)|$)/
-const JOB_ROW = /^(?:(?:job|state|hosts|targets|command|limit|created|ended|at once) {3,}| {11}|── (?:web01|db1)\b)/
+const JOB_ROW =
+  /^(?:(?:job|state|hosts|targets|command|limit|created|ended|at once) {3,}|arguments {2}|checked by | {11}|── (?:web01|db1)\b)/
 const RUN_ROW =
   /^(?:host|job|state|because|notice|remote|safe to retry|attempt|mode|worker|started|ended|took|stdout|stderr|late result) +/
 

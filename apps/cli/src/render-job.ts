@@ -1,7 +1,6 @@
 /** How jobs look to a person: where one stands, how it goes through its hosts, and what to type next. Pure. */
 import {
   type Batch,
-  escapeControl,
   escapeLine,
   isTerminalJob,
   isTerminalRun,
@@ -10,7 +9,7 @@ import {
   RunState,
 } from '@muster/contract'
 import { stateWords } from './reason-words.ts'
-import { hostsText, problemsText, tableText } from './render.ts'
+import { hostsText, indentedText, problemsText, tableText } from './render.ts'
 import { healthCheckText, optionsText } from './render-options.ts'
 
 /** The counts that are not zero: `18 succeeded, 1 failed`. */
@@ -86,8 +85,8 @@ export function jobText(job: JobReport): string {
     ['hosts', `${job.total}: ${countsText(job)}`],
     ['targets', escapeLine(job.targets)],
     ['selected', selectionText(job)],
-    ['command', escapeControl(job.command).trimEnd().split('\n').join('\n           ')],
-    ['arguments', job.arguments === null ? null : escapeControl(job.arguments)],
+    ['command', indentedText(job.command)],
+    ['arguments', job.arguments === null ? null : indentedText(job.arguments)],
     ['batch', batch === null ? null : `${batchText(batch)}, ${batch.hosts === 1 ? '1 host' : `${batch.hosts} hosts`}`],
     // As many as there are hosts can go wrong: that is no budget.
     ['errors', budget.max_errors >= job.total ? null : `${budget.errors}, of ${budget.max_errors} tolerated`],

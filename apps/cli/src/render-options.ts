@@ -1,5 +1,6 @@
 /** How the rollout options of a job look to a person. Pure; says nothing of what is as it is without being asked for. */
-import { escapeControl, type RolloutOptions } from '@muster/contract'
+import type { RolloutOptions } from '@muster/contract'
+import { indentedText } from './render.ts'
 
 /** What was asked for, but for the health check: `canary 2, gate manual`. Null when nothing was. */
 export function optionsText(options: RolloutOptions): string | null {
@@ -23,6 +24,5 @@ export function optionsText(options: RolloutOptions): string | null {
 /** The health check and its limit. Null without one. */
 export function healthCheckText({ health_check: check }: RolloutOptions): string | null {
   if (check === undefined) return null
-  const command = escapeControl(check.command).trimEnd().split('\n').join('\n           ')
-  return `${command} (at most ${check.timeout_s} s)`
+  return `${indentedText(check.command)} (at most ${check.timeout_s} s)`
 }

@@ -77,6 +77,11 @@ export function hostsText({ hosts, count }: { hosts: string; count: number }): s
   return count === 1 ? hosts : `${hosts} (${count} hosts)`
 }
 
+/** Text of several lines in a list of fields: all but the first line stand below the first, none at the edge. */
+export function indentedText(text: string): string {
+  return escapeControl(text).trimEnd().split('\n').join('\n           ')
+}
+
 /** Why it ended so, in words. Of commands that ended in their own way, the exit code says it all. */
 function whyText(reason: Reason | null, detail: string | null): string | null {
   if (reason === null) return detail === null ? null : escapeLine(detail)
