@@ -95,6 +95,12 @@ describe('what else a host asks is told, and the password does not go there:', (
       [],
       /2 questions at once, "Password:" and "OTP:"/,
     ],
+    [
+      'more questions than fit in a line',
+      [Array.from({ length: 150 }, (_, i) => hidden(`${i} ${'x'.repeat(150)}`))],
+      [],
+      /150 questions at once, "0 x+" and "1 x+" and "2 x+";.{0,100}$/,
+    ],
     ['a hidden and a shown one', [[shown('Login: '), hidden('Password: ')]], [], /2 questions at once/],
     ['something without an end', Array.from({ length: 50 }, () => []), [], /more than 10 requests without an end/],
     ['control characters', [[shown('Code: \u001b[31m\u202e')]], [], /"Code: +\[31m"/],

@@ -7,6 +7,8 @@ import { printable } from './failure.ts'
 
 /** Hosts put what they have to say into requests without a question; PAM sends one after each answer. */
 const REQUESTS_LIMIT = 10
+/** A host may ask thousands of questions at once. */
+const QUESTIONS_SHOWN = 3
 
 /** What an exchange needs of the log-in. */
 export type PromptEvents = {
@@ -57,7 +59,10 @@ export class PasswordPrompts {
   }
 
   #whyNot(questions: readonly { readonly prompt: string; readonly echo?: boolean }[], said: string) {
-    const words = questions.map(({ prompt }) => quoted(prompt)).join(' and ')
+    const words = questions
+      .slice(0, QUESTIONS_SHOWN)
+      .map(({ prompt }) => quoted(prompt))
+      .join(' and ')
     const asked = said.trim() === '' ? words : `${words} (it said ${quoted(said)})`
     if (this.#answered !== undefined) {
       const causes = 'the password is wrong or has expired, or a second factor is wanted'
