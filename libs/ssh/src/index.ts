@@ -35,6 +35,7 @@ export {
 export { type Launch, writeLaunch } from './launcher.ts'
 export type { NotGreeted } from './launcher-channel.ts'
 export { leaseAndOpen, tryChannel } from './lease-and-open.ts'
+export { LookUps } from './look-ups.ts'
 export { OutputCap, type StreamEnd, type StreamTail } from './output-cap.ts'
 export { openPool, type Pool, type PoolOptions } from './pool.ts'
 export type { Lease } from './pooled-connection.ts'

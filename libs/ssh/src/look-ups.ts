@@ -17,6 +17,8 @@ const PROGRAM = fileURLToPath(new URL('../lookup/look-up.cjs', import.meta.url))
 const LIMIT_MS = 9_000
 /** Under way at once; the others wait. More than the runs of most workers, so that silent names keep no other waiting. */
 const AT_ONCE = 256
+/** A process is not given more time for one name: glibc gives up long before, so it hangs, or was stopped. */
+const STUCK_MS = 60_000
 const Answer = z.union([
   z.object({
     name: z.string(),
@@ -28,8 +30,8 @@ const Answer = z.union([
 /** What a name stands for, the preferred address first; or why that is not known. */
 export type LookedUp = { readonly addresses: LookupAddress[] } | { readonly failure: Failure }
 
-/** One name, and who waits for its addresses; nobody does when all have given it up. */
-type LookUp = { readonly waiting: Set<(found: LookedUp) => void>; isUnderWay: boolean }
+/** One name, and who waits for its addresses; nobody does when all have given it up. `sinceMs`: when it began. */
+type LookUp = { readonly waiting: Set<(found: LookedUp) => void>; sinceMs: number | undefined }
 
 /** All look-ups of a process. Nothing is started before the first name. */
 export class LookUps {
@@ -45,7 +47,7 @@ export class LookUps {
     return new Promise((resolve) => {
       if (this.#isClosed) return resolve({ failure: failure('conn_lost', 'stopped before its address was looked up') })
       if (signal.aborted) return resolve(timedOut(''))
-      const lookUp = this.#lookUps.get(name) ?? { waiting: new Set(), isUnderWay: false }
+      const lookUp = this.#lookUps.get(name) ?? { waiting: new Set(), sinceMs: undefined }
       this.#lookUps.set(name, lookUp)
       const settle = (found: LookedUp) => {
         clearTimeout(timer)
@@ -56,7 +58,7 @@ export class LookUps {
       const giveUp = (limit: string) => {
         settle(timedOut(limit))
         // One that is under way goes on, for whoever asks next.
-        if (lookUp.waiting.size === 0 && !lookUp.isUnderWay) this.#lookUps.delete(name)
+        if (lookUp.waiting.size === 0 && lookUp.sinceMs === undefined) this.#lookUps.delete(name)
       }
       const onAbort = () => giveUp('')
       const timer = setTimeout(() => giveUp(` (limit ${LIMIT_MS / 1_000} s)`), LIMIT_MS)
@@ -75,24 +77,30 @@ export class LookUps {
 
   /** Begins as many look-ups as may be under way. */
   #next(): void {
-    const underWay = [...this.#lookUps.values()].filter(({ isUnderWay }) => isUnderWay)
+    const nowMs = performance.now()
+    const underWay = this.#underWay()
     const givenUp = underWay.filter(({ waiting }) => waiting.size === 0).length
-    if (underWay.length >= AT_ONCE && givenUp >= AT_ONCE / 2) this.#startOver()
-    let free = AT_ONCE - [...this.#lookUps.values()].filter(({ isUnderWay }) => isUnderWay).length
+    const isFull = underWay.length >= AT_ONCE && givenUp >= AT_ONCE / 2
+    if (isFull || underWay.some(({ sinceMs = nowMs }) => nowMs - sinceMs > STUCK_MS)) this.#startOver()
+    let free = AT_ONCE - this.#underWay().length
     for (const [name, lookUp] of this.#lookUps) {
       if (free <= 0) return
-      if (lookUp.isUnderWay) continue
+      if (lookUp.sinceMs !== undefined) continue
       free -= 1
-      lookUp.isUnderWay = true
+      lookUp.sinceMs = nowMs
       this.#process().send(name)
     }
+  }
+
+  #underWay(): LookUp[] {
+    return [...this.#lookUps.values()].filter(({ sinceMs }) => sinceMs !== undefined)
   }
 
   /** Ends what nobody waits for any more, with the process; the rest is asked of another. */
   #startOver(): void {
     this.#stop()
     for (const [name, lookUp] of this.#lookUps) {
-      lookUp.isUnderWay = false
+      lookUp.sinceMs = undefined
       if (lookUp.waiting.size === 0) this.#lookUps.delete(name)
     }
   }
