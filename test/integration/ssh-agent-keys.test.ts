@@ -1,7 +1,9 @@
 /** One key out of an agent that holds many, at a host that allows few attempts: a real ssh-agent and a real sshd. */
 import { execFileSync } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
+import { once } from 'node:events'
 import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createConnection, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Credential, fixedKnownHosts } from '@muster/ssh'
@@ -24,9 +26,9 @@ async function manyKeys() {
   onTestFinished(() => own.close())
   appendFileSync(own.facts.authorizedKeysFile, `\n${readFileSync(`${right}.pub`)}`)
   const { socket } = await startAgent(...others, right)
-  const logIn = async (...credentials: Credential[]) => {
+  const logIn = async (credential: Credential, more: { timeoutMs?: number } = {}) => {
     const knownHosts = fixedKnownHosts(own.facts.knownHosts)
-    const result = await dial(sshdHost({ credentials }, own.facts), { knownHosts })
+    const result = await dial(sshdHost({ credentials: [credential] }, own.facts), { knownHosts, ...more })
     if (result.ok) result.connection.close()
     return result
   }
@@ -35,6 +37,26 @@ async function manyKeys() {
     ...changes,
   })
   return { dir, socket, right, absent, others, logIn, key }
+}
+
+/**
+ * The socket of an agent that answers as this one does, but for one kind of request: that it takes, and says nothing.
+ * @see https://datatracker.ietf.org/doc/draft-ietf-sshm-ssh-agent/
+ */
+async function passOnBut(request: number, socket: string): Promise<string> {
+  const server = createServer((client) => {
+    client.on('error', () => {})
+    client.once('data', (first) => {
+      if (first[4] === request) return
+      const agent = createConnection(socket)
+      agent.write(first)
+      client.pipe(agent).pipe(client)
+    })
+  })
+  onTestFinished(() => void server.close())
+  server.listen(`${socket}-silent`)
+  await once(server, 'listening')
+  return `${socket}-silent`
 }
 
 describe('an agent with ten keys, at a host that allows three tries,', () => {
@@ -84,5 +106,16 @@ describe('an agent with ten keys, at a host that allows three tries,', () => {
     expect(await logIn(away)).toMatchObject({ detail: expect.stringContaining('agent /nonexistent/agent: Failed to') })
     const detail = expect.stringContaining('SSH_AUTH_SOCK')
     expect(await logIn(key(`${right}.pub`, { agent: '' }))).toMatchObject({ reason: 'auth_failed', detail })
+  })
+
+  test.each([
+    ['its keys', 11],
+    ['a signature', 13],
+  ])('that does not answer when asked for %s is no fault of the host', async (_what, request) => {
+    const { logIn, key, right, socket } = await manyKeys()
+    const agent = await passOnBut(request, socket)
+    const detail = expect.stringMatching(/while waiting for the SSH agent; key .*: no answer/)
+    const why = { reason: 'conn_timeout', isHostsFault: false, isRetryable: true, detail }
+    expect(await logIn(key(`${right}.pub`, { agent }), { timeoutMs: 1_000 })).toMatchObject(why)
   })
 })

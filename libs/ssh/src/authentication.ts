@@ -8,7 +8,7 @@
  */
 import type { AnyAuthMethod, AuthenticationType, ParsedKey } from 'ssh2'
 import { fingerprintOf, readPrivateKey, readPublicKey } from './keys.ts'
-import { askingBeforeSha1, LoginAgent } from './login-agent.ts'
+import { type AgentLimits, askingBeforeSha1, LoginAgent } from './login-agent.ts'
 import { PasswordPrompts } from './password-prompts.ts'
 
 /** Something to log in with. */
@@ -75,12 +75,17 @@ export type LoginOptions = {
   readonly withSha1: boolean
 }
 
-/**
- * A log-in.
- * @param giveUp is told when the host asks what there is no answer for, and nothing else is left to try
- */
-export function planLogin(options: LoginOptions, giveUp: () => void): Login {
-  return new PlannedLogin(options, giveUp)
+/** Whom a log-in tells. */
+export type LoginEvents = {
+  /** The host asks what there is no answer for, and nothing else is left to try. */
+  readonly giveUp: () => void
+  /** The agent is asked for something, or has answered. */
+  readonly onAgentAsked: (isAsked: boolean) => void
+}
+
+/** A log-in. */
+export function planLogin(options: LoginOptions, events: LoginEvents): Login {
+  return new PlannedLogin(options, events)
 }
 
 /** A key that the host does not take, and the public half that was perhaps enrolled there in its place. */
@@ -97,7 +102,7 @@ class PlannedLogin implements Login {
   readonly #credentials: readonly Credential[]
   readonly #maySha1: () => boolean
   #hasUsedSha1 = false
-  readonly #giveUp: () => void
+  readonly #events: LoginEvents
   readonly #steps: Step[]
   readonly #past: { readonly label: string; outcome: string; isRefused: boolean }[] = []
   #offered: readonly string[] | undefined
@@ -107,14 +112,14 @@ class PlannedLogin implements Login {
   /** What became of the password: whoever refused it once is not given it again. */
   #password: 'not sent' | 'sent' | 'accepted' = 'not sent'
 
-  constructor({ user, credentials, withSha1 }: LoginOptions, giveUp: () => void) {
+  constructor({ user, credentials, withSha1 }: LoginOptions, events: LoginEvents) {
     this.#user = user
     this.#maySha1 = () => {
       this.#hasUsedSha1 ||= withSha1
       return withSha1
     }
     this.#credentials = credentials
-    this.#giveUp = giveUp
+    this.#events = events
     this.#steps = [
       ...credentials.flatMap((credential) => this.#keySteps(credential)),
       ...credentials.flatMap((credential) => this.#agentSteps(credential)),
@@ -212,9 +217,13 @@ class PlannedLogin implements Login {
   /** The one key of an agent: what cannot be used here, the agent may hold. */
   #heldByAgent(socket: string, only: ParsedKey, problem: string): Attempt {
     const print = fingerprintOf(only.getPublicSSH())
-    const agent = new LoginAgent(socket, { only, maySha1: this.#maySha1 })
+    const agent = new LoginAgent(socket, { only, ...this.#agentLimits })
     const told = (why: string) => `${problem}, or hand it to the agent (ssh-add): ${why}, ${print}`
     return { method: { type: 'agent', username: this.#user, agent }, told }
+  }
+
+  get #agentLimits(): AgentLimits {
+    return { maySha1: this.#maySha1, onAsked: this.#events.onAgentAsked }
   }
 
   #agentSteps(credential: Credential): Step[] {
@@ -222,7 +231,7 @@ class PlannedLogin implements Login {
     const { socket } = credential
     const make: Step['make'] = () => {
       if (socket === '') return { problem: 'no socket is given; is SSH_AUTH_SOCK set?' }
-      const agent = new LoginAgent(socket, { maySha1: this.#maySha1 })
+      const agent = new LoginAgent(socket, this.#agentLimits)
       return { method: { type: 'agent', username: this.#user, agent } }
     }
     return [{ label: `agent ${socket}`, method: 'publickey', make }]
@@ -262,7 +271,7 @@ class PlannedLogin implements Login {
         this.note(why)
         const isMoreLeft =
           this.#password === 'not sent' && this.#steps.some(({ method }) => this.#offered?.includes(method))
-        if (!isMoreLeft) this.#giveUp()
+        if (!isMoreLeft) this.#events.giveUp()
         return isMoreLeft
       },
     })

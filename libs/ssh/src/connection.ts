@@ -181,7 +181,17 @@ function logIn(host: SshHost, route: Route, { known, signal, turn, onPhase }: Di
   return new Promise((resolve, reject) => {
     const client = new ssh2.Client()
     const isLegacy = host.algorithms === 'legacy'
-    const login = planLogin({ ...host, withSha1: isLegacy }, () => fail(notAccepted(login.outcome())))
+    let isAgentAsked = false
+    const login = planLogin(
+      { ...host, withSha1: isLegacy },
+      {
+        giveUp: () => fail(notAccepted(login.outcome())),
+        onAgentAsked: (isAsked) => {
+          isAgentAsked = isAsked
+          onPhase?.(isAsked ? 'the SSH agent' : phase)
+        },
+      },
+    )
     let phase: DialPhase = 'the TCP connection'
     const enter = (next: DialPhase) => {
       phase = next
@@ -208,7 +218,7 @@ function logIn(host: SshHost, route: Route, { known, signal, turn, onPhase }: Di
       // Then its turn did not come, and says so.
       if (isWaiting) return
       const tried = phase === 'the log-in' ? `; ${login.outcome().tried}` : ''
-      fail(noAnswer(phase, tried))
+      fail(noAnswer(isAgentAsked ? 'the SSH agent' : phase, tried))
     }
     if (signal.aborted) return onAbort()
     signal.addEventListener('abort', onAbort)

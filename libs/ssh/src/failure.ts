@@ -54,7 +54,13 @@ export function causeOfAbort(signal: AbortSignal): 'job_timeout' | 'cancelled_by
 }
 
 /** How far a connection got: each phase is named by what is waited for. */
-export type DialPhase = 'the look-up of its address' | 'the TCP connection' | 'the SSH handshake' | 'the log-in'
+export type DialPhase =
+  | 'the look-up of its address'
+  | 'the TCP connection'
+  | 'the SSH handshake'
+  | 'the log-in'
+  /** In the middle of the log-in: the agent is on our side, and what it leaves undone is no fault of the host. */
+  | 'the SSH agent'
 
 /** What the system of this worker says by itself, without having asked the host, or having found a way to it. */
 const LOCAL_CODES = new Set([
@@ -93,7 +99,8 @@ export function notAccepted({ tried, isRefused }: Tried): Failure {
 /** Why somebody who waited no longer got no connection, by what was waited for; `more` stands behind it. */
 export function noAnswer(phase: DialPhase, more = ''): Failure {
   const reason = phase === 'the look-up of its address' ? 'dns_timeout' : 'conn_timeout'
-  return failure(reason, `no answer in time, while waiting for ${phase}${more}`)
+  const whose = phase === 'the SSH agent' ? { isHostsFault: false } : {}
+  return failure(reason, `no answer in time, while waiting for ${phase}${more}`, whose)
 }
 
 /**

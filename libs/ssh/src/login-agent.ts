@@ -10,6 +10,8 @@ export type AgentLimits = {
   readonly only?: ParsedKey
   /** Is asked when an RSA key is to sign with SHA-1: whether it may. */
   readonly maySha1: () => boolean
+  /** Is told when the agent is asked for something, and when it has answered: it may ask a person, or be frozen. */
+  readonly onAsked: (isAsked: boolean) => void
 }
 
 /** Why a key does not sign: what it would sign with can be forged by now. */
@@ -31,8 +33,10 @@ export class LoginAgent extends ssh2.BaseAgent<ParsedKey> {
   }
 
   override getIdentities(done: Identities): void {
-    const { only } = this.#limits
+    const { only, onAsked } = this.#limits
+    onAsked(true)
     this.#agent.getIdentities((error, held) => {
+      onAsked(false)
       if (error && only !== undefined) return done(new Error(`the agent ${this.#socket}: ${error.message}`))
       if (error || only === undefined) return done(error, held)
       const blob = only.getPublicSSH()
@@ -50,9 +54,16 @@ export class LoginAgent extends ssh2.BaseAgent<ParsedKey> {
   ): void {
     const tell = typeof options === 'function' ? options : done
     const isSha1 = typeof options === 'object' && options.hash === 'sha1'
-    if (isSha1 && !this.#limits.maySha1()) tell?.(new Error(SHA1_ONLY))
-    else if (typeof options === 'function') this.#agent.sign(key, data, options)
-    else this.#agent.sign(key, data, options, done)
+    if (isSha1 && !this.#limits.maySha1()) {
+      tell?.(new Error(SHA1_ONLY))
+      return
+    }
+    const { onAsked } = this.#limits
+    onAsked(true)
+    this.#agent.sign(key, data, typeof options === 'function' ? {} : options, (error, signature) => {
+      onAsked(false)
+      tell?.(error, signature)
+    })
   }
 }
 
