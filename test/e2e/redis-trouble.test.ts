@@ -137,6 +137,37 @@ describe('Redis', () => {
     expect(await client.get(head)).toBeNull()
   }, 60_000)
 
+  test.each([false, true])(
+    'that forgot that a command was sent (durable: %s): it goes on, and runs once',
+    async (durable) => {
+      const redis = await ownRedis()
+      const stack = await startStack({ ...fleetFiles(1), redisUrl: redis.url })
+      const client = new Redis(redis.url)
+      onTestFinished(() => client.disconnect())
+      const [witness, gate] = [await witnessFile(), await witnessFile()]
+      const wait = `while [ ! -s ${gate.path} ]; do sleep 0.1; done`
+      const command = `echo web01 >>${witness.path}; ${wait}; echo two; sleep 1; echo three`
+      const { job_id } = await stack.submit({ targets: '@web', command, durable })
+      await expect.poll(() => witness.lines(), { timeout: 20_000 }).toHaveLength(1)
+      const base = `{${stack.env.MUSTER_PREFIX}}`
+      await client
+        .multi()
+        .hset(`${base}:run:${job_id}:0`, 'state', 'connecting', 'remote', 'not_started')
+        .hdel(`${base}:run:${job_id}:0`, 'started', 'mode')
+        .hincrby(`${base}:job:${job_id}`, 'n:running', -1)
+        .hincrby(`${base}:job:${job_id}`, 'n:connecting', 1)
+        .exec()
+      await appendFile(gate.path, 'go on\n')
+      const job = await endedAfterTrouble(stack, job_id)
+      expect(job).toMatchObject({ state: 'succeeded', counts: { succeeded: 1, connecting: 0, running: 0 } })
+      const { body } = await stack.ask('GET', `/v1/jobs/${job_id}/runs/web01`)
+      const told = { attempt: 1, mode: durable ? 'durable' : 'attached', stdout: { bytes: 10, omitted_bytes: 0 } }
+      expect(OPERATIONS.get_run.output.parse(body)).toMatchObject(told)
+      expect(await witness.lines()).toHaveLength(1)
+    },
+    90_000,
+  )
+
   test('whose connections are cut again and again: each command runs once, and every end arrives', async () => {
     const redis = await ownRedis()
     const link = await FaultProxy.start(() => redis.port)

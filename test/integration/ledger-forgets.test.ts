@@ -111,6 +111,25 @@ test('output that has forgotten bytes before it is refused, and what is missing 
   expect(await read(4)).toMatchObject({ offset: 14, data: 'four', omitted_bytes: 10, eof: true })
 })
 
+test('a worker is told that Redis forgot its dispatch mark, and writes it again', async () => {
+  const ledger = await openTestLedger()
+  const jobId = await submitTo(ledger, 1, { retries: 1, retry_on: [75], retry_backoff_s: 0 })
+  const part = { stream: 'stdout', place: 'head', offset: 0 } as const
+  const first = await start(ledger, jobId, 0)
+  await appendOutput(ledger, first, { ...part, bytes: Buffer.from('of the first') })
+  await finishRun(ledger, first, exited(75))
+  const claimed = await claim(ledger, jobId, 0)
+  const sent = { connectMs: 5, mode: 'durable' } as const
+  const [memory, places] = [await memoryOf(ledger, jobId), ledger.keys.head(jobId, 0, 'stdout')]
+  const output = await takeMemory(ledger.redis, [places, `${places}:kept`])
+  await dispatchRun(ledger, claimed, sent)
+  await Promise.all([memory.restore(), output.restore()])
+  expect(await appendOutput(ledger, claimed, { ...part, bytes: Buffer.from('second') })).toBe('unmarked')
+  expect(await dispatchRun(ledger, claimed, sent)).toMatchObject({ word: 'go' })
+  expect(await appendOutput(ledger, claimed, { ...part, bytes: Buffer.from('second') })).toBe('ok')
+  expect(await firstRun(ledger, jobId)).toMatchObject({ state: 'running', mode: 'durable', stdout: { bytes: 6 } })
+})
+
 test('a worker of an older Muster, whose lease names its claims in another way, keeps its runs', async () => {
   const ledger = await openTestLedger()
   const jobId = await submitTo(ledger, 1)

@@ -21,14 +21,20 @@ const GATHER_MS = 50
 /** Between two looks at the end of a stream that is longer than its head. */
 const LIVE_TAIL_EVERY_MS = 1_000
 
-/** The writer of a run. */
-export function openWriter(deps: TicketDeps, run: HeldRun, spec: RunSpec): OutputWriter {
+/** The writer of a run. `markAgain` as of Dispatched; absent for a run that another worker started. */
+export function openWriter(
+  deps: TicketDeps,
+  run: HeldRun,
+  spec: RunSpec,
+  markAgain: () => Promise<unknown> = async () => {},
+): OutputWriter {
   return new OutputWriter({
     ledger: deps.ledger,
     claim: run.claim,
     headBytes: Math.floor(spec.output_limit_bytes / 2),
     closing: deps.closing,
     waitForRoom: run.waitForRoom,
+    markAgain,
     onFenced: run.onFenced,
     onOmitted: (why) => deps.log.warn({ why }, 'Redis cannot take the output of a run; it goes on without'),
     onError: (error) => deps.log.warn({ err: error }, 'Redis did not take output; trying again'),
@@ -42,8 +48,10 @@ type OutputWriterOptions = {
   /** How long the head of a stream is, when it is full. */
   readonly headBytes: number
   readonly waitForRoom: RoomWait
+  /** Called when Redis has forgotten that the command was sent; the output is then offered again. */
+  readonly markAgain: () => Promise<unknown>
   /** Told once for each stream of which no more is stored. */
-  readonly onOmitted: (why: 'full' | 'gap') => void
+  readonly onOmitted: (why: 'full' | 'gap' | 'unmarked') => void
   /** Called when the claim is found to be someone else's. */
   readonly onFenced: () => void
   /** Told each time Redis did not take something; it is offered again. */
@@ -119,11 +127,15 @@ class OutputWriter {
   }
 
   async #append(part: Parameters<typeof appendOutput>[2]): Promise<void> {
-    const { ledger, claim, closing, onError, onFenced, onOmitted, waitForRoom } = this.#options
+    const { ledger, claim, closing, onError, onFenced, onOmitted, waitForRoom, markAgain } = this.#options
     const { stream, place } = part
     if (place === 'head' && this.#isHeadOver[stream]) return
     const append = () => patiently(() => appendOutput(ledger, claim, part), { signal: closing, onError })
     let word = await append()
+    if (word === 'unmarked') {
+      await patiently(markAgain, { signal: closing, onError })
+      word = await append()
+    }
     // Nobody waits for a tail of the moment: the next one stands in its place.
     while (word === 'full' && place === 'head' && (await waitForRoom())) word = await append()
     if (word === 'fenced') onFenced()

@@ -29,6 +29,8 @@ export type Dispatched = {
   readonly ready: ReadyCommand | undefined
   /** Whether the command may still be sent: later, the lease may have run out and the run be another worker's. */
   readonly maySend: () => boolean
+  /** Writes the mark once more: after a failover Redis may have forgotten it. */
+  readonly markAgain: () => Promise<unknown>
 }
 
 /** Reaches the host and writes the dispatch mark, or says how the run ended without it. */
@@ -59,9 +61,10 @@ export async function reachAndDispatch(
     const mode = spec.durable ? 'durable' : 'attached'
     const { hostKey, notice } = lease.connection
     const connectMs = performance.now() - startedMs
-    const mark = await dispatchRun(deps.ledger, run.claim, { connectMs, mode, hostKey, ...(notice && { notice }) })
+    const writeMark = () => dispatchRun(deps.ledger, run.claim, { connectMs, mode, hostKey, ...(notice && { notice }) })
+    const mark = await writeMark()
     if (mark.word === 'go') {
-      return { lease, command, ready, maySend: () => performance.now() < mark.sendBeforeMs }
+      return { lease, command, ready, maySend: () => performance.now() < mark.sendBeforeMs, markAgain: writeMark }
     }
     ready?.running.channel.close()
     lease.release()

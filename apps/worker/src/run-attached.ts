@@ -17,9 +17,9 @@ export async function runAttached(
   deps: TicketDeps,
   run: HeldRun,
   spec: RunSpec,
-  { lease, command, ready, maySend }: Dispatched,
+  { lease, command, ready, maySend, markAgain }: Dispatched,
 ): Promise<CarriedOut> {
-  const writer = openWriter(deps, run, spec)
+  const writer = openWriter(deps, run, spec, markAgain)
   try {
     const options: ExecOptions = {
       execTimeoutMs: spec.exec_timeout_s * 1_000,

@@ -89,7 +89,7 @@ class DurableFollow {
 
   async toEnd(dispatched: Dispatched | undefined): Promise<CarriedOut | { readonly notDurable: string }> {
     const { claim } = this.#run
-    const writer = openWriter(this.#deps, this.#run, this.#spec)
+    const writer = openWriter(this.#deps, this.#run, this.#spec, dispatched?.markAgain)
     const id = `${claim.jobId}-${claim.index}-${claim.attempt}`
     const sudo = dispatched === undefined ? await this.#sudo() : dispatched.command.sudo
     const keep = (stream: OutputStream, bytes: Buffer) => writer.write(stream, bytes)

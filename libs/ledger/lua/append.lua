@@ -1,10 +1,13 @@
 -- Stores output, if the claim still holds: bytes of the head of a stream at their offset, or in place of its tail.
 -- KEYS[1] job, KEYS[2] head or tail of the stream.  ARGV 3 index, 4 epoch, 5 nonce of the claim, 6 stream,
--- 7 'head' or 'tail', 8 offset of the bytes in the stream, 9 bytes.  Returns 'ok', 'fenced', 'full', or 'gap' where bytes of
--- the head before these are not here. Sending the same again is harmless.
+-- 7 'head' or 'tail', 8 offset of the bytes in the stream, 9 bytes.  Returns 'ok', 'fenced', 'full', 'gap' where bytes of
+-- the head before these are not here, or 'unmarked' where Redis forgot the dispatch mark of this claim. Sending the same
+-- again is harmless.
 local key = run_key(ARGV[3])
 local f = redis.call('HMGET', key, 'state', 'epoch', ARGV[6], 'nonce')
-if f[1] ~= 'running' or f[2] ~= ARGV[4] or f[4] ~= ARGV[5] then return 'fenced' end
+if f[2] ~= ARGV[4] or f[4] ~= ARGV[5] then return 'fenced' end
+if f[1] == 'connecting' then return 'unmarked' end
+if f[1] ~= 'running' then return 'fenced' end
 if is_full(#ARGV[9]) then return 'full' end
 if ARGV[7] == 'head' then
   local before = redis.call('STRLEN', KEYS[2])

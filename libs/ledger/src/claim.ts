@@ -176,13 +176,13 @@ export async function holdsClaim(ledger: Ledger, claim: Claim): Promise<boolean>
   return isHeld && epoch === String(claim.epoch) && nonce === claim.nonce
 }
 
-const AppendAnswer = z.enum(['ok', 'fenced', 'gap', 'full'])
+const AppendAnswer = z.enum(['ok', 'fenced', 'gap', 'full', 'unmarked'])
 type AppendAnswer = z.infer<typeof AppendAnswer>
 
 /**
  * Stores output while the command runs: bytes of the `head` of a stream at their offset, or its present `tail`, in place
  * of what was stored of the tail before. Nothing was stored when the claim is not ours any more (`fenced`), when Redis has
- * forgotten bytes of the head before these (`gap`), or when it is `full`.
+ * forgotten bytes of the head before these (`gap`) or the dispatch mark of this claim (`unmarked`), or when it is `full`.
  */
 export async function appendOutput(
   ledger: Ledger,
