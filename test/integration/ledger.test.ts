@@ -319,3 +319,13 @@ describe('waiting', () => {
     expect((await findJob(ledger, jobId))?.state).toBe('queued')
   })
 })
+
+test('cancelling some thousand hosts of a job lets none of them go meanwhile', async () => {
+  const ledger = await openTestLedger()
+  const jobId = await submitTo(ledger, 2_500, { concurrency: 10 })
+  const hosts = Array.from({ length: 2_495 }, (_, i) => `h${i + 5}`)
+  expect(await cancelJob(ledger, jobId, hosts)).toBe(true)
+  expect((await findJob(ledger, jobId))?.counts).toMatchObject({ queued: 5, cancelled: 2_495, pending: 0 })
+  const released = await Promise.all([9, 10, 1_005, 2_499].map((i) => findRun(ledger, jobId, `h${i}`)))
+  expect(released.map((run) => run?.attempt)).toEqual([1, 0, 0, 0])
+})

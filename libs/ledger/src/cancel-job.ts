@@ -9,6 +9,9 @@ import { hostsOfJob } from './read-job.ts'
 import { releaseTickets } from './release-tickets.ts'
 import { runScript } from './scripts.ts'
 
+/** Runs cancelled by one script: about 10 ms, in which Redis does nothing else. */
+const CANCEL_AT_ONCE = 1_000
+
 /**
  * Cancels a job, or those of its runs on `hosts`: runs that no worker holds end at once, the others when their worker
  * has killed them. Cancelling what has ended changes nothing. False when there is no such job.
@@ -18,12 +21,14 @@ export async function cancelJob(ledger: Ledger, jobId: string, hosts?: readonly 
   const { redis, keys } = ledger
   const indexes = hosts === undefined ? [] : await indexesOf(ledger, jobId, hosts)
   if (indexes === undefined) return false
-  const answer = await ask(
-    redis,
-    () => runScript(redis, 'cancel', [keys.job(jobId)], [keys.base, jobId, ...indexes]),
-    jobId,
-  )
-  return (await releaseTickets(ledger, answer)) !== 'unknown'
+  // The last first: those that have not been released must not be, in place of those that are cancelled before them.
+  const last = [...indexes].sort((a, b) => b - a)
+  for (let from = 0; from === 0 || from < last.length; from += CANCEL_AT_ONCE) {
+    const args = [keys.base, jobId, ...last.slice(from, from + CANCEL_AT_ONCE)]
+    const answer = await ask(redis, () => runScript(redis, 'cancel', [keys.job(jobId)], args), jobId)
+    if ((await releaseTickets(ledger, answer)) === 'unknown') return false
+  }
+  return true
 }
 
 /**
