@@ -137,3 +137,21 @@ describe.each(['queued', 'running'])('of a run that is %s', (state) => {
     expect(ends).toEqual(DAMAGES.map((one) => (isCancelled(one) ? [one, 'cancelled', 1] : [one, 'partial', 2])))
   })
 })
+
+test('a job whose own record is damaged is told as such, and is left out of the list of the others', async () => {
+  const { ledger, call } = await startQuickServer()
+  const whole = await submitTo(ledger, 1)
+  const fields = ['state', 'total', 'spec', 'selection', 'created', 'ended', 'max_errors', 'version', 'rest_state']
+  for (const [field, value] of fields.flatMap((name) => ['{', '1e300'].map((text) => [name, text] as const))) {
+    const jobId = await submitTo(ledger, 1)
+    await ledger.redis.hset(ledger.keys.job(jobId), field, value)
+    const list = await call('GET', '/v1/jobs?limit=100')
+    expect([field, value, list.status]).toEqual([field, value, 200])
+    expect(JSON.stringify(list.body)).toContain(whole)
+    const { status, body } = await call('GET', `/v1/jobs/${jobId}`)
+    const told = { code: 'job_damaged', job_id: jobId, detail: 'What Redis holds of the job cannot be read.' }
+    expect([field, value, status, body]).toMatchObject([field, value, 500, told])
+    // The list tells nothing of its options.
+    expect([field, JSON.stringify(list.body).includes(jobId)]).toEqual([field, field === 'spec'])
+  }
+})

@@ -114,6 +114,11 @@ export const ERRORS = {
     meaning: 'Redis cannot be reached, or did not answer in time.',
     next: 'Try again after the time in Retry-After; a submit with the same idempotency key, so that it is one job.',
   },
+  job_damaged: {
+    status: 500,
+    meaning: 'What Redis holds of the job cannot be read.',
+    next: 'The log of the server names what is damaged. Put Redis back from a copy, or submit the job again.',
+  },
   internal: {
     status: 500,
     meaning: 'A fault in Muster.',

@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto'
 import { JobSpec, MusterError } from '@muster/contract'
 import { ask, type Ledger } from './open-ledger.ts'
 import { runScript } from './scripts.ts'
+import { orDamaged } from './stored-job.ts'
 
 /** What may be large, by its field. */
 const TEXT_NAMES = ['script', 'stdin'] as const
@@ -62,7 +63,7 @@ export async function dropTexts({ redis, keys }: Ledger, jobId: string, texts: r
 
 /**
  * The command of a job and how to run it, as it was submitted. Undefined when there is no such job.
- * @throws {MusterError} internal when a text is not as long as it was; ledger_unavailable
+ * @throws {MusterError} job_damaged, also when a text is not as long as it was; ledger_unavailable
  */
 export async function readSpec(ledger: Ledger, jobId: string): Promise<JobSpec | undefined> {
   const { redis, keys } = ledger
@@ -72,7 +73,7 @@ export async function readSpec(ledger: Ledger, jobId: string): Promise<JobSpec |
     jobId,
   )
   if (specText === undefined || specText === null) return undefined
-  const spec = JobSpec.parse(JSON.parse(specText))
+  const spec = await orDamaged(jobId, () => JobSpec.parse(JSON.parse(specText)))
   for (const [i, name] of TEXT_NAMES.entries()) {
     const length = Number(lengths[i] ?? 0)
     if (length > 0) spec[name] = await readText(ledger, jobId, { name, length })
@@ -93,7 +94,7 @@ async function readText(
   const bytes = Buffer.concat(pieces)
   if (bytes.length === length) return bytes.toString()
   const message = `of the ${name} of job ${jobId}, Redis has ${bytes.length} bytes, and it had ${length}: submit it again`
-  throw new MusterError('internal', message, { details: { job_id: jobId } })
+  throw new MusterError('job_damaged', message, { details: { job_id: jobId } })
 }
 
 /** The first bytes of a large text, or fewer: a character is not cut in two. */

@@ -1,5 +1,5 @@
 /** Jobs by pages, newest first: all, or those of one owner. Who may see which, the caller knows. */
-import type { Job, JobState } from '@muster/contract'
+import { type Job, type JobState, MusterError } from '@muster/contract'
 import { z } from 'zod'
 import { ask, type Ledger } from './open-ledger.ts'
 import { readCursor, writeCursor } from './page-cursor.ts'
@@ -16,7 +16,7 @@ const States = z.array(z.string().nullable())
 
 /**
  * A page of jobs. A filtered page may be short, even empty, and have a `next_cursor`: it ended at the most jobs one
- * call looks at.
+ * call looks at. A job whose record is damaged is left out: asked for itself, it is told as such.
  * @throws {MusterError} invalid_request for a cursor of no page with this owner and state; ledger_unavailable
  */
 export async function listJobs(
@@ -40,12 +40,16 @@ export async function listJobs(
     seen = found.length === page.limit ? found.at(-1) : jobIds.at(-1)
     if (seen === undefined) break
   }
-  const jobs = await Promise.all(found.map((jobId) => findJob(ledger, jobId)))
+  const jobs = await Promise.all(found.map((jobId) => findJob(ledger, jobId).catch(unlessDamaged)))
   const isWanted = (job: Job | undefined) => job !== undefined && (page.state ?? job.state) === job.state
   return {
     jobs: jobs.filter((job) => job !== undefined).filter(isWanted),
     next_cursor: seen === undefined ? null : writeCursor(list, seen),
   }
+}
+
+function unlessDamaged(error: unknown): undefined {
+  if (!(error instanceof MusterError && error.code === 'job_damaged')) throw error
 }
 
 async function inState(ledger: Ledger, jobIds: string[], state: JobState | undefined): Promise<string[]> {

@@ -19,7 +19,7 @@ import { readBeginning } from './job-texts.ts'
 import { ask, type Ledger } from './open-ledger.ts'
 import { readRuns } from './read-run.ts'
 import { batchCount, isErrorState } from './rollout.ts'
-import { isoTime, StoredJob } from './stored-job.ts'
+import { isoTime, orDamaged, StoredJob } from './stored-job.ts'
 
 /** Most hosts with problems that a report names; all of them are listed with the runs. */
 const PROBLEMS_LIMIT = 200
@@ -30,11 +30,11 @@ const COMMAND_LIMIT_CHARS = 2_000
 
 /**
  * A job with its counts. Undefined when there is no such job.
- * @throws {MusterError} ledger_unavailable
+ * @throws {MusterError} job_damaged; ledger_unavailable
  */
 export async function findJob(ledger: Ledger, jobId: string): Promise<Job | undefined> {
   const fields = await ask(ledger.redis, () => ledger.redis.hgetall(ledger.keys.job(jobId)), jobId)
-  return fields.state === undefined ? undefined : toJob(jobId, fields)
+  return fields.state === undefined ? undefined : await orDamaged(jobId, () => toJob(jobId, fields))
 }
 
 /**
@@ -56,9 +56,13 @@ export async function hostsOfJob({ redis, keys }: Ledger, jobId: string): Promis
 
 /**
  * A job, its command, and what went wrong in it so far, hosts folded by state and reason.
- * @throws {MusterError} ledger_unavailable
+ * @throws {MusterError} job_damaged; ledger_unavailable
  */
-export async function reportJob(ledger: Ledger, jobId: string): Promise<JobReport | undefined> {
+export function reportJob(ledger: Ledger, jobId: string): Promise<JobReport | undefined> {
+  return orDamaged(jobId, () => readReport(ledger, jobId))
+}
+
+async function readReport(ledger: Ledger, jobId: string): Promise<JobReport | undefined> {
   const { redis, keys } = ledger
   const fields = await ask(redis, () => redis.hgetall(keys.job(jobId)), jobId)
   if (fields.state === undefined) return undefined

@@ -1,9 +1,11 @@
 /** A job as Redis holds it, beside its counts. Reads only; the Lua scripts write. */
-import { Reason, TerminalRunState } from '@muster/contract'
+import { MusterError, Reason, TerminalRunState } from '@muster/contract'
 import { z } from 'zod'
 import { ask, type Ledger } from './open-ledger.ts'
+import { LAST_MS } from './stored-run.ts'
 
-const millis = z.coerce.number().optional()
+const time = z.coerce.number().min(0).max(LAST_MS)
+const millis = time.optional()
 const bytes = z.coerce.number().int().optional()
 
 /** The fields of a job; counts are read apart. */
@@ -21,7 +23,7 @@ export const StoredJob = z.object({
   spec: z.string(),
   script_bytes: bytes,
   stdin_bytes: bytes,
-  created: z.coerce.number(),
+  created: time,
   /** Grows with every change. */
   version: z.coerce.number().int().default(0),
   started: millis,
@@ -43,7 +45,7 @@ export const StoredJob = z.object({
   batch_end: z.coerce.number().int().default(0),
   batch_due: millis,
   paused_because: z.enum(['gate', 'nothing_ran']).optional(),
-  start_deadline: z.coerce.number(),
+  start_deadline: time,
   /** Which hosts are one machine under several users (job-notices.ts). Absent: none. */
   shared: z.string().optional(),
   /** Index from which on runs ended without ever having been released, as what, why, when, and how many. */
@@ -55,10 +57,28 @@ export const StoredJob = z.object({
 })
 export type StoredJob = z.infer<typeof StoredJob>
 
-/** The stored facts of a job. Undefined when there is no such job. */
+/**
+ * The stored facts of a job. Undefined when there is no such job.
+ * @throws {MusterError} job_damaged; ledger_unavailable
+ */
 export async function readStoredJob(ledger: Ledger, jobId: string): Promise<StoredJob | undefined> {
   const fields = await ask(ledger.redis, () => ledger.redis.hgetall(ledger.keys.job(jobId)), jobId)
-  return fields.state === undefined ? undefined : StoredJob.parse(fields)
+  return fields.state === undefined ? undefined : await orDamaged(jobId, () => StoredJob.parse(fields))
+}
+
+/**
+ * Reads something of the record of a job, and tells it from a fault of ours that the record is damaged.
+ * @throws {MusterError} job_damaged in place of what parsing throws
+ */
+export async function orDamaged<T>(jobId: string, read: () => T | Promise<T>): Promise<T> {
+  try {
+    return await read()
+  } catch (cause) {
+    if (!(cause instanceof z.ZodError || cause instanceof SyntaxError)) throw cause
+    const what = cause instanceof z.ZodError ? cause.issues.map(({ path }) => path.join('.')).join(', ') : cause.message
+    const message = `the record of job ${jobId} in Redis cannot be read: ${what}`
+    throw new MusterError('job_damaged', message, { cause, details: { job_id: jobId } })
+  }
 }
 
 /** ISO 8601 in UTC; null for an event that has not happened. */

@@ -6,7 +6,7 @@ import { isTerminalRun, LateResult, Reason, Remote, RunMode, RunState } from '@m
 import { z } from 'zod'
 
 /** The latest time that a Date can hold. */
-const LAST_MS = 8_640_000_000_000_000
+export const LAST_MS = 8_640_000_000_000_000
 
 const whole = z.coerce.number().int().min(0)
 const count = whole.default(0)
