@@ -56,7 +56,7 @@ export async function startRig(options: {
   await chmod(notesFile, 0o666)
 
   const merged = hosts.filter(({ isMerged }) => isMerged).map(({ address }) => address)
-  const recorder = [`Match LocalAddress ${merged.join(',')}`, 'ForceCommand sh -c "$SSH_ORIGINAL_COMMAND" 2>&1']
+  const recorder = [`Match LocalAddress ${merged.join(',')}`, 'ForceCommand exec 2>&1; eval "$SSH_ORIGINAL_COMMAND"']
   const sshd = await startSshd([], merged.length > 0 ? recorder : [])
   closers.add('sshd', () => sshd.close())
   closers.add('commands', () => endCommands(nonce))
