@@ -57,6 +57,7 @@ describe('a private key is taken', () => {
     ['on one line without any spaces in the key', (pem) => pem.trim().replaceAll(/\n(?=[\w+/=]{20,}\n|-----END)/g, '')],
     ['with \\n in it', (pem) => pem.replaceAll('\n', '\\n')],
     ['with \\r\\n in it', (pem) => pem.replaceAll('\n', '\\r\\n')],
+    ['with \\\\n in it, escaped twice', (pem) => pem.replaceAll('\n', '\\\\n')],
     ['as a JSON text', (pem) => JSON.stringify(pem)],
     ['in single quotes', (pem) => `'${pem}'\n`],
     ['indented, with trailing spaces', (pem) => pem.replaceAll(/^/gm, '    ').replaceAll('\n', '  \n')],

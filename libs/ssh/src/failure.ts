@@ -108,7 +108,7 @@ export function noAnswer(phase: DialPhase, more = ''): Failure {
  * of the host: most often it is at its limit of connections (MaxStartups), to which anybody's runs may have brought it.
  */
 export function closedEarly(phase: DialPhase): Failure {
-  const detail = `the host closed the connection instead of ${phase.slice(4)}`
+  const detail = `the host closed the connection instead of ${phase}`
   if (phase !== 'the SSH handshake') return failure('conn_refused', detail)
   const hint = 'it may be at its limit of connections (MaxStartups), or no SSH server at all'
   return failure('conn_refused', `${detail}; ${hint}`, { isHostsFault: false })

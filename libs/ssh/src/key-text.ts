@@ -63,7 +63,7 @@ function decoded(content: Buffer | string): string {
 function unwrapped(given: string): string {
   let text = given.replace(/^\ufeff/, '').trim()
   text = /^(["'])(.*)\1$/s.exec(text)?.[2] ?? text
-  text = text.replaceAll(/\\r\\n|\\n|\r\n|\r/g, '\n')
+  text = text.replaceAll(/(?:\\+r)?\\+n|\r\n|\r/g, '\n')
   if (/^LS0tLS1CRUdJTi[A-Za-z0-9+/=\s]+$/.test(text)) text = Buffer.from(text, 'base64').toString()
   return text.replaceAll(/[ \t\r]*\n[ \t]*/g, '\n').trim()
 }
