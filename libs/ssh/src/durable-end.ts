@@ -121,7 +121,7 @@ function unsent({ asked, deadEnd, isConnectionOpen }: Seen): string {
 }
 
 /** What the host itself wrote down leaves nothing open. */
-const KNOWN = { hasStarted: true, isDrained: true, isConnectionOpen: true, hasHostDeadline: true } as const
+const KNOWN = { hasStarted: true, hasRefused: false, isConnectionOpen: true, hasHostDeadline: true } as const
 
 /** The end that follows from the last word of the follower; or without one, when the command was stopped. */
 function endOf(run: DurableRun, end: DurableEnd | undefined, stopped: StoppedRun | undefined): ExecEnd {

@@ -107,7 +107,7 @@ async function follow(
   options: FollowOptions,
   { greeted, launch, nonce, isFresh, timeoutMs }: Opened,
 ): Promise<Followed> {
-  const { channel, exited, hello, heard } = greeted
+  const { channel, exited, heard } = greeted
   const { limits } = options
   const stop = watchForStop(options.signal)
   const clock = startClock({
@@ -146,7 +146,7 @@ async function follow(
     heard,
   })
   // Its stdin stays open: that is how the follower knows that somebody listens.
-  channel.write(writeProgram(launch.program, hello))
+  channel.write(writeProgram(launch.program))
 
   let isDrained = false
   const ended = drain.ended.then(() => {

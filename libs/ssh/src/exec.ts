@@ -170,6 +170,10 @@ async function supervise(
     // Not before: what reads the text may read further, and would swallow the input (shell-text.ts).
     if (launch.input !== undefined && !stop.isRequested()) channel.end(launch.input)
   }
+  let hasRefused = false
+  const onNever = () => {
+    hasRefused = true
+  }
   const drain = drainOutput(channel, {
     caps: { stdout: new OutputCap(options.outputLimitBytes), stderr: new OutputCap(options.outputLimitBytes) },
     onOutput: options.onOutput,
@@ -181,7 +185,7 @@ async function supervise(
       stop.request('fault')
     },
     heard: running.heard,
-    split: byStream(findStart(nonce, onMark, options.sudo !== undefined)),
+    split: byStream(findStart(nonce, onMark, { onNever, bySudo: options.sudo !== undefined })),
   })
   options.onTails?.(drain.tailOf)
   if (options.idleTimeoutMs !== undefined) stop.watchSilence(options.idleTimeoutMs, drain.quietMs)
@@ -210,7 +214,7 @@ async function supervise(
   const started = deadline.started()
   const hasStarted = started !== undefined
   const hasHostDeadline = started?.watchdogPid !== undefined
-  const known = { exit, hasStarted, isDrained, isConnectionOpen: connection.isOpen(), hasHostDeadline }
+  const known = { exit, hasStarted, hasRefused, isConnectionOpen: connection.isOpen(), hasHostDeadline }
   const ending = endingOf({ ...known, ...(stopped && { stopped }) })
   // Without a start the exit is not the command's, but that of the account's shell.
   const { code: exitCode, signal } = hasStarted && exit !== undefined ? exit : { code: null, signal: null }

@@ -8,6 +8,7 @@
  * shell that runs the line: what merely repeats the line is no hello. Sends nothing (launcher-channel.ts).
  */
 import { quoteWord } from './quote.ts'
+import { neverWords } from './start-marks.ts'
 
 /** A kind of shell that has a launch text of its own; `sh` is any other POSIX shell. */
 type ShellKind = 'sh' | 'bash' | 'zsh' | 'ksh' | 'fish' | 'csh'
@@ -31,11 +32,20 @@ export type Hello = {
 /** Longer lines are no hello. */
 export const HELLO_LIMIT_BYTES = 1_024
 
-/** Reads one line and runs it. A line that was cut off has no end, and `read` fails for it. */
-export const NEXT_SH = 'IFS= read -r muster && eval "$muster"'
-/** `read` of fish and `$<` of csh take a line that was cut off, so there it ends in a mark. */
-export const NEXT_FISH = 'read -l muster; and string match -q "*#end" -- $muster; and eval $muster; exit $status'
-export const NEXT_CSH = 'set muster = "$<"; if ( "$muster:q" =~ "*#end" ) eval "$muster:q"; exit $status'
+/**
+ * Reads one line and runs it, if it is ours and whole: it ends in a mark. A start-up file may have put another file in
+ * the place of stdin, and `read` of fish and `$<` of csh take a line that was cut off. What reads none says so.
+ */
+export function nextLine(nonce: string, shell: ShellKind): string {
+  if (shell === 'csh') return NEXT_CSH
+  const never = `${neverWords(nonce)}; exit 1`
+  if (shell === 'fish') {
+    const isOurs = 'string match -q "*#end" -- $muster'
+    return `read -l muster; ${isOurs}; or begin; ${never}; end; eval $muster; exit $status`
+  }
+  return `IFS= read -r muster || muster=; case $muster in *"#end") eval "$muster";; *) ${never};; esac`
+}
+const NEXT_CSH = 'set muster = "$<"; if ( "$muster:q" =~ "*#end" ) eval "$muster:q"; exit $status'
 
 /** What a shell writes to a stream in front of the nonce. */
 const HELLO = 'hello-'
@@ -62,20 +72,20 @@ export function helloProgram(nonce: string): string {
     `[ -e /dev/fd/0 ] && set -- "\${1}:devfd"`,
     `set -- "\${1}:in=\${BASH_VERSION:+bash}\${ZSH_VERSION:+zsh}\${KSH_VERSION:+ksh}"`,
     `${onBoth(`"${HELLO}\${1}"`)}; set --`,
-    NEXT_SH,
+    nextLine(nonce, 'sh'),
   ].join('; ')
 }
 
 /** fish and csh ask sh about their process group: kill of fish is that of procps, which says yes for no group. */
 function fishProgram(nonce: string): string {
   const words = `${HELLO}${nonce}:$fish_pid:$g:in=fish`
-  const isGroup = 'set -l g none; sh -c "kill -0 -$fish_pid" 2>/dev/null; and set g group'
-  return `${isGroup}; command -q setsid; and set g $g:setsid; ${onBoth(words)}; ${NEXT_FISH}`
+  const isGroup = 'set -l g none; /bin/sh -c "kill -0 -$fish_pid" 2>/dev/null; and set g group'
+  return `${isGroup}; command -q setsid; and set g $g:setsid; ${onBoth(words)}; ${nextLine(nonce, 'fish')}`
 }
 
 function cshProgram(nonce: string): string {
   const say = (words: string) => `(${onBoth(`${HELLO}${nonce}:$$${words}:in=csh`)})`
-  return `sh -c "kill -0 -$$ 2>/dev/null && ${say(':group:setsid')} || ${say(':setsid')}"; ${NEXT_CSH}`
+  return `/bin/sh -c "kill -0 -$$ 2>/dev/null && ${say(':group:setsid')} || ${say(':setsid')}"; ${NEXT_CSH}`
 }
 
 /** The line to be asked of a host. The part of sh comes last: ksh93 garbles an exit behind it. */
@@ -90,9 +100,8 @@ export function firstLine(nonce: string): string {
 }
 
 /** A line that replaces a shell which has said hello by another one, which reads the next line. */
-export function changeShell({ shell }: Hello, words: readonly string[]): string {
-  const line = `exec ${words.map(quoteWord).join(' ')}`
-  return shell === 'fish' || shell === 'csh' ? `${line} #end\n` : `${line}\n`
+export function changeShell(words: readonly string[]): string {
+  return `exec ${words.map(quoteWord).join(' ')} #end\n`
 }
 
 /** Where a hello with this nonce is in a text, and what it says; undefined while there is none. */

@@ -4,7 +4,7 @@
  * (dropbear, wrappers): bash makes one by job control, as a new shell would lose the functions of start-up files; all
  * others are started once more by setsid. Opens no channels (launcher-channel.ts).
  */
-import { changeShell, type Hello, NEXT_CSH, NEXT_FISH, NEXT_SH } from './hello.ts'
+import { changeShell, type Hello, nextLine } from './hello.ts'
 import { inputOf, type RemoteCommand } from './remote-command.ts'
 import { scriptText } from './script-text.ts'
 import { cshText, fishText, type LaunchText, shText, textForCsh, whole } from './shell-text.ts'
@@ -39,7 +39,7 @@ export function writeLaunch(
     return { cannot: `the account's shell is restricted (${hello.program}), and cannot be given a script` }
   }
   if ('script' in form && !hello.hasDevFd) return { cannot: 'the host has no /dev/fd to read a script from' }
-  const plan = planOf(command, hello)
+  const plan = planOf(command, nonce, hello)
   const text: LaunchText = {
     nonce,
     hello,
@@ -83,7 +83,7 @@ type Plan = {
   readonly isJob: boolean
 }
 
-function planOf({ form, cwd = '', env = {} }: RemoteCommand, hello: Hello): Plan {
+function planOf({ form, cwd = '', env = {} }: RemoteCommand, nonce: string, hello: Hello): Plan {
   const { shell, isGroup, isRestricted, hasSetsid, program } = hello
   const isText = 'command' in form
   // csh reads one short line, and expands "!" in any quotes.
@@ -96,24 +96,20 @@ function planOf({ form, cwd = '', env = {} }: RemoteCommand, hello: Hello): Plan
   if (isNative && (isGroup || isJob)) return { shell, isNative, change: '', isGroup: true, isJob }
   const setsid = !isGroup && hasSetsid ? ['setsid'] : []
   if (isNative && setsid.length === 0) return { shell, isNative, change: '', isGroup, isJob: false }
-  const next = isNative ? (NEXT_OF.get(shell) ?? NEXT_SH) : NEXT_SH
-  const change = changeShell(hello, [...setsid, isNative ? program : 'sh', '-c', next])
+  const next = nextLine(nonce, isNative ? shell : 'sh')
+  const change = changeShell([...setsid, isNative ? program : 'sh', '-c', next])
   return { shell: isNative ? shell : 'sh', isNative, change, isGroup: isGroup || setsid.length > 0, isJob: false }
 }
 
-const NEXT_OF: ReadonlyMap<Hello['shell'], string> = new Map<Hello['shell'], string>([
-  ['fish', NEXT_FISH],
-  ['csh', NEXT_CSH],
-])
 /** Far below what `$<` of tcsh takes. */
 const CSH_LIMIT_CHARS = 1_000
 
 /**
- * A program of our own, for sh, that is run whole or not at all by an account whose shell said this hello. It reads
+ * A program of our own, for sh, that is run whole or not at all by an account whose shell said hello. It reads
  * nothing behind itself, and ends with its last line.
  */
-export function writeProgram(program: string, hello: Hello): Buffer {
+export function writeProgram(program: string): Buffer {
   const body = whole(program)
   const words = ['sh', '-c', 'eval "$(head -c "$1")"', 'sh', `${body.length}`]
-  return Buffer.concat([Buffer.from(changeShell(hello, words)), body])
+  return Buffer.concat([Buffer.from(changeShell(words)), body])
 }

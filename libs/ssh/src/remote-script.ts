@@ -45,7 +45,7 @@ export async function runScript(
     })
     channel.stderr.resume()
     channel.resume()
-    channel.end(writeProgram(text, opened.hello))
+    channel.end(writeProgram(text))
     await withinMs(answerMs, opened.exited)
     return { exit: opened.exit(), output }
   } finally {

@@ -3,7 +3,7 @@
  *
  *   variables → watchdog → start mark → directory → the command
  *
- * A shell runs it whole or not at all: as one line, which `read` gives out only with its end, or as a group in braces,
+ * A shell runs it whole or not at all: as one line, which ends in a mark (hello.ts), or as a group in braces,
  * which `head` reads by its length. Nothing stands behind the command, so its exit is that of the shell. Which shell it
  * is, launcher.ts decides.
  */
@@ -51,26 +51,30 @@ export function shText(
 }
 
 /** Variables, start mark and directory, for a POSIX shell. */
-export function prepared(text: LaunchText): string {
+export function prepared(text: LaunchText, quote = quoteOf(text)): string {
   const { hello, nonce, cwd, env } = text
-  const quote = quoteOf(text)
   const pid = text.isJob ? '$BASHPID' : '$$'
   // ksh93 waits for what it has started itself, and so would a command that waits for its children.
   const isBySh = hello.isRestricted || text.shell === 'ksh'
   const mark = isBySh ? markBySh(nonce, pid, text, quoteWord) : markInline(nonce, pid, text)
+  const exported = ([name, value]: readonly [string, string]) => `export ${name}=${quote(value)}`
   return [
     'unset muster',
-    ...Object.entries(env).map(([name, value]) => `export ${name}=${quote(value)}`),
+    ...Object.entries(env).map(exported),
     mark,
+    // The mark takes the variable of this name.
+    ...Object.entries(env)
+      .filter(([name]) => name === 'muster')
+      .map(exported),
     ...(cwd === undefined ? [] : [`cd -- ${quote(pathForCd(cwd))} || exit`]),
   ].join('; ')
 }
 
 /** As what a POSIX shell reads next: one line, or a line by which `head` reads so many bytes. */
-export function readWhole(text: string): Buffer {
-  if (!text.includes('\n') && Buffer.byteLength(text) < LONG_BYTES) return Buffer.from(`${text}\n`)
+function readWhole(text: string): Buffer {
+  if (!text.includes('\n') && Buffer.byteLength(text) < LONG_BYTES) return Buffer.from(`${text} #end\n`)
   const body = `{\n${text}\n}\n`
-  return Buffer.from(`eval "$(head -c ${Buffer.byteLength(body)})"\n${body}`)
+  return Buffer.from(`eval "$(head -c ${Buffer.byteLength(body)})" #end\n${body}`)
 }
 
 /** For fish. */
@@ -118,7 +122,8 @@ export function textForCsh(text: LaunchText, command: string): Buffer {
   )
 }
 
-function quoteOf({ shell }: LaunchText): (word: string) => string {
+/** On one line, where the shell can say that. */
+export function quoteOf({ shell }: LaunchText): (word: string) => string {
   return shell === 'sh' ? quoteWord : quoteOnOneLine
 }
 

@@ -37,14 +37,24 @@ export function startWords(nonce: string, fields: string): string {
   return `echo "start-${nonce}:${fields}:1"; echo "start-${nonce}:${fields}:2" >&2`
 }
 
-/**
- * Filters of both streams of one command; `onStart` is called once, at the first mark.
- * @param bySudo whether what comes before the hello is sudo's, and no output
- */
+/** Shell words by which what was to read a command says that it has not got it, and ends. */
+export function neverWords(nonce: string): string {
+  return `echo never-${nonce}:0:1; echo never-${nonce}:0:2 >&2`
+}
+
+/** How the streams of one command are read. */
+export type FindStartOptions = {
+  /** Called when the host says that it has not got the command: so it has certainly not started. */
+  readonly onNever?: () => void
+  /** Whether what comes before the hello is sudo's, and no output. */
+  readonly bySudo?: boolean
+}
+
+/** Filters of both streams of one command; `onStart` is called once, at the first mark. */
 export function findStart(
   nonce: string,
   onStart: (mark: StartMark) => void,
-  bySudo = false,
+  { onNever = () => {}, bySudo = false }: FindStartOptions = {},
 ): Record<OutputStream, Markers> {
   const started = new Set<string>()
   const seen = {
@@ -52,6 +62,7 @@ export function findStart(
       if (started.size === 0) onStart(readMark(fields))
       started.add(tag)
     },
+    onNever,
     isOver: () => started.size === 2,
   }
   return { stdout: new MarkFilter(nonce, seen, bySudo), stderr: new MarkFilter(nonce, seen, bySudo) }
@@ -71,6 +82,7 @@ function readMark(fields: string): StartMark {
 /** What is known of both streams. */
 type Seen = {
   onStart(fields: string, tag: string): void
+  onNever(): void
   /** Whether no more marks can come. */
   isOver(): boolean
 }
@@ -102,6 +114,7 @@ class MarkFilter implements Markers {
       text = text.subarray(found.until)
       this.#greeted.delete(SUDO)
       if (found.kind === 'hello') this.#greeted.add(found.tag)
+      else if (found.kind === 'never') this.#seen.onNever()
       else {
         this.#greeted.delete(found.tag)
         this.#between = Buffer.alloc(0)
@@ -124,7 +137,7 @@ class MarkFilter implements Markers {
 
   #findMark(text: Buffer) {
     for (let at = text.indexOf(this.#nonce); at !== -1; at = text.indexOf(this.#nonce, at + 1)) {
-      const before = /(hello|start)-$/.exec(text.toString('latin1', Math.max(0, at - 6), at))
+      const before = /(hello|start|never)-$/.exec(text.toString('latin1', Math.max(0, at - 6), at))
       const lineEnd = text.indexOf('\n', at)
       if (before?.[1] === undefined || lineEnd === -1 || lineEnd - at > MARK_LIMIT_BYTES) continue
       const line = text.toString('latin1', at + this.#nonce.length + 1, lineEnd).trimEnd()
@@ -140,7 +153,7 @@ class MarkFilter implements Markers {
 function doubtfulBytes(text: Buffer, nonce: string): number {
   const tail = text.subarray(-MARK_LIMIT_BYTES)
   let doubtful = 0
-  for (const word of [`hello-${nonce}:`, `start-${nonce}:`]) {
+  for (const word of [`hello-${nonce}:`, `start-${nonce}:`, `never-${nonce}:`]) {
     const mark = Buffer.from(word)
     const whole = tail.lastIndexOf(mark)
     // A line that has begun as a mark, and has not ended.

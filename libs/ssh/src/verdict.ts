@@ -1,5 +1,5 @@
 /**
- * What a run is called at its end, from what is known: the exit the host reported, whether the launcher's marker was
+ * What a run is called at its end, from what is known: the exit the host reported, whether the start mark was
  * seen, and what a kill came to. Pure; gathers none of it (exec.ts does).
  *
  * One rule decides the doubtful cases: "succeeded", "failed" and "not started" are only said when they are proven.
@@ -18,10 +18,10 @@ export type Stopped = { readonly cause: StopCause; readonly outcome: KillOutcome
 export type Evidence = {
   /** Undefined when the host reported none. */
   readonly exit: Exit | undefined
-  /** Whether the launcher's marker was seen. */
+  /** Whether the start mark was seen. */
   readonly hasStarted: boolean
-  /** Whether both streams were read to their end. */
-  readonly isDrained: boolean
+  /** Whether the host said that it has not got the command. */
+  readonly hasRefused: boolean
   readonly isConnectionOpen: boolean
   /** Whether the host ends the command by itself when its time is over. */
   readonly hasHostDeadline: boolean
@@ -62,7 +62,7 @@ export function stateWithoutStart(reason: Reason): TerminalRunState {
 
 /** How the run ended. */
 export function endingOf(evidence: Evidence): Ending {
-  const { exit, hasStarted, isDrained, isConnectionOpen, hasHostDeadline, stopped } = evidence
+  const { exit, hasStarted, hasRefused, isConnectionOpen, hasHostDeadline, stopped } = evidence
   const later = hasHostDeadline ? '; the host itself ends it when its time is over' : ''
   if (stopped !== undefined) {
     const endedByItself = stopped.outcome === 'was_gone' || stopped.outcome === 'not_sent'
@@ -72,7 +72,7 @@ export function endingOf(evidence: Evidence): Ending {
     const what = isConnectionOpen ? 'the host closed the channel' : 'the connection was lost'
     return lost('conn_lost', `${what} before it reported how the command ended${later}`)
   }
-  if (!hasStarted) return endingWithoutStart(exit, isDrained)
+  if (!hasStarted) return endingWithoutStart(exit, hasRefused)
   if (isSignalled(exit)) {
     return { state: 'failed', reason: 'signal', remote: 'ended', detail: `the command was ended by ${exitWords(exit)}` }
   }
@@ -96,12 +96,16 @@ function endingOfStop({ cause, outcome }: Stopped, later: string): Ending {
   return lost('kill_unconfirmed', `${detail}, but ${why}: the command may still run${isGuarded ? later : ''}`)
 }
 
-/** The account's shell ended without having started the launcher, as a forced command or a nologin shell does. */
-function endingWithoutStart(exit: Exit, isDrained: boolean): Ending {
+/** The command was sent, and no start mark came: something on the host may have kept it, so its absence proves nothing. */
+function endingWithoutStart(exit: Exit, hasRefused: boolean): Ending {
   const how = exitWords(exit)
-  const detail = `the shell of the account ended (${how}) without starting the command; its output may say why`
-  if (isDrained) return { state: 'unreachable', reason: 'channel_refused', remote: 'not_started', detail }
-  return lost('conn_lost', `the host reported ${how}, but not whether the command was started`)
+  if (hasRefused) {
+    const detail =
+      `the shell of the account ended (${how}) and did not get the command: a start-up file has replaced its stdin, or ` +
+      'a script could not be stored; its output may say why'
+    return { state: 'unreachable', reason: 'channel_refused', remote: 'not_started', detail }
+  }
+  return lost('conn_lost', `the host reported ${how}, but not whether the command was started; its output may say why`)
 }
 
 function lost(reason: Reason, detail: string): Ending {

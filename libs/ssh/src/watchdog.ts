@@ -80,7 +80,7 @@ function startWatchdog(program: string, pid: string, born: string, hasSetsid: bo
 type Watched = {
   readonly isGroup: boolean
   readonly deadline: HostDeadline | undefined
-  readonly hello: Pick<Hello, 'hasSetsid' | 'hasProc'>
+  readonly hello: Pick<Hello, 'hasSetsid' | 'hasProc' | 'isRestricted'>
 }
 
 /**
@@ -88,29 +88,32 @@ type Watched = {
  * @param pid how the shell spells its process ID
  */
 export function markInline(nonce: string, pid: string, watched: Watched): string {
-  return markText(nonce, { pid, name: 'muster', program: quoteWord(programOf(watched)) }, watched)
+  // A trap of a start-up file may print in the substitution, and so into the process ID.
+  const check = `case \${muster%%:*} in *[!0-9]*) muster=:\${muster##*:};; esac`
+  return markText(nonce, { pid, name: 'muster', program: quoteWord(programOf(watched)), check }, watched)
 }
 
 /** The same by an sh of its own, for a shell that cannot say it: ksh, fish, csh, and one that is restricted. */
 export function markBySh(nonce: string, pid: string, watched: Watched, quote: (word: string) => string): string {
   const text = markText(nonce, { pid: '$1', name: 'stat', program: '"$2"' }, watched)
-  return `sh -c ${quote(text)} sh ${pid} ${quote(programOf(watched))}`
+  // By its path, as the PATH may be the command's, and functions may hide it; a restricted shell takes no path.
+  const sh = watched.hello.isRestricted ? 'sh' : '/bin/sh'
+  return `${sh} -c ${quote(text)} sh ${pid} ${quote(programOf(watched))}`
 }
+
+type MarkWords = { readonly pid: string; readonly name: string; readonly program: string; readonly check?: string }
 
 function programOf({ isGroup, deadline }: Watched): string {
   return deadline === undefined ? '' : watchProgram(isGroup, deadline)
 }
 
-/** `name` is a variable to be used, and unset. */
-function markText(
-  nonce: string,
-  { pid, name, program }: { readonly pid: string; readonly name: string; readonly program: string },
-  { deadline, hello }: Watched,
-): string {
+/** `name` is a variable to be used, and unset; `check` looks at it. */
+function markText(nonce: string, { pid, name, program, check }: MarkWords, { deadline, hello }: Watched): string {
   const watchdog = deadline && `$(${startWatchdog(program, pid, `"$${name}"`, hello.hasSetsid)})`
   return [
     hello.hasProc ? `{ IFS= read -r ${name} </proc/${pid}/stat; } 2>/dev/null || ${name}=` : `${name}=`,
     `${name}=${watchdog ?? ''}:$${name}`,
+    ...(check === undefined ? [] : [check]),
     startWords(nonce, `${pid}:$${name}`),
     `unset ${name}`,
   ].join('; ')

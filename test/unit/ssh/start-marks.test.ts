@@ -81,3 +81,18 @@ test('output that only looks like the beginning of a mark is passed on as soon a
   expect(`${marks.stdout.pass(Buffer.from('password: hell'))}`).toBe('password: ')
   expect(`${marks.stdout.pass(Buffer.from('o\n'))}`).toBe('hello\n')
 })
+
+test('that the host has not got the command counts only as a line of its own', () => {
+  const never = (text: string) => {
+    let isSaid = false
+    const onNever = () => {
+      isSaid = true
+    }
+    const marks = findStart(NONCE, () => {}, { onNever })
+    const out = `${marks.stdout.pass(Buffer.from(`${hello(1)}${text}`))}${marks.stdout.rest()}`
+    return { isSaid, out }
+  }
+  expect(never(`never-${NONCE}:0:1\n`)).toEqual({ isSaid: true, out: '' })
+  const repeated = `+ echo never-${NONCE}:0:1; echo never-${NONCE}:0:2 >&2\n`
+  expect(never(repeated)).toEqual({ isSaid: false, out: repeated })
+})

@@ -37,7 +37,11 @@ describe('the line, when a shell reads it,', () => {
   const command = 'printf "[%s]" "$LC_ALL"; cat; sleep 0.2; exit 7'
   const start = (shell: string, env: Record<string, string>) => {
     const line = sudoLine({ user: 'root' }, NONCE)
-    return spawnSync(shell, ['-c', line], { env: { HOME: bin, ...env }, input: `${command}\nstdin`, encoding: 'utf8' })
+    return spawnSync(shell, ['-c', line], {
+      env: { HOME: bin, ...env },
+      input: `${command} #end\nstdin`,
+      encoding: 'utf8',
+    })
   }
 
   // As some sudo does, this one makes what it starts the leader of a group: setsid would fork there.
