@@ -341,3 +341,12 @@ describe('batches', () => {
     expect(left).toBeGreaterThan(3_600_000)
   })
 })
+
+test('a percentage of very many hosts is no more at once than a number may be', async () => {
+  const ledger = await openTestLedger()
+  const jobId = await submitTo(ledger, 10_002, { concurrency: '100%' })
+  expect(await findJob(ledger, jobId)).toMatchObject({ concurrency: 10_000, counts: { queued: 10_000, pending: 2 } })
+  await setConcurrency(ledger, jobId, 5)
+  await setConcurrency(ledger, jobId, '100%')
+  expect(await findJob(ledger, jobId)).toMatchObject({ concurrency: 10_000 })
+})

@@ -48,6 +48,7 @@ export {
 export {
   Batch,
   Budget,
+  CONCURRENCY_LIMIT,
   Concurrency,
   type CountOrPercent,
   countOf,

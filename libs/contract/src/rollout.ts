@@ -18,8 +18,11 @@ function countOrPercent(least: 0 | 1, most: number) {
   )
 }
 
+/** Most runs of a job at once, also where a percentage would be more. */
+export const CONCURRENCY_LIMIT = 10_000
+
 /** `concurrency`: a count, or a percentage of the frozen set, rounded up. */
-export const Concurrency = countOrPercent(1, 10_000)
+export const Concurrency = countOrPercent(1, CONCURRENCY_LIMIT)
 export type Concurrency = z.infer<typeof Concurrency>
 
 const MaxErrors = countOrPercent(0, 1_000_000)

@@ -1,7 +1,7 @@
 /**
  * The numbers of a rollout, from the options of a job and the size of its frozen set. Pure; the Lua scripts go by them.
  */
-import { countOf, type JobSpec, type RunState } from '@muster/contract'
+import { CONCURRENCY_LIMIT, type Concurrency, countOf, type JobSpec, type RunState } from '@muster/contract'
 
 const ERROR_STATES: ReadonlySet<RunState> = new Set<RunState>(['failed', 'timed_out', 'unreachable', 'lost'])
 
@@ -31,11 +31,19 @@ export function rolloutOf(spec: JobSpec, total: number): Rollout {
   const batches = (sizes ?? []).map((size) => Math.max(1, countOf(size, total, 'down')))
   const maxErrors = spec.max_errors ?? (batches.length > 0 ? 0 : '100%')
   return {
-    concurrency: Math.max(1, countOf(spec.concurrency, total, 'up')),
+    concurrency: concurrencyOf(spec.concurrency, total),
     maxErrors: countOf(maxErrors, total, 'down'),
     hostLimit: spec.host_limit ?? (spec.read_only ? READ_ONLY_LIMIT : CHANGING_LIMIT),
     batches,
   }
+}
+
+/**
+ * How many of `total` runs may go at once. Scripts look at all that are open: Redis does nothing else meanwhile, so that a
+ * percentage may not be more than a number may.
+ */
+export function concurrencyOf(concurrency: Concurrency, total: number): number {
+  return Math.min(CONCURRENCY_LIMIT, Math.max(1, countOf(concurrency, total, 'up')))
 }
 
 /** How many batches there are of these sizes, the last of which repeats. */

@@ -1,8 +1,9 @@
 /** Steering a job that runs: going on after a gate, and how many runs may be in flight. */
-import { type Concurrency, countOf } from '@muster/contract'
+import type { Concurrency } from '@muster/contract'
 import { z } from 'zod'
 import { ask, type Ledger } from './open-ledger.ts'
 import { releaseTickets } from './release-tickets.ts'
+import { concurrencyOf } from './rollout.ts'
 import { runScript } from './scripts.ts'
 
 /**
@@ -35,7 +36,7 @@ export async function setConcurrency(
 ): Promise<'changed' | 'ended' | 'unknown'> {
   const { redis, keys } = ledger
   const total = await ask(redis, () => redis.llen(keys.hosts(jobId)), jobId)
-  const count = Math.max(1, countOf(concurrency, total, 'up'))
+  const count = concurrencyOf(concurrency, total)
   const args = [keys.base, jobId, count]
   const answer = await ask(redis, () => runScript(redis, 'set-concurrency', [keys.job(jobId)], args), jobId)
   const word = await releaseTickets(ledger, answer)
