@@ -168,6 +168,21 @@ describe('Redis', () => {
     90_000,
   )
 
+  test('that forgot the script of a job before it started: the run ends at once, and says what is missing', async () => {
+    const redis = await ownRedis()
+    const stack = await startStack({ ...fleetFiles(1), redisUrl: redis.url, workers: 0 })
+    const client = new Redis(redis.url)
+    onTestFinished(() => client.disconnect())
+    const { job_id } = await stack.submit({ targets: '@web', script: `true\n#${'x'.repeat(20_000)}` })
+    await client.del(`{${stack.env.MUSTER_PREFIX}}:job:${job_id}:script`)
+    await stack.startWorker()
+    await endedAfterTrouble(stack, job_id)
+    const { body } = await stack.ask('GET', `/v1/jobs/${job_id}/runs/web01`)
+    const told = { state: 'skipped', remote: 'not_started', attempt: 1 }
+    expect(OPERATIONS.get_run.output.parse(body)).toMatchObject(told)
+    expect(JSON.stringify(body)).toContain('Redis has 0 bytes, and it had 20006: submit it again')
+  }, 90_000)
+
   test('whose connections are cut again and again: each command runs once, and every end arrives', async () => {
     const redis = await ownRedis()
     const link = await FaultProxy.start(() => redis.port)

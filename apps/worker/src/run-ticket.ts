@@ -6,7 +6,8 @@
  * means "not started", after it "lost", never anything better. How a command runs is in run-attached.ts and
  * run-durable.ts; whether there is another attempt, the ledger decides.
  */
-import { claimRun, finishRun, type Ledger, type RunEnd, type Ticket, type TriedWith } from '@muster/ledger'
+import { MusterError } from '@muster/contract'
+import { type Claim, claimRun, finishRun, type Ledger, type RunEnd, type Ticket, type TriedWith } from '@muster/ledger'
 import type { Logger } from '@muster/runtime'
 import type { Pool } from '@muster/ssh'
 import type { HeldRun, HeldRuns } from './held-runs.ts'
@@ -79,7 +80,8 @@ export type CarriedOut = { readonly outcome: Outcome; readonly release?: (isStor
 
 async function carryOut(deps: TicketDeps, run: HeldRun): Promise<CarriedOut> {
   const { claim } = run
-  const spec = await deps.specs.of(claim)
+  const spec = await deps.specs.of(claim).catch(asDamage)
+  if (spec instanceof MusterError) return { outcome: withoutSpec(claim, spec) }
   if (spec === undefined) return { outcome: neverStarted('skipped', 'policy_denied', 'the job is gone') }
   if (claim.startedAgoMs !== undefined) return await orLost(deps, attachAgain(deps, run, spec, claim.startedAgoMs))
 
@@ -90,6 +92,17 @@ async function carryOut(deps: TicketDeps, run: HeldRun): Promise<CarriedOut> {
   })
   if ('end' in dispatched) return { outcome: dispatched.end }
   return await orLost(deps, (spec.durable ? runDurable : runAttached)(deps, run, spec, dispatched))
+}
+
+/** What Redis has lost does not come back by trying again. */
+function asDamage(error: unknown): MusterError {
+  if (error instanceof MusterError && error.code === 'job_damaged') return error
+  throw error
+}
+
+function withoutSpec({ startedAgoMs }: Claim, { message }: MusterError): RunEnd {
+  if (startedAgoMs === undefined) return neverStarted('skipped', 'policy_denied', message)
+  return mayHaveRun('result_missing', message)
 }
 
 async function orLost(deps: TicketDeps, running: Promise<CarriedOut>): Promise<CarriedOut> {
