@@ -12,7 +12,7 @@ const FIRST_LINE_LIMIT_BYTES = 255
 /** A byte-order mark as UTF-8 or UTF-16 has it, read in the right way, with the bytes swapped, or as Latin-1. */
 const BYTE_ORDER_MARK = /^(\ufeff|\ufffe|\u00ef\u00bb\u00bf|\u00ff\u00fe|\u00fe\u00ff)/
 
-/** Blanks that no shell takes for blanks, and characters that nobody sees. */
+/** Blanks that no shell takes for blanks, and invisible characters. */
 const UNSEEN = /[^\S \t]|(?!\t)[\p{Cf}\p{Cc}]/u
 
 /**
@@ -43,7 +43,7 @@ function interpreterMistake(line: string, file: string): string | undefined {
     return `its "#!" line ends with a CR (Windows line ends), which would be part of the name of the interpreter; ${mendLineEnds(file)}`
   }
   if (UNSEEN.test(line)) {
-    return 'its "#!" line has a character in it that nobody sees, such as a no-break space; write that line anew'
+    return 'its "#!" line has an invisible character in it, such as a no-break space; type that line again'
   }
   if (Buffer.byteLength(line) > FIRST_LINE_LIMIT_BYTES) {
     return `its "#!" line is longer than the ${FIRST_LINE_LIMIT_BYTES} bytes that Linux reads of it; make it shorter`

@@ -24,7 +24,7 @@ for _, run in ipairs(damaged) do
   end
   if run.state then
     redis.call('HSET', run_key(run.index), 'state', run.state, 'epoch', 0, 'host', redis.call('LINDEX', hosts, run.index),
-      'detail', 'its record in Redis was damaged while it had not ended, so nobody knows how it ended')
+      'detail', 'its record in Redis was damaged before it had ended, so its end is unknown')
     settle(run.index, run.state, 'lost', 'unknown', 'result_missing', now)
   end
 end
