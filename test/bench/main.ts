@@ -7,6 +7,7 @@ import { cpus, loadavg, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { benchEventLoop } from './event-loop.ts'
 import { benchFairness } from './fairness.ts'
+import { benchHostCpu } from './host-cpu.ts'
 import { benchHosts } from './hosts.ts'
 import { benchLargeJob } from './large-job.ts'
 import { benchMcp } from './mcp.ts'
@@ -28,6 +29,7 @@ const PARTS: Readonly<Record<string, () => Promise<void>>> = {
   large: benchLargeJob,
   fairness: benchFairness,
   hosts: () => benchHosts({ withPeers: values.peers }),
+  'host-cpu': benchHostCpu,
   runs: benchRuns,
   outcomes: benchOutcomes,
   'event-loop': benchEventLoop,

@@ -5,10 +5,10 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { freePort } from '@muster/runtime'
 import { fixedKnownHosts, type KnownHostsSource } from '@muster/ssh'
 import type { Account } from './account.ts'
 import { writeAccountFile } from './account.ts'
@@ -71,14 +71,4 @@ async function endTree(daemon: ChildProcess): Promise<void> {
     }
   }
   await ended
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('a TCP listener without a port')
-  return address.port
 }
