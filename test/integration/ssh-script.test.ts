@@ -50,6 +50,17 @@ test('a script for awk reads the stdin of the job', async () => {
   expect(end).toMatchObject({ exitCode: 0, out: 'got a\ngot b\n' })
 })
 
+test.each(['#!/usr/bin/env node', '#!/usr/bin/env -S node --no-warnings'])(
+  'a script for node, which looks for the true name of it, reads the stdin of the job: %s',
+  async (firstLine) => {
+    const text =
+      'process.stdin.pipe(process.stdout); process.on("exit", () => { process.exitCode = process.argv.length })'
+    const form = { script: `${firstLine}\n${text}\n`, args: ['a'] }
+    const end = await run(await reach(), { form, stdin: 'one\n' })
+    expect(end).toMatchObject({ exitCode: 3, out: 'one\n', err: '' })
+  },
+)
+
 test('a script that reads nothing of its input does not run any of it', async () => {
   const end = await run(await reach(), { form: { script: '#!/bin/sh\nexit 0\n' }, stdin: 'echo no\n' })
   expect(end).toMatchObject({ exitCode: 0, out: '' })

@@ -7,7 +7,7 @@
  * The proof is a file in the directory `go`. Who finds the command gone and no proof removes the directory, and from
  * then on the command cannot be reached: so "not started" is certain. Sends nothing (durable-launcher.ts).
  */
-import { execWords, interpreterOf, quoteWord } from './quote.ts'
+import { execWords, quoteWord, scriptWords } from './quote.ts'
 import { bytesOf, checkCommand, inputOf, pathForCd, type RemoteCommand } from './remote-command.ts'
 
 /** A file that is sent of a command. Its bytes may be shared by many runs, and they may be many. */
@@ -63,7 +63,6 @@ function becomeLines(form: RemoteCommand['form']): string[] {
   // The account's shell is started for it, and reads its start-up files first, which may do anything.
   if ('command' in form) return [`exec "$1" -c "${PROOF('$2')}\n"${quoteWord(form.command)}`]
   if ('argv' in form) return [PROOF('$2'), execWords(form.argv)]
-  const words = [...(interpreterOf(form.script) ?? ['sh']), '/dev/fd/3', ...(form.args ?? [])]
   // Some shells close such a descriptor for what they execute, unless it is named there.
-  return [PROOF('$2'), `${execWords(words)} 3<&3`]
+  return [PROOF('$2'), `${execWords(scriptWords(form.script, 3, form.args))} 3<&3`]
 }

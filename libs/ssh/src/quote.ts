@@ -71,3 +71,13 @@ export function interpreterOf(script: string | Buffer): string[] | undefined {
   const argument = match?.[2] ?? ''
   return argument === '' ? [interpreter] : [interpreter, argument]
 }
+
+/**
+ * The words that run a script which is open as this descriptor. Node looks for the true name of a script, and a file
+ * without a name has none: so it is told not to.
+ */
+export function scriptWords(script: string | Buffer, descriptor: number, args: readonly string[] = []): string[] {
+  const interpreter = interpreterOf(script) ?? ['sh']
+  const isNode = /(?:^|[/ ])node(?:js)?(?: |$)/.test(interpreter.join(' '))
+  return [...interpreter, ...(isNode ? ['--preserve-symlinks-main'] : []), `/dev/fd/${descriptor}`, ...args]
+}

@@ -3,7 +3,7 @@
  * before the first byte is in it. So its text is in no process list, nothing stays behind, and it can be read again
  * under `$0`.
  */
-import { interpreterOf, quoteWord } from './quote.ts'
+import { quoteWord, scriptWords } from './quote.ts'
 import { bytesOf } from './remote-command.ts'
 import { type LaunchText, prepared, quoteOf } from './shell-text.ts'
 import { neverWords } from './start-marks.ts'
@@ -15,12 +15,14 @@ import { neverWords } from './start-marks.ts'
  * have opened themselves.
  */
 export function scriptText(
-  { script, args = [] }: { readonly script: string | Buffer; readonly args?: readonly string[] },
+  { script, args }: { readonly script: string | Buffer; readonly args?: readonly string[] },
   text: LaunchText,
 ): { readonly text: Buffer; readonly body: Buffer } {
   // An sh may have no word for a line end: there it is $1.
   const quote = text.shell === 'sh' ? quoteByParameter : quoteOf(text)
-  const words = [...(interpreterOf(script) ?? ['sh']), '/dev/fd/4', ...args].map((word) => quote(word)).join(' ')
+  const words = scriptWords(script, 4, args)
+    .map((word) => quote(word))
+    .join(' ')
   const body = bytesOf(script)
   const name = `muster=$muster/.muster-${text.nonce}`
   const make = '( umask 077; set -C; : >"$muster" ) 2>/dev/null'
