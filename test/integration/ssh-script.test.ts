@@ -61,6 +61,12 @@ test.each(['#!/usr/bin/env node', '#!/usr/bin/env -S node --no-warnings'])(
   },
 )
 
+test('a script for perl that starts itself again finds its text there', async () => {
+  const script =
+    '#!/usr/bin/env perl\nexec $^X, $0, "again" unless @ARGV;\nprint "$ARGV[0] ", <DATA>;\n__DATA__\nmore\n'
+  expect(await run(await reach(), { form: { script } })).toMatchObject({ exitCode: 0, out: 'again more\n' })
+})
+
 test('a script that reads nothing of its input does not run any of it', async () => {
   const end = await run(await reach(), { form: { script: '#!/bin/sh\nexit 0\n' }, stdin: 'echo no\n' })
   expect(end).toMatchObject({ exitCode: 0, out: '' })

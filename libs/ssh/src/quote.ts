@@ -74,10 +74,13 @@ export function interpreterOf(script: string | Buffer): string[] | undefined {
 
 /**
  * The words that run a script which is open as this descriptor. Node looks for the true name of a script, and a file
- * without a name has none: so it is told not to.
+ * without a name has none: so it is told not to. Perl reads on in a descriptor of this name, so a script that starts itself
+ * again would find nothing left: under another spelling it opens the file anew.
  */
 export function scriptWords(script: string | Buffer, descriptor: number, args: readonly string[] = []): string[] {
   const interpreter = interpreterOf(script) ?? ['sh']
-  const isNode = /(?:^|[/ ])node(?:js)?(?: |$)/.test(interpreter.join(' '))
-  return [...interpreter, ...(isNode ? ['--preserve-symlinks-main'] : []), `/dev/fd/${descriptor}`, ...args]
+  const isFor = (program: RegExp) => program.test(interpreter.join(' '))
+  const option = isFor(/(?:^|[/ ])node(?:js)?(?: |$)/) ? ['--preserve-symlinks-main'] : []
+  const directory = isFor(/(?:^|[/ ])perl[\d.]*(?: |$)/) ? '/dev/./fd' : '/dev/fd'
+  return [...interpreter, ...option, `${directory}/${descriptor}`, ...args]
 }
