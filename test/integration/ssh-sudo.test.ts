@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto'
 import { promisify } from 'node:util'
 import type { RemoteCommand } from '@muster/ssh'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { pidsOf } from '../support/processes.ts'
 import { reach, run, sshdHost } from '../support/ssh.ts'
 import { CAN_MAKE_SUDOERS, makeSudoer, type Sudoer } from '../support/sudoer.ts'
 
@@ -236,4 +237,13 @@ if read -r line; then echo "read $line"; else echo "read nothing"; fi`
     expect(all).toContain('sudo -k -S -p muster-asks-')
     expect(all).toContain('sleep 0.3')
   })
+})
+
+test('a command that leaves a root process behind by a sudo of its own is lost when it is stopped', async () => {
+  const before = new Set(await pidsOf((args) => args.endsWith('sleep 31.7')))
+  const end = await run(await login('free'), `sudo -n sh -c 'trap "" TERM; sleep 31.7; :'`, { execTimeoutMs: 1_000 })
+  const left = (await pidsOf((args) => args.endsWith('sleep 31.7'))).filter((pid) => !before.has(pid))
+  for (const pid of left) process.kill(pid, 'SIGKILL')
+  expect(end).toMatchObject({ state: 'lost', reason: 'kill_unconfirmed', remote: 'unknown', exitCode: null })
+  expect(left.length).toBeGreaterThan(0)
 })
