@@ -43,7 +43,7 @@ export const BREAKAGES: Readonly<Record<Break, Breakage>> = {
       },
       { file: 'apps/worker/dist/held-runs.js', find: "stopFor('fenced');", replace: ';' },
       { file: 'libs/ledger/lua/finish.lua', find: ' or f[2] ~= ARGV[4] or f[5] ~= ARGV[5]', replace: '' },
-      { file: 'libs/ledger/lua/append.lua', find: ' or f[2] ~= ARGV[4] or f[4] ~= ARGV[5]', replace: '' },
+      { file: 'libs/ledger/lua/append.lua', find: 'f[2] ~= ARGV[4] or f[4] ~= ARGV[5]', replace: 'false' },
     ],
     faults: ['freeze_worker'],
     figure: 'duplicates',
