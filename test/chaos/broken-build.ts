@@ -53,6 +53,12 @@ export const BREAKAGES: Readonly<Record<Break, Breakage>> = {
     edits: [
       { file: 'apps/worker/dist/run-attached.js', find: 'await writer.flush();', replace: '' },
       { file: 'apps/worker/dist/run-durable.js', find: 'await writer.flush();', replace: '' },
+      // Else the end of the run says by itself what is missing.
+      {
+        file: 'libs/ledger/lua/finish.lua',
+        find: "redis.call('HSET', key, stream .. '_omitted', bytes - held, 'incomplete', 1)",
+        replace: '',
+      },
     ],
     faults: ['stall_redis'],
     figure: 'output_mismatches',
