@@ -1,14 +1,14 @@
 import { defineConfig } from 'vitest/config'
-import { SummaryReporter } from './test/support/summary-reporter.ts'
+import { summaryPlugin } from './test/support/summary-reporter.ts'
 
 /** A thousand commands on all cores, with a limit of their own: nothing else runs beside them. */
 const CHAOS = 'test/chaos/chaos.test.ts'
 
 export default defineConfig({
+  plugins: [summaryPlugin()],
   test: {
     // Both start lazily: one redis-server and one sshd for the whole run, on free loopback ports.
     globalSetup: ['test/support/redis-setup.ts', 'test/support/sshd-setup.ts'],
-    reporters: ['default', new SummaryReporter()],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     pool: 'forks',

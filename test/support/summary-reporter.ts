@@ -4,10 +4,22 @@
  * It adds nothing else; the default reporter tells the story. With MUSTER_TEST_ALL=1 a skipped test is a failed one, and is
  * named: that is for a machine which has every program that a test may need.
  */
+import type { Plugin } from 'vitest/config'
 import type { Reporter, TestModule } from 'vitest/node'
 
+/** Adds the line to every run, also to one with `--reporter`. */
+export function summaryPlugin(): Plugin {
+  return {
+    name: 'muster:summary',
+    configureVitest({ vitest, project }) {
+      // Vitest calls this for every project.
+      if (project === vitest.projects[0]) vitest.config.reporters.push(new SummaryReporter())
+    },
+  }
+}
+
 /** Prints the line when everything has ended. A file that cannot be loaded, or an error outside any test, counts as one failed. */
-export class SummaryReporter implements Reporter {
+class SummaryReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly unknown[]): void {
     const states = modules.flatMap((module) => [...module.children.allTests()].map((test) => test.result().state))
     const count = (wanted: string): number => states.filter((state) => state === wanted).length
