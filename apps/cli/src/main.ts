@@ -4,15 +4,10 @@ import { homedir } from 'node:os'
 import { escapeControl, escapeLine, MusterError, type Problem } from '@muster/contract'
 import { createLogger, loadDotEnv, parseConfig, runProcess } from '@muster/runtime'
 import { z } from 'zod'
-import { spelledField } from './checked-input.ts'
-import type { Command, Form } from './cli.ts'
-import { createClient, Refused } from './client.ts'
-import { CliConfig, findServer } from './config.ts'
-import { EXIT, exitStatusOfProblem } from './exit-status.ts'
-import { type CommandLine, readCommandLine } from './flags.ts'
-import { commandHelp, OVERVIEW } from './help.ts'
-import { hostsCommand, pingCommand, targetsCommand } from './host-commands.ts'
-import { listenForInterrupts } from './interrupts.ts'
+import { createClient, Refused } from './client/client.ts'
+import { CliConfig, findServer } from './client/config.ts'
+import { commandHelp, OVERVIEW } from './commands/help.ts'
+import { hostsCommand, pingCommand, targetsCommand } from './commands/host-commands.ts'
 import {
   cancelCommand,
   concurrencyCommand,
@@ -22,17 +17,22 @@ import {
   resumeCommand,
   showCommand,
   waitCommand,
-} from './job-commands.ts'
-import { keysCommand } from './keys-command.ts'
-import { mcp } from './mcp-command.ts'
-import { withMcpDefaults } from './mcp-defaults.ts'
-import { outputCommand } from './output-command.ts'
-import { ServerAway } from './patience.ts'
-import { rerunCommand } from './rerun-command.ts'
-import { runCommand } from './run-command.ts'
-import { STACK_COMMAND } from './stack-process.ts'
-import { stackOptions, tellStart } from './stack-start.ts'
-import { up } from './up.ts'
+} from './commands/job-commands.ts'
+import { keysCommand } from './commands/keys-command.ts'
+import { outputCommand } from './commands/output-command.ts'
+import { rerunCommand } from './commands/rerun-command.ts'
+import { runCommand } from './commands/run-command.ts'
+import { spelledField } from './line/checked-input.ts'
+import type { Command, Form } from './line/command.ts'
+import { EXIT, exitStatusOfProblem } from './line/exit-status.ts'
+import { type CommandLine, readCommandLine } from './line/flags.ts'
+import { listenForInterrupts } from './line/interrupts.ts'
+import { ServerAway } from './line/patience.ts'
+import { withMcpDefaults } from './mcp/defaults.ts'
+import { mcp } from './mcp/mcp-command.ts'
+import { STACK_COMMAND } from './stack/stack-process.ts'
+import { stackOptions, tellStart } from './stack/stack-start.ts'
+import { up } from './stack/up.ts'
 
 const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ['run', runCommand],

@@ -7,13 +7,13 @@
  */
 import { readFile, stat } from 'node:fs/promises'
 import { MusterError } from '@muster/contract'
-import { expandHome, usualCredentials } from './credentials.ts'
+import type { HostDefaults, SourceContent } from './hosts/inventory-host.ts'
+import { invalidInventory } from './hosts/mistakes.ts'
 import { type Inventory, joinSources } from './inventory.ts'
-import { readInventoryFile } from './inventory-file.ts'
-import type { HostDefaults, SourceContent } from './inventory-host.ts'
-import { invalidInventory } from './mistakes.ts'
-import { readSshConfig } from './ssh-config-source.ts'
-import { readSshServers } from './ssh-servers.ts'
+import { expandHome, usualCredentials } from './sources/credentials.ts'
+import { readInventoryFile } from './sources/inventory-file.ts'
+import { readSshConfig } from './sources/ssh-config-source.ts'
+import { readSshServers } from './sources/ssh-servers.ts'
 
 const POLL_INTERVAL_MS = 1_000
 

@@ -4,12 +4,12 @@
  * Pure: reads no file. `inventory-source.ts` reads, and reloads.
  */
 import { MusterError, parseTargets } from '@muster/contract'
-import { evaluateTargets } from './evaluate-targets.ts'
-import { buildGroups } from './groups.ts'
-import { readInventoryFile } from './inventory-file.ts'
-import type { HostDefaults, InventoryHost, SourceContent } from './inventory-host.ts'
-import { type JoinedHosts, joinHosts } from './join-hosts.ts'
-import { invalidInventory } from './mistakes.ts'
+import type { HostDefaults, InventoryHost, SourceContent } from './hosts/inventory-host.ts'
+import { invalidInventory } from './hosts/mistakes.ts'
+import { buildGroups } from './join/groups.ts'
+import { type JoinedHosts, joinHosts } from './join/join-hosts.ts'
+import { readInventoryFile } from './sources/inventory-file.ts'
+import { evaluateTargets } from './targets/evaluate-targets.ts'
 
 /** The hosts and groups in force. Never changes; a reload makes a new one. */
 export type Inventory = {

@@ -1,0 +1,78 @@
+/** Following a job to its end, and what Ctrl-C means meanwhile: once detaches, twice cancels. */
+import { isTerminalJob, type JobReport } from '@muster/contract'
+import type { Cli } from '../line/command.ts'
+import { EXIT, exitStatusOf } from '../line/exit-status.ts'
+import { createPatience, PATIENCE_MS } from '../line/patience.ts'
+import { createProgress } from '../line/progress.ts'
+import { gateText } from '../render/render-job.ts'
+
+/** One answer is waited for so long. */
+const WAIT_S = 20
+/** The least time between two looks at a job that changes all the time. */
+const LOOK_EVERY_MS = 200
+
+/** How following ended. */
+export type Followed = { readonly job: JobReport; readonly status: number }
+
+/**
+ * Follows the job until it has ended, `limitS` is over, or the person interrupts. At a gate it goes on waiting: somebody
+ * may resume the job from elsewhere.
+ * @throws {ServerAway} when the server was away for longer than the patience lasts
+ */
+export async function followJob(cli: Cli, first: JobReport, limitS: number | undefined): Promise<Followed> {
+  const { client, interrupts } = cli
+  const progress = createProgress(cli.stderr)
+  const advice = `The job goes on; follow it again with: muster wait ${first.job_id}`
+  const patience = createPatience(cli, { limitMs: PATIENCE_MS, advice })
+  const endMs = limitS === undefined ? Number.POSITIVE_INFINITY : performance.now() + limitS * 1_000
+  let job = first
+  let toldGate: number | undefined
+  const show = () => {
+    progress.show(job)
+    const gate = job.state === 'paused' ? job.batch?.number : undefined
+    if (gate === undefined || gate === toldGate) return
+    toldGate = gate
+    progress.end()
+    cli.say(gateText(job))
+  }
+  try {
+    show()
+    while (!isTerminalJob(job.state)) {
+      const leftMs = endMs - performance.now()
+      if (leftMs <= 0) return { job, status: EXIT.waitEnded }
+      const wait_s = Math.min(WAIT_S, Math.ceil(leftMs / 1_000))
+      const lookMs = performance.now()
+      try {
+        const since = { until: 'any_change' as const, after: job.changes }
+        job = await client.call('get_job', { job_id: job.job_id, wait_s, ...since }, interrupts.signal())
+      } catch (error) {
+        // A line that is being drawn again would run into what is said.
+        progress.end()
+        await patience.endure(error)
+        continue
+      }
+      patience.answered()
+      show()
+      await interrupts.sleep(LOOK_EVERY_MS - (performance.now() - lookMs))
+    }
+    return { job, status: exitStatusOf(job) }
+  } catch (error) {
+    if (interrupts.count() === 0) throw error
+    return await interrupted(cli, job)
+  } finally {
+    progress.end()
+  }
+}
+
+async function interrupted({ client, interrupts, say }: Cli, job: JobReport): Promise<Followed> {
+  say(`\nDetached; the job goes on. Wait for it again with: muster wait ${job.job_id}`)
+  say('Press Ctrl-C once more now to cancel the job.')
+  const isCancel = await interrupts.again(GRACE_MS)
+  if (!isCancel) return { job, status: EXIT.interrupted }
+  const cancelled = await client.call('cancel_job', { job_id: job.job_id })
+  say(`Asked to cancel; the job is ${cancelled.state}.`)
+  return { job: cancelled, status: EXIT.interrupted }
+}
+
+/** How long a second Ctrl-C is waited for. */
+const GRACE_MS = 2_000

@@ -1,0 +1,89 @@
+/**
+ * `muster output JOB HOST --follow`: what a host prints as it comes, until its run has ended. A connection that breaks is
+ * made again where it broke; a command that was started anew is read anew, whatever was shown of the start before.
+ */
+import {
+  escapeControl,
+  type JobEvent,
+  MusterError,
+  type OutputPage,
+  type Request,
+  type Run,
+  visibleJson,
+} from '@muster/contract'
+import { checkedInput } from '../line/checked-input.ts'
+import type { Cli } from '../line/command.ts'
+import { exitStatusOfRun } from '../line/exit-status.ts'
+import { createPatience, PATIENCE_MS } from '../line/patience.ts'
+import { runLine } from '../render/render-runs.ts'
+
+/** Follows to the end; answers the exit status. As JSON every line is an event, and the last one the end. */
+export async function followOutput(cli: Cli, query: Record<string, unknown>, isJson: boolean): Promise<number> {
+  const input: Request<'follow_job'> = checkedInput('follow_job', query)
+  // A server that is not there, or knows no such run, is told at once; only what was there before is waited for.
+  const { job_id, host } = query
+  await cli.client.call('get_run', checkedInput('get_run', { job_id, host }))
+  const advice = `The job goes on; follow it again with: muster output ${job_id} ${host} --follow`
+  const patience = createPatience(cli, { limitMs: PATIENCE_MS, advice })
+  const place: Place = { offset: 0, startedAt: null }
+  for (;;) {
+    try {
+      const end = await followOnce(cli, { input, place, isJson }, patience.answered)
+      if (end !== undefined) return ended(cli, end, isJson)
+    } catch (error) {
+      await patience.endure(error)
+    }
+  }
+}
+
+/** Where the next byte is wanted, and of which start of the command. */
+type Place = { offset: number; startedAt: string | null }
+
+/**
+ * Follows over one connection, and moves the place on. The run when it has ended, undefined when the command was
+ * started again and is to be read from its beginning.
+ * @throws {MusterError} ledger_unavailable when the connection broke
+ */
+async function followOnce(
+  cli: Cli,
+  { input, place, isJson }: { input: Request<'follow_job'>; place: Place; isJson: boolean },
+  onHeard: () => void,
+): Promise<Run | undefined> {
+  const events = cli.client.follow({ ...input, offset: place.offset }, cli.interrupts.signal(), onHeard)
+  for await (const event of events) {
+    const startedAt = event.data.started_at
+    const isAnotherStart = place.startedAt !== null && startedAt !== null && startedAt !== place.startedAt
+    if (isAnotherStart) {
+      cli.say('[the command was started again]')
+      place.startedAt = startedAt
+      const isFromBeginning = event.event === 'output' && event.data.offset === 0
+      if (!isFromBeginning && place.offset > 0) {
+        place.offset = 0
+        return undefined
+      }
+    }
+    if (event.event === 'end' && 'host' in event.data) return event.data
+    if (event.event !== 'output') continue
+    place.startedAt = startedAt
+    place.offset = event.data.next_offset
+    print(cli, event, isJson)
+  }
+  throw new MusterError('ledger_unavailable', 'the stream broke off')
+}
+
+function print(cli: Cli, event: Extract<JobEvent, { event: 'output' }>, isJson: boolean): void {
+  if (isJson) cli.out(`${visibleJson(event)}\n`)
+  else printPage(cli, event.data)
+}
+
+/** On a terminal control characters are escaped; elsewhere bytes are bytes. */
+export function printPage(cli: Cli, page: OutputPage): void {
+  if (page.omitted_bytes > 0) cli.say(`[${page.omitted_bytes} bytes were not kept]`)
+  cli.out(page.encoding === 'utf8' ? escapeControl(page.data) : Buffer.from(page.data, 'base64'))
+}
+
+function ended(cli: Cli, run: Run, isJson: boolean): number {
+  if (isJson) cli.out(`${visibleJson({ event: 'end', data: run } satisfies JobEvent)}\n`)
+  if (run.state !== 'succeeded') cli.say(runLine(run))
+  return exitStatusOfRun(run.state)
+}

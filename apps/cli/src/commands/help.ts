@@ -1,0 +1,113 @@
+/** The help texts: all commands, and one with its flags, which come from the operation table. */
+import { rolloutOptions, SCOPES, selectionFields } from '@muster/contract'
+import type { Form } from '../line/command.ts'
+import type { Flag } from '../line/flags.ts'
+
+/** The commands, a line each. */
+export const OVERVIEW = `muster: run a shell command on one host or on many, and get one honest answer per host
+
+  muster run <targets> [flags] -- <command>    run a command and show what came of it
+  muster jobs                                  list jobs, newest first
+  muster show <job> [host]                     a job: its counts and what went wrong; or its run on one host
+  muster runs <job> [--state STATE]            the runs of a job, a line for each host
+  muster wait <job> [--wait-s N]               follow a job to its end
+  muster output <job> [host] [--stream stderr] read output: all hosts folded, or one byte for byte
+  muster output <job> <host> --follow          the same as it comes, until the command has ended
+  muster cancel <job> [--targets …]            cancel a job, or only these hosts of it
+  muster resume <job>                          let a job that is paused between two batches go on
+  muster concurrency <job> <N|N%>              change how many of its commands may run at once
+  muster extend <job> --exec-timeout-s N       give its commands more time, also those that are running
+  muster rerun <job> [--states failed,lost]    run a job again on those of its hosts that ended so
+  muster hosts [targets]                       list hosts
+  muster targets <targets> [--exclude …]       show which hosts these are, and run nothing
+  muster ping <host>                           can the host be reached and logged in to?
+  muster keys                                  list API keys, also those that are revoked or have expired
+  muster keys create --owner X --scopes a,b    make a key; its text is shown this once, on stdout alone
+  muster keys revoke <key>                     revoke a key: it is refused everywhere within a second
+  muster up [--install]                        Redis, server and workers on this machine, in the foreground
+  muster mcp [--install]                       the tools on stdin and stdout, for AI clients (docs/mcp.md)
+  muster help <command>                        its flags
+  muster --version
+
+Targets: web1, @web, web[01-12], web*, {env=prod}; joined by ",", taken away by "!", in both "&", in one "^";
+@* is all hosts. Shells read most of these signs themselves, so quote: muster run '@web!web07&{env=prod}' -- uptime
+Every command takes --json. MUSTER_URL and MUSTER_API_KEY name a server elsewhere.
+Exit status: 0 all succeeded; 1 some did not; 2 usage or refused; 3 no targets; 4 only unreachable or
+skipped besides successes; 5 any lost; 124 the wait ended, the job goes on; 130 Ctrl-C detaches (a second one cancels).
+`
+
+/** How the value of a flag is written. */
+const VALUE: Record<Flag['kind'], string> = {
+  boolean: '',
+  pairs: ' NAME=VALUE',
+  list: ' …,…',
+  text: ' …',
+  number: ' …',
+}
+
+/** How the words after `--` are understood. */
+const RUN_NOTES = `
+One word after -- is a shell command line:      muster run @web -- 'uptime | cut -c1-20'
+Several are a program and its arguments, exact: muster run @web -- df -h /
+With --script they are the script's arguments: muster run @web --script deploy.sh -- --dry-run
+A rollout that stops by itself:                 muster run @web --batches 1,10%,50% --max-errors 2 -- ./update
+`
+
+/** What each scope of a key allows. */
+const KEYS_NOTES = `\nScopes:\n${Object.entries(SCOPES)
+  .map(([scope, meaning]) => `  ${scope.padEnd(15)}${meaning}\n`)
+  .join('')}`
+
+/** What there is to say about a command besides its flags. */
+const NOTES: ReadonlyMap<string, string> = new Map([
+  ['run', RUN_NOTES],
+  ['keys', KEYS_NOTES],
+])
+
+/** Longest line of a help text, and what stands before the description of a flag. */
+const LINE_CHARS = 110
+const INDENT_CHARS = 30
+
+type Row = readonly [flag: string, description: string]
+
+/** The help for one command: its lines of the overview, and its flags, those of a job under headings. */
+export function commandHelp(command: string, { flags, switches }: Form): string {
+  const usage = OVERVIEW.split('\n').filter((line) => line.startsWith(`  muster ${command} `))
+  const own = switches.map(
+    ({ name, takesValue, description }): Row => [`${name}${takesValue ? ' …' : ''}`, description],
+  )
+  const isRun = command === 'run'
+  const groups: Array<readonly [heading: string, rows: readonly Row[]]> = [
+    ['', [...own, ...(isRun ? [] : flags.map(rowOf))]],
+    ['Which hosts, and in which order', isRun ? rowsOf(flags, selectionFields) : []],
+    ['How it goes through them', isRun ? rowsOf(flags, rolloutOptions) : []],
+    ['How the command runs', isRun ? rowsBesides(flags, { ...selectionFields, ...rolloutOptions }) : []],
+  ]
+  const texts = groups
+    .filter(([, rows]) => rows.length > 0)
+    .map(([heading, rows]) => `\n${heading === '' ? '' : `${heading}:\n`}${rows.map(rowText).join('')}`)
+  return `${usage.join('\n')}\n${NOTES.get(command) ?? ''}${texts.join('')}`
+}
+
+function rowsOf(flags: readonly Flag[], fields: object): Row[] {
+  return flags.filter(({ field }) => field in fields).map(rowOf)
+}
+
+function rowsBesides(flags: readonly Flag[], fields: object): Row[] {
+  return flags.filter(({ field }) => !(field in fields)).map(rowOf)
+}
+
+function rowOf({ name, kind, description, usual }: Flag): Row {
+  return [`${name}${VALUE[kind]}`, `${description}${usual === undefined ? '' : ` Usual: ${usual}.`}`]
+}
+
+/** A flag and its description, broken into lines between words. */
+function rowText([flag, description]: Row): string {
+  const lines = ['']
+  for (const word of description.split(' ')) {
+    const longer = `${lines.at(-1)} ${word}`.trimStart()
+    if (longer.length <= LINE_CHARS - INDENT_CHARS) lines[lines.length - 1] = longer
+    else lines.push(word)
+  }
+  return `  ${`--${flag}`.padEnd(INDENT_CHARS - 2)}${lines.join(`\n${' '.repeat(INDENT_CHARS)}`)}\n`
+}

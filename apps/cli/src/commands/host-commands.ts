@@ -1,0 +1,60 @@
+/** The commands about hosts: hosts, targets, ping. */
+import { escapeLine, MusterError, OPERATIONS, visibleJson } from '@muster/contract'
+import { checkedInput } from '../line/checked-input.ts'
+import { type Command, JSON_SWITCH } from '../line/command.ts'
+import { EXIT } from '../line/exit-status.ts'
+import { flagsOf } from '../line/flags.ts'
+import { hostTable, resolvedText } from '../render/render-hosts.ts'
+
+/** `muster hosts`: the hosts of the inventory, or those that an expression selects. */
+export const hostsCommand: Command = {
+  flags: [],
+  switches: [JSON_SWITCH],
+  act: async (cli, { words, switches }) => {
+    const targets = words.length === 0 ? '@*' : words.join(',')
+    const hosts = []
+    for (let cursor: string | null | undefined; cursor !== null; ) {
+      const page = await cli.client.call('list_hosts', checkedInput('list_hosts', { targets, limit: 1_000, cursor }))
+      hosts.push(...page.hosts)
+      cursor = page.next_cursor
+    }
+    cli.out(switches.has('json') ? `${visibleJson({ hosts, total: hosts.length })}\n` : hostTable(hosts))
+    return 0
+  },
+}
+
+/** `muster targets`: which hosts a job with these targets would be for. */
+export const targetsCommand: Command = {
+  flags: flagsOf(OPERATIONS.resolve_targets.input, ['targets', 'hosts_limit']),
+  switches: [JSON_SWITCH],
+  act: async (cli, { words, fields, switches }) => {
+    const targets = words.join(',')
+    if (targets === '') throw new MusterError('invalid_request', 'no targets given: muster targets <targets>')
+    const isJson = switches.has('json')
+    // People read the folded names; programs get each.
+    const input = checkedInput('resolve_targets', { ...fields, targets, hosts_limit: isJson ? 10_000 : 1 })
+    const resolved = await cli.client.call('resolve_targets', input)
+    cli.out(isJson ? `${visibleJson(resolved)}\n` : resolvedText(resolved))
+    return 0
+  },
+}
+
+/** `muster ping`: whether a host can be reached and logged in to. */
+export const pingCommand: Command = {
+  flags: [],
+  switches: [JSON_SWITCH],
+  act: async (cli, { words, switches }) => {
+    const [host, ...more] = words
+    if (host === undefined || more.length > 0) throw new MusterError('invalid_request', 'muster ping takes one host')
+    const test = await cli.client.call('test_host', checkedInput('test_host', { host }))
+    if (switches.has('json')) cli.out(`${visibleJson(test)}\n`)
+    else if (test.ok === true) cli.out(`${host} ok, connected in ${test.connect_ms} ms\n`)
+    else
+      cli.out(
+        `${host} ${[test.state, test.reason, test.detail && escapeLine(test.detail)].filter(Boolean).join(', ')}\n`,
+      )
+    if (test.ok === null) return EXIT.waitEnded
+    if (test.ok) return EXIT.succeeded
+    return test.state === 'lost' ? EXIT.anyLost : EXIT.onlyUnreached
+  },
+}

@@ -1,0 +1,20 @@
+/** `muster rerun`: a job again, on those of its hosts that ended in certain states. */
+import { randomUUID } from 'node:crypto'
+import { OPERATIONS } from '@muster/contract'
+import { checkedInput } from '../line/checked-input.ts'
+import type { Command } from '../line/command.ts'
+import { flagsOf } from '../line/flags.ts'
+import { wordOf } from './job-commands.ts'
+import { END_SWITCHES, runToEnd } from './run-to-end.ts'
+
+/** `muster rerun`. */
+export const rerunCommand: Command = {
+  flags: flagsOf(OPERATIONS.rerun_job.input, ['job_id', 'wait_s']),
+  switches: END_SWITCHES,
+  act: async (cli, line) => {
+    const key = String(line.fields.idempotency_key ?? randomUUID())
+    const given = { ...line.fields, job_id: wordOf(line.words, 'rerun'), idempotency_key: key }
+    const input = checkedInput('rerun_job', given)
+    return runToEnd(cli, line, { send: () => cli.client.call('rerun_job', input), command: 'rerun', key })
+  },
+}

@@ -1,0 +1,103 @@
+/** `muster run`: what to run on which hosts, from the words, files and flags of a command line. */
+import { randomUUID } from 'node:crypto'
+import { fstat } from 'node:fs'
+import { promisify } from 'node:util'
+import { MusterError, OPERATIONS } from '@muster/contract'
+import { checkedInput } from '../line/checked-input.ts'
+import type { Cli, Command } from '../line/command.ts'
+import { type CommandLine, flagsOf, type Switch, secondsOf } from '../line/flags.ts'
+import { readInputFile } from '../line/input-file.ts'
+import { END_SWITCHES, runToEnd } from './run-to-end.ts'
+
+/** Fields that the command line says in another way: words, files, a health check in two parts, a wait of its own. */
+export const SPELLED_OTHERWISE = [
+  'command',
+  'argv',
+  'script',
+  'script_args',
+  'stdin',
+  'targets',
+  'health_check',
+  'wait_s',
+] as const
+
+/** The flags that are fields of a job. */
+export const RUN_FLAGS = flagsOf(OPERATIONS.submit_job.input, SPELLED_OTHERWISE)
+
+/** The flags that are not. */
+const RUN_SWITCHES: readonly Switch[] = [
+  {
+    name: 'script',
+    takesValue: true,
+    description: 'Run this script file, with the words after -- as its arguments; "-" reads it from stdin.',
+  },
+  {
+    name: 'stdin',
+    takesValue: true,
+    description: 'Give the command or script this file as its stdin; "-" passes ours on. Nothing unless given.',
+  },
+  {
+    name: 'health-check',
+    takesValue: true,
+    description: 'Run this on each host after the command succeeded there; when it fails, the host has failed.',
+  },
+  { name: 'health-check-timeout-s', takesValue: true, description: 'Limit for the health check. Usual: 30.' },
+  ...END_SWITCHES,
+]
+
+/** `muster run`. */
+export const runCommand: Command = {
+  flags: RUN_FLAGS,
+  switches: RUN_SWITCHES,
+  takesCommand: true,
+  act: async (cli, line) => {
+    const targets = line.words.join(',')
+    if (targets === '') throw new MusterError('invalid_request', 'no targets given: muster run <targets> -- <command>')
+    const key = String(line.fields.idempotency_key ?? randomUUID())
+    const given = {
+      ...line.fields,
+      ...(await formOf(cli, line)),
+      ...healthCheckOf(line),
+      targets,
+      idempotency_key: key,
+    }
+    const input = checkedInput('submit_job', given)
+    return runToEnd(cli, line, { send: () => cli.client.call('submit_job', input), command: 'run', key })
+  },
+}
+
+/**
+ * What runs, and what it reads. With a script, the words after `--` are its arguments; else one word is a shell command
+ * line, and several are a program and its arguments, passed exactly.
+ */
+async function formOf({ say }: Cli, { switches, afterDashes = [] }: CommandLine): Promise<Record<string, unknown>> {
+  const [script, stdin] = [switches.get('script'), switches.get('stdin')]
+  if (script === '-' && stdin === '-') {
+    throw new MusterError('invalid_request', '--script and --stdin cannot both be "-": there is one stdin')
+  }
+  if (script === undefined && afterDashes.length === 0) {
+    throw new MusterError('invalid_request', 'no command given: muster run <targets> -- <command>')
+  }
+  if (script !== '-' && stdin === undefined && (await isGivenStdin())) {
+    say('[what comes on stdin is not passed on; --stdin - would]')
+  }
+  const input = stdin === undefined ? {} : { stdin: await readInputFile({ flag: 'stdin', file: String(stdin) }) }
+  if (script !== undefined) {
+    const args = afterDashes.length === 0 ? {} : { script_args: afterDashes }
+    return { script: await readInputFile({ flag: 'script', file: String(script) }), ...args, ...input }
+  }
+  const [command, ...more] = afterDashes
+  return more.length === 0 ? { command, ...input } : { argv: afterDashes, ...input }
+}
+
+/** Whether our stdin is a pipe or a file with something in it, as of a person who means it for the command. */
+async function isGivenStdin(): Promise<boolean> {
+  const given = await promisify(fstat)(process.stdin.fd).catch(() => undefined)
+  return given !== undefined && (given.isFIFO() || (given.isFile() && given.size > 0))
+}
+
+function healthCheckOf(line: CommandLine): Record<string, unknown> {
+  const command = line.switches.get('health-check')
+  const timeout_s = secondsOf(line, 'health-check-timeout-s')
+  return command === undefined && timeout_s === undefined ? {} : { health_check: { command, timeout_s } }
+}

@@ -1,0 +1,74 @@
+/** What `muster run` and `muster rerun` have in common: a job is sent once, followed to its end, and shown. */
+import { type JobReport, MusterError, PAGE_LIMIT_BYTES, visibleJson } from '@muster/contract'
+import { type Cli, JSON_SWITCH, WAIT_SWITCH } from '../line/command.ts'
+import { EXIT } from '../line/exit-status.ts'
+import { type CommandLine, type Switch, secondsOf } from '../line/flags.ts'
+import { createPatience, PATIENCE_MS, ServerAway, untilAnswered } from '../line/patience.ts'
+import { quoted } from '../line/shell-word.ts'
+import { acceptedLine, noticesText, summaryLine } from '../render/render-job.ts'
+import { gatheredText } from '../render/render-output.ts'
+import { followJob } from './follow-job.ts'
+
+/** The switches that it reads. */
+export const END_SWITCHES: readonly Switch[] = [
+  { name: 'detach', takesValue: false, description: 'Print the job ID and do not wait.' },
+  WAIT_SWITCH,
+  JSON_SWITCH,
+]
+
+/** How long a request that got no answer is sent again. Nobody has seen a job yet, so a person is told soon. */
+const SEND_PATIENCE_MS = 10_000
+
+/** A request that makes a job. It has an idempotency key, so that sending it again cannot run anything twice. */
+export type Sending = {
+  readonly send: () => Promise<JobReport>
+  /** The name of the command, for the line that repeats it. */
+  readonly command: string
+  readonly key: string
+}
+
+/** Sends it, follows the job to its end, and shows what came of it; answers the exit status. */
+export async function runToEnd(cli: Cli, line: CommandLine, sending: Sending): Promise<number> {
+  const limitS = secondsOf(line, 'wait-s')
+  if (limitS !== undefined && line.switches.has('detach')) {
+    throw new MusterError('invalid_request', '--detach does not wait, so --wait-s cannot be given with it')
+  }
+  const job = await sent(cli, line, sending)
+  const isJson = line.switches.has('json')
+  if (line.switches.has('detach')) {
+    cli.out(isJson ? `${visibleJson(job)}\n` : `${job.job_id}\n`)
+    return 0
+  }
+  cli.say(acceptedLine(job))
+  const followed = await followJob(cli, job, limitS)
+  if (followed.status === EXIT.interrupted) return followed.status
+  const advice = `Read what came of it with: muster output ${job.job_id}`
+  // Who set a limit has waited that long already.
+  const limitMs = followed.status === EXIT.waitEnded ? 0 : PATIENCE_MS
+  const gathered = await untilAnswered(createPatience(cli, { limitMs, advice }), () =>
+    cli.client.call('gather_output', { job_id: job.job_id, limit_bytes: PAGE_LIMIT_BYTES }),
+  )
+  if (isJson) cli.out(`${visibleJson({ job: followed.job, output: gathered })}\n`)
+  else cli.out(gatheredText(gathered))
+  cli.say(`${noticesText(followed.job)}${summaryLine(followed.job)}`)
+  return followed.status
+}
+
+async function sent(cli: Cli, line: CommandLine, { send, command, key }: Sending): Promise<JobReport> {
+  const advice = `Whether it was accepted is not known. Repeated with its key it cannot run twice:\n${repeatText(command, line, key)}`
+  const patience = createPatience(cli, { limitMs: SEND_PATIENCE_MS, advice })
+  try {
+    return await untilAnswered(patience, send)
+  } catch (error) {
+    if (error instanceof ServerAway) throw new MusterError('ledger_unavailable', error.message, { cause: error })
+    if (cli.interrupts.count() > 0) cli.say(advice)
+    throw error
+  }
+}
+
+/** The same command line, with the key. Values of --env may be secret, so they are not shown. */
+function repeatText(command: string, { args, fields }: CommandLine, key: string): string {
+  if (fields.env !== undefined) return `the same command line with --idempotency-key ${quoted(key)}`
+  const given = fields.idempotency_key === undefined ? ['--idempotency-key', key, ...args] : args
+  return ['muster', command, ...given].map(quoted).join(' ')
+}

@@ -1,0 +1,77 @@
+/**
+ * Patience with a server that is away for a while, because it or its Redis is being started again: what was accepted
+ * goes on without us, so asking again is all there is to do. Knows what is worth asking again, and for how long.
+ *
+ * Does not make asking again harmless: whoever sends a change gives it an idempotency key.
+ */
+import { MusterError } from '@muster/contract'
+import { Refused } from '../client/client.ts'
+import type { Cli } from './command.ts'
+
+/** How long a server that was there may be away. */
+export const PATIENCE_MS = 120_000
+/** Between two tries. */
+const AGAIN_AFTER_MS = 1_000
+
+/** Nobody answered for as long as was waited. The job, if there is one, goes on. */
+export class ServerAway extends Error {
+  override readonly name = 'ServerAway'
+
+  /** `advice` is what to do about it; `cause` is the last fault. */
+  constructor(advice: string, cause: unknown) {
+    super(`${cause instanceof Error ? cause.message : String(cause)}\n${advice}`, { cause })
+  }
+}
+
+/** What is put up with, counted anew after every answer. */
+export type Patience = {
+  /** The server is there. */
+  answered(): void
+  /**
+   * Says once that the server is away, and waits until it is time to ask again.
+   * @throws {ServerAway} when it was away too long
+   * @throws the fault itself when asking again would not help
+   */
+  endure(fault: unknown): Promise<void>
+}
+
+/** Makes it; `advice` is for when it is over. */
+export function createPatience(
+  { say, interrupts }: Pick<Cli, 'say' | 'interrupts'>,
+  { limitMs, advice }: { limitMs: number; advice: string },
+): Patience {
+  let sinceMs: number | undefined
+  return {
+    answered: () => {
+      sinceMs = undefined
+    },
+    endure: async (fault) => {
+      if (!isPassing(fault)) throw fault
+      const isFirst = sinceMs === undefined
+      sinceMs ??= performance.now()
+      if (performance.now() - sinceMs >= limitMs) throw new ServerAway(advice, fault)
+      if (isFirst) say(`[${fault.message}; asking again]`)
+      await interrupts.sleep(AGAIN_AFTER_MS)
+    },
+  }
+}
+
+/**
+ * Asks until there is an answer.
+ * @throws what `endure` throws
+ */
+export async function untilAnswered<T>(patience: Patience, ask: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await ask()
+    } catch (error) {
+      await patience.endure(error)
+    }
+  }
+}
+
+/** Whether the same request may well succeed a little later: the server or its Redis was away, busy, or asked too often. */
+function isPassing(fault: unknown): fault is Error {
+  if (fault instanceof MusterError) return fault.code === 'ledger_unavailable'
+  return fault instanceof Refused && (fault.problem.status === 503 || fault.problem.code === 'rate_limited')
+}

@@ -1,0 +1,160 @@
+/**
+ * Carries JSON-RPC between a client's lines and a server's `POST /mcp`, several requests at the same time.
+ *
+ * It is no server: it understands no tool and keeps nothing but what is in flight and the revision that an older client
+ * has agreed on. It never sends a message a second time, but to another server when the first one cannot have got it.
+ */
+import {
+  INVALID_REQUEST,
+  isJSONRPCNotification,
+  isJSONRPCRequest,
+  isJSONRPCResponse,
+  isJSONRPCResultResponse,
+  type JSONRPCMessage,
+  type JSONRPCNotification,
+  type JSONRPCRequest,
+  PARSE_ERROR,
+} from '@modelcontextprotocol/client'
+import { z } from 'zod'
+import type { ServerFinder } from './find-server.ts'
+import { forwardMessage, type Outcome, type ServerAddress } from './forward-message.ts'
+import { cutLines } from './json-lines.ts'
+import { answerOf, refusalOf, searchFailureText } from './refusal.ts'
+
+/** The bridge of one client. */
+export type McpBridge = {
+  /** Takes what the client has written, in pieces of any size. */
+  take(bytes: Buffer): void
+  /** Gives what is in flight a short time for its answer, then ends it. No job is cancelled by that. */
+  end(): Promise<void>
+}
+
+/** As much as a server takes. Sent all the same, it might be cut off instead of refused. */
+const REQUEST_LIMIT_BYTES = 256 * 1024
+/** What is too long for a server still has to be read, to learn whom to tell. */
+const LINE_LIMIT_BYTES = 16 * 1024 * 1024
+/** A client that has closed its end seldom waits longer. */
+const LAST_ANSWERS_MS = 2_000
+
+type Flight = { readonly id: JSONRPCRequest['id']; readonly abort: AbortController; readonly done: Promise<void> }
+
+const Cancelled = z.object({ params: z.object({ requestId: z.union([z.string(), z.number()]) }) })
+const Agreed = z.looseObject({ protocolVersion: z.string() })
+const WithId = z.looseObject({ id: z.union([z.string(), z.number()]) })
+
+/** Makes the bridge; `write` gets whole messages for the client, `say` what a person should know. */
+export function createMcpBridge(options: {
+  readonly servers: ServerFinder
+  readonly write: (message: object) => void
+  readonly say: (line: string) => void
+}): McpBridge {
+  const { servers, write, say } = options
+  const flights = new Set<Flight>()
+  let protocolVersion: string | undefined
+
+  const receive = (request: JSONRPCRequest, message: JSONRPCMessage) => {
+    if (request.method === 'initialize' && isJSONRPCResultResponse(message)) {
+      protocolVersion = Agreed.safeParse(message.result).data?.protocolVersion
+    }
+    write(message)
+  }
+
+  const ask = async (request: JSONRPCRequest, signal: AbortSignal): Promise<void> => {
+    const bytes = Buffer.byteLength(JSON.stringify(request))
+    if (bytes > REQUEST_LIMIT_BYTES) {
+      const advice = 'Send a smaller command, script or stdin; copy files by other means.'
+      write(refusalOf(request, `The request has ${bytes} bytes, and ${REQUEST_LIMIT_BYTES} are taken. ${advice}`))
+      return
+    }
+    const reached = await reach(servers, request, {
+      ...{ signal, protocolVersion },
+      onMessage: (message) => receive(request, message),
+    })
+    if (signal.aborted) return
+    if ('failure' in reached) {
+      write(refusalOf(request, reached.failure))
+      return
+    }
+    const { outcome, server } = reached
+    if (outcome.kind !== 'answered' && outcome.kind !== 'cancelled') write(answerOf(request, outcome, server))
+  }
+
+  const fly = (message: JSONRPCRequest) => {
+    const abort = new AbortController()
+    const done = ask(message, abort.signal)
+      .catch((error: unknown) => {
+        say(String(error))
+        write(refusalOf(message, `The bridge failed: ${String(error)}`))
+      })
+      .finally(() => flights.delete(flight))
+    const flight: Flight = { id: message.id, abort, done }
+    flights.add(flight)
+  }
+
+  // Of a client's notifications this one alone means something to a server without a state.
+  const tell = (notification: JSONRPCNotification) => {
+    if (notification.method !== 'notifications/cancelled') return
+    const cancelled = Cancelled.safeParse(notification).data?.params.requestId
+    for (const flight of flights) if (flight.id === cancelled) flight.abort.abort()
+  }
+
+  const takeLine = (line: string) => {
+    if (line.trim() === '') return
+    const message = parse(line)
+    if (message === undefined) write(fault(undefined, PARSE_ERROR, 'the line is not JSON'))
+    else if (isJSONRPCRequest(message)) fly(message)
+    else if (isJSONRPCNotification(message)) tell(message)
+    else if (!isJSONRPCResponse(message)) {
+      const form = 'a line holds one JSON-RPC 2.0 request or notification, with a string or an integer as id'
+      write(fault(WithId.safeParse(message).data?.id, INVALID_REQUEST, form))
+    }
+  }
+
+  return {
+    take: cutLines(LINE_LIMIT_BYTES, (cut) => {
+      if ('line' in cut) takeLine(cut.line)
+      else write(fault(undefined, INVALID_REQUEST, `a line of ${cut.tooLongBytes} bytes is too long`))
+    }),
+    end: async () => {
+      const timer = setTimeout(() => {
+        for (const { abort } of flights) abort.abort()
+      }, LAST_ANSWERS_MS)
+      await Promise.all([...flights].map(({ done }) => done))
+      clearTimeout(timer)
+    },
+  }
+}
+
+type Reached = { readonly outcome: Outcome; readonly server: ServerAddress }
+
+/** Sends a request to the server that is there. One that nobody took goes to the server that is there instead, if any. */
+async function reach(
+  servers: ServerFinder,
+  request: JSONRPCRequest,
+  options: Omit<Parameters<typeof forwardMessage>[1], 'server'>,
+): Promise<Reached | { readonly failure: string }> {
+  const send = async (server: ServerAddress) => {
+    return { server, outcome: await forwardMessage(request, { ...options, server }) }
+  }
+  try {
+    const first = await send(await servers.find(options.signal))
+    if (first.outcome.kind !== 'unreached') return first
+    const instead = await servers.find(options.signal, first.server)
+    return instead.url === first.server.url ? first : await send(instead)
+  } catch (error) {
+    return { failure: searchFailureText(error) }
+  }
+}
+
+function parse(line: string): unknown {
+  try {
+    return JSON.parse(line)
+  } catch {
+    // JSON has no undefined, so this cannot be mistaken for a value.
+    return undefined
+  }
+}
+
+function fault(id: JSONRPCRequest['id'] | undefined, code: number, message: string): object {
+  return { jsonrpc: '2.0', id: id ?? null, error: { code, message: `${message}.` } }
+}

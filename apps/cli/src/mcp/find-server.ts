@@ -1,0 +1,126 @@
+/**
+ * Which server `muster mcp` speaks to: the configured one; else the one that runs on this data directory; else the
+ * embedded stack, which is then brought up. Asked anew whenever nobody answers where the last one was.
+ */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { MusterError } from '@muster/contract'
+import { z } from 'zod'
+import type { StackProcess } from '../stack/stack-process.ts'
+import type { ServerAddress } from './forward-message.ts'
+
+/** Finds the server for a request. */
+export type ServerFinder = {
+  /**
+   * Answers where to send. `away` is an address at which nobody answers: look again.
+   * @throws {MusterError} when there is no server, with what to do about it
+   */
+  find(signal: AbortSignal, away?: ServerAddress): Promise<ServerAddress>
+}
+
+/** How long a request waits for a server that is coming up: clients give up on the first one after 30 to 60 s. */
+const PATIENCE_MS = 25_000
+/** How long the data directory of a Muster that starts or ends elsewhere is tried. */
+const SEARCH_MS = 60_000
+const LOOK_EVERY_MS = 100
+const LOOK_TIMEOUT_MS = 2_000
+/** One that is starting elsewhere has this long before the directory is tried again. */
+const ELSEWHERE_MS = 2_000
+
+/** The server of the configuration, wherever it is. */
+export function fixedServer(server: ServerAddress): ServerFinder {
+  return { find: async () => server }
+}
+
+/** There can be no server; every request is told why. */
+export function noServer(reason: Error): ServerFinder {
+  return { find: () => Promise.reject(reason) }
+}
+
+/** The server of a data directory, brought up when there is none. `apiKey`: the configured one, if any. */
+export function localServer(options: {
+  readonly dataDir: string
+  readonly apiKey: string | undefined
+  readonly stack: StackProcess
+}): ServerFinder {
+  const { dataDir, stack } = options
+  let url: string | undefined
+  let search: Promise<string> | undefined
+  const searchOnce = () => {
+    search ??= findOrStart(dataDir, stack)
+      .then((found) => {
+        url = found
+        return found
+      })
+      .finally(() => {
+        search = undefined
+      })
+    return search
+  }
+  return {
+    find: async (signal, away) => {
+      if (away !== undefined && away.url === url) url = undefined
+      const found = url ?? (await withPatience(searchOnce(), signal))
+      return { url: found, apiKey: options.apiKey ?? (await keyIn(dataDir)) }
+    },
+  }
+}
+
+async function findOrStart(dataDir: string, stack: StackProcess): Promise<string> {
+  const untilMs = performance.now() + SEARCH_MS
+  for (;;) {
+    const there = await runningServer(dataDir)
+    if (there !== undefined) return there
+    const seen = new AbortController()
+    // Another process may be bringing one up on the same directory: the first that answers is good.
+    const first = await Promise.race([stack.start(), untilRunning(dataDir, seen.signal)]).finally(() => seen.abort())
+    if (typeof first === 'string') return first
+    if (first.kind === 'up') return first.url
+    if (!first.isInUse || performance.now() > untilMs) throw new MusterError('invalid_config', first.text)
+    const elsewhere = await untilRunning(dataDir, AbortSignal.timeout(ELSEWHERE_MS)).catch(() => undefined)
+    if (elsewhere !== undefined) return elsewhere
+  }
+}
+
+async function untilRunning(dataDir: string, signal: AbortSignal): Promise<string> {
+  for (;;) {
+    const url = await runningServer(dataDir)
+    if (url !== undefined) return url
+    await delay(LOOK_EVERY_MS, undefined, { signal })
+  }
+}
+
+/** The address in `server.json`, when a Muster answers there: a server that was killed leaves the file behind. */
+async function runningServer(dataDir: string): Promise<string | undefined> {
+  try {
+    const text = await readFile(join(dataDir, 'server.json'), 'utf8')
+    const { url } = z.object({ url: z.string() }).parse(JSON.parse(text))
+    const answer = await fetch(`${url}/livez`, {
+      // Left open, the connection would serve a request, and hide whether that was received.
+      headers: { connection: 'close' },
+      signal: AbortSignal.timeout(LOOK_TIMEOUT_MS),
+      redirect: 'error',
+    })
+    return z.object({ status: z.literal('ok') }).safeParse(await answer.json()).success ? url : undefined
+  } catch {
+    // No file, or nobody there: both mean that no server runs.
+    return undefined
+  }
+}
+
+async function keyIn(dataDir: string): Promise<string> {
+  const file = join(dataDir, 'api-key')
+  const key = (await readFile(file, 'utf8').catch(() => '')).trim()
+  if (key !== '') return key
+  throw new MusterError('invalid_config', `There is no API key in ${file}. Set MUSTER_API_KEY to a key of the server.`)
+}
+
+async function withPatience<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const waiting = new AbortController()
+  const over = delay(PATIENCE_MS, undefined, { signal: AbortSignal.any([signal, waiting.signal]) }).then(() => {
+    const text = `Muster has been coming up for ${PATIENCE_MS / 1_000} s and is not ready. Call again in a few seconds.`
+    throw new MusterError('ledger_unavailable', text)
+  })
+  return await Promise.race([promise, over]).finally(() => waiting.abort())
+}

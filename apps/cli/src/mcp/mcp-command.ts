@@ -1,0 +1,54 @@
+/**
+ * `muster mcp`: the Model Context Protocol on standard input and output, for clients that start their servers themselves.
+ *
+ * The tools are those of the server's `POST /mcp`; here is only the way to it.
+ */
+import type { Readable } from 'node:stream'
+import { MusterError } from '@muster/contract'
+import { type Environment, type Life, parseConfig } from '@muster/runtime'
+import { CliConfig, findServer, stackGraceMs } from '../client/config.ts'
+import { prepareStack } from '../stack/stack-process.ts'
+import { createMcpBridge } from './bridge.ts'
+import { fixedServer, localServer, noServer, type ServerFinder } from './find-server.ts'
+
+/** What `muster mcp` is told. */
+export type McpOptions = {
+  readonly life: Life
+  /** With the defaults of `muster mcp`. */
+  readonly env: Environment
+  readonly allowInstall: boolean
+  readonly stdin: Readable
+  /** Writes to standard output; nothing else may. */
+  readonly write: (text: string) => void
+  readonly say: (line: string) => void
+}
+
+/** Starts to serve; the process ends when its standard input does. */
+export async function mcp(options: McpOptions): Promise<void> {
+  const { life, stdin, write, say } = options
+  const servers = await openServers(options)
+  const bridge = createMcpBridge({ servers, write: (message) => write(`${JSON.stringify(message)}\n`), say })
+  life.closers.add('requests in flight', () => bridge.end())
+  stdin.on('data', (bytes: Buffer) => bridge.take(bytes))
+  stdin.on('error', () => life.finish('standard input cannot be read'))
+  // A file has an end and stays open; a pipe that breaks is closed without an end.
+  for (const event of ['end', 'close']) stdin.once(event, () => life.finish('standard input has ended'))
+  // What takes time begins before the first request. A request is told when it fails.
+  servers.find(life.ending).catch(() => undefined)
+}
+
+async function openServers({ life, env, allowInstall, say }: McpOptions): Promise<ServerFinder> {
+  try {
+    const config = parseConfig(CliConfig, env)
+    if (config.MUSTER_URL !== undefined) return fixedServer(await findServer(config))
+    const stopTimeoutMs = stackGraceMs(config) + 5_000
+    const stack = prepareStack({ env, allowInstall, stopTimeoutMs, say, ending: life.ending })
+    life.closers.add('embedded stack', () => stack.stop(), stopTimeoutMs + 1_000)
+    return localServer({ dataDir: config.MUSTER_DATA_DIR, apiKey: config.MUSTER_API_KEY, stack })
+  } catch (error) {
+    if (!(error instanceof MusterError)) throw error
+    // A client shows the answer to its request, and seldom what stands on standard error.
+    say(error.message)
+    return noServer(error)
+  }
+}

@@ -1,0 +1,92 @@
+/** How runs look to a person: one in full, or a line for each. Pure; what comes from hosts is escaped. */
+import { escapeLine, isTerminalRun, type LateResult, type Run, type StreamSummary } from '@muster/contract'
+import { reasonWords, stateWords } from './reason-words.ts'
+import { tableText } from './render-output.ts'
+
+/** How a run ended, or where it stands, in one line: `web01: failed, exit_nonzero, exit code 3`. */
+export function runLine(run: Run): string {
+  return `${run.host}: ${endText(run)}`
+}
+
+type End = Pick<Run, 'state' | 'reason' | 'exit_code' | 'signal'>
+
+function endText({ state, reason, exit_code, signal }: End): string {
+  const parts = [
+    stateWords(state),
+    reason,
+    exit_code === null || state === 'succeeded' ? null : `exit code ${exit_code}`,
+    signal === null ? null : `signal ${escapeLine(signal)}`,
+  ]
+  return parts.filter((part) => part !== null).join(', ')
+}
+
+/** Everything about one run, for `muster show JOB HOST`. Lines that say nothing are left out. */
+export function runText(run: Run): string {
+  const hasEnded = isTerminalRun(run.state)
+  const hasStarted = run.remote !== 'not_started'
+  const rows: Array<readonly [string, string | null]> = [
+    ['host', run.host],
+    ['job', run.job_id],
+    ['state', endText(run)],
+    ['because', run.reason === null ? null : escapeLine(reasonWords(run.reason, run.detail))],
+    ['notice', run.notice === null ? null : escapeLine(run.notice)],
+    ['remote', run.remote.replaceAll('_', ' ')],
+    ['safe to retry', hasEnded && run.state !== 'succeeded' ? safetyText(run) : null],
+    ['attempt', run.attempt === 0 ? null : String(run.attempt)],
+    ['next attempt', run.retry_at],
+    ['mode', run.mode],
+    ['worker', run.worker === null ? null : escapeLine(run.worker)],
+    ['started', hasStarted ? run.started_at : null],
+    // When a lost run ended on its host, if it has, nobody knows.
+    [run.state === 'lost' ? 'settled' : 'ended', run.ended_at],
+    ['took', durationText(run)],
+    ['stdout', streamText(run.stdout)],
+    ['stderr', streamText(run.stderr)],
+    ['output', hasEnded && !run.output_complete ? 'some of it may be missing' : null],
+    ['late result', run.late_result === null ? null : lateText(run.late_result)],
+  ]
+  return rows.flatMap(([name, text]) => (text === null ? [] : [`${name.padEnd(14)} ${text}\n`])).join('')
+}
+
+function safetyText({ safe_to_retry: isSafe, remote }: Run): string {
+  if (isSafe) return 'yes: the command has certainly not started'
+  return remote === 'ended' ? 'no: the command has run' : 'no: the command may have run'
+}
+
+function lateText(late: LateResult): string {
+  const detail = late.detail === null ? '' : `, ${escapeLine(late.detail)}`
+  return `${endText(late)}${detail}; told by ${escapeLine(late.worker)} at ${late.at}, when the run had been settled`
+}
+
+function streamText({ bytes, omitted_bytes, sha256 }: StreamSummary): string {
+  const omitted = omitted_bytes === 0 ? '' : `, ${omitted_bytes} of them not kept`
+  return `${bytes} bytes${omitted}${sha256 === null || bytes === 0 ? '' : `, SHA-256 ${sha256}`}`
+}
+
+/** Runs, for `muster runs`: what else is to be known of one stands in its last column. */
+export function runsText(runs: readonly Run[]): string {
+  const rows = runs.map((run) => {
+    const why = run.reason === null || run.reason === 'exit_nonzero' ? null : reasonWords(run.reason, run.detail)
+    const notes = [
+      why,
+      run.retry_at === null ? null : `next attempt at ${run.retry_at}`,
+      run.notice,
+      run.late_result === null ? null : `late result: ${endText(run.late_result)}`,
+      run.safe_to_retry ? 'safe to retry' : null,
+    ]
+    return [
+      run.host,
+      stateWords(run.state),
+      run.exit_code === null ? '–' : String(run.exit_code),
+      String(run.attempt),
+      durationText(run) ?? '–',
+      notes.filter((note) => note !== null).join('; '),
+    ]
+  })
+  return tableText(['HOST', 'STATE', 'EXIT', 'ATTEMPT', 'TOOK', 'NOTES'], rows)
+}
+
+/** How long the command ran; null when it did not, or nobody knows. */
+function durationText({ duration_ms: ms, remote, state }: Run): string | null {
+  return ms === null || remote === 'not_started' || state === 'lost' ? null : `${(ms / 1_000).toFixed(1)} s`
+}

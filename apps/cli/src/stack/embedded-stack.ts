@@ -1,0 +1,66 @@
+/**
+ * Redis, one server and some workers on this machine, as processes. A worker that dies is started again; when Redis or
+ * the server dies, everything ends.
+ */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describeExit, type Environment, keepRunning, type Life, startProcess, startRedis } from '@muster/runtime'
+import { z } from 'zod'
+
+const SERVER = fileURLToPath(new URL('../../../server/dist/main.js', import.meta.url))
+const WORKER = fileURLToPath(new URL('../../../worker/dist/main.js', import.meta.url))
+
+/** What the stack is told. */
+export type StackOptions = {
+  readonly life: Life
+  readonly env: Environment
+  readonly redisUrl: string | undefined
+  readonly dataDir: string
+  readonly workerProcesses: number
+  /** How long a server or worker may take to stop. */
+  readonly stopTimeoutMs: number
+  readonly allowInstall: boolean
+  readonly say: (line: string) => void
+}
+
+/** Starts everything; answers the address of the server when all is up. */
+export async function startStack(options: StackOptions): Promise<{ url: string }> {
+  const { life, dataDir, say, env } = options
+  const redis = await startRedis({ url: options.redisUrl, dataDir, allowInstall: options.allowInstall, env, log: say })
+  life.closers.add('Redis', () => redis.close(), 15_000)
+  redis.failed.then(life.fail, life.fail)
+
+  const childEnv = given(env, { REDIS_URL: redis.url, MUSTER_DATA_DIR: dataDir, MUSTER_WORKER_PROCESSES: '1' })
+  const start = (name: string, script: string) =>
+    startProcess({
+      name,
+      command: process.execPath,
+      args: [script],
+      env: childEnv,
+      ready: 'message',
+      stopTimeoutMs: options.stopTimeoutMs,
+      log: say,
+      signal: life.ending,
+    })
+  const server = await start('server', SERVER)
+  life.closers.add('server', () => server.stop(), options.stopTimeoutMs + 1_000)
+  server.exited.then((exit) => {
+    if (!life.ending.aborted) life.fail(new Error(`the server ended: ${describeExit(exit)}`))
+  }, life.fail)
+
+  // Each worker is one process: this one keeps as many of them as are wanted.
+  await keepRunning({
+    ...{ name: 'worker', count: options.workerProcesses, life, say },
+    start: () => start('worker', WORKER),
+    stopTimeoutMs: options.stopTimeoutMs + 1_000,
+  })
+  const text = await readFile(join(dataDir, 'server.json'), 'utf8')
+  return z.object({ url: z.string() }).parse(JSON.parse(text))
+}
+
+/** The environment with these values; a file that was named for one of them no longer counts. */
+function given(env: Environment, values: Record<string, string>): Environment {
+  const files = new Set(Object.keys(values).map((name) => `${name}_FILE`))
+  return { ...Object.fromEntries(Object.entries(env).filter(([name]) => !files.has(name))), ...values }
+}

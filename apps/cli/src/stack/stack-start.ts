@@ -1,0 +1,59 @@
+/** The embedded stack inside its own process: what it is told by the environment, and what it tells `muster mcp`. */
+import { DataDirInUse, type Environment, parseConfig } from '@muster/runtime'
+import { z } from 'zod'
+import { CliConfig, partStopMs, stackGraceMs } from '../client/config.ts'
+import { type StackOptions, startStack } from './embedded-stack.ts'
+import type { StackStart } from './stack-process.ts'
+
+/**
+ * The options of the stack, and how long all of it may take to stop.
+ * @throws {MusterError} invalid_config
+ */
+export function stackOptions(
+  env: Environment,
+  allowInstall: boolean,
+): Omit<StackOptions, 'life' | 'say'> & { readonly graceMs: number } {
+  const config = parseConfig(CliConfig, env)
+  return {
+    ...{ env, allowInstall, redisUrl: config.REDIS_URL, dataDir: config.MUSTER_DATA_DIR },
+    ...{ workerProcesses: config.MUSTER_WORKER_PROCESSES },
+    ...{ stopTimeoutMs: partStopMs(config), graceMs: stackGraceMs(config) },
+  }
+}
+
+/** A key as the server prints it at its first start. Clients keep what a server says on standard error in files. */
+const KEY = /\bmst_[\w-]{20,}/g
+
+/** Starts the stack. That it cannot is told as a value; whoever asked then ends this process. */
+export async function tellStart(options: StackOptions): Promise<StackStart> {
+  const say = (line: string) => options.say(withoutKeys(line))
+  try {
+    const { url } = await startStack({ ...options, say })
+    return { kind: 'up', url }
+  } catch (error) {
+    options.life.ending.throwIfAborted()
+    return { kind: 'refused', text: withoutKeys(reasonText(error)), isInUse: error instanceof DataDirInUse }
+  }
+}
+
+function withoutKeys(text: string): string {
+  return text.replaceAll(KEY, '[not shown here]')
+}
+
+const LogLine = z.object({ msg: z.string(), err: z.object({ message: z.string() }).optional() })
+
+/** The text of an error, with the log lines of a child in it as people read them. */
+function reasonText(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error)
+  return text.replaceAll(/^ *\{.*"msg":.*\}$/gm, (line) => `  ${logText(line)}`)
+}
+
+function logText(line: string): string {
+  try {
+    const { msg, err } = LogLine.parse(JSON.parse(line))
+    return err === undefined ? msg : `${msg}: ${err.message}`
+  } catch {
+    // Cut short or no log line: as it is.
+    return line.trim()
+  }
+}

@@ -1,0 +1,191 @@
+/**
+ * The hosts of all sources under their names: what is called what, and which of them are one machine.
+ *
+ * A name, be it that of a host or an alias, stands for one host. Two hosts with one machine and one user are one host
+ * written twice, on which every command would run twice: that is a mistake, but in an optional source, whose further names
+ * become aliases of the first. Hosts that differ in their user stay hosts of their own, of one machine.
+ */
+import { foldHosts } from '@muster/contract'
+import type { HostDraft, NameDraft, SourceContent } from '../hosts/inventory-host.ts'
+import { machineOf } from '../hosts/machine.ts'
+import { type Mistake, type Place, writePlace } from '../hosts/mistakes.ts'
+import { findDetour, findJumpFaults } from './jump-hosts.ts'
+
+/** The hosts, in the order of the sources; what stands for each; and what is wrong. */
+export type JoinedHosts = {
+  readonly hosts: ReadonlyMap<string, HostDraft>
+  /** The name of the host that each alias stands for. */
+  readonly aliases: ReadonlyMap<string, string>
+  /** The machine, by the name of its first host, of each host that is not this first one. */
+  readonly machines: ReadonlyMap<HostDraft, string>
+  readonly mistakes: readonly Mistake[]
+  readonly warnings: readonly string[]
+}
+
+/** What the functions below share. `named` has the host of every name and alias. */
+type Joining = {
+  readonly hosts: Map<string, HostDraft>
+  readonly named: Map<string, HostDraft>
+  readonly places: Map<string, Place>
+  readonly optional: Set<HostDraft>
+  readonly mistakes: Mistake[]
+  readonly warnings: string[]
+}
+
+/** Joins the hosts of the sources. `groups` are the names that no alias may have. */
+export function joinHosts(sources: readonly SourceContent[], groups: ReadonlyMap<string, Place>): JoinedHosts {
+  const joining: Joining = {
+    hosts: new Map(),
+    named: new Map(),
+    places: new Map(),
+    optional: new Set(sources.filter(({ isOptional }) => isOptional).flatMap(({ hosts }) => hosts)),
+    mistakes: [],
+    warnings: [],
+  }
+  const firm = sources.flatMap(({ hosts }) => hosts).filter((host) => !joining.optional.has(host))
+  nameHosts(joining, firm)
+  nameAliases(joining, groups)
+  for (const host of joining.optional) {
+    const earlier = joining.places.get(host.name)
+    if (earlier === undefined) enter(joining, host.name, host, host.place)
+    else leaveOut(joining, host, `already defined at ${writePlace(earlier)}`)
+  }
+  settleJumps(joining)
+  settleDetours(joining)
+  const machines = settleMachines(joining)
+  const aliases = [...joining.named].filter(([name, host]) => name !== host.name)
+  return { ...joining, machines, aliases: new Map(aliases.map(([name, host]) => [name, host.name])) }
+}
+
+function enter({ hosts, named, places }: Joining, name: string, host: HostDraft, place: Place): void {
+  if (name === host.name) hosts.set(name, host)
+  named.set(name, host)
+  places.set(name, place)
+}
+
+function leaveOut({ hosts, named, warnings }: Joining, host: HostDraft, why: string): void {
+  if (hosts.get(host.name) === host) {
+    hosts.delete(host.name)
+    named.delete(host.name)
+  }
+  warnings.push(`${writePlace(host.place)}: left out: ${why}`)
+}
+
+/** Ranges that overlap make one mistake, not one for each host. */
+type Clash = { readonly place: Place; readonly earlier: Place; readonly names: string[]; readonly firsts: Set<string> }
+
+function addClash(clashes: Map<string, Clash>, { name, place }: NameDraft, earlier: Place, first: string): void {
+  const key = JSON.stringify([place, earlier])
+  const known = clashes.get(key) ?? { place, earlier, names: [], firsts: new Set<string>() }
+  known.names.push(name)
+  known.firsts.add(first)
+  clashes.set(key, known)
+}
+
+function nameHosts(joining: Joining, hosts: readonly HostDraft[]): void {
+  const clashes = new Map<string, Clash>()
+  for (const host of hosts) {
+    const earlier = joining.places.get(host.name)
+    if (earlier === undefined) enter(joining, host.name, host, host.place)
+    else addClash(clashes, host, earlier, host.name)
+  }
+  reportRepeated(joining, clashes)
+}
+
+/** After all hosts have their names: an alias is at fault wherever the host stands whose name it takes. */
+function nameAliases(joining: Joining, groups: ReadonlyMap<string, Place>): void {
+  const clashes = new Map<string, Clash>()
+  for (const host of [...joining.hosts.values()]) {
+    for (const alias of host.aliases) {
+      const earlier = joining.places.get(alias.name) ?? groups.get(alias.name)
+      if (earlier === undefined) enter(joining, alias.name, host, alias.place)
+      else addClash(clashes, alias, earlier, alias.name)
+    }
+  }
+  reportRepeated(joining, clashes)
+}
+
+function reportRepeated({ mistakes }: Joining, clashes: ReadonlyMap<string, Clash>): void {
+  for (const { place, earlier, names } of clashes.values()) {
+    mistakes.push({ place, text: `${foldHosts(names)} is already defined at ${writePlace(earlier)}` })
+  }
+}
+
+/** Leaves optional hosts out until the rest stands by itself; what is then wrong is a mistake. */
+function settleJumps(joining: Joining): void {
+  const { hosts, named, optional, mistakes } = joining
+  for (;;) {
+    const faults = findJumpFaults(hosts.values(), named)
+    const avoidable = faults.filter(({ host }) => optional.has(host))
+    for (const { host, text } of avoidable) leaveOut(joining, host, text)
+    if (avoidable.length > 0) continue
+    for (const { host, text } of faults) {
+      mistakes.push({ place: { ...host.place, path: `${host.place.path}.jump` }, text })
+    }
+    return
+  }
+}
+
+/** A host behind one that would be reached by another way than ssh's would be reached there too. */
+function settleDetours({ hosts, named, optional }: Joining): void {
+  const disabled = new Map<HostDraft, HostDraft>()
+  for (const host of hosts.values()) {
+    const hop = host.disabled === undefined ? findDetour(host, named) : undefined
+    if (hop === undefined) continue
+    disabled.set(host, { ...host, disabled: `its jump host ${hop.name} cannot be used: ${hop.disabled}` })
+  }
+  for (const [name, host] of named) {
+    const replaced = disabled.get(host)
+    if (replaced === undefined) continue
+    named.set(name, replaced)
+    if (optional.has(host)) optional.add(replaced)
+    if (name === host.name) hosts.set(name, replaced)
+  }
+}
+
+/** Makes hosts that are one by machine and user one, or refuses them. Answers the machines of those that differ by user. */
+function settleMachines(joining: Joining): Map<HostDraft, string> {
+  const machines = new Map<HostDraft, string>()
+  /** The hosts of each machine, one for each user. */
+  const found = new Map<string, [HostDraft, ...HostDraft[]]>()
+  const clashes = new Map<string, Clash>()
+  for (const host of [...joining.hosts.values()]) {
+    // What a host really is that has a mistake of its own, its correction will tell.
+    if (host.isFaulty === true) continue
+    const machine = machineOf(host, joining.named)
+    const known = found.get(machine)
+    if (known === undefined) {
+      found.set(machine, [host])
+      continue
+    }
+    const same = known.find(({ user }) => user === host.user)
+    if (same === undefined) {
+      known.push(host)
+      machines.set(host, known[0].name)
+    } else if (joining.optional.has(host)) becomeAlias(joining, host, same)
+    else addClash(clashes, host, same.place, same.name)
+  }
+  for (const clash of clashes.values()) joining.mistakes.push({ place: clash.place, text: writeTwice(clash) })
+  return machines
+}
+
+function becomeAlias({ hosts, named, warnings }: Joining, host: HostDraft, first: HostDraft): void {
+  hosts.delete(host.name)
+  named.set(host.name, first)
+  const settings = ({ credentials, hostKeyAlias }: HostDraft) => JSON.stringify([credentials, hostKeyAlias])
+  if (settings(host) === settings(first)) return
+  const where = `${first.name} (${writePlace(first.place)})`
+  const what = `one machine and user with ${where}, so it is another name of that host`
+  warnings.push(`${writePlace(host.place)}: ${what}; its own keys and HostKeyAlias are not used`)
+}
+
+function writeTwice({ earlier, names, firsts }: Clash): string {
+  const [folded, first] = [foldHosts(names), foldHosts([...firsts])]
+  const are = names.length === 1 ? 'is' : 'are'
+  const machines = firsts.size === 1 ? 'the same machine' : 'the same machines'
+  const aliases = /[[,]/.test(folded) ? JSON.stringify(folded) : folded
+  return (
+    `${folded} ${are} ${machines} as ${first} at ${writePlace(earlier)}, for the same user, so every command would run ` +
+    `there more than once; keep ${first} and give it the other name: aliases: [${aliases}]`
+  )
+}

@@ -1,0 +1,86 @@
+/**
+ * Which credentials a host has, as references: those its entry names, or the usual ones of OpenSSH.
+ *
+ * Reads no key and no secret; only whether the usual key files exist is looked up.
+ */
+import { access } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import type { CredentialRef, SecretRef } from '../hosts/inventory-host.ts'
+import type { Defaults } from './inventory-fields.ts'
+
+/** The keys that OpenSSH tries by itself, the strongest first; ssh_config(5), IdentityFile. */
+const USUAL_KEYS = ['id_ed25519', 'id_ecdsa', 'id_rsa']
+
+/** The path with a leading `~` as the home; no shell does it for a value from a file. */
+export function expandHome(path: string, home: string): string {
+  return path === '~' || path.startsWith('~/') ? join(home, path.slice(1)) : path
+}
+
+/** As {@link expandHome}, and a relative path starts from the directory of the file that names it. */
+export function expandPath(path: string, base: { home: string; directory: string }): string {
+  return resolve(base.directory, expandHome(path, base.home))
+}
+
+/**
+ * The credentials that an entry names: key, agent, password, in this order. Undefined when it names none. Beside a key the
+ * agent is none of its own: it may hold that very key, and is asked for no other.
+ */
+export function namedCredentials(
+  fields: Defaults,
+  base: { home: string; directory: string; agentSocket?: string },
+): readonly CredentialRef[] | undefined {
+  const credentials: CredentialRef[] = []
+  if (fields.identity_file !== undefined) {
+    const passphrase = secretRef(fields.passphrase_file, fields.passphrase_env, base)
+    const identityFile = expandPath(fields.identity_file, base)
+    credentials.push({ kind: 'key', identityFile, ...(passphrase && { passphrase }) })
+  } else if (fields.agent !== undefined) credentials.push(agent(base.agentSocket))
+  const password = secretRef(fields.password_file, fields.password_env, base)
+  if (password !== undefined) credentials.push({ kind: 'password', secret: password })
+  return credentials.length === 0 ? undefined : frozen(credentials)
+}
+
+/** Where the password for sudo is that an entry names. Undefined when it names none. */
+export function namedSudoPassword(fields: Defaults, base: { home: string; directory: string }): SecretRef | undefined {
+  return secretRef(fields.sudo_password_file, fields.sudo_password_env, base)
+}
+
+/**
+ * What a host is offered that names no credential: the agent if there is one (its socket path), then the usual key
+ * files that exist below `home`. Empty when there is nothing.
+ */
+export async function usualCredentials(
+  home: string,
+  agentSocket: string | undefined,
+): Promise<readonly CredentialRef[]> {
+  const credentials: CredentialRef[] = agentSocket === undefined ? [] : [agent(agentSocket)]
+  for (const name of USUAL_KEYS) {
+    const identityFile = join(home, '.ssh', name)
+    if (await exists(identityFile)) credentials.push({ kind: 'key', identityFile })
+  }
+  return frozen(credentials)
+}
+
+function secretRef(
+  file: string | undefined,
+  variable: string | undefined,
+  base: { home: string; directory: string },
+): SecretRef | undefined {
+  if (file !== undefined) return Object.freeze({ kind: 'file', path: expandPath(file, base) })
+  return variable === undefined ? undefined : Object.freeze({ kind: 'env', name: variable })
+}
+
+function agent(socket: string | undefined): CredentialRef {
+  return { kind: 'agent', ...(socket !== undefined && { socket }) }
+}
+
+function frozen(credentials: CredentialRef[]): readonly CredentialRef[] {
+  return Object.freeze(credentials.map((credential) => Object.freeze(credential)))
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
+}

@@ -1,0 +1,205 @@
+/**
+ * The fields of `inventory.yaml`: their schemas, and what is wrong with an entry, field by field.
+ *
+ * One entry at a time. What a name stands for, jump hosts and groups are `inventory-file.ts` and `inventory.ts`.
+ * No text quotes the value of a field that could hold a secret.
+ */
+import { isIP } from 'node:net'
+import { expandRanges, isHostName, MusterError } from '@muster/contract'
+import { z } from 'zod'
+import type { Mistake } from '../hosts/mistakes.ts'
+import { nearest } from '../targets/nearest.ts'
+import { nameHere } from './foreign-inventory.ts'
+import type { YamlEntry } from './yaml-entries.ts'
+
+const PORT_LIMIT = 65_535
+
+const Text = z.string({ error: 'expected text' }).min(1, 'has no value')
+const FilePath = Text.refine((path) => !/^~[^/]/.test(path), 'only ~/ is known, not the home of another user')
+const VariableName = Text.regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected the name of an environment variable')
+const Refused = (instead: string) => z.never({ error: `a secret has no place in this file; use ${instead}` }).optional()
+
+const UserName = Text.regex(/^[^\s:@-][^\s:]*$/, 'expected a user name without spaces and ":"')
+const Port = Text.superRefine((text, context) => {
+  const ports = expanded(text, context)
+  const bad = ports.find((port) => !/^\d{1,5}$/.test(port) || Number(port) < 1 || Number(port) > PORT_LIMIT)
+  if (bad !== undefined) context.addIssue(`expected a port from 1 to ${PORT_LIMIT}, not "${bad}"`)
+})
+const Address = Text.superRefine((text, context) => {
+  if (text.includes('@')) {
+    // Not quoted: a password may stand before the "@".
+    context.addIssue('expected a host name or an IP address; the user has a field of its own')
+    return
+  }
+  const bad = expandAddress(text, context).find((address) => !isAddress(address))
+  if (bad === undefined) return
+  const [, address] = /^([^:]+):\d+$/.exec(bad) ?? []
+  if (address !== undefined) context.addIssue(`expected "${address}"; the port has a field of its own`)
+  else context.addIssue(`expected a host name or an IP address, not "${bad}"`)
+})
+const HostReference = Text.refine(isHostName, 'expected the name of one host of the inventory')
+
+/** One name, or a list; each may hold a range. */
+const Aliases = z
+  .union([Text, z.array(Text)], { error: 'expected other names of the host, such as [www, web-old]' })
+  .superRefine((names, context) => {
+    const bad = [names].flat().find((name) => name !== '' && !expanded(name, context).every(isHostName))
+    if (bad !== undefined) context.addIssue('a name has letters, digits, ".", "_" and "-" only; several are a list')
+  })
+
+/** `true`, or why; `false` is as if it was not there. Other words for these would look like reasons. */
+const Disabled = Text.max(200, 'at most 200 characters')
+  .refine((text) => !/^(yes|no|on|off|y|n|0|1|null|~)$/i.test(text), 'expected true, false, or why in words')
+  .refine((text) => !/\p{Cc}/u.test(text), 'expected one line of text')
+
+/** A label must be something that a term such as `{env=prod}` can name. */
+const LABEL_KEY = /^[A-Za-z0-9][A-Za-z0-9._/-]*$/
+const LABEL_VALUE = /^[^\s,{}=!&|]+(?: +[^\s,{}=!&|]+)*$/
+
+const Labels = z
+  .record(z.string(), Text, { error: 'expected labels such as { env: prod }' })
+  .superRefine((labels, context) => {
+    for (const [key, value] of Object.entries(labels)) {
+      const path = [key]
+      if (!LABEL_KEY.test(key)) {
+        context.addIssue({
+          code: 'custom',
+          path,
+          message: 'a label name has letters, digits, ".", "_", "/" and "-" only',
+        })
+      } else if (!LABEL_VALUE.test(value)) {
+        context.addIssue({ code: 'custom', path, message: 'a label value has none of , { } = ! & | in it' })
+      }
+    }
+  })
+
+const credentialFields = {
+  identity_file: FilePath.optional(),
+  passphrase_file: FilePath.optional(),
+  passphrase_env: VariableName.optional(),
+  password_file: FilePath.optional(),
+  password_env: VariableName.optional(),
+  sudo_password_file: FilePath.optional(),
+  sudo_password_env: VariableName.optional(),
+  agent: z.literal('true', { error: 'expected true; to do without the agent, leave it out' }).optional(),
+}
+
+const refusedFields = {
+  password: Refused('password_file or password_env'),
+  passphrase: Refused('passphrase_file or passphrase_env'),
+  sudo_password: Refused('sudo_password_file or sudo_password_env'),
+}
+
+/** The fields of the section `defaults`. */
+export const Defaults = z.strictObject({
+  user: UserName.optional(),
+  port: Port.refine((port) => !port.includes('['), 'one port for all hosts, not a range').optional(),
+  ...credentialFields,
+  ...refusedFields,
+})
+export type Defaults = z.infer<typeof Defaults>
+
+/** The fields of a host. All are texts but for lists of `aliases`; these, `address` and `port` may hold ranges. */
+export const HostFields = z.strictObject({
+  address: Address.optional(),
+  aliases: Aliases.optional(),
+  user: UserName.optional(),
+  port: Port.optional(),
+  jump: HostReference.optional(),
+  host_key_alias: Text.optional(),
+  algorithms: z.literal('legacy', { error: 'expected legacy; without it, those of today are used' }).optional(),
+  labels: Labels.optional(),
+  disabled: Disabled.optional(),
+  ...credentialFields,
+  ...refusedFields,
+})
+export type HostFields = z.infer<typeof HostFields>
+
+/**
+ * The fields of an entry, and everything that is wrong with it. A field with a mistake is left out of `fields`, so
+ * that the rest can still be checked.
+ */
+export function readFields<Shape extends z.ZodRawShape>(
+  schema: z.ZodObject<Shape>,
+  entry: YamlEntry,
+  place: { source: string; path: string },
+): { fields: z.infer<z.ZodObject<Shape>>; mistakes: Mistake[] } {
+  const mistakes: Mistake[] = []
+  const report = (path: readonly PropertyKey[], text: string) => {
+    const shown = [place.path, ...path.map((key) => withoutValue(String(key)))].join('.')
+    mistakes.push({ place: { source: place.source, line: entry.lineAt(path), path: shown }, text })
+  }
+  const keys = entry.entries()?.map(({ key }) => key)
+  if (keys === undefined && entry.value() !== '') report([], 'expected fields, such as { address: 10.0.0.11 }')
+  const known = Object.keys(schema.shape).filter((field) => !(field in refusedFields))
+  const record = z.record(z.string(), z.unknown()).catch({}).parse(entry.value())
+  const parsed = schema.safeParse(record)
+  reportConflicts(new Set(keys), report)
+  if (parsed.success) return { fields: parsed.data, mistakes }
+  const bad = new Set<PropertyKey>()
+  for (const issue of parsed.error.issues) {
+    if (issue.code === 'unrecognized_keys') {
+      for (const key of issue.keys) {
+        bad.add(key)
+        report([key], unknownName('field', key, known))
+      }
+      continue
+    }
+    if (issue.path[0] !== undefined) bad.add(issue.path[0])
+    report(issue.path, issue.message)
+  }
+  return { fields: schema.parse(Object.fromEntries(Object.entries(record).filter(([key]) => !bad.has(key)))), mistakes }
+}
+
+/** "unknown field; did you mean "port"?", or all that are known when none is close. */
+export function unknownName(what: string, name: string, known: readonly string[]): string {
+  const here = nameHere(name)
+  if (here !== undefined && known.includes(here)) return `unknown ${what}; here it is called "${here}"`
+  const [closest] = nearest(name, known)
+  return closest === undefined
+    ? `unknown ${what}; known are ${known.join(', ')}`
+    : `unknown ${what}; did you mean "${closest}"?`
+}
+
+/** `{password:hunter2}` without a space is one key with a secret in it: only its first word is ever shown. */
+export function withoutValue(key: string): string {
+  const [word = ''] = /^[\w.,@[\]-]*/.exec(key) ?? []
+  return word === key ? key : `${word}…`
+}
+
+function reportConflicts(keys: ReadonlySet<string>, report: (path: readonly string[], text: string) => void): void {
+  for (const secret of ['password', 'passphrase', 'sudo_password']) {
+    if (keys.has(`${secret}_file`) && keys.has(`${secret}_env`)) {
+      report([`${secret}_env`], `the same secret as ${secret}_file; give one of the two`)
+    }
+  }
+  const passphrase = ['passphrase_file', 'passphrase_env'].find((field) => keys.has(field))
+  if (passphrase !== undefined && !keys.has('identity_file')) {
+    report([passphrase], 'a passphrase of which key? give identity_file beside it')
+  }
+}
+
+/** The addresses that the text stands for. The brackets of `[2001:db8::1]` are not a range. */
+export function expandAddress(text: string, context?: z.RefinementCtx): string[] {
+  const [, literal] = /^\[([^\]]*:[^\]]*)\]$/.exec(text) ?? []
+  return literal === undefined ? expanded(text, context) : [literal]
+}
+
+/**
+ * Whether the text can be dialled: a host name, an IPv4 or an IPv6 address. Other texts of numbers and dots are not:
+ * resolvers take 10.1 for 10.0.0.1, 010 for 0.0.0.8, and 0x7f.1 for 127.0.0.1.
+ */
+export function isAddress(text: string): boolean {
+  return isIP(text) !== 0 || (isHostName(text) && !text.split('.').every((part) => /^(\d*|0x[\da-f]*)$/i.test(part)))
+}
+
+/** The ranges expanded; a malformed one becomes an issue of the context, and stands for nothing. */
+function expanded(text: string, context?: z.RefinementCtx): string[] {
+  try {
+    return expandRanges(text)
+  } catch (error) {
+    if (!(error instanceof MusterError) || context === undefined) throw error
+    context.addIssue(error.message)
+    return []
+  }
+}

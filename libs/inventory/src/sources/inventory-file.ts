@@ -1,0 +1,188 @@
+/**
+ * `inventory.yaml`: its three sections, turned into hosts and groups, with every mistake and its line.
+ *
+ * Works on the text alone. Whether jump hosts and the hosts of a group exist is decided in `inventory.ts`, where all
+ * sources are known.
+ */
+import { dirname, resolve } from 'node:path'
+import { expandRanges, isHostName, MusterError } from '@muster/contract'
+import type { GroupDraft, HostDefaults, HostDraft, SourceContent } from '../hosts/inventory-host.ts'
+import type { Mistake } from '../hosts/mistakes.ts'
+import { namedCredentials, namedSudoPassword } from './credentials.ts'
+import { recogniseForeign } from './foreign-inventory.ts'
+import {
+  Defaults,
+  expandAddress,
+  HostFields,
+  isAddress,
+  readFields,
+  unknownName,
+  withoutValue,
+} from './inventory-fields.ts'
+import { readYaml, type YamlEntry } from './yaml-entries.ts'
+
+const SECTIONS = ['defaults', 'hosts', 'groups']
+
+const NAME_RULE = 'has letters, digits, ".", "_" and "-" only, and begins with a letter or digit'
+
+/** What is said of a host with `disabled: true`. */
+const NO_REASON = 'no reason given'
+
+/** sshd(8): the port a host listens on when nobody says otherwise. */
+export const SSH_PORT = 22
+
+/** Reads the text of an inventory file. `fileName` is shown in mistakes, and its directory is the base of relative paths. */
+export function readInventoryFile(text: string, fileName: string, defaults: HostDefaults): SourceContent {
+  const { entries, faults, isBroken } = readYaml(text)
+  const foreign = recogniseForeign(text, { entries, isBroken })
+  const mistakes: Mistake[] = (foreign === undefined ? faults : [foreign]).map(({ line, text: fault }) => ({
+    place: { source: fileName, line },
+    text: fault,
+  }))
+  const content = { hosts: [], groups: [], mistakes, warnings: [], isOptional: false }
+  // The entries of a text that is not ours are guesses, and so would be the mistakes found in them.
+  if (isBroken || foreign !== undefined) return content
+  const section = (name: string) => entries.find(({ key }) => key === name)
+  for (const { key, line } of entries) {
+    if (SECTIONS.includes(key)) continue
+    mistakes.push({
+      place: { source: fileName, line, path: withoutValue(key) },
+      text: unknownName('section', key, SECTIONS),
+    })
+  }
+  const { home, agentSocket } = defaults
+  const reader = { fileName, mistakes, directory: dirname(resolve(fileName)), home, agentSocket }
+  const common = readDefaults(section('defaults'), reader, defaults)
+  const hosts = children(section('hosts'), reader).flatMap((entry) => readHosts(entry, reader, common))
+  const groups = children(section('groups'), reader).flatMap((entry) => readGroup(entry, reader))
+  return { ...content, hosts, groups }
+}
+
+/** What the functions below share: where mistakes go, and what paths are relative to. */
+type Reader = { fileName: string; mistakes: Mistake[]; directory: string; home: string; agentSocket?: string }
+
+type Common = Pick<HostDraft, 'user' | 'port' | 'credentials' | 'sudoPassword'>
+
+function readDefaults(entry: YamlEntry | undefined, reader: Reader, outer: HostDefaults): Common {
+  if (entry === undefined) return { user: outer.user, port: SSH_PORT, credentials: outer.credentials }
+  const { fields, mistakes } = readFields(Defaults, entry, { source: reader.fileName, path: 'defaults' })
+  reader.mistakes.push(...mistakes)
+  const sudoPassword = namedSudoPassword(fields, reader)
+  return {
+    user: fields.user ?? outer.user,
+    port: fields.port === undefined ? SSH_PORT : Number(fields.port),
+    credentials: namedCredentials(fields, reader) ?? outer.credentials,
+    ...(sudoPassword && { sudoPassword }),
+  }
+}
+
+function children(section: YamlEntry | undefined, reader: Reader): YamlEntry[] {
+  if (section === undefined) return []
+  const entries = section.entries()
+  if (entries === undefined && section.value() !== '') {
+    report(reader, section, section.key, `expected names with their values, one ${section.key.slice(0, -1)} a line`)
+  }
+  return entries ?? []
+}
+
+/** The hosts that one entry stands for: one, or as many as the range in its name. */
+function readHosts(entry: YamlEntry, reader: Reader, common: Common): HostDraft[] {
+  const path = `hosts.${withoutValue(entry.key)}`
+  const mistakesBefore = reader.mistakes.length
+  const { fields, mistakes } = readFields(HostFields, entry, { source: reader.fileName, path })
+  reader.mistakes.push(...mistakes)
+  const names = namesOf(entry, reader, path)
+  if (names.length === 0) return []
+  const problem = (field: string, text: string) => {
+    const place = { source: reader.fileName, line: entry.lineAt([field]), path: `${path}.${field}` }
+    reader.mistakes.push({ place, text })
+  }
+  const ports = paired(fields.port === undefined ? [] : expandRanges(fields.port), names, (text) =>
+    problem('port', text),
+  )
+  const addresses = paired(fields.address === undefined ? names : expandAddress(fields.address), names, (text) =>
+    problem('address', text),
+  )
+  const unreachable = fields.address === undefined ? names.find((name) => !isAddress(name)) : undefined
+  if (unreachable !== undefined) report(reader, entry, path, `give an address: "${unreachable}" is not a host name`)
+  const aliases = aliasesOf(fields.aliases, names, (text) => problem('aliases', text))
+  const aliasPlace = { source: reader.fileName, line: entry.lineAt(['aliases']), path: `${path}.aliases` }
+  const labels = Object.freeze(fields.labels ?? {})
+  const credentials = namedCredentials(fields, reader) ?? common.credentials
+  const sudoPassword = namedSudoPassword(fields, reader) ?? common.sudoPassword
+  const disabled = fields.disabled === 'true' ? NO_REASON : fields.disabled
+  const place = { source: reader.fileName, line: entry.line, path }
+  const isFaulty = reader.mistakes.length > mistakesBefore
+  return names.map((name, i) => ({
+    name,
+    aliases: (aliases[i] ?? []).map((alias) => ({ name: alias, place: aliasPlace })),
+    address: addresses[addresses.length === 1 ? 0 : i] ?? name,
+    port: Number(ports[ports.length === 1 ? 0 : i] ?? common.port),
+    user: fields.user ?? common.user,
+    ...(fields.jump !== undefined && { jump: fields.jump }),
+    ...(fields.host_key_alias !== undefined && { hostKeyAlias: fields.host_key_alias }),
+    ...(fields.algorithms !== undefined && { algorithms: fields.algorithms }),
+    labels,
+    ...(disabled !== undefined && disabled !== 'false' && { disabled }),
+    credentials,
+    ...(sudoPassword && { sudoPassword }),
+    ...(isFaulty && { isFaulty }),
+    place,
+  }))
+}
+
+function namesOf(entry: YamlEntry, reader: Reader, path: string): string[] {
+  try {
+    // A key that is no name at all may hold a value, and the error of the range would quote it.
+    const names = withoutValue(entry.key) === entry.key ? expandRanges(entry.key) : ['']
+    if (names.every(isHostName)) return names
+    report(reader, entry, path, `a host name ${NAME_RULE}`)
+  } catch (error) {
+    if (!(error instanceof MusterError)) throw error
+    report(reader, entry, path, error.message)
+  }
+  return []
+}
+
+/** Values and names pair up in order. One value for several names is left to the caller to judge. */
+function paired(values: string[], names: readonly string[], problem: (text: string) => void): string[] {
+  if (values.length <= 1 || values.length === names.length) return values
+  const hosts = names.length === 1 ? 'one host' : `${names.length} hosts`
+  problem(`a range of ${values.length} for ${hosts}; ranges pair up in order, so the counts must be equal`)
+  return []
+}
+
+/** The aliases of each name. Those of one name are all its own; those of several pair up with the names, in order. */
+function aliasesOf(
+  given: string | readonly string[] | undefined,
+  names: readonly string[],
+  problem: (text: string) => void,
+): string[][] {
+  const aliases = [given ?? []].flat().map((text) => expandRanges(text))
+  if (names.length === 1) return [aliases.flat()]
+  const single = aliases.find(({ length }) => length === 1)
+  if (single !== undefined)
+    problem(`"${single}" would name ${names.length} hosts; give a range that pairs up with the names`)
+  const pairs = aliases.map((texts) => paired(texts, names, problem))
+  return names.map((_, i) => pairs.flatMap((texts) => texts[i] ?? []))
+}
+
+function readGroup(entry: YamlEntry, reader: Reader): GroupDraft[] {
+  const path = `groups.${withoutValue(entry.key)}`
+  if (!isHostName(entry.key)) {
+    report(reader, entry, path, `a group name ${NAME_RULE}`)
+    return []
+  }
+  const expression = entry.value()
+  if (typeof expression !== 'string') {
+    const isUnquoted = entry.entries() !== undefined
+    const instead = isUnquoted ? 'put labels in quotes: "{env=prod}"' : 'such as "web[01-12],db01"'
+    report(reader, entry, path, `expected text; ${instead}`)
+    return []
+  }
+  return [{ name: entry.key, expression, place: { source: reader.fileName, line: entry.line, path } }]
+}
+
+function report(reader: Reader, entry: YamlEntry, path: string, text: string): void {
+  reader.mistakes.push({ place: { source: reader.fileName, line: entry.line, path }, text })
+}

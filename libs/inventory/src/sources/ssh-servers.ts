@@ -1,0 +1,87 @@
+/**
+ * `SSH_SERVERS=name:host:user[:password],…`: the short way to name a few hosts in one variable.
+ *
+ * The password is everything after the third colon, so it may hold ":" but not ",". It is never kept: the host gets
+ * a reference, and `secret.ts` reads the variable again when a connection is made. No mistake quotes an entry, since a
+ * password with a comma in it looks like an entry of its own.
+ */
+import { foldHosts, isHostName } from '@muster/contract'
+import type { CredentialRef, HostDefaults, HostDraft, SourceContent } from '../hosts/inventory-host.ts'
+import type { Mistake } from '../hosts/mistakes.ts'
+import { isAddress } from './inventory-fields.ts'
+import { SSH_PORT } from './inventory-file.ts'
+
+/** The name of the variable, and of this source in mistakes. */
+export const SSH_SERVERS = 'SSH_SERVERS'
+
+/** The host may be an IPv6 address in brackets. */
+const ENTRY = /^([^:]*):(\s*\[[^\]]*\]\s*|[^:[\]]*):([^:]*)(?::(.*))?$/s
+
+type Entry = { name: string; address: string; user: string; password: string }
+
+/** The hosts of the variable. A host without a password is offered the usual credentials. */
+export function readSshServers(text: string, defaults: HostDefaults): SourceContent {
+  const mistakes: Mistake[] = []
+  const hosts: HostDraft[] = []
+  const withPassword: string[] = []
+  for (const [index, entry] of entriesOf(text).entries()) {
+    if (entry === undefined) continue
+    const place = { source: SSH_SERVERS, path: `entry ${index + 1}` }
+    const fault = faultOf(entry)
+    if (entry === 'malformed' || fault !== undefined) {
+      mistakes.push({ place, text: fault ?? '' })
+      continue
+    }
+    const { name, address, user, password } = entry
+    if (password !== '') withPassword.push(name)
+    const secret: CredentialRef = { kind: 'password', secret: { kind: 'ssh_servers', host: name } }
+    const credentials = password === '' ? defaults.credentials : Object.freeze([Object.freeze(secret)])
+    hosts.push({ name, aliases: [], address, port: SSH_PORT, user, labels: Object.freeze({}), credentials, place })
+  }
+  const warnings = withPassword.length === 0 ? [] : [passwordWarning(withPassword)]
+  return { hosts, groups: [], mistakes, warnings, isOptional: false }
+}
+
+/** The password of a host in the variable, or undefined when it has none there. */
+export function sshServersPassword(text: string, host: string): string | undefined {
+  for (const entry of entriesOf(text)) {
+    if (entry !== undefined && entry !== 'malformed' && entry.name === host && entry.password !== '')
+      return entry.password
+  }
+  return undefined
+}
+
+/** One result for each place between commas: undefined for an empty one. */
+function entriesOf(text: string): (Entry | 'malformed' | undefined)[] {
+  return text.split(',').map((part) => {
+    if (part.trim() === '') return undefined
+    const match = ENTRY.exec(part.trim())
+    if (match === null) return 'malformed'
+    const [, name = '', host = '', user = '', password = ''] = match
+    return {
+      name: name.trim(),
+      address: host
+        .trim()
+        .replace(/^\[(.*)\]$/, '$1')
+        .trim(),
+      user: user.trim(),
+      password,
+    }
+  })
+}
+
+function faultOf(entry: Entry | 'malformed'): string | undefined {
+  if (entry === 'malformed') return 'expected name:host:user[:password]; a password with a comma cannot be given here'
+  if (!isHostName(entry.name)) return 'the name must have letters, digits, ".", "_" and "-" only'
+  if (!isAddress(entry.address)) return 'the host must be a host name or an IP address, IPv6 in brackets'
+  if (!/^[^\s-]\S*$/.test(entry.user)) return 'the user is missing, or has spaces in it'
+  return undefined
+}
+
+function passwordWarning(names: readonly string[]): string {
+  const what = names.length === 1 ? 'a password for' : 'passwords for'
+  return (
+    `${SSH_SERVERS} holds ${what} ${foldHosts(names)}: an environment variable is the weak way, since child processes ` +
+    'inherit it and the same user can read it; use a key, or password_file in the inventory file'
+  )
+}
