@@ -3,7 +3,7 @@ import { ERRORS, OPERATION_NAMES, OPERATIONS, type Operation, type OperationName
 import { componentSchemaOf, inputSchemaOf, type JsonSchema, type ObjectSchema } from './operation-schemas.ts'
 
 /** The version of Muster, as callers are told. */
-export const VERSION = '0.1.0'
+export const VERSION = '0.2.0'
 
 /** An OpenAPI document. */
 export type OpenApiDocument = {
