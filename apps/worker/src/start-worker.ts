@@ -20,9 +20,9 @@ import {
 import type { Life, Logger } from '@muster/runtime'
 import { loadKnownHosts, openPool, triedDigest } from '@muster/ssh'
 import type { WorkerConfig } from './config.ts'
-import { createHeldRuns } from './held-runs.ts'
-import { createJobSpecs } from './job-specs.ts'
-import { reachableHosts } from './reachable-hosts.ts'
+import { createHeldRuns } from './hold/held-runs.ts'
+import { createJobSpecs } from './hold/run-specs.ts'
+import { reachableHosts } from './reach/reachable-hosts.ts'
 import { runTicket } from './run-ticket.ts'
 
 /** For killing commands and confirming it, after the drain. */

@@ -4,13 +4,13 @@
  */
 
 import { type ExecEnd, type ExecOptions, exec, sendCommand } from '@muster/ssh'
+import type { HeldRun } from '../hold/held-runs.ts'
+import { endedByItself, runEndOf } from '../hold/run-end.ts'
+import type { RunSpec } from '../hold/run-specs.ts'
+import type { Dispatched } from '../reach/reach-and-dispatch.ts'
+import type { CarriedOut, TicketDeps } from '../run-ticket.ts'
 import { checkHealth, endOfStoppedCheck } from './check-health.ts'
-import type { HeldRun } from './held-runs.ts'
-import type { RunSpec } from './job-specs.ts'
 import { openWriter } from './output-writer.ts'
-import type { Dispatched } from './reach-and-dispatch.ts'
-import { endedByItself, runEndOf } from './run-ending.ts'
-import type { CarriedOut, TicketDeps } from './run-ticket.ts'
 
 /** Runs it. Rejects with a fault of ours; the command was then killed, or its end is not known. */
 export async function runAttached(

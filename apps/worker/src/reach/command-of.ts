@@ -1,7 +1,7 @@
 /** A job's command in the form that libs/ssh sends, and whom it runs as. Quotes nothing itself. */
 
 import type { RemoteCommand, Sudo } from '@muster/ssh'
-import type { RunSpec } from './job-specs.ts'
+import type { RunSpec } from '../hold/run-specs.ts'
 
 /** The command of a job; `sudo` is absent where it runs as the account. */
 export function commandOf(spec: RunSpec, sudo: Sudo | undefined): RemoteCommand {

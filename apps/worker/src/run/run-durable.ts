@@ -19,16 +19,16 @@ import {
   stateWithoutStart,
   tryChannel,
 } from '@muster/ssh'
+import type { HeldRun } from '../hold/held-runs.ts'
+import { patiently } from '../hold/patience.ts'
+import { endedByItself, mayHaveRun, neverStarted, runEndOf } from '../hold/run-end.ts'
+import type { RunSpec } from '../hold/run-specs.ts'
+import { sudoOf, wantsSudo } from '../reach/command-of.ts'
+import type { Dispatched } from '../reach/reach-and-dispatch.ts'
+import type { CarriedOut, Outcome, TicketDeps } from '../run-ticket.ts'
 import { checkHealth, endOfStoppedCheck } from './check-health.ts'
-import { sudoOf, wantsSudo } from './command-of.ts'
-import type { HeldRun } from './held-runs.ts'
-import type { RunSpec } from './job-specs.ts'
 import { openWriter } from './output-writer.ts'
-import { patiently } from './patience.ts'
-import type { Dispatched } from './reach-and-dispatch.ts'
 import { runAttached } from './run-attached.ts'
-import { endedByItself, mayHaveRun, neverStarted, runEndOf } from './run-ending.ts'
-import type { CarriedOut, Outcome, TicketDeps } from './run-ticket.ts'
 
 /** How long the result is waited for after the time the command may take: its host may be being repaired. */
 const RESULT_LIMIT_MS = 10 * 60_000

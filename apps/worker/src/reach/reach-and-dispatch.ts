@@ -15,11 +15,11 @@ import {
   stateWithoutStart,
   tryChannel,
 } from '@muster/ssh'
+import type { HeldRun } from '../hold/held-runs.ts'
+import { neverStarted } from '../hold/run-end.ts'
+import type { RunSpec } from '../hold/run-specs.ts'
+import type { Outcome, TicketDeps } from '../run-ticket.ts'
 import { commandOf, sudoOf, wantsSudo } from './command-of.ts'
-import type { HeldRun } from './held-runs.ts'
-import type { RunSpec } from './job-specs.ts'
-import { neverStarted } from './run-ending.ts'
-import type { Outcome, TicketDeps } from './run-ticket.ts'
 
 /** What holds once the dispatch mark is written: from here on the command may run. */
 export type Dispatched = {

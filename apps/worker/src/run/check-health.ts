@@ -6,9 +6,9 @@
  */
 
 import { type ExecEnd, exec, printable, type SshConnection, type Sudo } from '@muster/ssh'
-import { commandOf } from './command-of.ts'
-import type { HeldRun } from './held-runs.ts'
-import type { RunSpec } from './job-specs.ts'
+import type { HeldRun } from '../hold/held-runs.ts'
+import type { RunSpec } from '../hold/run-specs.ts'
+import { commandOf } from '../reach/command-of.ts'
 
 /** Kept of what the check prints. */
 const OUTPUT_LIMIT_BYTES = 65_536

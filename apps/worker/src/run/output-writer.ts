@@ -9,10 +9,10 @@
 import type { OutputStream } from '@muster/contract'
 import { appendOutput, type Claim, type Ledger } from '@muster/ledger'
 import type { StreamTail } from '@muster/ssh'
-import type { HeldRun } from './held-runs.ts'
-import type { RunSpec } from './job-specs.ts'
-import { patiently, type RoomWait } from './patience.ts'
-import type { TicketDeps } from './run-ticket.ts'
+import type { HeldRun } from '../hold/held-runs.ts'
+import { patiently, type RoomWait } from '../hold/patience.ts'
+import type { RunSpec } from '../hold/run-specs.ts'
+import type { TicketDeps } from '../run-ticket.ts'
 
 /** A piece this large is written at once. */
 const FULL_BYTES = 32 * 1024
