@@ -52,7 +52,7 @@ export const BREAKAGES: Readonly<Record<Break, Breakage>> = {
   flush: {
     edits: [
       { file: 'apps/worker/dist/run/run-attached.js', find: 'await writer.flush();', replace: '' },
-      { file: 'apps/worker/dist/run/run-durable.js', find: 'await writer.flush();', replace: '' },
+      { file: 'apps/worker/dist/run/durable-follow.js', find: 'await flush();', replace: '' },
       // Else the end of the run says by itself what is missing.
       {
         file: 'libs/ledger/lua/finish.lua',

@@ -1,6 +1,6 @@
 /**
- * The worker: takes tickets and runs them over SSH until it is told to stop. Talks to Redis and hosts only. As several
- * processes it is one that keeps the others running, and does none of their work.
+ * The worker: takes tickets and runs them over SSH until it is told to stop. Talks to Redis and hosts only. Where it is
+ * several processes, this one keeps the others running and does none of their work.
  */
 import { randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
@@ -23,25 +23,28 @@ const config = parseConfigOrExit(WorkerConfig, env, process.exit)
 const secrets = new SecretScrubber(secretsOf(WorkerConfig, config))
 const logger = createLogger({ name: 'worker', level: config.LOG_LEVEL, secrets, file: config.MUSTER_LOG_FILE })
 
-/** Drain, then kill and confirm, then let go: the last two must fit in here. */
+/** A stop drains, kills and confirms, and lets go: the time for the last two. */
 const AFTER_DRAIN_MS = 20_000
 
 const graceMs = config.MUSTER_SHUTDOWN_GRACE_S * 1_000 + AFTER_DRAIN_MS
-/** Given by the process that keeps this one running, where there are several. */
+/** Where there are several processes, the one that keeps this one running passes it on. */
 const salt = env.MUSTER_WORKER_SALT ?? randomBytes(32).toString('base64url')
 const count = config.MUSTER_WORKER_PROCESSES
 
 if (count === 1) {
   await runProcess({
-    ...{ logger, graceMs, exit: process.exit },
+    logger,
+    graceMs,
+    exit: process.exit,
     start: (life) => startWorker({ config, env, logger, life, salt }),
   })
 } else {
   let workers: KeptProcesses | undefined
   await runProcess({
-    ...{ logger, graceMs: graceMs + AFTER_DRAIN_MS },
+    logger,
+    graceMs: graceMs + AFTER_DRAIN_MS,
     exit: (status) => {
-      // Those that are left are in a hurry too: it is the second signal for them.
+      // The workers that are left must hurry too: this is the second signal for them.
       workers?.signal('SIGTERM')
       process.exit(status)
     },
@@ -59,7 +62,11 @@ if (count === 1) {
         })
       const stopTimeoutMs = graceMs + AFTER_DRAIN_MS / 2
       workers = await keepRunning({
-        ...{ name: 'worker', count, start: startOne, life, stopTimeoutMs },
+        name: 'worker',
+        count,
+        start: startOne,
+        life,
+        stopTimeoutMs,
         say: (line) => logger.warn(line),
       })
       logger.info({ processes: count }, 'ready')

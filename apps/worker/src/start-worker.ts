@@ -1,8 +1,8 @@
 /**
  * Opens what a worker needs, each with its close on the next line, and starts taking tickets.
  *
- * Stopping goes backwards: no more tickets; those at hand may end in peace for a while; then their commands are killed;
- * last, the lease is given up, so that what was not started is queued again at once.
+ * Stopping goes backwards: first no more tickets are taken; the runs at hand may end for a while; then their commands are
+ * killed; last, the lease is given up, so that what was not started is queued again at once.
  */
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
@@ -21,14 +21,14 @@ import type { Life, Logger } from '@muster/runtime'
 import { loadKnownHosts, openPool, triedDigest } from '@muster/ssh'
 import type { WorkerConfig } from './config.ts'
 import { createHeldRuns } from './hold/held-runs.ts'
-import { createJobSpecs } from './hold/run-specs.ts'
+import { createRunSpecs } from './hold/run-specs.ts'
 import { reachableHosts } from './reach/reachable-hosts.ts'
 import { runTicket } from './run-ticket.ts'
 
 /** For killing commands and confirming it, after the drain. */
 const STOP_COMMANDS_MS = 15_000
 
-/** For each so many runs that a worker is to take at once there is one place more, which no single job can have. */
+/** For every eight runs that a worker takes at once there is one place more, which no single job can have. */
 const SPARE = 8
 
 /** Starts a worker; resolves when it takes tickets. */
@@ -37,7 +37,7 @@ export async function startWorker(options: {
   env: Record<string, string | undefined>
   logger: Logger
   life: Life
-  /** A secret of this worker, which its processes share: keeps digests of passwords from being guessed. */
+  /** A secret that the processes of this worker share: it keeps digests of passwords from being guessed. */
   salt: string
 }): Promise<void> {
   const { config, env, logger, life, salt } = options
@@ -60,7 +60,7 @@ export async function startWorker(options: {
 
   const held = createHeldRuns(ledger, watch)
   const onLapse = () => {
-    logger.warn('the lease had run out; looking which runs are still ours')
+    logger.warn('the lease had run out; checking which runs are still ours')
     held.checkClaims().catch(onError)
   }
   const slots = config.MUSTER_WORKER_CONCURRENCY + Math.ceil(config.MUSTER_WORKER_CONCURRENCY / SPARE)
@@ -81,9 +81,9 @@ export async function startWorker(options: {
   life.closers.add('connections', () => pool.close())
   const secretsFrom = { ...env, SSH_SERVERS: config.SSH_SERVERS }
   const hosts = reachableHosts({ inventory: () => inventory.current(), env: secretsFrom })
-  const specs = createJobSpecs(ledger)
+  const specs = createRunSpecs(ledger)
   const triedWith: TriedWith = async (name, kind) => {
-    const found = await hosts.find(name, { withSudo: false })
+    const found = await hosts.find(name, { sudoUser: undefined })
     return 'host' in found ? await triedDigest(found.host, kind, { known: await knownHosts.read(), salt }) : undefined
   }
   const deps = { ledger, workerId, hosts, triedWith, specs, pool, held, closing: closing.signal, log: logger }

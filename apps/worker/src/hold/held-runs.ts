@@ -1,6 +1,6 @@
 /**
- * The runs this worker holds, and everything that may stop one from outside: a cancel, the end of the job's time, an error
- * budget that is spent, a lease that ran out and a run that was given to others, the end of this worker. Each run hears of the first.
+ * The runs this worker holds, and everything that may stop one from outside: a cancel, the end of the job's time, a spent
+ * error budget, a claim that was lost to another worker, the end of this worker. The first of these counts.
  *
  * Stops nothing itself: whoever carries out the run listens to its signal, whose reason is the cause.
  */
@@ -16,27 +16,27 @@ export type HeldRun = {
   readonly claim: Claim
   /** Aborts when the run is to stop; its reason is a {@link StopCause}. */
   readonly signal: AbortSignal
-  /** The cause, once there is one. */
+  /** Undefined while nothing stops the run. */
   stopCause(): StopCause | undefined
   /** Waits for room in Redis, for the output of this run. */
   readonly waitForRoom: RoomWait
-  /** To be called when output of the run was refused because the claim is someone else's. */
+  /** Stops the run, as Redis refused a step of it: the claim is someone else's. */
   onFenced(): void
   /**
-   * Calls with the exec timeout, in milliseconds: at once if it is known, and whenever it was looked at, until the
-   * returned function is called.
+   * Calls `raise` with the job's exec timeout in milliseconds: at once if it was read before, and whenever it is read
+   * again. The returned function ends that.
    */
   onExecTimeout(raise: (execTimeoutMs: number) => void): () => void
-  /** To be called once, at the end. */
+  /** Lets go of the run. Call it once. */
   release(): void
 }
 
-/** All of them. */
+/** All runs of a worker. */
 export type HeldRuns = {
   hold(claim: Claim): HeldRun
-  /** All claims at present. */
+  /** The claims of the runs that are held now. */
   claims(): readonly Claim[]
-  /** Asks for each run whether it is still ours: after the lease had run out. Rejects when Redis does not answer. */
+  /** Stops each run that is not ours any more, after the lease had run out. Rejects when Redis does not answer. */
   checkClaims(): Promise<void>
   /** Stops every run, and those to come. */
   shutDown(): void
@@ -65,7 +65,7 @@ export function createHeldRuns(ledger: Ledger, watch: JobWatch): HeldRuns {
           for (const raise of raises) raise(execTimeoutMs)
         },
       })
-      // Redis ends the job too, at its next sweep; this is the same clock, read to the second.
+      // The sweep ends the job too, but only at its next turn.
       const timer =
         claim.jobLeftMs === undefined ? undefined : setTimeout(() => stopFor('job_timeout'), claim.jobLeftMs)
       held.set(claim, stopFor)
@@ -78,7 +78,7 @@ export function createHeldRuns(ledger: Ledger, watch: JobWatch): HeldRuns {
         onFenced: () => stopFor('fenced'),
         onExecTimeout: (raise) => {
           raises.add(raise)
-          // It may have been raised before whoever asks now was there to hear of it.
+          // It may have been raised before anybody here asked to hear of it.
           if (lastExecTimeoutMs !== undefined) raise(lastExecTimeoutMs)
           return () => raises.delete(raise)
         },

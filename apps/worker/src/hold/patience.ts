@@ -1,7 +1,7 @@
 /**
- * Asking Redis again until it takes what it is given. A worker holds the results of commands that have run already:
- * a Redis that is read-only or being repaired must not make it drop them. Output alone is not waited for without end: a
- * full Redis takes the end of a run, and must not hold up a command.
+ * Asking Redis again until it takes what it is offered. A worker holds the results of commands that have already run:
+ * a Redis that is read-only or being repaired must not make it drop them. Output is the exception, as waiting for room
+ * must not hold up a command; a full Redis still takes the end of a run.
  */
 import { setTimeout } from 'node:timers/promises'
 
@@ -25,10 +25,10 @@ export async function patiently<T>(
   }
 }
 
-/** Waits a moment for room in Redis; answers whether to offer the output again. It is never to be waited for after a no. */
+/** Waits a moment for room in Redis. False: the time is used up, so the output must not be offered again. */
 export type RoomWait = () => Promise<boolean>
 
-/** The patience of one run. It is over when `signal` aborts: who stops a run wants to hear of its end. */
+/** The wait of one run. It is over when `signal` aborts: whoever stops a run wants to hear of its end. */
 export function createRoomWait(signal: AbortSignal): RoomWait {
   let leftMs = ROOM_WAIT_MS
   return async () => {

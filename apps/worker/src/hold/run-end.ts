@@ -1,10 +1,16 @@
-/** The ends of a run, in the words of the ledger: those of a command, and those that never got so far. Pure. */
+/** How a worker says that a run ended, in the words of the ledger. Pure. */
 import { createHash } from 'node:crypto'
 import type { RunEnd } from '@muster/ledger'
 import type { ExecEnd } from '@muster/ssh'
 
-/** The end of a command that was sent. */
-export function runEndOf(end: ExecEnd): RunEnd {
+/** How carrying out a ticket ended: with the end of its run, or with nothing, as the run is not ours to end. */
+export type TicketEnd = RunEnd | 'not ours'
+
+/** An end, and what is left to do on the host once it was offered to the ledger: `isStored` says whether it is safe there. */
+export type EndAndCleanUp = { readonly end: TicketEnd; readonly cleanUp?: (isStored: boolean) => Promise<void> }
+
+/** The end of a run whose command was sent. */
+export function endOfCommand(end: ExecEnd): RunEnd {
   const { state, remote, reason, detail, exitCode, signal, isRetryable, stdout, stderr, outputComplete } = end
   const digest = createHash('sha256').update(`${stdout.sha256} ${stderr.sha256}`).digest('base64url')
   const output = { stdout, stderr, complete: outputComplete, digest }
@@ -12,7 +18,7 @@ export function runEndOf(end: ExecEnd): RunEnd {
 }
 
 /**
- * The end of a run whose command was certainly not started. `isRetryable`: another attempt may go better.
+ * The end of a run whose command certainly did not start. `isRetryable`: another attempt may go better.
  * `isHostsFault`: the host itself was asked, and did not answer or refused.
  */
 export function neverStarted(
@@ -25,12 +31,12 @@ export function neverStarted(
   return { state, remote: 'not_started', reason, detail, exitCode: null, signal: null, isRetryable, isHostsFault }
 }
 
-/** The end of a run of which nobody knows whether its command ran to its end. */
+/** The end of a run whose command may have run: nobody knows how it ended. */
 export function mayHaveRun(reason: RunEnd['reason'], detail: string): RunEnd {
   return { state: 'lost', remote: 'unknown', reason, detail, exitCode: null, signal: null, isRetryable: false }
 }
 
-/** Whether the host has told the end of the command and all its output, and nobody had to be stopped for it. */
+/** Whether the command ended without being stopped, and the host reported its end and all its output. */
 export function endedByItself({ state, reason, remote, outputComplete }: ExecEnd): boolean {
   const isItsOwn = (state === 'succeeded' || state === 'failed') && reason !== 'output_limit'
   return isItsOwn && remote === 'ended' && outputComplete

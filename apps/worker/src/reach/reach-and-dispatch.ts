@@ -1,13 +1,14 @@
 /**
- * Everything before the command is sent: finding the host, a connection to it, the channel, and the dispatch mark. All
- * of it may fail without the host having done anything, so whatever ends here has not started.
+ * Everything before the command is sent: finding the host, connecting to it, opening the channel, and writing the
+ * dispatch mark. The host has done nothing yet, so a run that ends here has not started.
  */
 import { CONNECT_TIMEOUT_S } from '@muster/contract'
-import { dispatchRun } from '@muster/ledger'
+import { type DispatchAnswer, dispatchRun, type Ledger, type TriedWith } from '@muster/ledger'
 import {
   type Lease,
   leaseAndOpen,
   type NotGreeted,
+  type Pool,
   type ReadyCommand,
   type Refused,
   type RemoteCommand,
@@ -16,18 +17,25 @@ import {
   tryChannel,
 } from '@muster/ssh'
 import type { HeldRun } from '../hold/held-runs.ts'
-import { neverStarted } from '../hold/run-end.ts'
+import { neverStarted, type TicketEnd } from '../hold/run-end.ts'
 import type { RunSpec } from '../hold/run-specs.ts'
-import type { Outcome, TicketDeps } from '../run-ticket.ts'
-import { commandOf, sudoOf, wantsSudo } from './command-of.ts'
+import type { ReachableHosts } from './reachable-hosts.ts'
 
-/** What holds once the dispatch mark is written: from here on the command may run. */
+/** What reaching a host needs. */
+export type ReachDeps = {
+  readonly ledger: Ledger
+  readonly hosts: ReachableHosts
+  readonly triedWith: TriedWith
+  readonly pool: Pool
+}
+
+/** A run whose dispatch mark is written: from here on the command may run. */
 export type Dispatched = {
   readonly lease: Lease
   readonly command: RemoteCommand
-  /** The command, where it lives with its connection, with a channel that waits for it. */
+  /** An attached command with the channel that waits for it. Undefined for a durable one. */
   readonly ready: ReadyCommand | undefined
-  /** Whether the command may still be sent: later, the lease may have run out and the run be another worker's. */
+  /** Whether the command may still be sent: later, the worker's lease may have run out and the run be another's. */
   readonly maySend: () => boolean
   /** Writes the mark once more: after a failover Redis may have forgotten it. */
   readonly markAgain: () => Promise<unknown>
@@ -35,30 +43,29 @@ export type Dispatched = {
 
 /** Reaches the host and writes the dispatch mark, or says how the run ended without it. */
 export async function reachAndDispatch(
-  deps: TicketDeps,
+  deps: ReachDeps,
   run: HeldRun,
   spec: RunSpec,
-): Promise<Dispatched | { readonly end: Outcome }> {
+): Promise<Dispatched | { readonly end: TicketEnd }> {
   const startedMs = performance.now()
-  const found = await deps.hosts.find(run.claim.host, { withSudo: wantsSudo(spec) })
+  const found = await deps.hosts.find(run.claim.host, spec)
   if ('reason' in found) return { end: neverStarted(found.state, found.reason, found.detail) }
-  const command = commandOf(spec, sudoOf(spec, found.sudoPassword))
-  const limits = { execTimeoutMs: spec.exec_timeout_s * 1_000, killGraceMs: spec.kill_grace_s * 1_000 }
+  const command: RemoteCommand = { ...spec.command, sudo: found.sudo }
   const open = async (lease: Lease, signal: AbortSignal): Promise<{ ready: ReadyCommand | undefined } | NotGreeted> => {
-    // The host itself sees to it that a durable command starts once: it is made ready after the mark.
-    const ready = spec.durable
+    // A durable command is made ready after the mark: the host itself makes sure that it starts once.
+    const ready = spec.isDurable
       ? await tryChannel(lease, signal)
-      : await readyCommand(lease.connection, command, { ...limits, signal })
+      : await readyCommand(lease.connection, command, { ...spec.limits, signal })
     if ('failure' in ready) return ready
     return { ready: 'running' in ready ? ready : undefined }
   }
-  const timing = { timeoutMs: spec.connect_timeout_s * 1_000, signal: run.signal, fairKey: run.claim.jobId }
+  const timing = { timeoutMs: spec.connectTimeoutMs, signal: run.signal, fairKey: run.claim.jobId }
   const reached = await leaseAndOpen(deps.pool, found.host, timing, open)
-  if (!reached.ok) return { end: await withTried(deps, run, endWithoutConnection(run, spec, reached)) }
+  if (!reached.ok) return { end: await withTried(deps.triedWith, run, endWithoutConnection(run, spec, reached)) }
   const { lease, opened } = reached
   const { ready } = opened
   try {
-    const mode = spec.durable ? 'durable' : 'attached'
+    const mode = spec.isDurable ? 'durable' : 'attached'
     const { hostKey, notice } = lease.connection
     const connectMs = performance.now() - startedMs
     const writeMark = () => dispatchRun(deps.ledger, run.claim, { connectMs, mode, hostKey, ...(notice && { notice }) })
@@ -76,9 +83,10 @@ export async function reachAndDispatch(
   }
 }
 
-function endWithoutConnection(run: HeldRun, spec: RunSpec, refused: Refused): Outcome {
+function endWithoutConnection(run: HeldRun, spec: RunSpec, refused: Refused): TicketEnd {
   const { reason, detail, isRetryable } = refused
-  switch (run.stopCause()) {
+  const cause = run.stopCause()
+  switch (cause) {
     case 'cancelled_by_user':
       return neverStarted('cancelled', 'cancelled_by_user', null)
     case 'job_timeout':
@@ -92,31 +100,31 @@ function endWithoutConnection(run: HeldRun, spec: RunSpec, refused: Refused): Ou
     case undefined:
       return neverStarted(stateWithoutStart(reason), reason, detail, isRetryable, isHostsFault(spec, refused))
     default:
-      throw new Error('there is no other cause')
+      return cause satisfies never
   }
 }
 
-/** With a digest of what was tried, where that counts against the host. */
-async function withTried(deps: TicketDeps, run: HeldRun, end: Outcome): Promise<Outcome> {
+/** Adds a digest of what the host was tried with, where the failure counts against the host. */
+async function withTried(triedWith: TriedWith, run: HeldRun, end: TicketEnd): Promise<TicketEnd> {
   if (end === 'not ours' || end.isHostsFault !== true) return end
-  const tried = await deps.triedWith(run.claim.host, end.reason === 'auth_failed' ? 'auth' : 'connect')
+  const tried = await triedWith(run.claim.host, end.reason === 'auth_failed' ? 'auth' : 'connect')
   return tried === undefined ? end : { ...end, tried }
 }
 
-/** A host that was given less time than usual is not to blame for it: others give it more. */
+/** A host that was given less time than usual is not to blame for taking more: other jobs give it more. */
 function isHostsFault(spec: RunSpec, refused: Refused): boolean {
-  const isHurried = refused.reason === 'conn_timeout' && spec.connect_timeout_s < CONNECT_TIMEOUT_S
+  const isHurried = refused.reason === 'conn_timeout' && spec.connectTimeoutMs < CONNECT_TIMEOUT_S * 1_000
   return refused.isHostsFault && !isHurried
 }
 
-function endWithoutMark(mark: Exclude<Awaited<ReturnType<typeof dispatchRun>>, { word: 'go' }>): Outcome {
+function endWithoutMark(mark: Exclude<DispatchAnswer, { word: 'go' }>): TicketEnd {
   switch (mark.word) {
     case 'fenced':
       return 'not ours'
     case 'over':
       return neverStarted(mark.state, mark.reason, null)
     case 'no_lease': {
-      // The worker was away for so long that the run might have become another's.
+      // The worker was away for so long that the run may have become another's.
       const detail = 'the lease of the worker ran out before the command was sent'
       return neverStarted('unreachable', 'worker_lost', detail, true)
     }

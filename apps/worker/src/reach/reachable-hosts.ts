@@ -1,32 +1,32 @@
 /**
- * From a name to everything that is needed to log in there. Passwords are read here, from their files, each time they
- * are needed, and keys whenever their files have changed: only a worker ever holds them, and only for the hosts they
- * are bound to.
+ * From the name of a host to everything that logging in there takes. Passwords are read from their files each time they
+ * are needed, keys whenever their files have changed: only a worker ever holds them, and sends them only to the hosts
+ * they are bound to.
  */
 import { readFile } from 'node:fs/promises'
 import { MusterError, type Reason, type TerminalRunState } from '@muster/contract'
 import { type CredentialRef, type Inventory, type InventoryHost, readSecret } from '@muster/inventory'
-import { type Credential, checkSudoPassword, keepFiles, type SshHost } from '@muster/ssh'
+import { type Credential, checkSudoPassword, keepFiles, type SshHost, type Sudo } from '@muster/ssh'
 
 /** Why a host cannot be tried at all. */
 type NotReachable = { readonly state: TerminalRunState; readonly reason: Reason; readonly detail: string }
 
-/** A host that can be tried. The password for sudo is absent where none is wanted, or the inventory names none. */
-type ReachableHost = { readonly host: SshHost; readonly sudoPassword?: string }
+/** A host that can be tried, and the sudo to run by. It has no password where the inventory names none. */
+type ReachableHost = { readonly host: SshHost; readonly sudo: Sudo | undefined }
 
 /** What a key file and the `.pub` beside it hold now. @throws {MusterError} invalid_inventory when neither can be read */
 type ReadKey = (file: string) => Promise<KeyContent>
 
-/** One of the two may be all there is: the private half may be with an agent only. */
+/** `pem` is the public half where the private one is with an agent only; then `publicHalf` is absent. */
 type KeyContent = { readonly pem: Buffer; readonly publicHalf?: Buffer }
 
 /** Looks up hosts. */
 export type ReachableHosts = {
-  /** The host with its credentials, or why there is no point in trying. */
-  find(name: string, wanted: { readonly withSudo: boolean }): Promise<ReachableHost | NotReachable>
+  /** The host with its credentials, or why it cannot be tried. `sudoUser` undefined: the command runs as the account. */
+  find(name: string, wanted: { readonly sudoUser: string | undefined }): Promise<ReachableHost | NotReachable>
 }
 
-/** Looks hosts up in the inventory as it is at that moment, so that a reload is seen by the next run. */
+/** Looks hosts up in the inventory of that moment, so that the next run sees a reload. */
 export function reachableHosts(options: {
   inventory: () => Inventory
   env: Record<string, string | undefined>
@@ -52,7 +52,7 @@ export function reachableHosts(options: {
     }
   }
   return {
-    find: async (name, { withSudo }) => {
+    find: async (name, { sudoUser: user }) => {
       const host = options.inventory().find(name)
       if (host === undefined) {
         return { state: 'skipped', reason: 'host_disabled', detail: `${name} is not in the inventory of this worker` }
@@ -64,11 +64,12 @@ export function reachableHosts(options: {
       let phase: Omit<NotReachable, 'detail'> = { state: 'unreachable', reason: 'auth_failed' }
       try {
         const sshHost = await toSshHost(host)
-        if (!withSudo || host.sudoPassword === undefined) return { host: sshHost }
+        if (user === undefined) return { host: sshHost, sudo: undefined }
+        if (host.sudoPassword === undefined) return { host: sshHost, sudo: { user } }
         phase = { state: 'failed', reason: 'sudo_password_required' }
-        const sudoPassword = await readSecret(host.sudoPassword, { env: options.env })
-        checkSudoPassword(sudoPassword)
-        return { host: sshHost, sudoPassword }
+        const password = await readSecret(host.sudoPassword, { env: options.env })
+        checkSudoPassword(password)
+        return { host: sshHost, sudo: { user, password } }
       } catch (error) {
         if (!(error instanceof MusterError)) throw error
         return { ...phase, detail: error.message }
@@ -78,8 +79,8 @@ export function reachableHosts(options: {
 }
 
 /**
- * All credentials that can be read. One unreadable file does not stop the others; when none is left, its error tells.
- * @throws {MusterError} when not one of several can be read
+ * All credentials that can be read. One unreadable file does not stop the others.
+ * @throws {MusterError} invalid_inventory, invalid_config: none can be read
  */
 async function readCredentials(
   refs: readonly CredentialRef[],

@@ -1,57 +1,60 @@
 /**
- * The health check after a command that succeeded: the same connection, user and directory, another command line. What it
- * prints is told in the detail when it fails, and is no output of the run.
+ * The health check after a command that succeeded: another command line on the same connection, as the same user and in
+ * the same directory. What it prints is no output of the run; where it fails, the run's detail quotes it.
  *
- * Never makes anything better: an end that is no success stays as it is.
+ * Never makes an end better: a run that did not succeed is not checked.
  */
-
-import { type ExecEnd, exec, printable, type SshConnection, type Sudo } from '@muster/ssh'
+import { type ExecEnd, exec, printable, type RemoteCommand, type SshConnection } from '@muster/ssh'
 import type { HeldRun } from '../hold/held-runs.ts'
 import type { RunSpec } from '../hold/run-specs.ts'
-import { commandOf } from '../reach/command-of.ts'
 
 /** Kept of what the check prints. */
 const OUTPUT_LIMIT_BYTES = 65_536
-/** Shown of it. */
+/** Quoted of it: its end. */
 const SHOWN_CHARS = 300
 
 /**
- * The end of the run: `failed` for its health check when that did not say that the host is well. `stopped`: it was stopped
- * before it had answered, which says nothing of the host.
+ * The end of the run after its check: `failed` with the reason `health_check` unless the check succeeded. `stopped`: the
+ * check was stopped before it answered, so it says nothing about the host.
  */
 export async function checkHealth(
   connection: SshConnection,
-  { run, spec, sudo, end }: { run: HeldRun; spec: RunSpec; sudo: Sudo | undefined; end: ExecEnd },
+  { run, spec, command, end }: { run: HeldRun; spec: RunSpec; command: RemoteCommand; end: ExecEnd },
 ): Promise<ExecEnd | 'stopped'> {
-  const { health_check: check, argv: _argv, script: _script, script_args: _args, stdin: _stdin, ...where } = spec
-  if (check === undefined || end.state !== 'succeeded') return end
+  const { healthCheck } = spec
+  if (healthCheck === undefined || end.state !== 'succeeded') return end
+  const { stdin: _stdin, ...where } = command
   const printed: Buffer[] = []
-  const found = await exec(connection, commandOf({ ...where, command: check.command }, sudo), {
-    execTimeoutMs: check.timeout_s * 1_000,
-    killGraceMs: spec.kill_grace_s * 1_000,
-    outputLimitBytes: OUTPUT_LIMIT_BYTES,
-    signal: run.signal,
-    onOutput: (_stream, bytes) => {
-      printed.push(bytes)
+  const checked = await exec(
+    connection,
+    { ...where, form: { command: healthCheck.command } },
+    {
+      execTimeoutMs: healthCheck.timeoutMs,
+      killGraceMs: spec.limits.killGraceMs,
+      outputLimitBytes: OUTPUT_LIMIT_BYTES,
+      signal: run.signal,
+      onOutput: (_stream, bytes) => {
+        printed.push(bytes)
+      },
     },
-  })
-  if (found.state === 'succeeded') return end
+  )
+  if (checked.state === 'succeeded') return end
   if (run.signal.aborted) return 'stopped'
   const text = printable(Buffer.concat(printed).toString('utf8').trim().slice(-SHOWN_CHARS))
-  const detail = `${whatItCameTo(found)}${text === '' ? '' : `: ${text}`}`
+  const detail = `${howItEnded(checked)}${text === '' ? '' : `: ${text}`}`
   return { ...end, state: 'failed', reason: 'health_check', detail }
 }
 
-function whatItCameTo({ state, exitCode, signal, detail }: ExecEnd): string {
+function howItEnded({ state, exitCode, signal, detail }: ExecEnd): string {
   if (state === 'timed_out') return `the health check took too long and was killed (${detail})`
   if (exitCode !== null) return `the health check ended with exit code ${exitCode}`
   if (signal !== null) return `the health check was ended by ${signal}`
-  return `the health check gave no answer (${detail ?? 'no reason was told'})`
+  return `the health check gave no answer (${detail ?? 'for an unknown reason'})`
 }
 
-/** The end of a run whose command had succeeded, and whose health check was stopped, by what stopped it. */
+/** The end of a run whose command succeeded and whose health check was stopped; named by what stopped it. */
 export function endOfStoppedCheck(run: HeldRun, end: ExecEnd): ExecEnd {
-  const detail = 'the command had succeeded; its health check was stopped before it had answered'
+  const detail = 'the command had succeeded; its health check was stopped before it answered'
   switch (run.stopCause()) {
     case 'job_timeout':
       return { ...end, state: 'timed_out', reason: 'job_timeout', detail }

@@ -1,60 +1,65 @@
 /**
- * Writes the output of one run into the ledger while the command runs: small pieces are gathered, order is kept, and
- * a command that prints faster than Redis takes is made to wait. Where Redis is full that wait has a limit: then the rest
- * of the head is dropped, and the end of the run tells it as omitted. Beyond the head, the end of a stream as it is now is
- * written every second, for those who follow; the tail that stays is stored with the end of the run.
+ * Writes the output of one run into the ledger while the command runs: gathers small pieces, keeps their order, and makes
+ * a command wait that prints faster than Redis takes it. Where Redis is full that wait is limited: then the rest of the
+ * head is dropped, and the end of the run counts it as omitted. Of a stream that is longer than its head, its present end
+ * is written every second, for those who follow it; the tail that stays is stored with the end of the run.
  *
- * Knows no limit; libs/ssh decides what is head and what is tail.
+ * Sets no limits: libs/ssh decides what is head and what is tail.
  */
 import type { OutputStream } from '@muster/contract'
 import { appendOutput, type Claim, type Ledger } from '@muster/ledger'
+import type { Logger } from '@muster/runtime'
 import type { StreamTail } from '@muster/ssh'
 import type { HeldRun } from '../hold/held-runs.ts'
 import { patiently, type RoomWait } from '../hold/patience.ts'
-import type { RunSpec } from '../hold/run-specs.ts'
-import type { TicketDeps } from '../run-ticket.ts'
 
 /** A piece this large is written at once. */
 const FULL_BYTES = 32 * 1024
-/** A smaller one waits so long for more, so that a reader who follows sees it soon. */
+/** A smaller one waits this long for more, so that a reader who follows the output sees it soon. */
 const GATHER_MS = 50
 /** Between two looks at the end of a stream that is longer than its head. */
 const LIVE_TAIL_EVERY_MS = 1_000
 
-/** The writer of a run. `markAgain` as of Dispatched; absent for a run that another worker started. */
+/** What writing output needs. */
+export type WriterDeps = {
+  readonly ledger: Ledger
+  /** Aborts when this worker lets go of everything: then nothing is offered to Redis again. */
+  readonly closing: AbortSignal
+  readonly log: Logger
+}
+
+/** The writer of a run. `markAgain` as in `Dispatched`; absent for a run that another worker started. */
 export function openWriter(
-  deps: TicketDeps,
-  run: HeldRun,
-  spec: RunSpec,
-  markAgain: () => Promise<unknown> = async () => {},
+  { ledger, closing, log }: WriterDeps,
+  { claim, waitForRoom, onFenced }: HeldRun,
+  { outputLimitBytes, markAgain }: { outputLimitBytes: number; markAgain: (() => Promise<unknown>) | undefined },
 ): OutputWriter {
   return new OutputWriter({
-    ledger: deps.ledger,
-    claim: run.claim,
-    headBytes: Math.floor(spec.output_limit_bytes / 2),
-    closing: deps.closing,
-    waitForRoom: run.waitForRoom,
-    markAgain,
-    onFenced: run.onFenced,
-    onOmitted: (why) => deps.log.warn({ why }, 'Redis cannot take the output of a run; it goes on without'),
-    onError: (error) => deps.log.warn({ err: error }, 'Redis did not take output; trying again'),
+    ledger,
+    claim,
+    headBytes: Math.floor(outputLimitBytes / 2),
+    closing,
+    waitForRoom,
+    markAgain: markAgain ?? (async () => {}),
+    onFenced,
+    onOmitted: (why) => log.warn({ why }, 'Redis cannot take the output of a run; the run goes on without it'),
+    onError: (error) => log.warn({ err: error }, 'Redis did not take output; trying again'),
   })
 }
 
-/** What writing needs. */
 type OutputWriterOptions = {
   readonly ledger: Ledger
   readonly claim: Claim
-  /** How long the head of a stream is, when it is full. */
+  /** The length of a full head. */
   readonly headBytes: number
   readonly waitForRoom: RoomWait
   /** Called when Redis has forgotten that the command was sent; the output is then offered again. */
   readonly markAgain: () => Promise<unknown>
   /** Told once for each stream of which no more is stored. */
   readonly onOmitted: (why: 'full' | 'gap' | 'unmarked') => void
-  /** Called when the claim is found to be someone else's. */
+  /** Called when the claim turns out to be someone else's. */
   readonly onFenced: () => void
-  /** Told each time Redis did not take something; it is offered again. */
+  /** Told each time Redis did not take something, before it is offered again. */
   readonly onError: (error: unknown) => void
   /** Ends the patience. */
   readonly closing: AbortSignal
@@ -66,7 +71,7 @@ class OutputWriter {
   readonly #waiting: Record<OutputStream, Buffer[]> = { stdout: [], stderr: [] }
   readonly #offset: Record<OutputStream, number> = { stdout: 0, stderr: 0 }
   readonly #tailOffset: Record<OutputStream, number> = { stdout: 0, stderr: 0 }
-  /** Whether no more of a head is stored: bytes before it are missing in the ledger, so it has no place there. */
+  /** Whether the ledger takes no more of a head, because bytes before it are missing there. */
   readonly #isHeadOver: Record<OutputStream, boolean> = { stdout: false, stderr: false }
   #waitingBytes = 0
   #timer: NodeJS.Timeout | undefined
@@ -77,7 +82,7 @@ class OutputWriter {
     this.#options = options
   }
 
-  /** Takes bytes of the head; the promise, when there is one, is the signal to wait before handing over more. */
+  /** Takes bytes of the head. Where it returns a promise, wait for that before handing over more. */
   write(stream: OutputStream, bytes: Buffer): Promise<void> | void {
     this.#waiting[stream].push(bytes)
     this.#waitingBytes += bytes.length
@@ -88,14 +93,14 @@ class OutputWriter {
     }, GATHER_MS)
   }
 
-  /** Looks at the ends of the streams every second; undefined while a stream is no longer than its head. */
+  /** Writes the ends of the streams every second. `tailOf` gives undefined while a stream is no longer than its head. */
   followTails(tailOf: (stream: OutputStream) => StreamTail | undefined): void {
     this.#tailTimer = setInterval(() => {
       for (const stream of ['stdout', 'stderr'] as const) this.#writeTail(stream, tailOf(stream))
     }, LIVE_TAIL_EVERY_MS)
   }
 
-  /** Resolves when all bytes taken so far are in the ledger. Rejects when it was closed before. */
+  /** Resolves when the ledger has, or has refused, all bytes taken so far. Rejects when this worker let go before. */
   flush(): Promise<void> {
     clearTimeout(this.#timer)
     this.#timer = undefined
@@ -111,14 +116,14 @@ class OutputWriter {
     return this.#writing
   }
 
-  /** Stops looking at the tails. To be called at the end, whatever happened. */
+  /** Stops looking at the tails. Call it at the end, whatever happened. */
   stop(): void {
     clearInterval(this.#tailTimer)
   }
 
   #writeTail(stream: OutputStream, tail: StreamTail | undefined): void {
     if (tail === undefined || tail.offset + tail.bytes.length === this.#tailOffset[stream]) return
-    // In the ledger a tail stands behind a head that is whole; the end of this one may still be on its way to here.
+    // The ledger holds a tail only behind a whole head, and the last of this head may not have been written yet.
     this.flush().catch(() => {})
     if (this.#offset[stream] < this.#options.headBytes) return
     this.#tailOffset[stream] = tail.offset + tail.bytes.length
@@ -136,7 +141,7 @@ class OutputWriter {
       await patiently(markAgain, { signal: closing, onError })
       word = await append()
     }
-    // Nobody waits for a tail of the moment: the next one stands in its place.
+    // A live tail is not waited for: the next one takes its place.
     while (word === 'full' && place === 'head' && (await waitForRoom())) word = await append()
     if (word === 'fenced') onFenced()
     if (place === 'tail' || word === 'ok' || word === 'fenced') return

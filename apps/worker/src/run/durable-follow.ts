@@ -1,0 +1,229 @@
+/**
+ * Following a durable run over as many connections as it takes, whoever started it. The result does not show who that
+ * was, nor how often the connection broke.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { durableSecret, handOver } from '@muster/ledger'
+import {
+  DurableRun,
+  type Followed,
+  followDurable,
+  type Lease,
+  leaseAndOpen,
+  type Pool,
+  type RemoteCommand,
+  removeDurable,
+  type SshConnection,
+  type Sudo,
+  stateWithoutStart,
+  tryChannel,
+} from '@muster/ssh'
+import type { HeldRun } from '../hold/held-runs.ts'
+import { patiently } from '../hold/patience.ts'
+import {
+  type EndAndCleanUp,
+  endedByItself,
+  endOfCommand,
+  mayHaveRun,
+  neverStarted,
+  type TicketEnd,
+} from '../hold/run-end.ts'
+import type { RunSpec } from '../hold/run-specs.ts'
+import type { Dispatched } from '../reach/reach-and-dispatch.ts'
+import type { ReachableHosts } from '../reach/reachable-hosts.ts'
+import { checkHealth, endOfStoppedCheck } from './check-health.ts'
+import { FollowLimits } from './follow-limits.ts'
+import { openWriter, type WriterDeps } from './output-writer.ts'
+
+/** Between two tries to reach the host again; doubled each time. */
+const FIRST_BACKOFF_MS = 500
+const BACKOFF_LIMIT_MS = 15_000
+
+/** What following a durable run needs. */
+export type DurableDeps = WriterDeps & { readonly hosts: ReachableHosts; readonly pool: Pool }
+
+/** Why the host cannot hold a durable command. */
+type NotDurable = { readonly notDurable: string }
+
+/**
+ * Follows a run to its end. Without `dispatched` it only looks for what another worker has started. The connection of
+ * `dispatched` is left open for the caller where the host cannot hold the command.
+ */
+export async function followToEnd(
+  deps: DurableDeps,
+  run: HeldRun,
+  spec: RunSpec,
+  { startedAgoMs, dispatched }: { startedAgoMs: number; dispatched: Dispatched | undefined },
+): Promise<EndAndCleanUp | NotDurable> {
+  const { jobId, index, attempt } = run.claim
+  const { outputLimitBytes } = spec
+  const limits = new FollowLimits(run, spec.limits.execTimeoutMs, startedAgoMs)
+  const writer = openWriter(deps, run, { outputLimitBytes, markAgain: dispatched?.markAgain })
+  try {
+    const command = dispatched?.command ?? { ...spec.command, sudo: await sudoOf(deps, run, spec) }
+    const durable = new DurableRun({
+      runId: `${jobId}-${index}-${attempt}`,
+      secret: await patiently(() => durableSecret(deps.ledger), patienceOf(deps)),
+      outputLimitBytes,
+      onOutput: (stream, bytes) => writer.write(stream, bytes),
+      sudo: command.sudo,
+    })
+    writer.followTails((stream) => durable.caps[stream].tail())
+    const flush = () => writer.flush()
+    return await new DurableFollow({ deps, run, spec, limits, command, durable, flush }).toEnd(dispatched?.lease)
+  } finally {
+    limits.release()
+    writer.stop()
+  }
+}
+
+/** Only the user that the command runs as can look after it. Whoever takes a run over may not know the password. */
+async function sudoOf({ hosts }: DurableDeps, { claim }: HeldRun, spec: RunSpec): Promise<Sudo | undefined> {
+  if (spec.sudoUser === undefined) return undefined
+  const found = await hosts.find(claim.host, spec)
+  return 'reason' in found ? { user: spec.sudoUser } : found.sudo
+}
+
+/** What following one run over several connections needs. */
+type FollowParts = {
+  readonly deps: DurableDeps
+  readonly run: HeldRun
+  readonly spec: RunSpec
+  readonly limits: FollowLimits
+  readonly command: RemoteCommand
+  readonly durable: DurableRun
+  /** Resolves when all output taken so far is in the ledger. */
+  readonly flush: () => Promise<void>
+}
+
+class DurableFollow {
+  readonly #parts: FollowParts
+
+  constructor(parts: FollowParts) {
+    this.#parts = parts
+  }
+
+  /** Starts the command on the `first` connection; without one, only looks for what another worker has started. */
+  async toEnd(first: Lease | undefined): Promise<EndAndCleanUp | NotDurable> {
+    const { limits } = this.#parts
+    let lease = first
+    let last = 'it was not reached yet'
+    try {
+      for (let backoffMs = FIRST_BACKOFF_MS; ; backoffMs = Math.min(BACKOFF_LIMIT_MS, backoffMs * 2)) {
+        if (lease !== undefined) {
+          const seen = await this.#follow(lease, { mayStart: lease === first })
+          if (!('nothingKnown' in seen)) return seen
+          last = seen.nothingKnown
+          lease.connection.close()
+          lease = undefined
+        }
+        const letGo = await this.#letGo()
+        if (letGo !== undefined) return { end: letGo }
+        if (limits.isOver()) return { end: this.#givenUp(last) }
+        await sleep(backoffMs, undefined, { signal: limits.detached }).catch(() => {})
+        const reached = await this.#reach()
+        if (typeof reached === 'object') lease = reached
+        else last = reached
+      }
+    } catch (error) {
+      lease?.connection.close()
+      throw error
+    }
+  }
+
+  /** Follows the run over one connection. */
+  async #follow(
+    lease: Lease,
+    { mayStart }: { mayStart: boolean },
+  ): Promise<EndAndCleanUp | NotDurable | { readonly nothingKnown: string }> {
+    const { run, spec, limits, command, durable, flush } = this.#parts
+    const followed = await followDurable(lease.connection, durable, {
+      // Only the first launcher may start it: later ones make sure that it cannot start any more.
+      command: mayStart ? command : undefined,
+      limits: spec.limits,
+      signal: limits.orders,
+      onRaise: run.onExecTimeout,
+    })
+    if (followed.kind === 'not_durable' && mayStart) return { notDurable: followed.detail }
+    const checked = await this.#checked(followed, lease.connection)
+    if (checked.kind === 'not_durable') return { nothingKnown: checked.detail }
+    if (checked.kind === 'disconnected') {
+      if (!checked.isRetryable) limits.giveUp()
+      return { nothingKnown: checked.detail }
+    }
+    await flush()
+    const isReusable = checked.kind === 'ended' && endedByItself(checked.end) && checked.end.reason !== 'health_check'
+    const end = checked.kind === 'ended' ? endOfCommand(checked.end) : endWithoutStart(checked, run)
+    return { end, cleanUp: (isStored) => this.#cleanUp(lease, { isReusable, isStored }) }
+  }
+
+  async #reach(): Promise<Lease | string> {
+    const { deps, run, spec, limits } = this.#parts
+    const found = await deps.hosts.find(run.claim.host, spec)
+    if ('reason' in found) return found.detail
+    const timing = { timeoutMs: spec.connectTimeoutMs, signal: limits.detached, fairKey: run.claim.jobId }
+    const reached = await leaseAndOpen(deps.pool, found.host, timing, tryChannel)
+    if (reached.ok) return reached.lease
+    if (!reached.isRetryable && !limits.detached.aborted) limits.giveUp()
+    return reached.detail
+  }
+
+  /** What to say when this worker has no more to do with the run. Undefined when it has. */
+  async #letGo(): Promise<TicketEnd | undefined> {
+    const { deps, run } = this.#parts
+    if (run.stopCause() === 'fenced') return 'not ours'
+    if (run.stopCause() !== 'shutdown') return undefined
+    const isHandedOver = await patiently(() => handOver(deps.ledger, run.claim), patienceOf(deps))
+    deps.log.info({ isHandedOver }, 'a durable run goes on without this worker')
+    return 'not ours'
+  }
+
+  /** Checks the health of the host after a command that succeeded. */
+  async #checked(followed: Followed, connection: SshConnection): Promise<Followed> {
+    if (followed.kind !== 'ended') return followed
+    const { run, spec, command, limits } = this.#parts
+    const { end } = followed
+    const found = await checkHealth(connection, { run, spec, command, end })
+    if (found !== 'stopped') return { ...followed, end: found }
+    // The result is still on the host: whoever takes the run over finds it there, and checks again.
+    if (limits.detached.aborted) return { kind: 'disconnected', detail: 'let go', isRetryable: true }
+    return { ...followed, end: endOfStoppedCheck(run, end) }
+  }
+
+  #givenUp(last: string): TicketEnd {
+    if (this.#parts.run.signal.aborted) {
+      return mayHaveRun('kill_unconfirmed', `it was to be stopped, but its host cannot be reached: ${last}`)
+    }
+    return mayHaveRun('conn_lost', `its host cannot be reached to fetch the result: ${last}`)
+  }
+
+  async #cleanUp(lease: Lease, { isReusable, isStored }: { isReusable: boolean; isStored: boolean }): Promise<void> {
+    const { deps, durable } = this.#parts
+    try {
+      if (isStored) await removeDurable(lease.connection, durable)
+      if (isReusable) lease.release()
+    } catch (error) {
+      // The host itself removes what is left after some days.
+      deps.log.warn({ err: error }, 'what a durable run left on its host was not removed')
+    } finally {
+      // Does nothing where the connection went back to the pool.
+      lease.connection.close()
+    }
+  }
+}
+
+function endWithoutStart({ failure }: Extract<Followed, { kind: 'not_started' }>, run: HeldRun): TicketEnd {
+  const { reason, detail, isRetryable, isHostsFault } = failure
+  if (reason === 'cancelled_by_user' || reason === 'job_timeout') {
+    // The order to stop came from this worker, which has to go.
+    const isLetGo = run.stopCause() === 'shutdown' || run.stopCause() === 'fenced'
+    if (isLetGo) return neverStarted('unreachable', 'worker_lost', detail, true)
+  }
+  return neverStarted(stateWithoutStart(reason), reason, detail, isRetryable, isHostsFault)
+}
+
+/** For a step that Redis must take: it is offered until this worker lets go of everything. */
+export function patienceOf({ closing, log }: WriterDeps) {
+  const onError = (error: unknown) => log.error({ err: error }, 'Redis did not take a step of a run; trying again')
+  return { signal: closing, onError }
+}
