@@ -3,11 +3,12 @@
  * leaves Redis as the pure function says, with counts that add up and every run in one state. Fifty thousand steps. The
  * same with a Redis that forgets its last steps, while the workers remember them.
  */
-import { acceptedJob, type Ledger } from '@muster/ledger'
+import type { Ledger } from '@muster/ledger'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { openTestLedger, submitTo } from '../support/ledger.ts'
 import { commands, forget, type Model, type Real, stepCount } from '../support/ledger-steps.ts'
+import { acceptedJob } from '../support/machine-job.ts'
 
 const RUNS = 1_100
 const FORGETFUL_RUNS = 150

@@ -11,19 +11,16 @@ import {
   finishRun,
   handOver,
   holdsClaim,
-  jobStateOf,
   type Ledger,
-  type MachineEnd,
-  type MachineEvent,
-  type MachineJob,
   resumeJob,
   setConcurrency,
-  step,
   sweep,
 } from '@muster/ledger'
 import fc from 'fast-check'
 import { expect } from 'vitest'
 import { type Memory, takeMemory } from './forgetful.ts'
+import { jobStateOf, type MachineEnd, type MachineJob } from './machine-job.ts'
+import { type MachineEvent, step } from './state-machine.ts'
 
 const WORKERS = ['w0', 'w1', 'w2'] as const
 const NOW = { ticketGraceMs: 3_600_000, suspectMs: 0, claimNamedMs: 3_600_000 }

@@ -1,0 +1,33 @@
+/** The runs of a job with those together that printed the same; without reading what they printed. */
+import { setImmediate as turn } from 'node:timers/promises'
+import { JobState } from '@muster/contract'
+import { readStoredJob } from '../job/stored-job.ts'
+import { type Outcome, readOutcomes } from '../read/read-outcomes.ts'
+import type { Ledger } from '../redis/open-ledger.ts'
+import { collectGroups, hasOutput, inOrder, type OutcomeGroup } from './output-groups.ts'
+
+/** Every run of a job is in exactly one group, or among those without output. */
+export type RunGroups = {
+  readonly state: JobState
+  readonly total: number
+  /** Runs that ended alike with the same output, the largest group first; then those whose command goes on. */
+  readonly groups: readonly OutcomeGroup[]
+  readonly without: readonly Outcome[]
+}
+
+/**
+ * All runs of a job. Undefined when there is no such job.
+ * @throws {MusterError} ledger_unavailable
+ */
+export async function readRunGroups(ledger: Ledger, jobId: string): Promise<RunGroups | undefined> {
+  const job = await readStoredJob(ledger, jobId)
+  if (job === undefined) return undefined
+  const printed = collectGroups()
+  const without: Outcome[] = []
+  for await (const run of readOutcomes(ledger, jobId, job)) {
+    if (hasOutput(run)) printed.add(run)
+    else without.push(run)
+  }
+  await turn()
+  return { state: JobState.parse(job.state), total: job.total, groups: inOrder(printed.groups()), without }
+}

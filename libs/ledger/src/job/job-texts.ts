@@ -1,0 +1,108 @@
+/**
+ * Large texts of a job, its script and its stdin: they lie beside the job's hash, each under a key of its own, so that
+ * reading how a job stands never reads them. They are stored in pieces before the job is accepted, so that no command
+ * holds Redis or the connection up; what is not taken by a job in time lapses.
+ */
+import { createHash } from 'node:crypto'
+import { JobSpec, MusterError } from '@muster/contract'
+import { ask, type Ledger } from '../redis/open-ledger.ts'
+import { runScript } from '../redis/scripts.ts'
+import { orDamaged } from './stored-job.ts'
+
+/** What may be large, by its field. */
+const TEXT_NAMES = ['script', 'stdin'] as const
+export type TextName = (typeof TEXT_NAMES)[number]
+
+/** A shorter text stays with the rest of the job: another key would cost more than it saves. */
+const LARGE_BYTES = 16 * 1024
+/** Written and read at once. */
+const PIECE_BYTES = 1024 * 1024
+/** How long the pieces of a job wait for it to be accepted. */
+const KEPT_MS = 10 * 60_000
+
+/** A text that is stored beside its job. */
+export type LargeText = { readonly name: TextName; readonly bytes: Buffer; readonly sha256: string }
+
+/** The options of a job without their large texts, and those. */
+export function splitTexts(spec: JobSpec): { spec: JobSpec; texts: LargeText[] } {
+  const small = { ...spec }
+  const texts: LargeText[] = []
+  for (const name of TEXT_NAMES) {
+    const bytes = Buffer.from(spec[name] ?? '')
+    if (bytes.length <= LARGE_BYTES) continue
+    delete small[name]
+    texts.push({ name, bytes, sha256: createHash('sha256').update(bytes).digest('base64url') })
+  }
+  return { spec: small, texts }
+}
+
+/**
+ * Stores the texts of a job that is about to be accepted. False when Redis has no room for all of them.
+ * @throws {MusterError} ledger_unavailable; ledger_full
+ */
+export async function storeTexts(
+  { redis, keys }: Ledger,
+  jobId: string,
+  texts: readonly LargeText[],
+): Promise<boolean> {
+  for (const { name, bytes } of texts) {
+    for (let offset = 0; offset < bytes.length; offset += PIECE_BYTES) {
+      const args = [keys.base, jobId, offset, bytes.subarray(offset, offset + PIECE_BYTES), KEPT_MS]
+      const answer = await ask(redis, () => runScript(redis, 'store-text', [keys.text(jobId, name)], args), jobId)
+      if (answer === 'full') return false
+    }
+  }
+  return true
+}
+
+/** Gives up the texts of a job that was not accepted, as soon as Redis can be told; else they lapse. */
+export async function dropTexts({ redis, keys }: Ledger, jobId: string, texts: readonly LargeText[]): Promise<void> {
+  if (texts.length === 0) return
+  await redis.unlink(texts.map(({ name }) => keys.text(jobId, name))).catch(() => undefined)
+}
+
+/**
+ * The command of a job and how to run it, as it was submitted. Undefined when there is no such job.
+ * @throws {MusterError} job_damaged, also when a text is not as long as it was; ledger_unavailable
+ */
+export async function readSpec(ledger: Ledger, jobId: string): Promise<JobSpec | undefined> {
+  const { redis, keys } = ledger
+  const [specText, ...lengths] = await ask(
+    redis,
+    () => redis.hmget(keys.job(jobId), 'spec', ...TEXT_NAMES.map((name) => `${name}_bytes`)),
+    jobId,
+  )
+  if (specText === undefined || specText === null) return undefined
+  const spec = await orDamaged(jobId, () => JobSpec.parse(JSON.parse(specText)))
+  for (const [i, name] of TEXT_NAMES.entries()) {
+    const length = Number(lengths[i] ?? 0)
+    if (length > 0) spec[name] = await readText(ledger, jobId, { name, length })
+  }
+  return spec
+}
+
+async function readText(
+  { redis, keys }: Ledger,
+  jobId: string,
+  { name, length }: { name: TextName; length: number },
+): Promise<string> {
+  const pieces: Buffer[] = []
+  for (let offset = 0; offset < length; offset += PIECE_BYTES) {
+    const last = Math.min(length, offset + PIECE_BYTES) - 1
+    pieces.push(await ask(redis, () => redis.getrangeBuffer(keys.text(jobId, name), offset, last), jobId))
+  }
+  const bytes = Buffer.concat(pieces)
+  if (bytes.length === length) return bytes.toString()
+  const message = `of the ${name} of job ${jobId}, Redis has ${bytes.length} bytes, and it had ${length}: submit it again`
+  throw new MusterError('job_damaged', message, { details: { job_id: jobId } })
+}
+
+/** The first bytes of a large text, or fewer: a character is not cut in two. */
+export async function readBeginning(
+  { redis, keys }: Ledger,
+  jobId: string,
+  { name, bytes }: { name: TextName; bytes: number },
+): Promise<string> {
+  const beginning = await ask(redis, () => redis.getrangeBuffer(keys.text(jobId, name), 0, bytes - 1), jobId)
+  return new TextDecoder().decode(beginning, { stream: true })
+}

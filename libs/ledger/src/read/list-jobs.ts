@@ -1,0 +1,62 @@
+/** Jobs by pages, newest first: all, or those of one owner. Who may see which, the caller knows. */
+import { type Job, type JobState, MusterError } from '@muster/contract'
+import { z } from 'zod'
+import { ask, type Ledger } from '../redis/open-ledger.ts'
+import { readCursor, writeCursor } from './page-cursor.ts'
+import { readAll } from './read-in-turns.ts'
+import { findJob } from './read-job.ts'
+
+/** Most jobs whose state one page looks at, so that no call is long. */
+const SCAN_LIMIT = 5_000
+/** States read in one round trip. */
+const CHUNK = 500
+
+const PLACE = /^job_[a-z2-7]{26}$/
+const States = z.array(z.string().nullable())
+
+/**
+ * A page of jobs. A filtered page may be short, even empty, and have a `next_cursor`: it ended at the most jobs one
+ * call looks at. A job whose record is damaged is left out: asked for itself, it is told as such.
+ * @throws {MusterError} invalid_request for a cursor of no page with this owner and state; ledger_unavailable
+ */
+export async function listJobs(
+  ledger: Ledger,
+  page: { owner?: string | undefined; state?: JobState | undefined; limit: number; cursor?: string | undefined },
+): Promise<{ jobs: Job[]; next_cursor: string | null }> {
+  const { redis, keys } = ledger
+  const index = page.owner === undefined ? keys.jobs : keys.jobsOf(page.owner)
+  // The cursor is the last ID seen: jobs that arrive meanwhile do not shift the pages.
+  const list = ['jobs', page.owner, page.state] as const
+  const last = page.cursor === undefined ? undefined : readCursor(list, page.cursor, PLACE)
+  const rank = last === undefined ? null : await ask(redis, () => redis.zrevrank(index, last))
+  const start = rank === null ? 0 : rank + 1
+  const chunk = page.state === undefined ? page.limit : CHUNK
+  const found: string[] = []
+  let seen: string | undefined
+  for (let from = start; found.length < page.limit && from < start + SCAN_LIMIT; from += chunk) {
+    const jobIds = await ask(redis, () => redis.zrevrange(index, from, from + chunk - 1))
+    const wanted = await inState(ledger, jobIds, page.state)
+    found.push(...wanted.slice(0, page.limit - found.length))
+    seen = found.length === page.limit ? found.at(-1) : jobIds.at(-1)
+    if (seen === undefined) break
+  }
+  const jobs = await Promise.all(found.map((jobId) => findJob(ledger, jobId).catch(unlessDamaged)))
+  const isWanted = (job: Job | undefined) => job !== undefined && (page.state ?? job.state) === job.state
+  return {
+    jobs: jobs.filter((job) => job !== undefined).filter(isWanted),
+    next_cursor: seen === undefined ? null : writeCursor(list, seen),
+  }
+}
+
+function unlessDamaged(error: unknown): undefined {
+  if (!(error instanceof MusterError && error.code === 'job_damaged')) throw error
+}
+
+async function inState(ledger: Ledger, jobIds: string[], state: JobState | undefined): Promise<string[]> {
+  if (state === undefined) return jobIds
+  const states = await readAll(
+    ledger,
+    jobIds.map((jobId) => ['hget', ledger.keys.job(jobId), 'state']),
+  )
+  return jobIds.filter((_, i) => States.parse(states)[i] === state)
+}

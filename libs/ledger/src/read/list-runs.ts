@@ -1,0 +1,112 @@
+/**
+ * The runs of a job by pages. With a filter only states are read first, and of few runs where the ledger knows which
+ * ones can be meant; the runs of the page are read last.
+ */
+import { isTerminalRun, type Run, type RunState } from '@muster/contract'
+import { z } from 'zod'
+import { readStoredJob, type StoredJob } from '../job/stored-job.ts'
+import { ask, type Ledger } from '../redis/open-ledger.ts'
+import { type PagedList, readCursor, writeCursor } from './page-cursor.ts'
+import { inTurns, range, readAll } from './read-in-turns.ts'
+import { readRuns, unreleasedEnd } from './read-run.ts'
+
+/** Runs read in one round trip. */
+const CHUNK = 100
+/** States read in one round trip. */
+const STATES_CHUNK = 500
+/** Most states that one page looks at, so that no call is long. */
+const SCAN_LIMIT = 20_000
+
+const Indexes = z.array(z.coerce.number().int())
+const PLACE = /^\d{1,9}$/
+
+/** A page of runs; `next_cursor` is null on the last. */
+type RunPage = { runs: Run[]; next_cursor: string | null }
+
+/**
+ * A page of runs in the order of the frozen set. Undefined when there is no such job. A filtered page of a job with very
+ * many runs may be short, even empty, and have a `next_cursor`: it ended at the most states one call looks at.
+ * @throws {MusterError} invalid_request for a cursor of no page of this job with this filter; ledger_unavailable
+ */
+export async function listRuns(
+  ledger: Ledger,
+  jobId: string,
+  page: { state?: RunState | undefined; limit: number; cursor?: string | undefined },
+): Promise<RunPage | undefined> {
+  const list: PagedList = ['runs', jobId, page.state]
+  const start = page.cursor === undefined ? 0 : Number(readCursor(list, page.cursor, PLACE))
+  const job = await readStoredJob(ledger, jobId)
+  if (job === undefined) return undefined
+  const { state, limit } = page
+  const cursorTo = (place: number | undefined) => (place === undefined ? null : writeCursor(list, place))
+  if (state === undefined) {
+    const indexes = range(start, Math.min(job.total, start + limit + 1))
+    return { runs: await readPage(ledger, jobId, job, indexes.slice(0, limit)), next_cursor: cursorTo(indexes[limit]) }
+  }
+  const candidates = await candidatesOf(ledger, jobId, job, { state, start })
+  const looked = candidates.slice(0, SCAN_LIMIT)
+  const found: number[] = []
+  for await (const index of inTurns(looked, STATES_CHUNK, (part) => inState(ledger, jobId, job, part, state))) {
+    found.push(index)
+    // One more than fit is where the next page begins.
+    if (found.length > limit) break
+  }
+  // Some may have changed since their state was read.
+  const runs = await readPage(ledger, jobId, job, found.slice(0, limit), state)
+  return { runs, next_cursor: cursorTo(found[limit] ?? candidates[SCAN_LIMIT]) }
+}
+
+/** The runs with these indexes; with a state only those whose record has it, be it readable otherwise or not. */
+async function readPage(
+  ledger: Ledger,
+  jobId: string,
+  job: StoredJob,
+  indexes: readonly number[],
+  state?: RunState,
+): Promise<Run[]> {
+  const runs: Run[] = []
+  const read = (part: readonly number[]) => readRuns(ledger, jobId, job, part)
+  for await (const { digest: _digest, storedState, ...run } of inTurns(indexes, CHUNK, read)) {
+    if (state === undefined || storedState === state) runs.push(run)
+  }
+  return runs
+}
+
+/** Which of these runs are in the state. */
+async function inState(
+  ledger: Ledger,
+  jobId: string,
+  job: StoredJob,
+  indexes: readonly number[],
+  state: RunState,
+): Promise<number[]> {
+  const states = await readAll(
+    ledger,
+    indexes.map((index) => ['hget', ledger.keys.run(jobId, index), 'state']),
+  )
+  return indexes.filter((index, i) => (states[i] ?? unreleasedEnd(index, job).state) === state)
+}
+
+/** Indexes from `start` on of runs that can be in the state, in order, and more of them than one page looks at. */
+async function candidatesOf(
+  { redis, keys }: Ledger,
+  jobId: string,
+  { total, rest_from: restFrom, rest_state: restState }: StoredJob,
+  { state, start }: { state: RunState; start: number },
+): Promise<number[]> {
+  const [counted, next] = await ask(redis, () => redis.hmget(keys.job(jobId), `n:${state}`, 'next'))
+  if (Number(counted) === 0) return []
+  const from = (first: number) =>
+    range(Math.max(start, first), Math.min(total, Math.max(start, first) + SCAN_LIMIT + 1))
+  if (state === 'pending') return from(Number(next))
+  if (state === 'succeeded') return from(0)
+  const isOpen = !isTerminalRun(state)
+  // A list as long as this takes longer to read than the states.
+  if (!isOpen && (await ask(redis, () => redis.llen(keys.wrong(jobId)))) > SCAN_LIMIT) return from(0)
+  const listed = await ask(redis, () =>
+    isOpen ? redis.smembers(keys.open(jobId)) : redis.lrange(keys.wrong(jobId), 0, -1),
+  )
+  const rest = state === restState && restFrom !== undefined ? from(restFrom) : []
+  const indexes = Indexes.parse(listed).filter((index) => index >= start)
+  return [...new Set([...indexes, ...rest])].sort((a, b) => a - b)
+}

@@ -1,0 +1,165 @@
+/** Reading runs: one by its host, some by their index. Pages of them, `list-runs.ts` makes. */
+import { isSafeToRetry, isTerminalRun, type Reason, type Run, type RunState, UNLESS_FORCED } from '@muster/contract'
+import { z } from 'zod'
+import { isoTime, readStoredJob, type StoredJob } from '../job/stored-job.ts'
+import { readStoredRun, type StoredRun } from '../job/stored-run.ts'
+import { ask, type Ledger } from '../redis/open-ledger.ts'
+import { readAll } from './read-in-turns.ts'
+
+const Fields = z.record(z.string(), z.string())
+const Names = z.array(z.string())
+
+/** SHA-256 of nothing: what a command printed nothing to. */
+const SHA256_OF_NOTHING = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
+
+/**
+ * A run with the digest of its output: equal digests, equal output; and with the state that its record has, which is
+ * another one where that cannot be read.
+ */
+export type RunWithDigest = Run & { readonly digest: string; readonly storedState: string }
+
+/**
+ * The run of a job on a host. Undefined when there is no such job, or the host is not in it.
+ * @throws {MusterError} ledger_unavailable
+ */
+export async function findRun(ledger: Ledger, jobId: string, host: string): Promise<Run | undefined> {
+  const found = await findRunWithDigest(ledger, jobId, host)
+  if (found === undefined) return undefined
+  const { digest: _digest, storedState: _storedState, ...run } = found.run
+  return run
+}
+
+/** The same, and how the run is stored. */
+export async function findRunWithDigest(ledger: Ledger, jobId: string, host: string) {
+  const job = await readStoredJob(ledger, jobId)
+  if (job === undefined) return undefined
+  const index = await ask(ledger.redis, () => ledger.redis.lpos(ledger.keys.hosts(jobId), host), jobId)
+  if (index === null) return undefined
+  const [run] = await readRuns(ledger, jobId, job, [index])
+  return run === undefined ? undefined : { run, index }
+}
+
+/** The runs with these indexes, in one round trip. */
+export async function readRuns(
+  ledger: Ledger,
+  jobId: string,
+  job: StoredJob,
+  indexes: readonly number[],
+): Promise<RunWithDigest[]> {
+  const answers = await readAll(
+    ledger,
+    indexes.map((index) => ['hgetall', ledger.keys.run(jobId, index)]),
+  )
+  const stored = indexes.map((index, i) => ({ index, fields: Fields.parse(answers[i]) }))
+  const nameless = stored.filter(({ fields }) => fields.host === undefined).map(({ index }) => index)
+  const hosts = await readHosts(ledger, jobId, nameless)
+  return stored.map(({ index, fields }) => {
+    const isThere = Object.keys(fields).length > 0
+    const run = isThere ? readStoredRun(fields) : unreleasedRun(index, job)
+    const told = toRun(jobId, index, run.host ?? hosts.get(index) ?? '', run)
+    return { ...told, storedState: fields.state ?? run.state }
+  })
+}
+
+/** Names of hosts, for runs that do not say them. */
+async function readHosts(ledger: Ledger, jobId: string, indexes: readonly number[]): Promise<Map<number, string>> {
+  const list = ledger.keys.hosts(jobId)
+  const names = await readAll(
+    ledger,
+    spansOf(indexes).map(({ first, last }) => ['lrange', list, first, last]),
+  )
+  return new Map(
+    spansOf(indexes).flatMap(({ first }, i) =>
+      Names.parse(names[i]).map((name, n): [number, string] => [first + n, name]),
+    ),
+  )
+}
+
+/** Indexes that follow one another, as where they begin and end: a list is read by such. */
+function spansOf(indexes: readonly number[]): { first: number; last: number }[] {
+  const spans: { first: number; last: number }[] = []
+  for (const index of indexes) {
+    const span = spans.at(-1)
+    if (span !== undefined && index === span.last + 1) span.last = index
+    else spans.push({ first: index, last: index })
+  }
+  return spans
+}
+
+/** How a run stands that was never released: pending, or ended with the rest of its job. */
+export function unreleasedEnd(
+  index: number,
+  job: StoredJob,
+): { state: RunState; reason: Reason | undefined; ended: number | undefined } {
+  const hasEnded = job.rest_from !== undefined && index >= job.rest_from
+  if (!hasEnded) return { state: 'pending', reason: undefined, ended: undefined }
+  return { state: job.rest_state ?? 'cancelled', reason: job.rest_reason, ended: job.rest_at }
+}
+
+/** The same as a record would say it. */
+export function unreleasedRun(index: number, job: StoredJob): StoredRun {
+  const nothing = { stdout: 0, stderr: 0, stdout_omitted: 0, stderr_omitted: 0, digest: '' }
+  return { remote: 'not_started', attempt: 0, ...unreleasedEnd(index, job), ...nothing }
+}
+
+function toRun(jobId: string, index: number, host: string, run: StoredRun): Omit<RunWithDigest, 'storedState'> {
+  return {
+    job_id: jobId,
+    host,
+    index,
+    state: run.state,
+    remote: run.remote,
+    safe_to_retry: isTerminalRun(run.state) && isSafeToRetry(run.remote),
+    reason: run.reason ?? null,
+    detail: run.detail ?? waitingDetail(run),
+    exit_code: run.exit_code ?? null,
+    signal: run.signal ?? null,
+    attempt: run.attempt,
+    retry_at: isoTime(run.retry_at),
+    mode: run.mode ?? (run.started === undefined ? null : 'attached'),
+    notice: run.notice ?? null,
+    late_result: run.late_result ?? null,
+    worker: run.worker || null,
+    queued_at: isoTime(run.queued),
+    connecting_at: isoTime(run.connecting),
+    started_at: isoTime(run.started),
+    ended_at: isoTime(run.ended),
+    connect_ms: run.connect_ms ?? null,
+    duration_ms:
+      run.started === undefined || run.ended === undefined || run.state === 'lost'
+        ? null
+        : Math.max(0, run.ended - run.started),
+    stdout: {
+      bytes: run.stdout,
+      omitted_bytes: run.stdout_omitted,
+      sha256: run.stdout_sha256 ?? emptySha256(run, run.stdout),
+    },
+    stderr: {
+      bytes: run.stderr,
+      omitted_bytes: run.stderr_omitted,
+      sha256: run.stderr_sha256 ?? emptySha256(run, run.stderr),
+    },
+    output_complete: run.incomplete === undefined && run.remote !== 'unknown',
+    digest: run.digest,
+  }
+}
+
+/** Why a run waits, or was not tried, in words. Null when there is nothing to add. */
+function waitingDetail(run: StoredRun): string | null {
+  if (run.state === 'queued' && run.waits !== undefined) return 'waits until other runs on this machine have ended'
+  return barredDetail(run)
+}
+
+/** Why a host was not tried, until when, and what goes past that. Null for a run that was not barred. */
+export function barredDetail({ state, barred_kind: kind, barred_until: until }: StoredRun): string | null {
+  if (state !== 'skipped' || until === undefined) return null
+  const what =
+    kind === 'auth' ? 'it refused several log-ins in a row' : 'it could not be reached several times in a row'
+  const test = kind === 'auth' ? '' : '; a test of the connection tries it at once'
+  return `${what}, and is not tried before ${isoTime(until)} ${UNLESS_FORCED.asField}${test}`
+}
+
+/** A stream that ended empty has the digest of nothing, which is not stored. */
+function emptySha256({ digest }: { digest: string }, bytes: number): string | null {
+  return digest !== '' && bytes === 0 ? SHA256_OF_NOTHING : null
+}

@@ -1,0 +1,155 @@
+/**
+ * Opens the ledger: the connections to Redis and the ticket queue. What is done with it stands in the other files
+ * of this package, as functions over a {@link Ledger}.
+ */
+import { MusterError } from '@muster/contract'
+import { Queue } from 'bullmq'
+import { Redis, type RedisOptions } from 'ioredis'
+import { type Keys, keysOf, TICKET_QUEUE } from './keys.ts'
+
+/** An open ledger. */
+export type Ledger = {
+  readonly redis: Redis
+  readonly keys: Keys
+  /** The queue of tickets, for Bull Board. */
+  readonly tickets: Queue
+  /** A second connection that only listens. Made on first use, closed with the ledger. */
+  readonly listener: () => Redis
+  /** Another connection with the same address, for BullMQ's blocking reads. The caller closes it. */
+  readonly connectBlocking: () => Redis
+  /** @throws {MusterError} ledger_unavailable when Redis does not answer */
+  ping(): Promise<void>
+  /** Closes all connections. Does not wait for anybody's work. */
+  close(): Promise<void>
+}
+
+/** How long a process waits at its start for Redis. */
+const OPEN_TIMEOUT_MS = 10_000
+
+/**
+ * A server would rather refuse than wait: a request that is answered 503 must not be carried out later
+ * (facts: an offline queue makes exactly that happen).
+ */
+const FAIL_FAST: RedisOptions = {
+  enableOfflineQueue: false,
+  maxRetriesPerRequest: 1,
+  commandTimeout: 2_000,
+  retryStrategy: (times) => Math.min(times * 100, 1_000),
+}
+
+/** A worker would rather wait: it holds the results of commands that have already run. */
+const PATIENT: RedisOptions = {
+  maxRetriesPerRequest: null,
+  retryStrategy: (times) => Math.min(times * 200, 2_000),
+}
+
+/**
+ * Connects to Redis and resolves when it answers.
+ * @throws {MusterError} ledger_unavailable after 10 s without an answer
+ */
+export async function openLedger(options: {
+  redisUrl: string
+  /** Keeps two Musters on one Redis apart. */
+  prefix?: string
+  /** A server fails fast while Redis is away; a worker waits. */
+  role: 'server' | 'worker'
+  /** Told of connection errors; ioredis goes on trying by itself. */
+  onError?: (error: Error) => void
+}): Promise<Ledger> {
+  const keys = keysOf(options.prefix ?? 'muster')
+  const onError = options.onError ?? (() => {})
+  const connect = (settings: RedisOptions) => {
+    const redis = new Redis(options.redisUrl, settings)
+    redis.on('error', onError)
+    return redis
+  }
+  const redis = connect(options.role === 'server' ? FAIL_FAST : PATIENT)
+  try {
+    await untilReady(redis)
+  } catch (error) {
+    redis.disconnect()
+    throw new MusterError(
+      'ledger_unavailable',
+      `Redis at ${withoutPassword(options.redisUrl)} did not answer in ${OPEN_TIMEOUT_MS / 1_000} s`,
+      { cause: error },
+    )
+  }
+  const tickets = new Queue(TICKET_QUEUE, { connection: redis, prefix: keys.base })
+  tickets.on('error', onError)
+  let listener: Redis | undefined
+  return {
+    redis,
+    keys,
+    tickets,
+    listener: () => {
+      listener ??= connect(PATIENT)
+      return listener
+    },
+    connectBlocking: () => connect(PATIENT),
+    ping: () => ping(redis),
+    close: async () => {
+      await tickets.close()
+      listener?.disconnect()
+      redis.disconnect()
+    },
+  }
+}
+
+function untilReady(redis: Redis): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let lastError: unknown
+    const done = (settle: () => void) => {
+      clearTimeout(timer)
+      redis.off('ready', onReady)
+      redis.off('error', onError)
+      settle()
+    }
+    const onReady = () => done(resolve)
+    const onError = (error: unknown) => {
+      lastError = error
+    }
+    const timer = setTimeout(() => done(() => reject(lastError)), OPEN_TIMEOUT_MS)
+    redis.on('ready', onReady)
+    redis.on('error', onError)
+  })
+}
+
+async function ping(redis: Redis): Promise<void> {
+  await ask(redis, () => redis.ping())
+}
+
+/**
+ * Asks Redis, and turns "it is away" and "it is full" into our own errors.
+ * @throws {MusterError} ledger_unavailable; `cause` tells whether the question was sent at all
+ * @throws {MusterError} ledger_full, and nothing was stored
+ */
+export async function ask<T>(redis: Redis, question: () => Promise<T>, jobId?: string): Promise<T> {
+  try {
+    return await question()
+  } catch (error) {
+    const options = { cause: error, ...(jobId === undefined ? {} : { details: { job_id: jobId } }) }
+    if (isFull(error)) throw new MusterError('ledger_full', FULL, options)
+    if (!isUnavailable(error, redis)) throw error
+    throw new MusterError('ledger_unavailable', 'Redis is away or did not answer in time', options)
+  }
+}
+
+/** What a caller is told whose request Redis has no memory for. */
+export const FULL = 'Redis is full: it has reached its limit, maxmemory, or nearly so, and nothing was stored'
+
+/** Whether Redis refused a command because it is full. */
+export function isFull(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('OOM ')
+}
+
+function isUnavailable(error: unknown, redis: Redis): boolean {
+  if (!(error instanceof Error)) return false
+  if (redis.status !== 'ready') return true
+  return /Command timed out|Connection is closed|max retries|enableOfflineQueue|ECONN|EPIPE|LOADING|MISCONF|READONLY/.test(
+    `${error.name} ${error.message}`,
+  )
+}
+
+function withoutPassword(url: string): string {
+  return url.replace(/\/\/[^@/]*@/, '//')
+}

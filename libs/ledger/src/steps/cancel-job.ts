@@ -1,0 +1,76 @@
+/**
+ * Stopping a job, or some of its runs, and raising its limit. The workers that hold runs of it are told by a message,
+ * and look for themselves when the message was lost (job-watch.ts).
+ */
+import { MusterError } from '@muster/contract'
+import { z } from 'zod'
+import { hostsOfJob } from '../read/read-job.ts'
+import { ask, type Ledger } from '../redis/open-ledger.ts'
+import { runScript } from '../redis/scripts.ts'
+import { releaseTickets } from '../tickets/release-tickets.ts'
+
+/** Runs cancelled by one script: about 10 ms, in which Redis does nothing else. */
+const CANCEL_AT_ONCE = 1_000
+
+/**
+ * Cancels a job, or those of its runs on `hosts`: runs that no worker holds end at once, the others when their worker
+ * has killed them. Cancelling what has ended changes nothing. False when there is no such job.
+ * @throws {MusterError} unknown_target when one of `hosts` is not in the job; ledger_unavailable
+ */
+export async function cancelJob(ledger: Ledger, jobId: string, hosts?: readonly string[]): Promise<boolean> {
+  const { redis, keys } = ledger
+  const indexes = hosts === undefined ? [] : await indexesOf(ledger, jobId, hosts)
+  if (indexes === undefined) return false
+  // The last first: those that have not been released must not be, in place of those that are cancelled before them.
+  const last = [...indexes].sort((a, b) => b - a)
+  for (let from = 0; from === 0 || from < last.length; from += CANCEL_AT_ONCE) {
+    const args = [keys.base, jobId, ...last.slice(from, from + CANCEL_AT_ONCE)]
+    const answer = await ask(redis, () => runScript(redis, 'cancel', [keys.job(jobId)], args), jobId)
+    if ((await releaseTickets(ledger, answer)) === 'unknown') return false
+  }
+  return true
+}
+
+/**
+ * Raises the exec timeout of a job that has not ended; commands that run get the new limit too. `unknown`: there is
+ * no such job. `ended`: it has ended, and nothing was changed.
+ * @throws {MusterError} invalid_request when the limit is less than the present one
+ */
+export async function extendJob(
+  ledger: Ledger,
+  jobId: string,
+  execTimeoutMs: number,
+): Promise<'raised' | 'ended' | 'unknown'> {
+  const { redis, keys } = ledger
+  const answer = z
+    .string()
+    .parse(
+      await ask(
+        redis,
+        () => runScript(redis, 'extend', [keys.job(jobId)], [keys.base, jobId, Math.round(execTimeoutMs)]),
+        jobId,
+      ),
+    )
+  const word = z.enum(['raised', 'ended', 'unknown']).safeParse(answer)
+  if (word.success) return word.data
+  throw new MusterError(
+    'invalid_request',
+    `exec_timeout_s: ${execTimeoutMs / 1_000} is less than the present limit, ${Number(answer) / 1_000}`,
+    { details: { field: 'exec_timeout_s', job_id: jobId } },
+  )
+}
+
+/** Undefined when there is no such job. An empty list is a mistake of ours: it would mean the whole job. */
+async function indexesOf(ledger: Ledger, jobId: string, hosts: readonly string[]): Promise<number[] | undefined> {
+  if (hosts.length === 0) throw new MusterError('no_targets', `no host of job ${jobId} is selected`)
+  const all = await hostsOfJob(ledger, jobId)
+  if (all === undefined) return undefined
+  const positions = new Map(all.map((host, index) => [host, index]))
+  return hosts.map((host) => {
+    const index = positions.get(host)
+    if (index !== undefined) return index
+    throw new MusterError('unknown_target', `job ${jobId} has no host "${host}"`, {
+      details: { field: 'targets', job_id: jobId },
+    })
+  })
+}

@@ -1,0 +1,134 @@
+/**
+ * The end of an attempt: what is left of its output is stored, then one step ends the run, or lets it wait for another
+ * attempt, and lets the next runs of the job go.
+ */
+import type { OutputStream, Reason, Remote, TerminalRunState } from '@muster/contract'
+import { z } from 'zod'
+import type { Ledger } from '../redis/open-ledger.ts'
+import { runScript } from '../redis/scripts.ts'
+import { releaseTickets } from '../tickets/release-tickets.ts'
+import { appendOutput, type Claim, claimArguments } from './claim.ts'
+
+/** In place of the digest of no output at all. */
+const EMPTY_DIGEST = 'empty'
+
+const STREAMS = ['stdout', 'stderr'] as const
+
+/** How an attempt ended, as its worker found it. */
+export type RunEnd = {
+  readonly state: TerminalRunState
+  readonly remote: Remote
+  readonly reason: Reason | null
+  /** The reason in words. Null when there is nothing to add. */
+  readonly detail: string | null
+  /** As the host reported it; null when it did not. */
+  readonly exitCode: number | null
+  readonly signal: string | null
+  /** Whether another attempt may go better, for one that never started. Whether there is one, the job's options say. */
+  readonly isRetryable: boolean
+  /** Whether the host itself was asked and did not let us in: only that counts for its circuit breaker. Absent: not. */
+  readonly isHostsFault?: boolean
+  /** A digest of what the host was tried with: its breaker holds off nothing else. Absent where that is not known. */
+  readonly tried?: string
+  /** Absent when the command was never sent. */
+  readonly output?: {
+    readonly stdout: StreamEnd
+    readonly stderr: StreamEnd
+    /** False when bytes may be missing, such as those of a child left in the background. */
+    readonly complete: boolean
+    /** A digest of all bytes of both streams, kept or not: equal digests, equal output. At most 64 characters. */
+    readonly digest: string
+  }
+}
+
+/** The end of one stream: what is kept beyond the head that was appended. */
+type StreamEnd = {
+  readonly bytes: number
+  readonly omittedBytes: number
+  readonly tail: Buffer
+  readonly sha256: string
+}
+
+/**
+ * Ends the attempt. `finished`: the run has ended. `retrying`: it waits for another attempt. `fenced`: the claim is not
+ * ours any more, and what was found is kept as the run's late result. A tail that Redis has no room for is offered again
+ * while `waitForRoom` says so; then it is left out, and the run tells it as omitted. Absent: it is offered once.
+ */
+export async function finishRun(
+  ledger: Ledger,
+  claim: Claim,
+  end: RunEnd,
+  waitForRoom: () => Promise<boolean> = async () => false,
+): Promise<'finished' | 'retrying' | 'fenced'> {
+  const { redis, keys } = ledger
+  const tails = await storeTails(ledger, claim, end, waitForRoom)
+  const { jobId, worker } = claim
+  const { state, remote, reason, detail, exitCode, signal, isRetryable } = end
+  const at = new Date().toISOString()
+  const late = { state, remote, reason, detail, exit_code: exitCode, signal, worker, at }
+  const answer = await runScript(
+    redis,
+    'finish',
+    [keys.job(jobId)],
+    [
+      ...claimArguments(keys, claim),
+      state,
+      remote,
+      reason ?? '',
+      exitCode ?? '',
+      isRetryable ? '1' : '0',
+      end.isHostsFault === true ? '1' : '0',
+      JSON.stringify(late),
+      ...countsOf(end, tails),
+      ...fieldsOf(end).flat(),
+    ],
+  )
+  return z.enum(['finished', 'retrying', 'fenced']).parse(await releaseTickets(ledger, answer))
+}
+
+/** The tail goes first: a run that has ended has all its output. Answers how many bytes of each were taken. */
+async function storeTails(
+  ledger: Ledger,
+  claim: Claim,
+  end: RunEnd,
+  waitForRoom: () => Promise<boolean>,
+): Promise<Record<OutputStream, number>> {
+  const taken = { stdout: 0, stderr: 0 }
+  if (end.output === undefined) return taken
+  for (const stream of STREAMS) {
+    const { tail, bytes } = end.output[stream]
+    if (tail.length === 0) continue
+    const part = { stream, place: 'tail', offset: bytes - tail.length, bytes: tail } as const
+    let word = await appendOutput(ledger, claim, part)
+    while (word === 'full' && (await waitForRoom())) word = await appendOutput(ledger, claim, part)
+    if (word === 'ok') taken[stream] = tail.length
+  }
+  return taken
+}
+
+/** Of each stream how many bytes there were, how many the limit left out, and how many are in the tail. */
+function countsOf({ output }: RunEnd, tails: Record<OutputStream, number>): number[] {
+  return STREAMS.flatMap((stream) => {
+    const { bytes, omittedBytes } = output?.[stream] ?? { bytes: 0, omittedBytes: 0 }
+    return [bytes, omittedBytes, tails[stream]]
+  })
+}
+
+function fieldsOf(end: RunEnd): Array<[string, string | number]> {
+  const fields: Array<[string, string | number]> = []
+  if (end.detail !== null) fields.push(['detail', end.detail])
+  if (end.exitCode !== null) fields.push(['exit_code', end.exitCode])
+  if (end.signal !== null) fields.push(['signal', end.signal])
+  if (end.tried !== undefined) fields.push(['tried', end.tried])
+  if (end.output === undefined) return fields
+  const { stdout, stderr, complete, digest } = end.output
+  // What goes without saying is not stored: most runs of a large job print little, and there may be very many.
+  const isEmpty = complete && stdout.bytes === 0 && stderr.bytes === 0
+  for (const [stream, { bytes, sha256, omittedBytes }] of Object.entries({ stdout, stderr })) {
+    if (bytes > 0) fields.push([stream, bytes], [`${stream}_sha256`, sha256])
+    if (omittedBytes > 0) fields.push([`${stream}_omitted`, omittedBytes])
+  }
+  fields.push(['digest', isEmpty ? EMPTY_DIGEST : digest])
+  if (!complete) fields.push(['incomplete', 1])
+  return fields
+}

@@ -1,0 +1,44 @@
+/** Steering a job that runs: going on after a gate, and how many runs may be in flight. */
+import type { Concurrency } from '@muster/contract'
+import { z } from 'zod'
+import { concurrencyOf } from '../job/rollout.ts'
+import { ask, type Ledger } from '../redis/open-ledger.ts'
+import { runScript } from '../redis/scripts.ts'
+import { releaseTickets } from '../tickets/release-tickets.ts'
+
+/**
+ * Lets a job that is paused after a batch go on with the next. With `batch`, from 0, only if it is paused after that one,
+ * so that a request that is sent twice opens one gate. `unknown`: there is no such job. `not_paused`: it does
+ * not wait, and nothing was changed.
+ * @throws {MusterError} ledger_unavailable
+ */
+export async function resumeJob(
+  ledger: Ledger,
+  jobId: string,
+  batch?: number,
+): Promise<'resumed' | 'not_paused' | 'unknown'> {
+  const { redis, keys } = ledger
+  const args = [keys.base, jobId, batch ?? '']
+  const answer = await ask(redis, () => runScript(redis, 'resume', [keys.job(jobId)], args), jobId)
+  const word = await releaseTickets(ledger, answer)
+  return z.enum(['resumed', 'not_paused', 'unknown']).parse(word)
+}
+
+/**
+ * Changes how many runs of a job may be in flight; a percentage is one of its frozen set. With fewer than are in flight
+ * nothing is stopped: the next ones wait. `ended`: the job has ended, and nothing was changed.
+ * @throws {MusterError} ledger_unavailable
+ */
+export async function setConcurrency(
+  ledger: Ledger,
+  jobId: string,
+  concurrency: Concurrency,
+): Promise<'changed' | 'ended' | 'unknown'> {
+  const { redis, keys } = ledger
+  const total = await ask(redis, () => redis.llen(keys.hosts(jobId)), jobId)
+  const count = concurrencyOf(concurrency, total)
+  const args = [keys.base, jobId, count]
+  const answer = await ask(redis, () => runScript(redis, 'set-concurrency', [keys.job(jobId)], args), jobId)
+  const word = await releaseTickets(ledger, answer)
+  return z.enum(['changed', 'ended', 'unknown']).parse(word)
+}

@@ -1,0 +1,53 @@
+/**
+ * Slots for handshakes with, and through, each jump host, shared by all workers: an sshd drops log-ins at random when
+ * too many are under way (MaxStartups). Who holds a slot renews it; that of a dead worker comes free within seconds.
+ *
+ * Does not dial, and knows nothing of hosts but the name of the jump host.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Ledger } from '../redis/open-ledger.ts'
+import { runScript } from '../redis/scripts.ts'
+
+/** The slots as one worker sees them. */
+export type DialSlots = {
+  /** Waits for a slot; what it gives returns it. Rejects when the signal aborts, or Redis does not answer. */
+  take(jumpName: string, signal: AbortSignal): Promise<() => void>
+  /** Renews none any more. */
+  close(): void
+}
+
+/** Two fewer than the ten at which OpenSSH begins to drop. */
+const SLOTS = 8
+const HOLD_MS = 10_000
+const RENEW_EVERY_MS = 3_000
+/** Between two tries to get a slot: about this long. */
+const AGAIN_MS = 25
+
+/** Opens the slots for this worker. */
+export function openDialSlots({ redis, keys }: Ledger, workerId: string): DialSlots {
+  const held = new Set<NodeJS.Timeout>()
+  let count = 0
+  const ask = async (jumpName: string, holder: string, holdMs: number) =>
+    (await runScript(redis, 'dial-slot', [keys.dialSlots(jumpName)], [keys.base, '', holder, SLOTS, holdMs])) === 1
+  return {
+    take: async (jumpName, signal) => {
+      count += 1
+      const holder = `${workerId}:${count}`
+      while (!(await ask(jumpName, holder, HOLD_MS))) {
+        await sleep(AGAIN_MS * (0.5 + Math.random()), undefined, { signal })
+      }
+      // What goes wrong with Redis here shows in everything else too; the slot then comes free by itself.
+      const renewal = setInterval(() => void ask(jumpName, holder, HOLD_MS).catch(() => {}), RENEW_EVERY_MS)
+      held.add(renewal)
+      return () => {
+        clearInterval(renewal)
+        held.delete(renewal)
+        ask(jumpName, holder, 0).catch(() => {})
+      }
+    },
+    close: () => {
+      for (const renewal of held) clearInterval(renewal)
+      held.clear()
+    },
+  }
+}
