@@ -2,24 +2,21 @@
  * No byte that a host or another person chose stands outside of its fence or field, on any surface: what agents read,
  * what a terminal shows, events, Bull Board, the log.
  */
-import {
-  type Cli,
-  createClient,
-  gatheredText,
-  hostTable,
-  jobText,
-  listJobsCommand,
-  outputCommand,
-  readCommandLine,
-  runsText,
-  runText,
-  showCommand,
-  targetsCommand,
-} from '@muster/cli'
+
 import { GatheredOutput, Host, JobReport, Run, Submit } from '@muster/contract'
 import { submitJob } from '@muster/ledger'
 import fc from 'fast-check'
 import { expect, test, vi } from 'vitest'
+import { createClient } from '../../apps/cli/src/client/client.ts'
+import { targetsCommand } from '../../apps/cli/src/commands/host-commands.ts'
+import { listJobsCommand, showCommand } from '../../apps/cli/src/commands/job-commands.ts'
+import { outputCommand } from '../../apps/cli/src/commands/output-command.ts'
+import type { Cli } from '../../apps/cli/src/line/command.ts'
+import { readCommandLine } from '../../apps/cli/src/line/flags.ts'
+import { hostTable } from '../../apps/cli/src/render/render-hosts.ts'
+import { jobText } from '../../apps/cli/src/render/render-job.ts'
+import { gatheredText } from '../../apps/cli/src/render/render-output.ts'
+import { runsText, runText } from '../../apps/cli/src/render/render-runs.ts'
 import { HIDDEN, hostileText, MARK } from '../support/hostile-text.ts'
 import { connectClient } from '../support/mcp-client.ts'
 import { printAndEnd } from '../support/printed-run.ts'

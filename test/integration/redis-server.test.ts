@@ -4,18 +4,12 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import {
-  findProgram,
-  freePort,
-  pingRedis,
-  type RedisServer,
-  redisAddress,
-  type StartRedisOptions,
-  startProcess,
-  startRedis,
-} from '@muster/runtime'
+import { freePort, startProcess, startRedis } from '@muster/runtime'
 import { Redis } from 'ioredis'
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest'
+import { findProgram } from '../../libs/runtime/src/process/system-package.ts'
+import { pingRedis, redisAddress } from '../../libs/runtime/src/redis/redis-ping.ts'
+import type { RedisServer, StartRedisOptions } from '../../libs/runtime/src/redis/redis-server.ts'
 
 const OWNER = fileURLToPath(new URL('fixtures/redis-owner.mjs', import.meta.url))
 

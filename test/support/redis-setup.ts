@@ -7,8 +7,9 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type RedisServer, startRedis } from '@muster/runtime'
+import { startRedis } from '@muster/runtime'
 import type { TestProject } from 'vitest/node'
+import type { RedisServer } from '../../libs/runtime/src/redis/redis-server.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {

@@ -4,10 +4,11 @@
  */
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { type Cli, createClient } from '@muster/cli'
 import { MusterError, RolloutOptions, RunState, toProblem } from '@muster/contract'
 import { onTestFinished, vi } from 'vitest'
 import { z } from 'zod'
+import { createClient } from '../../apps/cli/src/client/client.ts'
+import type { Cli } from '../../apps/cli/src/line/command.ts'
 
 /** The job of this server. */
 export const JOB_ID = `job_${'a'.repeat(26)}`

@@ -3,8 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { MusterError } from '@muster/contract'
-import { type Inventory, type InventoryOptions, openInventory } from '@muster/inventory'
+import type { Inventory } from '@muster/inventory'
 import { onTestFinished } from 'vitest'
+import { type InventoryOptions, openInventory } from '../../libs/inventory/src/inventory-source.ts'
 
 /** A fresh directory, removed when the test ends. */
 export async function temporaryDirectory(): Promise<string> {

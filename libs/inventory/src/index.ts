@@ -1,6 +1,5 @@
 export { inventoryVariables, openConfiguredInventory } from './configured-inventory.ts'
-export type { CredentialRef, HostDefaults, InventoryHost, SecretRef } from './hosts/inventory-host.ts'
+export type { CredentialRef, InventoryHost } from './hosts/inventory-host.ts'
 export { type Inventory, parseInventory } from './inventory.ts'
-export { type InventoryOptions, type InventorySource, openInventory } from './inventory-source.ts'
 export { readSecret } from './sources/secret.ts'
 export { nearest, nearestHint } from './targets/nearest.ts'

@@ -1,6 +1,8 @@
 /** `muster output --follow` and streams that break, begin anew, or stay away. */
-import { outputCommand, readCommandLine } from '@muster/cli'
+
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { outputCommand } from '../../../apps/cli/src/commands/output-command.ts'
+import { readCommandLine } from '../../../apps/cli/src/line/flags.ts'
 import { answer, away, events, type Handler, JOB_ID, PAGE, RUN_ENDED, scripted } from '../../support/scripted-server.ts'
 
 // Only the clock that patience is measured with: it moves when the command line sleeps.

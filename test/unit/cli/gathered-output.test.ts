@@ -1,7 +1,9 @@
 /** `muster output` of a whole job: what is asked for, and how groups and their differences look. */
-import { outputCommand, readCommandLine } from '@muster/cli'
+
 import type { GatheredOutput } from '@muster/contract'
 import { expect, test } from 'vitest'
+import { outputCommand } from '../../../apps/cli/src/commands/output-command.ts'
+import { readCommandLine } from '../../../apps/cli/src/line/flags.ts'
 import { answer, JOB_ID, scripted } from '../../support/scripted-server.ts'
 
 const GROUP: GatheredOutput['groups'][number] = {

@@ -1,7 +1,8 @@
 /** What a person is told who mistypes a command line, and what `muster help` shows: the command as a process. */
-import { checkedInput } from '@muster/cli'
+
 import { MusterError, type OperationName, toProblem } from '@muster/contract'
 import { describe, expect, test } from 'vitest'
+import { checkedInput } from '../../../apps/cli/src/line/checked-input.ts'
 import { muster } from '../../support/muster-process.ts'
 import { answer, scripted } from '../../support/scripted-server.ts'
 

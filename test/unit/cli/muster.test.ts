@@ -1,16 +1,5 @@
 /** The parts of the `muster` command that need no server: exit statuses, flags, and how things look. */
-import {
-  createProgress,
-  EXIT,
-  exitStatusOf,
-  exitStatusOfProblem,
-  exitStatusOfRun,
-  gatheredText,
-  jobText,
-  RUN_FLAGS,
-  readCommandLine,
-  SPELLED_OTHERWISE,
-} from '@muster/cli'
+
 import {
   Counts,
   type GatheredOutput,
@@ -22,6 +11,12 @@ import {
   UNLESS_FORCED,
 } from '@muster/contract'
 import { describe, expect, test } from 'vitest'
+import { RUN_FLAGS, SPELLED_OTHERWISE } from '../../../apps/cli/src/commands/run-command.ts'
+import { EXIT, exitStatusOf, exitStatusOfProblem, exitStatusOfRun } from '../../../apps/cli/src/line/exit-status.ts'
+import { readCommandLine } from '../../../apps/cli/src/line/flags.ts'
+import { createProgress } from '../../../apps/cli/src/line/progress.ts'
+import { jobText } from '../../../apps/cli/src/render/render-job.ts'
+import { gatheredText } from '../../../apps/cli/src/render/render-output.ts'
 
 function countsOf(some: Partial<Counts>): { counts: Counts; total: number } {
   const counts = Counts.parse({ ...Object.fromEntries(RunState.options.map((state) => [state, 0])), ...some })

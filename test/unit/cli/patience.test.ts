@@ -1,8 +1,13 @@
 /** The command line and a server that is away: what is asked again, for how long, and what is said at the end. */
-import { type Cli, readCommandLine, runCommand, ServerAway, waitCommand } from '@muster/cli'
+
 import { MusterError, toProblem } from '@muster/contract'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { z } from 'zod'
+import { waitCommand } from '../../../apps/cli/src/commands/job-commands.ts'
+import { runCommand } from '../../../apps/cli/src/commands/run-command.ts'
+import type { Cli } from '../../../apps/cli/src/line/command.ts'
+import { readCommandLine } from '../../../apps/cli/src/line/flags.ts'
+import { ServerAway } from '../../../apps/cli/src/line/patience.ts'
 import { answer, away, type Handler, JOB, JOB_ID, scripted } from '../../support/scripted-server.ts'
 
 // Only the clock that patience is measured with: it moves when the command line sleeps.

@@ -1,15 +1,11 @@
 /** What the flags of selection and rollout become in a request, and what is refused before anything is sent. */
 import type { ServerResponse } from 'node:http'
-import {
-  concurrencyCommand,
-  listJobsCommand,
-  readCommandLine,
-  rerunCommand,
-  resumeCommand,
-  runCommand,
-  targetsCommand,
-} from '@muster/cli'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { targetsCommand } from '../../../apps/cli/src/commands/host-commands.ts'
+import { concurrencyCommand, listJobsCommand, resumeCommand } from '../../../apps/cli/src/commands/job-commands.ts'
+import { rerunCommand } from '../../../apps/cli/src/commands/rerun-command.ts'
+import { runCommand } from '../../../apps/cli/src/commands/run-command.ts'
+import { readCommandLine } from '../../../apps/cli/src/line/flags.ts'
 import { answer, away, JOB, JOB_ID, scripted } from '../../support/scripted-server.ts'
 
 // The command line never really sleeps between two tries.

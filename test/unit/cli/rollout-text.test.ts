@@ -1,7 +1,13 @@
 /** What a person sees of a rollout: batches, pauses, gates, a budget that is spent, a rerun. */
-import { createProgress, hostTable, jobText, readCommandLine, runCommand, waitCommand } from '@muster/cli'
+
 import { Job, JobReport } from '@muster/contract'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { waitCommand } from '../../../apps/cli/src/commands/job-commands.ts'
+import { runCommand } from '../../../apps/cli/src/commands/run-command.ts'
+import { readCommandLine } from '../../../apps/cli/src/line/flags.ts'
+import { createProgress } from '../../../apps/cli/src/line/progress.ts'
+import { hostTable } from '../../../apps/cli/src/render/render-hosts.ts'
+import { jobText } from '../../../apps/cli/src/render/render-job.ts'
 import { answer, type Handler, JOB, JOB_ID, scripted } from '../../support/scripted-server.ts'
 
 // The command line never really sleeps between two looks.

@@ -1,7 +1,9 @@
 /** How one run and a list of runs look to a person, and how the command reads a stream of events. */
-import { readEvents, runsText, runText } from '@muster/cli'
+
 import { type JobEvent, OutputPage, Run } from '@muster/contract'
 import { describe, expect, test } from 'vitest'
+import { readEvents } from '../../../apps/cli/src/client/event-stream.ts'
+import { runsText, runText } from '../../../apps/cli/src/render/render-runs.ts'
 
 const JOB_ID = `job_${'a'.repeat(26)}`
 const stream = { bytes: 0, omitted_bytes: 0, sha256: null }

@@ -2,8 +2,9 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MusterError } from '@muster/contract'
-import { type InventoryOptions, parseInventory } from '@muster/inventory'
+import { parseInventory } from '@muster/inventory'
 import { beforeEach, describe, expect, it } from 'vitest'
+import type { InventoryOptions } from '../../../libs/inventory/src/inventory-source.ts'
 import { openTestInventory, temporaryDirectory } from '../../support/test-inventory.ts'
 
 const parse = (text: string) => parseInventory(text, 'i.yaml', { home: '/home/me', user: 'me', credentials: [] })

@@ -2,8 +2,8 @@
 import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { MusterError } from '@muster/contract'
-import type { InventoryOptions } from '@muster/inventory'
 import { beforeEach, describe, expect, it } from 'vitest'
+import type { InventoryOptions } from '../../../libs/inventory/src/inventory-source.ts'
 import { hostsFile, openTestInventory, temporaryDirectory } from '../../support/test-inventory.ts'
 
 let directory = ''

@@ -1,8 +1,9 @@
 /** Where hosts come from besides the file: SSH_SERVERS, an SSH config, and the usual credentials. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type InventoryOptions, readSecret } from '@muster/inventory'
+import { readSecret } from '@muster/inventory'
 import { beforeEach, describe, expect, it } from 'vitest'
+import type { InventoryOptions } from '../../../libs/inventory/src/inventory-source.ts'
 import { hostsFile, openTestInventory, temporaryDirectory } from '../../support/test-inventory.ts'
 
 let directory = ''

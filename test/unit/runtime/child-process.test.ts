@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url'
-import { describeExit, freePort, type ProcessOptions, type RunningProcess, startProcess } from '@muster/runtime'
+import { describeExit, freePort, type RunningProcess, startProcess } from '@muster/runtime'
 import { afterEach, describe, expect, it } from 'vitest'
+import type { ProcessOptions } from '../../../libs/runtime/src/process/child-process.ts'
 
 const fixture = (name: string) => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url))
 

@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url'
-import { type Exit, type RunningProcess, startProcess } from '@muster/runtime'
+import { type RunningProcess, startProcess } from '@muster/runtime'
 import { afterEach, describe, expect, it } from 'vitest'
+import type { Exit } from '../../../libs/runtime/src/process/child-process.ts'
 
 const PROGRAM = fileURLToPath(new URL('fixtures/living.mjs', import.meta.url))
 
