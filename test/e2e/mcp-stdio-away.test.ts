@@ -59,7 +59,7 @@ describe('muster mcp before a server that is away', () => {
     )
     const other = createServer((_request, response) => response.writeHead(404).end('<h1>hello</h1>'))
     const lost = startMcp({ ...env, MUSTER_URL: await listenLocally(other) })
-    expect((await lost.ask(1, INITIALIZE)).error?.message).toMatch(/answered 404, and not as a Muster server does/)
+    expect((await lost.ask(1, INITIALIZE)).error?.message).toMatch(/answered 404, but not as a Muster server would/)
     const none = startMcp({ ...env, MUSTER_API_KEY: '', HOME: '/nonexistent' })
     expect((await none.ask(1, INITIALIZE)).error?.message).toMatch(/^no API key: set MUSTER_API_KEY/)
     const wrong = startMcp({ ...env, MUSTER_URL: 'not a url' })

@@ -1,4 +1,4 @@
-/** The `muster` command: reads the command line, calls one function, and turns what comes of it into an exit status. */
+/** The `muster` command: reads the command line, calls one function and turns its result into an exit status. */
 import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { escapeControl, escapeLine, MusterError, type Problem } from '@muster/contract'
@@ -52,7 +52,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ['keys', keysCommand],
 ])
 
-/** Of every command that brings up the stack. */
+/** The flags of every command that brings up the stack. */
 const STACK: Form = {
   flags: [],
   switches: [{ name: 'install', takesValue: false, description: 'Install Redis if it is missing.' }],
@@ -60,15 +60,15 @@ const STACK: Form = {
 
 const STACK_COMMANDS: ReadonlySet<string> = new Set(['up', 'mcp'])
 
-/** Every part has a limit of its own, far below this one. */
+/** Every part has its own limit, far below this one. */
 const MCP_GRACE_MS = 2 * 3_600_000
 
 const env = { ...loadDotEnv('.env'), ...process.env }
 const out = (text: string | Buffer) => void process.stdout.write(text)
-// What is said may quote a host, a server or another person.
+// Messages may quote a host, a server or another person.
 const say = (line: string) => void process.stderr.write(`${escapeControl(line)}\n`)
 
-// A reader that has had enough, such as head, is no fault. Of mcp it is the client, and the stack has to be stopped first.
+// A reader that stops early, such as head, is no fault. The reader of mcp is the client, and the stack must stop first.
 if (process.argv[2] !== 'mcp') process.stdout.on('error', () => process.exit(0))
 
 process.exitCode = await main(process.argv.slice(2)).catch(explain)
@@ -81,7 +81,7 @@ async function main([name = 'help', ...args]: string[]): Promise<number> {
   }
   const dashes = args.indexOf('--')
   const isHelp = name === 'help' || name === '--help'
-  // Behind the dashes, --help is a word of the command that is to run.
+  // After `--`, --help belongs to the command to run.
   if (isHelp || args.slice(0, dashes === -1 ? undefined : dashes).includes('--help')) {
     out(helpOn(isHelp ? args[0] : name))
     return 0
@@ -117,10 +117,10 @@ function noSuchCommand(name: string): MusterError {
   return new MusterError('invalid_request', `there is no command "${name}"; muster help lists them`)
 }
 
-/** Words behind `--` are a command to be run: where nothing runs one, they are a mistake, and may mean hosts. */
+/** Refuses words after `--` for a command that runs nothing: they are a mistake, and may have been meant as hosts. */
 function refuseCommand(name: string, { afterDashes }: CommandLine): void {
   if (afterDashes === undefined) return
-  throw new MusterError('invalid_request', `muster ${name} takes no command, so nothing can stand behind --`)
+  throw new MusterError('invalid_request', `muster ${name} runs no command, so nothing can follow --`)
 }
 
 function readStackLine(name: string, args: readonly string[]): CommandLine {
@@ -139,7 +139,7 @@ async function runUp(args: readonly string[]): Promise<number> {
   return 0
 }
 
-/** The stack of `muster mcp`, which listens on the other end of an IPC channel. */
+/** The stack of `muster mcp`, which listens at the other end of an IPC channel. */
 async function runStack(args: readonly string[]): Promise<number> {
   const { switches } = readStackLine(STACK_COMMAND, args)
   const options = stackOptions(env, switches.has('install'))
@@ -150,7 +150,7 @@ async function runStack(args: readonly string[]): Promise<number> {
 async function runMcp(args: readonly string[]): Promise<number> {
   const { switches } = readStackLine('mcp', args)
   const write = process.stdout.write.bind(process.stdout)
-  // Whoever else prints, now or in some library, does it where it does no harm.
+  // Anything else that prints, such as a library, writes to stderr, where it does no harm.
   process.stdout.write = process.stderr.write.bind(process.stderr)
   const mcpEnv = await withMcpDefaults(env, { cwd: process.cwd(), home: homedir() })
   await runProcess({
@@ -170,10 +170,9 @@ function lifeOf(name: string, graceMs: number) {
 
 function explain(error: unknown): number {
   if (error instanceof Refused) {
-    const { code, next, nearest } = error.problem
-    say(
-      `muster: ${escapeLine(`${refusalText(error.problem)} (${code})${nearest === undefined || nearest.length === 0 ? '' : `; nearest: ${nearest.join(', ')}`}`)}\n${next}`,
-    )
+    const { code, next, nearest = [] } = error.problem
+    const hint = nearest.length === 0 ? '' : `; nearest: ${nearest.join(', ')}`
+    say(`muster: ${escapeLine(`${refusalText(error.problem)} (${code})${hint}`)}\n${next}`)
     return exitStatusOfProblem(error.problem)
   }
   if (error instanceof ServerAway) {
@@ -188,7 +187,7 @@ function explain(error: unknown): number {
   return EXIT.usage
 }
 
-/** What was refused, with the flag at fault. Of a job, a host or a command the text says enough. */
+/** What was refused, with the flag at fault. For a job, a host or a command the detail is enough. */
 function refusalText({ field, detail }: Problem): string {
   if (field === undefined || ['job_id', 'host', 'key_id', 'command', 'argv'].includes(field)) return detail
   return `${spelledField(field)}: ${detail.startsWith(`${field}: `) ? detail.slice(field.length + 2) : detail}`

@@ -193,6 +193,14 @@ describe('what is shown', () => {
     [{ state: 'failed', reason: 'exit_nonzero', exit_code: 3 }, 'failed, exit code 3'],
     [{ state: 'failed', reason: 'exit_nonzero', exit_code: 3, detail: 'exit status 3' }, 'failed, exit code 3'],
     [
+      { state: 'failed', reason: 'signal', signal: 'KILL', detail: 'the command was ended by SIGKILL' },
+      'failed, signal KILL',
+    ],
+    [
+      { state: 'failed', reason: 'signal', detail: 'the command was ended by a signal' },
+      'failed, signal, the command was ended by a signal',
+    ],
+    [
       { state: 'timed_out', reason: 'exec_timeout', exit_code: 143, signal: 'TERM' },
       'timed out, exec_timeout, exit code 143, signal TERM, it ran longer than exec_timeout_s, and was killed',
     ],

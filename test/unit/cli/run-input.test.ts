@@ -100,7 +100,7 @@ describe('is sent', () => {
     const { stderr } = await promisify(execFile)('sh', ['-c', line], { env })
     expect([JSON.parse(server.bodies[0] ?? '').stdin, stderr]).toEqual([
       undefined,
-      '[what comes on stdin is not passed on; --stdin - would]\n',
+      '[stdin is not passed on; use --stdin - for that]\n',
     ])
   })
 })
@@ -154,10 +154,7 @@ describe('is refused before anything is sent', () => {
 
   test('a pipe of more than 16 MiB, and one that is no text', async () => {
     const long = await musterFed(NOWHERE, 'x'.repeat(LIMIT_BYTES + 1), 'run', 'web01', '--stdin', '-', '--', 'cat')
-    expect([long.status, long.said]).toEqual([
-      2,
-      expect.stringContaining(`what came on stdin: it is longer than ${LIMIT_BYTES}`),
-    ])
+    expect([long.status, long.said]).toEqual([2, expect.stringContaining(`stdin: it is longer than ${LIMIT_BYTES}`)])
     const binary = await musterFed(NOWHERE, Buffer.from([0x61, 0x0a, 0x80]), 'run', 'web01', '--script', '-')
     expect([binary.status, binary.said]).toEqual([2, expect.stringContaining('byte 2 (line 2) is 0x80')])
   })
@@ -176,7 +173,7 @@ test.each([
   ['mcp', ['--', 'x']],
 ])('muster %s %j is refused: nothing is run, so nothing can stand behind --', async (command, args) => {
   const { status, said } = await muster(NOWHERE, command, ...args)
-  expect([status, said]).toEqual([2, `muster: muster ${command} takes no command, so nothing can stand behind --\n`])
+  expect([status, said]).toEqual([2, `muster: muster ${command} runs no command, so nothing can follow --\n`])
 })
 
 test.each([

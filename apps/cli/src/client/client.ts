@@ -1,5 +1,5 @@
 /**
- * The HTTP client: one typed call for every row of the operation table that has a route. Knows no command and prints
+ * The HTTP client: one typed call for every row of the operation table that has a route. It knows no command and prints
  * nothing.
  */
 import {
@@ -16,7 +16,7 @@ import {
 import { z } from 'zod'
 import { readEvents } from './event-stream.ts'
 
-/** A refusal by the server, as it put it. */
+/** A refusal by the server, in the server's words. */
 export class Refused extends Error {
   override readonly name = 'Refused'
   readonly problem: Problem
@@ -36,8 +36,8 @@ export type Client = {
    */
   call<N extends RestOperation>(name: N, input: Request<N>, signal?: AbortSignal): Promise<Output<N>>
   /**
-   * Follows a job. A stream that ends without an `end` was cut. `onHeard` is told whenever anything came, be it no
-   * event.
+   * Follows a job. A stream that ends without an `end` was cut. `onHeard` is called whenever anything arrives, even if
+   * it is no event.
    * @throws what `call` throws
    */
   follow(input: Request<'follow_job'>, signal: AbortSignal, onHeard: () => void): AsyncIterable<JobEvent>
@@ -52,17 +52,17 @@ type RestOperation = {
       : never
 }[OperationName]
 
-/** A line that carries less is none. */
+/** A connection slower than this counts as dead. */
 const SLOWEST_BYTES_PER_MS = 128
-/** Beyond the time to send the request, and that for which the server itself was asked to wait. */
+/** On top of the time to send the request and the time that the server was asked to wait. */
 const ANSWER_TIMEOUT_MS = 15_000
-/** A stream of events with nothing in it for so long is dead: the server sends a comment every 15 s. */
+/** A stream of events that is silent for this long is dead: the server sends a comment every 15 s. */
 const SILENCE_MS = 45_000
 
-/** What a gateway answers whose server is away. */
+/** What a gateway answers when its server is away. */
 const GATEWAY_STATUSES: ReadonlySet<number> = new Set([502, 503, 504])
 
-/** The operation table, seen so that the type of an answer follows from the name. */
+/** The operation table, typed so that the name gives the type of the answer. */
 const ANSWERS: { readonly [N in OperationName]: { readonly output: Pick<z.ZodType<Output<N>>, 'parse'> } } = OPERATIONS
 
 const Fields = z.record(z.string(), z.unknown())
@@ -151,12 +151,15 @@ function requestOf({ url, apiKey }: ServerAddress, rest: RestRoute, fields: Reco
   return { url: `${url}${path}`, method, headers, body: Buffer.from(JSON.stringify(others)) }
 }
 
-/** Sends a request; answers when the server has begun to. */
+/** Sends a request; resolves when the server begins to answer. */
 function request({ url, ...rest }: Ready, signal: AbortSignal): Promise<Response> {
   return fetch(url, { ...rest, signal })
 }
 
-/** The answer, when it is a success. */
+/**
+ * The answer, if it is a success.
+ * @throws what `call` of a client throws
+ */
 async function reach(
   { url }: ServerAddress,
   signal: AbortSignal | undefined,
@@ -177,7 +180,7 @@ async function reach(
   if (GATEWAY_STATUSES.has(response.status)) {
     throw new MusterError('ledger_unavailable', `a gateway before ${url} answered ${response.status}`)
   }
-  throw new MusterError('internal', `${url} answered ${response.status} and not as a Muster server does`)
+  throw new MusterError('internal', `${url} answered ${response.status}, but not as a Muster server would`)
 }
 
 function fillPath(path: string, fields: Record<string, unknown>) {

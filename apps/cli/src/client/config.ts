@@ -1,11 +1,11 @@
-/** What `muster` reads from its environment, and where it finds a local server and its key. */
+/** The configuration of `muster`, and where it finds a local server and its key. */
 import { readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { MusterError } from '@muster/contract'
 import { z } from 'zod'
 
-/** The variables of `muster`. */
+/** The environment variables of `muster`. */
 export const CliConfig = z.object({
   REDIS_URL: z.string().optional().meta({ secret: true, description: 'a redis:// or rediss:// address' }),
   MUSTER_DATA_DIR: z.string().default('.muster'),
@@ -30,7 +30,7 @@ export function stackGraceMs(config: CliConfig): number {
 }
 
 /**
- * The server to talk to and the key for it: as configured, else the local ones from the data directory.
+ * The server to talk to and the key for it: the configured ones, else the local ones from the data directory.
  * @throws {MusterError} invalid_config when there is neither
  */
 export async function findServer(config: CliConfig): Promise<{ url: string; apiKey: string }> {
@@ -38,10 +38,8 @@ export async function findServer(config: CliConfig): Promise<{ url: string; apiK
   const url = config.MUSTER_URL ?? (await localUrl(dataDir))
   const apiKey = config.MUSTER_API_KEY ?? (await readFile(join(dataDir, 'api-key'), 'utf8').catch(() => '')).trim()
   if (apiKey !== '') return { url: url.replace(/\/$/, ''), apiKey }
-  throw new MusterError(
-    'invalid_config',
-    `no API key: set MUSTER_API_KEY, or MUSTER_DATA_DIR to the server's (${dataDir})`,
-  )
+  const advice = `set MUSTER_API_KEY, or MUSTER_DATA_DIR to the server's data directory (now ${dataDir})`
+  throw new MusterError('invalid_config', `no API key: ${advice}`)
 }
 
 async function localUrl(dataDir: string): Promise<string> {
@@ -49,7 +47,8 @@ async function localUrl(dataDir: string): Promise<string> {
     const text = await readFile(join(dataDir, 'server.json'), 'utf8')
     return z.object({ url: z.string() }).parse(JSON.parse(text)).url
   } catch (error) {
-    const detail = `no server runs here (${dataDir}/server.json is missing): start one with "muster up", or set MUSTER_URL`
+    const advice = 'start one with "muster up", or set MUSTER_URL'
+    const detail = `no server runs here (${dataDir}/server.json is missing): ${advice}`
     throw new MusterError('invalid_config', detail, { cause: error })
   }
 }

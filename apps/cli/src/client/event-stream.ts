@@ -1,9 +1,9 @@
-/** Reads server-sent events out of the body of an answer. What they mean, the caller knows. */
+/** Reads server-sent events from the body of an answer. */
 import { JobEvent } from '@muster/contract'
 
 /**
- * The events in the order in which they come; comments, and events that this version does not know, are passed over.
- * Ends with the body, and throws what reading it throws. `onBytes` is told whenever anything came.
+ * The events in the order in which they arrive. Skips comments, and events that this version does not know. Ends with
+ * the body, and throws what reading it throws. `onBytes` is called whenever anything arrives.
  */
 export async function* readEvents(
   body: AsyncIterable<Uint8Array>,

@@ -1,4 +1,4 @@
-/** Following a job to its end, and what Ctrl-C means meanwhile: once detaches, twice cancels. */
+/** Follows a job to its end. Meanwhile Ctrl-C detaches, and pressed twice cancels. */
 import { isTerminalJob, type JobReport } from '@muster/contract'
 import type { Cli } from '../line/command.ts'
 import { EXIT, exitStatusOf } from '../line/exit-status.ts'
@@ -6,7 +6,7 @@ import { createPatience, PATIENCE_MS } from '../line/patience.ts'
 import { createProgress } from '../line/progress.ts'
 import { gateText } from '../render/render-job.ts'
 
-/** One answer is waited for so long. */
+/** The longest wait for one answer. */
 const WAIT_S = 20
 /** The least time between two looks at a job that changes all the time. */
 const LOOK_EVERY_MS = 200
@@ -15,9 +15,9 @@ const LOOK_EVERY_MS = 200
 export type Followed = { readonly job: JobReport; readonly status: number }
 
 /**
- * Follows the job until it has ended, `limitS` is over, or the person interrupts. At a gate it goes on waiting: somebody
- * may resume the job from elsewhere.
- * @throws {ServerAway} when the server was away for longer than the patience lasts
+ * Follows the job until it ends, `limitS` is over or the person interrupts. Keeps waiting at a gate: somebody may
+ * resume the job from elsewhere.
+ * @throws {ServerAway} when the server was away for longer than `PATIENCE_MS`
  */
 export async function followJob(cli: Cli, first: JobReport, limitS: number | undefined): Promise<Followed> {
   const { client, interrupts } = cli
@@ -46,7 +46,7 @@ export async function followJob(cli: Cli, first: JobReport, limitS: number | und
         const since = { until: 'any_change' as const, after: job.changes }
         job = await client.call('get_job', { job_id: job.job_id, wait_s, ...since }, interrupts.signal())
       } catch (error) {
-        // A line that is being drawn again would run into what is said.
+        // Otherwise the progress line would run into the message.
         progress.end()
         await patience.endure(error)
         continue
@@ -74,5 +74,5 @@ async function interrupted({ client, interrupts, say }: Cli, job: JobReport): Pr
   return { job: cancelled, status: EXIT.interrupted }
 }
 
-/** How long a second Ctrl-C is waited for. */
+/** How long to wait for a second Ctrl-C. */
 const GRACE_MS = 2_000

@@ -1,6 +1,7 @@
 /**
- * `muster output JOB HOST --follow`: what a host prints as it comes, until its run has ended. A connection that breaks is
- * made again where it broke; a command that was started anew is read anew, whatever was shown of the start before.
+ * `muster output JOB HOST --follow`: what a host prints, as it arrives, until its run ends. After a broken connection
+ * it goes on at the same byte. When the command was started again, it reads the output from the beginning, whatever it
+ * has shown before.
  */
 import {
   escapeControl,
@@ -17,10 +18,10 @@ import { exitStatusOfRun } from '../line/exit-status.ts'
 import { createPatience, PATIENCE_MS } from '../line/patience.ts'
 import { runLine } from '../render/render-runs.ts'
 
-/** Follows to the end; answers the exit status. As JSON every line is an event, and the last one the end. */
+/** Follows to the end; answers the exit status. With JSON every line is an event, the last one the `end`. */
 export async function followOutput(cli: Cli, query: Record<string, unknown>, isJson: boolean): Promise<number> {
   const input: Request<'follow_job'> = checkedInput('follow_job', query)
-  // A server that is not there, or knows no such run, is told at once; only what was there before is waited for.
+  // A missing server or run is reported at once; only a server that has answered before is worth waiting for.
   const { job_id, host } = query
   await cli.client.call('get_run', checkedInput('get_run', { job_id, host }))
   const advice = `The job goes on; follow it again with: muster output ${job_id} ${host} --follow`
@@ -36,12 +37,12 @@ export async function followOutput(cli: Cli, query: Record<string, unknown>, isJ
   }
 }
 
-/** Where the next byte is wanted, and of which start of the command. */
+/** The offset of the next byte to read, and the start of the command that it belongs to. */
 type Place = { offset: number; startedAt: string | null }
 
 /**
- * Follows over one connection, and moves the place on. The run when it has ended, undefined when the command was
- * started again and is to be read from its beginning.
+ * Follows over one connection and moves `place` on. Answers the run when it has ended; undefined when the command was
+ * started again and has to be read from its beginning.
  * @throws {MusterError} ledger_unavailable when the connection broke
  */
 async function followOnce(
@@ -76,7 +77,7 @@ function print(cli: Cli, event: Extract<JobEvent, { event: 'output' }>, isJson: 
   else printPage(cli, event.data)
 }
 
-/** On a terminal control characters are escaped; elsewhere bytes are bytes. */
+/** Prints a page: text with control characters escaped, as asked for on a terminal; elsewhere the bytes as they are. */
 export function printPage(cli: Cli, page: OutputPage): void {
   if (page.omitted_bytes > 0) cli.say(`[${page.omitted_bytes} bytes were not kept]`)
   cli.out(page.encoding === 'utf8' ? escapeControl(page.data) : Buffer.from(page.data, 'base64'))

@@ -1,9 +1,9 @@
-/** The help texts: all commands, and one with its flags, which come from the operation table. */
+/** The help texts: the overview of all commands, and the flags of one, which come from the operation table. */
 import { rolloutOptions, SCOPES, selectionFields } from '@muster/contract'
 import type { Form } from '../line/command.ts'
 import type { Flag } from '../line/flags.ts'
 
-/** The commands, a line each. */
+/** The overview: one line per command. */
 export const OVERVIEW = `muster: run a shell command on one host or on many, and get one honest answer per host
 
   muster run <targets> [flags] -- <command>    run a command and show what came of it
@@ -45,7 +45,7 @@ const VALUE: Record<Flag['kind'], string> = {
   number: ' …',
 }
 
-/** How the words after `--` are understood. */
+/** How `muster run` reads the words after `--`. */
 const RUN_NOTES = `
 One word after -- is a shell command line:      muster run @web -- 'uptime | cut -c1-20'
 Several are a program and its arguments, exact: muster run @web -- df -h /
@@ -58,19 +58,19 @@ const KEYS_NOTES = `\nScopes:\n${Object.entries(SCOPES)
   .map(([scope, meaning]) => `  ${scope.padEnd(15)}${meaning}\n`)
   .join('')}`
 
-/** What there is to say about a command besides its flags. */
+/** Notes on a command besides its flags. */
 const NOTES: ReadonlyMap<string, string> = new Map([
   ['run', RUN_NOTES],
   ['keys', KEYS_NOTES],
 ])
 
-/** Longest line of a help text, and what stands before the description of a flag. */
+/** The longest line of a help text, and the column where descriptions begin. */
 const LINE_CHARS = 110
 const INDENT_CHARS = 30
 
 type Row = readonly [flag: string, description: string]
 
-/** The help for one command: its lines of the overview, and its flags, those of a job under headings. */
+/** The help for one command: its lines of the overview, and its flags; those of `run` stand under headings. */
 export function commandHelp(command: string, { flags, switches }: Form): string {
   const usage = OVERVIEW.split('\n').filter((line) => line.startsWith(`  muster ${command} `))
   const own = switches.map(
@@ -101,7 +101,7 @@ function rowOf({ name, kind, description, usual }: Flag): Row {
   return [`${name}${VALUE[kind]}`, `${description}${usual === undefined ? '' : ` Usual: ${usual}.`}`]
 }
 
-/** A flag and its description, broken into lines between words. */
+/** A flag and its description, wrapped between words. */
 function rowText([flag, description]: Row): string {
   const lines = ['']
   for (const word of description.split(' ')) {

@@ -1,12 +1,12 @@
-/** The commands about hosts: hosts, targets, ping. */
-import { escapeLine, MusterError, OPERATIONS, visibleJson } from '@muster/contract'
+/** The commands about hosts: `hosts`, `targets`, `ping`. */
+import { escapeLine, MusterError, OPERATIONS, type Output, visibleJson } from '@muster/contract'
 import { checkedInput } from '../line/checked-input.ts'
 import { type Command, JSON_SWITCH } from '../line/command.ts'
 import { EXIT } from '../line/exit-status.ts'
 import { flagsOf } from '../line/flags.ts'
 import { hostTable, resolvedText } from '../render/render-hosts.ts'
 
-/** `muster hosts`: the hosts of the inventory, or those that an expression selects. */
+/** `muster hosts`: all hosts of the inventory, or those that an expression selects. */
 export const hostsCommand: Command = {
   flags: [],
   switches: [JSON_SWITCH],
@@ -23,7 +23,7 @@ export const hostsCommand: Command = {
   },
 }
 
-/** `muster targets`: which hosts a job with these targets would be for. */
+/** `muster targets`: the hosts that a job with these targets would run on. */
 export const targetsCommand: Command = {
   flags: flagsOf(OPERATIONS.resolve_targets.input, ['targets', 'hosts_limit']),
   switches: [JSON_SWITCH],
@@ -31,7 +31,7 @@ export const targetsCommand: Command = {
     const targets = words.join(',')
     if (targets === '') throw new MusterError('invalid_request', 'no targets given: muster targets <targets>')
     const isJson = switches.has('json')
-    // People read the folded names; programs get each.
+    // People get folded names; programs get every name.
     const input = checkedInput('resolve_targets', { ...fields, targets, hosts_limit: isJson ? 10_000 : 1 })
     const resolved = await cli.client.call('resolve_targets', input)
     cli.out(isJson ? `${visibleJson(resolved)}\n` : resolvedText(resolved))
@@ -39,7 +39,7 @@ export const targetsCommand: Command = {
   },
 }
 
-/** `muster ping`: whether a host can be reached and logged in to. */
+/** `muster ping`: whether Muster can reach a host and log in to it. */
 export const pingCommand: Command = {
   flags: [],
   switches: [JSON_SWITCH],
@@ -47,14 +47,14 @@ export const pingCommand: Command = {
     const [host, ...more] = words
     if (host === undefined || more.length > 0) throw new MusterError('invalid_request', 'muster ping takes one host')
     const test = await cli.client.call('test_host', checkedInput('test_host', { host }))
-    if (switches.has('json')) cli.out(`${visibleJson(test)}\n`)
-    else if (test.ok === true) cli.out(`${host} ok, connected in ${test.connect_ms} ms\n`)
-    else
-      cli.out(
-        `${host} ${[test.state, test.reason, test.detail && escapeLine(test.detail)].filter(Boolean).join(', ')}\n`,
-      )
+    cli.out(switches.has('json') ? `${visibleJson(test)}\n` : `${host} ${testText(test)}\n`)
     if (test.ok === null) return EXIT.waitEnded
     if (test.ok) return EXIT.succeeded
     return test.state === 'lost' ? EXIT.anyLost : EXIT.onlyUnreached
   },
+}
+
+function testText({ ok, connect_ms, state, reason, detail }: Output<'test_host'>): string {
+  if (ok === true) return `ok, connected in ${connect_ms} ms`
+  return [state, reason, detail && escapeLine(detail)].filter(Boolean).join(', ')
 }

@@ -1,4 +1,4 @@
-/** The commands about a job that is there already: jobs, show, runs, wait, cancel, extend, resume, concurrency. */
+/** The commands about existing jobs: `jobs`, `show`, `runs`, `wait`, `cancel`, `extend`, `resume`, `concurrency`. */
 import { isTerminalJob, type Job, MusterError, OPERATIONS, type Run, visibleJson } from '@muster/contract'
 import { checkedInput } from '../line/checked-input.ts'
 import { type Command, JSON_SWITCH, WAIT_SWITCH } from '../line/command.ts'
@@ -7,12 +7,12 @@ import { jobsText, jobText, summaryLine } from '../render/render-job.ts'
 import { runsText, runText } from '../render/render-runs.ts'
 import { followJob } from './follow-job.ts'
 
-/** Jobs on one page at most. */
+/** The most jobs on one page. */
 const JOBS_PAGE = 100
 const JOBS_USUAL = 20
 const LIMIT_SWITCH = { name: 'limit', takesValue: true, description: `How many jobs. Usual: ${JOBS_USUAL}.` }
 
-/** `muster jobs`: the newest jobs, over as many pages as it takes. */
+/** `muster jobs`: the newest jobs, read in as many pages as it takes. */
 export const listJobsCommand: Command = {
   flags: flagsOf(OPERATIONS.list_jobs.input, ['cursor', 'limit']),
   switches: [LIMIT_SWITCH, JSON_SWITCH],
@@ -38,7 +38,7 @@ function limitOf(text: string): number {
   throw new MusterError('invalid_request', `--limit: expected a whole number from 1; given ${JSON.stringify(text)}`)
 }
 
-/** `muster show`: one job and what went wrong in it, or its run on one host. */
+/** `muster show`: one job with its problems, or its run on one host. */
 export const showCommand: Command = {
   flags: [],
   switches: [JSON_SWITCH],
@@ -56,7 +56,7 @@ export const showCommand: Command = {
   },
 }
 
-/** `muster runs`: the runs of a job, a line for each host. */
+/** `muster runs`: the runs of a job, one line per host. */
 export const listRunsCommand: Command = {
   flags: flagsOf(OPERATIONS.list_runs.input, ['job_id', 'limit', 'cursor']),
   switches: [JSON_SWITCH],
@@ -78,7 +78,7 @@ export const waitCommand: Command = {
   flags: [],
   switches: [JSON_SWITCH, WAIT_SWITCH],
   act: async (cli, line) => {
-    // A server that is not there is told at once; only one that was there before is waited for.
+    // A missing server is reported at once; only one that has answered before is worth waiting for.
     const first = await cli.client.call('get_job', checkedInput('get_job', { job_id: wordOf(line.words, 'wait') }))
     const { job, status } = await followJob(cli, first, secondsOf(line, 'wait-s'))
     cli.out(line.switches.has('json') ? `${visibleJson(job)}\n` : `${summaryLine(job)}\n`)
@@ -86,7 +86,7 @@ export const waitCommand: Command = {
   },
 }
 
-/** `muster cancel`: cancels a job, or some hosts of it, and tells what it has come to. */
+/** `muster cancel`: cancels a job, or some of its hosts, and shows where the job stands. */
 export const cancelCommand: Command = {
   flags: flagsOf(OPERATIONS.cancel_job.input, ['job_id']),
   switches: [JSON_SWITCH],
@@ -112,7 +112,10 @@ export const extendCommand: Command = {
   },
 }
 
-/** `muster resume`: lets a job that is paused between two batches go on, from where it is paused as it is read first. */
+/**
+ * `muster resume`: lets a job that is paused between two batches go on. It names the batch at which it has seen the job
+ * paused, so it cannot open a later gate.
+ */
 export const resumeCommand: Command = {
   flags: [],
   switches: [JSON_SWITCH],
@@ -126,7 +129,7 @@ export const resumeCommand: Command = {
   },
 }
 
-/** `muster concurrency`: changes how many runs of a job may be in flight. */
+/** `muster concurrency`: changes how many runs of a job may be in flight at once. */
 export const concurrencyCommand: Command = {
   flags: [],
   switches: [JSON_SWITCH],
@@ -144,7 +147,7 @@ export const concurrencyCommand: Command = {
 }
 
 /**
- * The job ID, the only word that a command takes.
+ * The job ID, for a command that takes no other word. `hint` is added when there are more.
  * @throws {MusterError} invalid_request when there is not exactly one word
  */
 export function wordOf(words: readonly string[], command: string, hint = ''): string {

@@ -1,4 +1,4 @@
-/** `muster keys`: lists, makes and revokes API keys. The text of a new key is all that goes to stdout, so that it can be piped. */
+/** `muster keys`: lists, makes and revokes API keys. Of a new key, only its text goes to stdout, to be piped. */
 import { MusterError, OPERATIONS, visibleJson } from '@muster/contract'
 import { checkedInput } from '../line/checked-input.ts'
 import { type Cli, type Command, JSON_SWITCH } from '../line/command.ts'

@@ -1,4 +1,4 @@
-/** `muster output`: what a job printed, of all hosts folded, or of one host byte for byte, also while it runs. */
+/** `muster output`: what a job printed, folded over all hosts, or byte for byte from one host, even while it runs. */
 import { MusterError, OutputMask, PAGE_LIMIT_BYTES, visibleJson } from '@muster/contract'
 import { checkedInput } from '../line/checked-input.ts'
 import { type Cli, type Command, JSON_SWITCH } from '../line/command.ts'
@@ -20,7 +20,7 @@ const SWITCHES: readonly Switch[] = [
   JSON_SWITCH,
 ]
 
-/** Prints it; answers the exit status. */
+/** `muster output`. */
 export const outputCommand: Command = {
   flags: [],
   switches: SWITCHES,
@@ -52,13 +52,13 @@ export const outputCommand: Command = {
   },
 }
 
-/** All that there is now, one page after the other. */
+/** Prints all output there is now, page by page. */
 async function pages(cli: Cli, query: Record<string, unknown>, isJson: boolean): Promise<number> {
   for (let offset = 0; ; ) {
     const page = await cli.client.call('read_output', checkedInput('read_output', { ...query, offset }))
     if (isJson) cli.out(`${visibleJson(page)}\n`)
     else printPage(cli, page)
-    // A page without data before the end is not followed by one with data: what it stands for was not kept.
+    // After a page without data no data follows, even before the end: those bytes were not kept.
     if (page.next_offset >= page.total_bytes || page.next_offset === offset) return 0
     offset = page.next_offset
   }

@@ -1,4 +1,4 @@
-/** `muster rerun`: a job again, on those of its hosts that ended in certain states. */
+/** `muster rerun`: runs a job again on those of its hosts that ended in given states. */
 import { randomUUID } from 'node:crypto'
 import { OPERATIONS } from '@muster/contract'
 import { checkedInput } from '../line/checked-input.ts'

@@ -1,4 +1,4 @@
-/** `muster run`: what to run on which hosts, from the words, files and flags of a command line. */
+/** `muster run`: turns the words, files and flags of a command line into a job. */
 import { randomUUID } from 'node:crypto'
 import { fstat } from 'node:fs'
 import { promisify } from 'node:util'
@@ -9,7 +9,7 @@ import { type CommandLine, flagsOf, type Switch, secondsOf } from '../line/flags
 import { readInputFile } from '../line/input-file.ts'
 import { END_SWITCHES, runToEnd } from './run-to-end.ts'
 
-/** Fields that the command line says in another way: words, files, a health check in two parts, a wait of its own. */
+/** Fields without a flag of the same name: words, files, a health check in two parts, a wait of the CLI's own. */
 export const SPELLED_OTHERWISE = [
   'command',
   'argv',
@@ -24,7 +24,7 @@ export const SPELLED_OTHERWISE = [
 /** The flags that are fields of a job. */
 export const RUN_FLAGS = flagsOf(OPERATIONS.submit_job.input, SPELLED_OTHERWISE)
 
-/** The flags that are not. */
+/** The flags that are no fields of a job. */
 const RUN_SWITCHES: readonly Switch[] = [
   {
     name: 'script',
@@ -67,8 +67,8 @@ export const runCommand: Command = {
 }
 
 /**
- * What runs, and what it reads. With a script, the words after `--` are its arguments; else one word is a shell command
- * line, and several are a program and its arguments, passed exactly.
+ * The fields that say what runs and what it reads. With a script, the words after `--` are its arguments. Otherwise one
+ * word is a shell command line, and several are a program and its arguments, passed exactly.
  */
 async function formOf({ say }: Cli, { switches, afterDashes = [] }: CommandLine): Promise<Record<string, unknown>> {
   const [script, stdin] = [switches.get('script'), switches.get('stdin')]
@@ -79,7 +79,7 @@ async function formOf({ say }: Cli, { switches, afterDashes = [] }: CommandLine)
     throw new MusterError('invalid_request', 'no command given: muster run <targets> -- <command>')
   }
   if (script !== '-' && stdin === undefined && (await isGivenStdin())) {
-    say('[what comes on stdin is not passed on; --stdin - would]')
+    say('[stdin is not passed on; use --stdin - for that]')
   }
   const input = stdin === undefined ? {} : { stdin: await readInputFile({ flag: 'stdin', file: String(stdin) }) }
   if (script !== undefined) {
@@ -90,7 +90,7 @@ async function formOf({ say }: Cli, { switches, afterDashes = [] }: CommandLine)
   return more.length === 0 ? { command, ...input } : { argv: afterDashes, ...input }
 }
 
-/** Whether our stdin is a pipe or a file with something in it, as of a person who means it for the command. */
+/** Whether our stdin is a pipe or a file that is not empty, which a person may mean for the command. */
 async function isGivenStdin(): Promise<boolean> {
   const given = await promisify(fstat)(process.stdin.fd).catch(() => undefined)
   return given !== undefined && (given.isFIFO() || (given.isFile() && given.size > 0))

@@ -1,4 +1,4 @@
-/** What `muster run` and `muster rerun` have in common: a job is sent once, followed to its end, and shown. */
+/** What `muster run` and `muster rerun` share: they submit a job once, follow it to its end and show its output. */
 import { type JobReport, MusterError, PAGE_LIMIT_BYTES, visibleJson } from '@muster/contract'
 import { type Cli, JSON_SWITCH, WAIT_SWITCH } from '../line/command.ts'
 import { EXIT } from '../line/exit-status.ts'
@@ -9,17 +9,17 @@ import { acceptedLine, noticesText, summaryLine } from '../render/render-job.ts'
 import { gatheredText } from '../render/render-output.ts'
 import { followJob } from './follow-job.ts'
 
-/** The switches that it reads. */
+/** The switches of both commands. */
 export const END_SWITCHES: readonly Switch[] = [
   { name: 'detach', takesValue: false, description: 'Print the job ID and do not wait.' },
   WAIT_SWITCH,
   JSON_SWITCH,
 ]
 
-/** How long a request that got no answer is sent again. Nobody has seen a job yet, so a person is told soon. */
+/** How long a request without an answer is repeated. There is no job to show yet, so the person hears of it soon. */
 const SEND_PATIENCE_MS = 10_000
 
-/** A request that makes a job. It has an idempotency key, so that sending it again cannot run anything twice. */
+/** A request that makes a job. It has an idempotency key, so sending it again runs nothing twice. */
 export type Sending = {
   readonly send: () => Promise<JobReport>
   /** The name of the command, for the line that repeats it. */
@@ -27,7 +27,11 @@ export type Sending = {
   readonly key: string
 }
 
-/** Sends it, follows the job to its end, and shows what came of it; answers the exit status. */
+/**
+ * Sends the request, follows the job to its end and shows its output; answers the exit status.
+ * @throws {MusterError} invalid_request for switches that contradict each other; ledger_unavailable when nobody knows
+ *   whether the job was accepted
+ */
 export async function runToEnd(cli: Cli, line: CommandLine, sending: Sending): Promise<number> {
   const limitS = secondsOf(line, 'wait-s')
   if (limitS !== undefined && line.switches.has('detach')) {
@@ -42,8 +46,8 @@ export async function runToEnd(cli: Cli, line: CommandLine, sending: Sending): P
   cli.say(acceptedLine(job))
   const followed = await followJob(cli, job, limitS)
   if (followed.status === EXIT.interrupted) return followed.status
-  const advice = `Read what came of it with: muster output ${job.job_id}`
-  // Who set a limit has waited that long already.
+  const advice = `Read its output with: muster output ${job.job_id}`
+  // A person who set a limit has waited that long already.
   const limitMs = followed.status === EXIT.waitEnded ? 0 : PATIENCE_MS
   const gathered = await untilAnswered(createPatience(cli, { limitMs, advice }), () =>
     cli.client.call('gather_output', { job_id: job.job_id, limit_bytes: PAGE_LIMIT_BYTES }),
@@ -55,7 +59,8 @@ export async function runToEnd(cli: Cli, line: CommandLine, sending: Sending): P
 }
 
 async function sent(cli: Cli, line: CommandLine, { send, command, key }: Sending): Promise<JobReport> {
-  const advice = `Whether it was accepted is not known. Repeated with its key it cannot run twice:\n${repeatText(command, line, key)}`
+  const repeat = repeatText(command, line, key)
+  const advice = `It is not known whether the job was accepted. Repeated with its key it cannot run twice:\n${repeat}`
   const patience = createPatience(cli, { limitMs: SEND_PATIENCE_MS, advice })
   try {
     return await untilAnswered(patience, send)
@@ -66,7 +71,7 @@ async function sent(cli: Cli, line: CommandLine, { send, command, key }: Sending
   }
 }
 
-/** The same command line, with the key. Values of --env may be secret, so they are not shown. */
+/** The same command line with the key. Values of --env may be secret, so it is not spelled out then. */
 function repeatText(command: string, { args, fields }: CommandLine, key: string): string {
   if (fields.env !== undefined) return `the same command line with --idempotency-key ${quoted(key)}`
   const given = fields.idempotency_key === undefined ? ['--idempotency-key', key, ...args] : args

@@ -1,20 +1,20 @@
 /**
- * The check of what is about to be sent, with the server's own rules and in the words of the command line: which flag,
- * what is accepted, what was given. Values that may hold a password are not repeated.
+ * Checks an input before it is sent, by the server's own rules but in the words of the command line: which flag, what
+ * is accepted, what was given. It does not repeat values that may hold a password.
  */
 import { MusterError, OPERATIONS, type OperationName, type Request } from '@muster/contract'
 import { z } from 'zod'
 
-/** The operation table, seen so that the type of an input follows from the name. */
+/** The operation table, typed so that the name gives the type of the input. */
 const SCHEMAS: {
   readonly [N in OperationName]: {
     readonly input: { safeParse(given: unknown): z.ZodSafeParseResult<Request<N>>; readonly shape: z.ZodRawShape }
   }
 } = OPERATIONS
 
-/** A longer value is told by its length. */
+/** A longer value is cut, and its length is shown. */
 const SHOWN_LIMIT_CHARS = 60
-/** Fields that are words of the command line, or files; the others are flags. */
+/** Fields that are words of the command line; the others are flags. */
 const WORDS: ReadonlySet<string> = new Set(['job_id', 'host', 'key_id', 'targets', 'command', 'argv'])
 /** Fields whose values may hold a password. */
 const PRIVATE: ReadonlySet<string> = new Set([
@@ -28,8 +28,8 @@ const PRIVATE: ReadonlySet<string> = new Set([
 ])
 
 /**
- * Checks an input before it is sent.
- * @throws {MusterError} invalid_request telling every mistake
+ * The input, checked.
+ * @throws {MusterError} invalid_request naming every mistake
  */
 export function checkedInput<N extends OperationName>(name: N, given: Record<string, unknown>): Request<N> {
   const parsed = SCHEMAS[name].input.safeParse(given)
@@ -53,13 +53,13 @@ function mistakeText(issue: z.core.$ZodIssue, given: Record<string, unknown>, sh
     : `${spelled}: ${accepted}; given ${valueText(field, value)}`
 }
 
-/** A field as it is spelled on the command line: `--exclude`, `targets`. */
+/** A field as the command line spells it: `--exclude`, `targets`. */
 export function spelledField(field: string): string {
   return WORDS.has(field) ? field : `--${field.replaceAll('_', '-')}`
 }
 
 function acceptedText(issue: z.core.$ZodIssue): string {
-  // Of a key that is refused, the reason is one level down.
+  // For a refused key of a record, the reason is one level down.
   const message = issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? issue.message) : issue.message
   return message
     .replace(/^Invalid (input|option): |, received \w+$/g, '')
@@ -72,7 +72,7 @@ function purposeOf(field: unknown): string {
   return description?.replace(/\.$/, '') ?? ''
 }
 
-/** One step into what was given. */
+/** One step into the given value. */
 function partOf(at: unknown, key: PropertyKey): unknown {
   return typeof at === 'object' && at !== null ? new Map(Object.entries(at)).get(String(key)) : undefined
 }

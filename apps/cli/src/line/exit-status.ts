@@ -1,7 +1,7 @@
-/** What `muster` tells the shell: one number for how a job ended, or why there is none. */
+/** The exit status of `muster`: one number for how a job ended, or why there is none. */
 import type { Counts, Problem, RunState } from '@muster/contract'
 
-/** Every exit status, by what it means; `muster help` lists them. */
+/** Every exit status by its meaning; `muster help` lists them. */
 export const EXIT = {
   succeeded: 0,
   someFailed: 1,
@@ -14,8 +14,8 @@ export const EXIT = {
 } as const
 
 /**
- * The status for a job that has ended. Lost runs outrank everything: nobody knows what they did. 4 says that every
- * command that started succeeded, and some hosts were never reached.
+ * The status for a job that has ended. Lost runs outrank everything: nobody knows what they did. 4 means that every
+ * command that started has succeeded, but some hosts were never reached.
  */
 export function exitStatusOf({ counts, total }: { counts: Counts; total: number }): number {
   if (counts.lost > 0) return EXIT.anyLost
@@ -24,7 +24,7 @@ export function exitStatusOf({ counts, total }: { counts: Counts; total: number 
   return counts.succeeded + unreached === total ? EXIT.onlyUnreached : EXIT.someFailed
 }
 
-/** The status for one run that has ended: that of a job of one host. */
+/** The status for one run that has ended: the same as for a job with this one host. */
 export function exitStatusOfRun(state: RunState): number {
   if (state === 'succeeded') return EXIT.succeeded
   if (state === 'lost') return EXIT.anyLost

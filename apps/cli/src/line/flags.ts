@@ -1,6 +1,6 @@
 /**
  * Flags made from the operation table: a field `exec_timeout_s` is `--exec-timeout-s`, with the field's own type,
- * description and default. Reads words into fields; whether the values make sense, the schema decides.
+ * description and default. This reads words into fields; the schema decides whether the values make sense.
  */
 import { parseArgs } from 'node:util'
 import { MusterError, type Operation } from '@muster/contract'
@@ -26,7 +26,7 @@ const FieldSchema = Choices.extend({
   default: z.unknown().optional(),
 })
 
-/** The flags for the fields of an input, but for those that the command line says in another way. */
+/** The flags for the fields of an input, except for those that the command line spells in another way. */
 export function flagsOf(schema: Operation['input'], spelledOtherwise: readonly string[] = []): Flag[] {
   const { properties, $defs } = z
     .looseObject({
@@ -41,12 +41,12 @@ export function flagsOf(schema: Operation['input'], spelledOtherwise: readonly s
       field,
       kind: kindOf([type, ...anyOf.map((one) => one.type)]),
       description: description ?? (choices === undefined ? '' : `One of ${choices.join(', ')}.`),
-      // A switch that is not given is off; nobody has to be told.
+      // Everybody knows that a switch is off unless given.
       usual: usual === undefined || type === 'boolean' ? undefined : String(usual),
     }))
 }
 
-/** A schema that stands elsewhere in the same document: `#/$defs/RunState`. */
+/** The schema that a reference within the document names: `#/$defs/RunState`. */
 function named<T>(schemas: Record<string, T>, ref = ''): T | undefined {
   return schemas[ref.replace('#/$defs/', '')]
 }
@@ -69,7 +69,7 @@ export type CommandLine = {
   readonly afterDashes: readonly string[] | undefined
 }
 
-/** A flag of the command line's own, which is no field of an operation. */
+/** A flag of the command line's own that is no field of an operation. */
 export type Switch = { readonly name: string; readonly takesValue: boolean; readonly description: string }
 
 /**
@@ -137,7 +137,7 @@ function parsedBy(args: string[], options: Options) {
   }
 }
 
-/** What Node says of a flag, but for values that begin with a dash: it calls them ambiguous. */
+/** What Node says about a flag, in our own words for a value that begins with a dash: Node calls it ambiguous. */
 function mistakeText(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error)
   const [, flag] = /^Option '(?:-\w, )?(--[\w-]+)[^']*' argument is ambiguous/.exec(message) ?? []
@@ -151,18 +151,18 @@ function fieldValue({ name, kind }: Flag, value: unknown): unknown {
   return kind === 'number' ? numberOrText(String(value)) : value
 }
 
-/** The number, where a text is one; else the text, such as "25%", for the schema to judge. */
+/** The number, if the text is one; otherwise the text, such as "25%", for the schema to judge. */
 export function numberOrText(text: string): number | string {
   return /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text
 }
 
-/** `75,lost`: a list may be given at once, one by one, or both. Numbers are numbers. */
+/** The elements of `75,lost`. A list may be given at once, one by one, or both. */
 function elementsOf(text: string): Array<string | number> {
   return text.split(',').map((element) => numberOrText(element.trim()))
 }
 
 /**
- * The value of a switch that takes a number of seconds, undefined when it is not given.
+ * The value of a switch that takes a number of seconds; undefined when it is not given.
  * @throws {MusterError} invalid_request for anything else
  */
 export function secondsOf({ switches }: CommandLine, name: string): number | undefined {

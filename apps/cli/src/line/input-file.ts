@@ -1,15 +1,15 @@
 /**
- * A file, or our own stdin, as the script or the stdin of a command: read as bytes up to the limit, and sent as the text
- * that it is, or not at all. What is refused is told with the name of the file, and how to mend it.
+ * Reads a file, or our own stdin, as the script or the stdin of a command. It takes UTF-8 text up to the limit and
+ * nothing else. A refusal names the file and says how to mend it.
  */
 import { createReadStream } from 'node:fs'
 import { decodeUtf8, escapeControl, INPUT_LIMIT_BYTES, MusterError, scriptMistake } from '@muster/contract'
 import { quoted } from './shell-word.ts'
 
-/** What our own stdin is called, and how. */
+/** The name that stands for our own stdin. */
 const OWN_STDIN = '-'
 
-/** The flag that names a file, and the file. */
+/** A file and the flag that names it. */
 export type InputFile = { readonly flag: 'script' | 'stdin'; readonly file: string }
 
 /**
@@ -29,7 +29,7 @@ async function readBytes(input: InputFile): Promise<Buffer> {
   const pieces: Buffer[] = []
   let length = 0
   try {
-    // One byte more than is taken, so that a file without an end has one here.
+    // `end` is inclusive: one byte above the limit shows that the file is too long, and bounds a file without an end.
     const file = input.file === OWN_STDIN ? process.stdin : createReadStream(input.file, { end: INPUT_LIMIT_BYTES })
     for await (const piece of file) {
       const bytes = Buffer.from(piece)
@@ -51,15 +51,16 @@ function notUtf8(bytes: Buffer, badAt: number, file: string): string {
   }
   const line = bytes.subarray(0, badAt).filter((byte) => byte === 0x0a).length + 1
   const byte = `byte ${badAt} (line ${line}) is 0x${bytes.toString('hex', badAt, badAt + 1)}`
-  return `it is not UTF-8, and nothing else can be sent: ${byte}; text is converted by iconv, other data is copied to the hosts`
+  const advice = 'convert text with iconv, and copy other data to the hosts'
+  return `it is not UTF-8, and nothing else can be sent: ${byte}; ${advice}`
 }
 
-/** The name of the file as a shell reads it, for a command that mends it. */
+/** The name of the file, quoted for a shell command that mends it. */
 function mendable({ file }: InputFile): string {
   return file === OWN_STDIN ? 'FILE' : quoted(file)
 }
 
 function refused({ flag, file }: InputFile, why: string, cause?: unknown): MusterError {
-  const name = file === OWN_STDIN ? 'what came on stdin' : escapeControl(file)
+  const name = file === OWN_STDIN ? 'stdin' : escapeControl(file)
   return new MusterError('invalid_request', `--${flag}: ${name}: ${escapeControl(why)}`, { cause })
 }

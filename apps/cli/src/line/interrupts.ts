@@ -1,4 +1,4 @@
-/** Ctrl-C as something to ask about, in place of the end of the process. */
+/** Counts presses of Ctrl-C, which then no longer end the process. */
 import { once } from 'node:events'
 import { setTimeout } from 'node:timers/promises'
 
@@ -7,13 +7,13 @@ export type Interrupts = {
   count(): number
   /** Aborts at the next press; already aborted when there was one. */
   signal(): AbortSignal
-  /** Waits so long, or until the next press, which makes it reject. */
+  /** Waits this long; rejects at the next press. */
   sleep(ms: number): Promise<void>
   /** Whether there is another press within this time. */
   again(ms: number): Promise<boolean>
 }
 
-/** Begins to listen for SIGINT. `stop` gives the signal its usual effect again. */
+/** Starts to listen for SIGINT. `stop` restores the usual effect of the signal. */
 export function listenForInterrupts(): Interrupts & { stop(): void } {
   let count = 0
   const pressed = new AbortController()
@@ -31,7 +31,7 @@ export function listenForInterrupts(): Interrupts & { stop(): void } {
     again: async (ms) => {
       const before = count
       const over = new AbortController()
-      // A timer of our own: that of AbortSignal.timeout does not keep the process alive.
+      // Not AbortSignal.timeout: its timer does not keep the process alive.
       await Promise.race([setTimeout(ms, undefined, over), once(process, 'SIGINT', over)])
       over.abort()
       return count > before

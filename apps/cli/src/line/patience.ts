@@ -1,19 +1,19 @@
 /**
- * Patience with a server that is away for a while, because it or its Redis is being started again: what was accepted
- * goes on without us, so asking again is all there is to do. Knows what is worth asking again, and for how long.
+ * Patience with a server that is away for a while because it or its Redis is restarting. Accepted jobs go on without
+ * us, so all we have to do is ask again. This decides which faults are worth asking again, and for how long.
  *
- * Does not make asking again harmless: whoever sends a change gives it an idempotency key.
+ * It does not make asking again harmless: a request that changes something needs an idempotency key.
  */
 import { MusterError } from '@muster/contract'
 import { Refused } from '../client/client.ts'
 import type { Cli } from './command.ts'
 
-/** How long a server that was there may be away. */
+/** How long a server that has answered before may be away. */
 export const PATIENCE_MS = 120_000
 /** Between two tries. */
 const AGAIN_AFTER_MS = 1_000
 
-/** Nobody answered for as long as was waited. The job, if there is one, goes on. */
+/** The server did not answer while we had patience. The job, if there is one, goes on. */
 export class ServerAway extends Error {
   override readonly name = 'ServerAway'
 
@@ -23,19 +23,19 @@ export class ServerAway extends Error {
   }
 }
 
-/** What is put up with, counted anew after every answer. */
+/** Patience with one server; its time starts anew after every answer. */
 export type Patience = {
-  /** The server is there. */
+  /** Tells that the server has answered. */
   answered(): void
   /**
-   * Says once that the server is away, and waits until it is time to ask again.
-   * @throws {ServerAway} when it was away too long
+   * Says once that the server is away, then waits until it is time to ask again.
+   * @throws {ServerAway} when the server was away too long
    * @throws the fault itself when asking again would not help
    */
   endure(fault: unknown): Promise<void>
 }
 
-/** Makes it; `advice` is for when it is over. */
+/** Makes patience that lasts `limitMs`. `advice` is shown when it runs out. */
 export function createPatience(
   { say, interrupts }: Pick<Cli, 'say' | 'interrupts'>,
   { limitMs, advice }: { limitMs: number; advice: string },
@@ -70,7 +70,7 @@ export async function untilAnswered<T>(patience: Patience, ask: () => Promise<T>
   }
 }
 
-/** Whether the same request may well succeed a little later: the server or its Redis was away, busy, or asked too often. */
+/** Whether the same request may succeed a little later: the server or its Redis was away, busy or asked too often. */
 function isPassing(fault: unknown): fault is Error {
   if (fault instanceof MusterError) return fault.code === 'ledger_unavailable'
   return fault instanceof Refused && (fault.problem.status === 503 || fault.problem.code === 'rate_limited')

@@ -1,15 +1,15 @@
-/** The progress of a job on stderr: one line that is drawn again on a terminal, plain lines now and then in a pipe. */
+/** Shows the progress of a job on stderr: one line, drawn again and again, on a terminal; plain lines in a pipe. */
 import type { Job } from '@muster/contract'
 import { countsText, rolloutText } from '../render/render-job.ts'
 
-/** Where progress goes. */
+/** Where progress is written. */
 export type ProgressStream = { write(text: string): unknown; readonly isTTY?: boolean; readonly columns?: number }
 
 const BAR_WIDTH = 24
-/** Between two lines in a pipe. */
+/** The least time between two lines in a pipe. */
 const LINE_EVERY_MS = 2_000
 
-/** Shows a job as it goes on. */
+/** Shows a job whenever it has changed; `end` wipes the line on a terminal. */
 export type Progress = { show(job: Job): void; end(): void }
 
 /** Makes a progress display for this stream. */
@@ -21,9 +21,9 @@ function barProgress(stream: ProgressStream): Progress {
   let isDrawn = false
   return {
     show: (job) => {
-      const share = endedOf(job) / job.total
-      const full = Math.round(share * BAR_WIDTH)
-      const text = `${'█'.repeat(full)}${'░'.repeat(BAR_WIDTH - full)} ${endedOf(job)}/${job.total}  ${standingText(job)}`
+      const full = Math.round((endedOf(job) / job.total) * BAR_WIDTH)
+      const bar = `${'█'.repeat(full)}${'░'.repeat(BAR_WIDTH - full)}`
+      const text = `${bar} ${endedOf(job)}/${job.total}  ${standingText(job)}`
       stream.write(`\r\x1b[2K${text.slice(0, (stream.columns ?? 80) - 1)}`)
       isDrawn = true
     },

@@ -1,8 +1,8 @@
 /**
- * Carries JSON-RPC between a client's lines and a server's `POST /mcp`, several requests at the same time.
+ * Carries JSON-RPC between a client's lines and a server's `POST /mcp`, several requests at a time.
  *
- * It is no server: it understands no tool and keeps nothing but what is in flight and the revision that an older client
- * has agreed on. It never sends a message a second time, but to another server when the first one cannot have got it.
+ * It is not a server: it understands no tool, and keeps only the requests in flight and the revision that an older
+ * client has negotiated. It sends a request a second time only to another server, when the first cannot have got it.
  */
 import {
   INVALID_REQUEST,
@@ -17,23 +17,23 @@ import {
 } from '@modelcontextprotocol/client'
 import { z } from 'zod'
 import type { ServerFinder } from './find-server.ts'
-import { forwardMessage, type Outcome, type ServerAddress } from './forward-message.ts'
+import { type Forwarded, forwardMessage, type ServerAddress } from './forward-message.ts'
 import { cutLines } from './json-lines.ts'
 import { answerOf, refusalOf, searchFailureText } from './refusal.ts'
 
 /** The bridge of one client. */
 export type McpBridge = {
-  /** Takes what the client has written, in pieces of any size. */
+  /** Takes bytes from the client, in pieces of any size. */
   take(bytes: Buffer): void
-  /** Gives what is in flight a short time for its answer, then ends it. No job is cancelled by that. */
+  /** Gives the requests in flight a short time for their answers, then aborts them. That cancels no job. */
   end(): Promise<void>
 }
 
-/** As much as a server takes. Sent all the same, it might be cut off instead of refused. */
+/** A server's own limit. A longer request, if sent, might be cut off instead of refused. */
 const REQUEST_LIMIT_BYTES = 256 * 1024
-/** What is too long for a server still has to be read, to learn whom to tell. */
+/** A request too long for a server must still be read, to find the ID to answer. */
 const LINE_LIMIT_BYTES = 16 * 1024 * 1024
-/** A client that has closed its end seldom waits longer. */
+/** A client that has closed its end seldom waits longer than this. */
 const LAST_ANSWERS_MS = 2_000
 
 type Flight = { readonly id: JSONRPCRequest['id']; readonly abort: AbortController; readonly done: Promise<void> }
@@ -42,7 +42,7 @@ const Cancelled = z.object({ params: z.object({ requestId: z.union([z.string(), 
 const Agreed = z.looseObject({ protocolVersion: z.string() })
 const WithId = z.looseObject({ id: z.union([z.string(), z.number()]) })
 
-/** Makes the bridge; `write` gets whole messages for the client, `say` what a person should know. */
+/** Makes the bridge. `write` gets whole messages for the client, `say` lines for a person. */
 export function createMcpBridge(options: {
   readonly servers: ServerFinder
   readonly write: (message: object) => void
@@ -63,20 +63,18 @@ export function createMcpBridge(options: {
     const bytes = Buffer.byteLength(JSON.stringify(request))
     if (bytes > REQUEST_LIMIT_BYTES) {
       const advice = 'Send a smaller command, script or stdin; copy files by other means.'
-      write(refusalOf(request, `The request has ${bytes} bytes, and ${REQUEST_LIMIT_BYTES} are taken. ${advice}`))
+      write(refusalOf(request, `The request has ${bytes} bytes; the limit is ${REQUEST_LIMIT_BYTES}. ${advice}`))
       return
     }
-    const reached = await reach(servers, request, {
-      ...{ signal, protocolVersion },
-      onMessage: (message) => receive(request, message),
-    })
+    const onMessage = (message: JSONRPCMessage) => receive(request, message)
+    const reached = await reach(servers, request, { signal, protocolVersion, onMessage })
     if (signal.aborted) return
     if ('failure' in reached) {
       write(refusalOf(request, reached.failure))
       return
     }
-    const { outcome, server } = reached
-    if (outcome.kind !== 'answered' && outcome.kind !== 'cancelled') write(answerOf(request, outcome, server))
+    const { forwarded, server } = reached
+    if (forwarded.kind !== 'answered' && forwarded.kind !== 'cancelled') write(answerOf(request, forwarded, server))
   }
 
   const fly = (message: JSONRPCRequest) => {
@@ -91,7 +89,7 @@ export function createMcpBridge(options: {
     flights.add(flight)
   }
 
-  // Of a client's notifications this one alone means something to a server without a state.
+  // The only notification of a client that matters to a stateless server.
   const tell = (notification: JSONRPCNotification) => {
     if (notification.method !== 'notifications/cancelled') return
     const cancelled = Cancelled.safeParse(notification).data?.params.requestId
@@ -125,20 +123,20 @@ export function createMcpBridge(options: {
   }
 }
 
-type Reached = { readonly outcome: Outcome; readonly server: ServerAddress }
+type Reached = { readonly forwarded: Forwarded; readonly server: ServerAddress }
 
-/** Sends a request to the server that is there. One that nobody took goes to the server that is there instead, if any. */
+/** Sends a request to the current server. If nobody received it, sends it to the server that runs instead, if any. */
 async function reach(
   servers: ServerFinder,
   request: JSONRPCRequest,
   options: Omit<Parameters<typeof forwardMessage>[1], 'server'>,
 ): Promise<Reached | { readonly failure: string }> {
   const send = async (server: ServerAddress) => {
-    return { server, outcome: await forwardMessage(request, { ...options, server }) }
+    return { server, forwarded: await forwardMessage(request, { ...options, server }) }
   }
   try {
     const first = await send(await servers.find(options.signal))
-    if (first.outcome.kind !== 'unreached') return first
+    if (first.forwarded.kind !== 'unreached') return first
     const instead = await servers.find(options.signal, first.server)
     return instead.url === first.server.url ? first : await send(instead)
   } catch (error) {
@@ -150,7 +148,7 @@ function parse(line: string): unknown {
   try {
     return JSON.parse(line)
   } catch {
-    // JSON has no undefined, so this cannot be mistaken for a value.
+    // JSON has no undefined, so this stands for no value.
     return undefined
   }
 }

@@ -1,12 +1,12 @@
 /**
- * Where `muster mcp` keeps and finds its files when nothing is said: desktop clients start it in odd directories and with
- * few variables, so the working directory counts only when a Muster was there before.
+ * Where `muster mcp` keeps its files unless configured. Desktop clients start it in odd directories and with few
+ * variables, so the working directory counts only if a Muster has used it before.
  */
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Environment } from '@muster/runtime'
 
-/** The environment with a value for everything that `muster mcp` and its stack set differently from `muster up`. */
+/** The environment, completed with the defaults in which `muster mcp` and its stack differ from `muster up`. */
 export async function withMcpDefaults(env: Environment, places: { cwd: string; home: string }): Promise<Environment> {
   const home = env.HOME || places.home
   const inCwdOrHome = async (name: string) => {
@@ -17,7 +17,7 @@ export async function withMcpDefaults(env: Environment, places: { cwd: string; h
     HOME: home,
     MUSTER_DATA_DIR: (await inCwdOrHome('.muster')) ?? join(home, '.muster'),
     MUSTER_INVENTORY: (await inCwdOrHome('inventory.yaml')) ?? join(home, '.muster', 'inventory.yaml'),
-    // Nobody has to know it: it is found by its file.
+    // Any free port: clients find the server by its file.
     MUSTER_PORT: '0',
     MUSTER_WORKER_PROCESSES: '1',
     LOG_LEVEL: 'warn',

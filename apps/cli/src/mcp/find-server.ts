@@ -1,6 +1,6 @@
 /**
- * Which server `muster mcp` speaks to: the configured one; else the one that runs on this data directory; else the
- * embedded stack, which is then brought up. Asked anew whenever nobody answers where the last one was.
+ * Finds the server that `muster mcp` talks to: the configured one, else the one that runs on this data directory, else
+ * the embedded stack, which it then starts. It looks again whenever the last server no longer answers.
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -13,32 +13,32 @@ import type { ServerAddress } from './forward-message.ts'
 /** Finds the server for a request. */
 export type ServerFinder = {
   /**
-   * Answers where to send. `away` is an address at which nobody answers: look again.
+   * Answers where to send the request. `away` is an address where nobody answers any more.
    * @throws {MusterError} when there is no server, with what to do about it
    */
   find(signal: AbortSignal, away?: ServerAddress): Promise<ServerAddress>
 }
 
-/** How long a request waits for a server that is coming up: clients give up on the first one after 30 to 60 s. */
+/** How long a request waits for a server to come up: clients give up on their first request after 30 to 60 s. */
 const PATIENCE_MS = 25_000
-/** How long the data directory of a Muster that starts or ends elsewhere is tried. */
+/** How long to try a data directory that another Muster is about to use, or to let go of. */
 const SEARCH_MS = 60_000
 const LOOK_EVERY_MS = 100
 const LOOK_TIMEOUT_MS = 2_000
-/** One that is starting elsewhere has this long before the directory is tried again. */
+/** How long to look for a Muster that is starting elsewhere before trying the directory again. */
 const ELSEWHERE_MS = 2_000
 
-/** The server of the configuration, wherever it is. */
+/** Always answers the configured server. */
 export function fixedServer(server: ServerAddress): ServerFinder {
   return { find: async () => server }
 }
 
-/** There can be no server; every request is told why. */
+/** Rejects every request with the reason why there can be no server. */
 export function noServer(reason: Error): ServerFinder {
   return { find: () => Promise.reject(reason) }
 }
 
-/** The server of a data directory, brought up when there is none. `apiKey`: the configured one, if any. */
+/** The server of a data directory, started if there is none. `apiKey`: the configured one, if any. */
 export function localServer(options: {
   readonly dataDir: string
   readonly apiKey: string | undefined
@@ -73,7 +73,7 @@ async function findOrStart(dataDir: string, stack: StackProcess): Promise<string
     const there = await runningServer(dataDir)
     if (there !== undefined) return there
     const seen = new AbortController()
-    // Another process may be bringing one up on the same directory: the first that answers is good.
+    // Another process may be starting one on the same directory: take the first that answers.
     const first = await Promise.race([stack.start(), untilRunning(dataDir, seen.signal)]).finally(() => seen.abort())
     if (typeof first === 'string') return first
     if (first.kind === 'up') return first.url
@@ -91,20 +91,20 @@ async function untilRunning(dataDir: string, signal: AbortSignal): Promise<strin
   }
 }
 
-/** The address in `server.json`, when a Muster answers there: a server that was killed leaves the file behind. */
+/** The address in `server.json`, if a Muster answers there: a server that was killed leaves the file behind. */
 async function runningServer(dataDir: string): Promise<string | undefined> {
   try {
     const text = await readFile(join(dataDir, 'server.json'), 'utf8')
     const { url } = z.object({ url: z.string() }).parse(JSON.parse(text))
     const answer = await fetch(`${url}/livez`, {
-      // Left open, the connection would serve a request, and hide whether that was received.
+      // If this connection were kept, a request might go over it, and nobody could tell whether it was received.
       headers: { connection: 'close' },
       signal: AbortSignal.timeout(LOOK_TIMEOUT_MS),
       redirect: 'error',
     })
     return z.object({ status: z.literal('ok') }).safeParse(await answer.json()).success ? url : undefined
   } catch {
-    // No file, or nobody there: both mean that no server runs.
+    // There is no file, or nobody answers: no server runs.
     return undefined
   }
 }
@@ -119,8 +119,8 @@ async function keyIn(dataDir: string): Promise<string> {
 async function withPatience<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   const waiting = new AbortController()
   const over = delay(PATIENCE_MS, undefined, { signal: AbortSignal.any([signal, waiting.signal]) }).then(() => {
-    const text = `Muster has been coming up for ${PATIENCE_MS / 1_000} s and is not ready. Call again in a few seconds.`
-    throw new MusterError('ledger_unavailable', text)
+    const state = `Muster has been starting for ${PATIENCE_MS / 1_000} s and is not ready yet.`
+    throw new MusterError('ledger_unavailable', `${state} Call again in a few seconds.`)
   })
   return await Promise.race([promise, over]).finally(() => waiting.abort())
 }

@@ -1,8 +1,9 @@
 /**
- * One JSON-RPC request to one server over streamable HTTP, with a transport of the SDK of its own, so that nothing of one
- * call can reach another. The transport makes the headers of either protocol generation out of the request.
+ * Forwards one JSON-RPC request to one server over streamable HTTP. Each request gets its own transport of the SDK, so
+ * that nothing leaks from one call into another. The transport derives the headers of either protocol generation from
+ * the request.
  *
- * It sends once, whatever happens, and knows neither tools nor where servers are.
+ * It sends once, whatever happens. It knows no tools, and not where servers are.
  */
 import {
   isJSONRPCErrorResponse,
@@ -13,43 +14,49 @@ import {
   StreamableHTTPClientTransport,
 } from '@modelcontextprotocol/client'
 
-/** Where a server is and the key for it. */
+/** Where a server is, and the key for it. */
 export type ServerAddress = { readonly url: string; readonly apiKey: string }
 
 /**
- * What became of a request. `answered`: everything was handed on, the answer last. `unreached`: nobody took it, so
- * nothing has happened. `cut`: it was sent and the answer is lost. `refused`: the server answered with an HTTP error.
+ * What became of a request. `answered`: every message was passed on, the answer last. `cancelled`: the signal aborted.
+ * `unreached`: nobody received it, so nothing has happened. `cut`: it was sent, and the answer is lost. `refused`: the
+ * server answered with an HTTP error.
  */
-export type Outcome =
+export type Forwarded =
   | { readonly kind: 'answered' }
   | { readonly kind: 'cancelled' }
   | { readonly kind: 'unreached' | 'cut'; readonly detail: string }
   | { readonly kind: 'refused'; readonly status: number; readonly body: string }
 
-/** The longest wait that a server allows is 45 s, and clients give up after 60 s. */
+/** A server waits up to 45 s, and clients give up after 60 s. */
 const ANSWER_TIMEOUT_MS = 55_000
 
-/** Errors of a connection that never was: the request cannot have arrived. */
+/** Errors of a connection that was never made: the request cannot have arrived. */
 const NEVER_CONNECTED: ReadonlySet<unknown> = new Set([
-  ...['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT'],
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
 ])
 
-/** Sends the request and hands on what comes back, in order; nothing is handed on after the answer or an abort. */
+/** Sends the request and passes on what comes back, in order; nothing after the answer or an abort. */
 export async function forwardMessage(
   request: JSONRPCRequest,
   options: {
     readonly server: ServerAddress
-    /** The revision that an older client has agreed on; newer ones say it in each message. */
+    /** The revision that an older client has negotiated; newer clients name it in each message. */
     readonly protocolVersion: string | undefined
     readonly signal: AbortSignal
     readonly onMessage: (message: JSONRPCMessage) => void
   },
-): Promise<Outcome> {
+): Promise<Forwarded> {
   const { server, protocolVersion, signal, onMessage } = options
   if (signal.aborted) return { kind: 'cancelled' }
   let isStream = false
   const transport = new StreamableHTTPClientTransport(new URL(`${server.url}/mcp`), {
-    // A connection of its own: on one that was kept open nobody could tell whether a server that has gone got the request.
+    // A connection of its own: on one kept open, nobody could tell whether a server that went away got the request.
     requestInit: { headers: { authorization: `Bearer ${server.apiKey}`, connection: 'close' } },
     ...(protocolVersion === undefined ? {} : { protocolVersion }),
     fetch: async (url, init) => {
@@ -60,7 +67,7 @@ export async function forwardMessage(
   })
   await transport.start()
   try {
-    return await new Promise<Outcome>((resolve, reject) => {
+    return await new Promise<Forwarded>((resolve, reject) => {
       let hasAnswer = false
       signal.addEventListener('abort', () => resolve({ kind: 'cancelled' }), { once: true })
       transport.onmessage = (received) => {
@@ -81,7 +88,7 @@ export async function forwardMessage(
   }
 }
 
-/** As `fetch`, but an answer has to begin in time. How long it then goes on is its own affair. */
+/** Like `fetch`, but the answer has to begin in time. It may then take as long as it likes. */
 async function fetchWithin(timeoutMs: number, url: string | URL, init: RequestInit = {}): Promise<Response> {
   const late = new AbortController()
   const reason = new Error(`no answer within ${timeoutMs / 1_000} s`)
@@ -94,7 +101,7 @@ async function fetchWithin(timeoutMs: number, url: string | URL, init: RequestIn
   }
 }
 
-function failureOf(error: unknown, signal: AbortSignal): Outcome {
+function failureOf(error: unknown, signal: AbortSignal): Forwarded {
   if (signal.aborted) return { kind: 'cancelled' }
   if (error instanceof SdkHttpError) {
     return { kind: 'refused', status: error.status, body: String(error.data.text ?? '') }

@@ -1,13 +1,13 @@
-/** Cuts a stream of bytes into lines. It does not read what stands in them. */
+/** Cuts a stream of bytes into lines. It does not parse them. */
 
-/** What came: a line without its end, or the news that one was too long and is gone. */
+/** A line without its end, or the length of one that was too long and is dropped. */
 type Cut = { readonly line: string } | { readonly tooLongBytes: number }
 
 const NEWLINE = 0x0a
 
 /**
- * Answers a function that takes bytes as they come and tells `onCut` of every line. Of a line above the limit nothing is
- * kept, however much of it comes, so that nobody can fill the memory; the next line is read again.
+ * Answers a function that takes bytes as they arrive and passes every line to `onCut`. A line above the limit is
+ * dropped, however long it is, so that nobody can fill the memory; reading goes on with the next line.
  */
 export function cutLines(limitBytes: number, onCut: (cut: Cut) => void): (bytes: Buffer) => void {
   let parts: Buffer[] = []

@@ -1,7 +1,7 @@
 /**
- * `muster mcp`: the Model Context Protocol on standard input and output, for clients that start their servers themselves.
+ * `muster mcp`: the Model Context Protocol on standard input and output, for clients that start servers themselves.
  *
- * The tools are those of the server's `POST /mcp`; here is only the way to it.
+ * The tools are those of the server's `POST /mcp`; this only leads there.
  */
 import type { Readable } from 'node:stream'
 import { MusterError } from '@muster/contract'
@@ -11,10 +11,10 @@ import { prepareStack } from '../stack/stack-process.ts'
 import { createMcpBridge } from './bridge.ts'
 import { fixedServer, localServer, noServer, type ServerFinder } from './find-server.ts'
 
-/** What `muster mcp` is told. */
+/** The options of `muster mcp`. */
 export type McpOptions = {
   readonly life: Life
-  /** With the defaults of `muster mcp`. */
+  /** Includes the defaults of `muster mcp`. */
   readonly env: Environment
   readonly allowInstall: boolean
   readonly stdin: Readable
@@ -23,7 +23,7 @@ export type McpOptions = {
   readonly say: (line: string) => void
 }
 
-/** Starts to serve; the process ends when its standard input does. */
+/** Starts to serve. The process ends when its standard input ends. */
 export async function mcp(options: McpOptions): Promise<void> {
   const { life, stdin, write, say } = options
   const servers = await openServers(options)
@@ -33,7 +33,7 @@ export async function mcp(options: McpOptions): Promise<void> {
   stdin.on('error', () => life.finish('standard input cannot be read'))
   // A file has an end and stays open; a pipe that breaks is closed without an end.
   for (const event of ['end', 'close']) stdin.once(event, () => life.finish('standard input has ended'))
-  // What takes time begins before the first request. A request is told when it fails.
+  // A start takes time, so it begins before the first request. A failure is reported to the requests.
   servers.find(life.ending).catch(() => undefined)
 }
 
@@ -47,7 +47,7 @@ async function openServers({ life, env, allowInstall, say }: McpOptions): Promis
     return localServer({ dataDir: config.MUSTER_DATA_DIR, apiKey: config.MUSTER_API_KEY, stack })
   } catch (error) {
     if (!(error instanceof MusterError)) throw error
-    // A client shows the answer to its request, and seldom what stands on standard error.
+    // Clients show the answers to their requests, but seldom our standard error.
     say(error.message)
     return noServer(error)
   }

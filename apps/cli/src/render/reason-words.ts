@@ -1,4 +1,4 @@
-/** States and reasons in words, for people. The code of a reason stays beside them: it can be looked up. */
+/** States and reasons in words, for people. The code of a reason is shown beside them, to look it up by. */
 import { type Reason, type RunState, UNLESS_FORCED } from '@muster/contract'
 
 const REASONS: Record<Reason, string> = {
@@ -34,12 +34,12 @@ const REASONS: Record<Reason, string> = {
   policy_denied: 'the policy does not allow it',
 }
 
-/** `waiting to retry` for `retry_wait`; the others say what they mean. */
+/** A state in words: `waiting to retry` for `retry_wait`; the other names speak for themselves. */
 export function stateWords(state: RunState): string {
   return state === 'retry_wait' ? 'waiting to retry' : state.replaceAll('_', ' ')
 }
 
-/** The reason in words: what was told of this run, or what holds for all with that reason. */
+/** The reason in words: the detail of this run, or else what the reason means for any run. */
 export function reasonWords(reason: Reason, detail: string | null): string {
   return detail === null ? REASONS[reason] : detail.replace(UNLESS_FORCED.asField, UNLESS_FORCED.asFlag)
 }

@@ -1,8 +1,8 @@
-/** How hosts look to a person: a list of them, and what a target expression selects. Pure. */
+/** Hosts as people see them: a list of them, and what a target expression selects. Pure. */
 import { escapeLine, type Host, type Output } from '@muster/contract'
 import { hostsText, tableText } from './render-output.ts'
 
-/** Hosts, for `muster hosts`; aliases, and why some are disabled, stand in columns that are there only then. */
+/** Hosts, for `muster hosts`. The columns for aliases and for why a host is disabled are there only if needed. */
 export function hostTable(hosts: readonly Host[]): string {
   const hasAliases = hosts.some(({ aliases }) => aliases.length > 0)
   const isAnyDisabled = hosts.some(({ disabled }) => disabled !== null)
@@ -22,7 +22,7 @@ export function hostTable(hosts: readonly Host[]): string {
   return tableText(isAnyDisabled ? [...heading, 'DISABLED'] : heading, rows)
 }
 
-/** What a target expression selects, for `muster targets`: how many, which, their labels, and where no job would start. */
+/** What a target expression selects, for `muster targets`: the hosts, their labels, and which are unavailable. */
 export function resolvedText({ count, folded, seed, labels, unavailable }: Output<'resolve_targets'>): string {
   const rows = [
     ['hosts', `${count}: ${folded}`],

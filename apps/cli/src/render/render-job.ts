@@ -1,4 +1,4 @@
-/** How jobs look to a person: where one stands, how it goes through its hosts, and what to type next. Pure. */
+/** Jobs as people see them: where one stands, how it goes through its hosts, and what to type next. Pure. */
 import {
   type Batch,
   escapeLine,
@@ -35,7 +35,7 @@ export function summaryLine(job: Job): string {
   return parts.filter((part) => part !== null).join(' · ')
 }
 
-/** How far the rollout is; null when there is nothing to tell, as when all of it went through. */
+/** How far the rollout is; null when there is nothing to tell, as when all of it is done. */
 export function rolloutText({ batch, budget, state }: Job): string | null {
   if (budget.exceeded) return `error budget spent${batch === null ? '' : ` in batch ${batch.number} of ${batch.of}`}`
   return batch === null || isTerminalJob(state) ? null : `batch ${batchText(batch)}`
@@ -56,7 +56,7 @@ export function gateText({ job_id, batch }: Job): string {
   return `Paused${where}${why}.${end} Go on with: muster resume ${job_id}   End it with: muster cancel ${job_id}`
 }
 
-/** The hosts with problems that a report does not name: how many, and what lists them. "" when it names all. */
+/** How many hosts with problems a report does not name, and the command that lists them; "" when it names all. */
 function omittedText({ job_id, problems, problems_omitted: omitted, counts }: JobReport): string {
   if (omitted === 0) return ''
   const named = (state: RunState) => problems.reduce((sum, one) => sum + (one.state === state ? one.count : 0), 0)
@@ -67,7 +67,7 @@ function omittedText({ job_id, problems, problems_omitted: omitted, counts }: Jo
   return `── ${omitted} more ${omitted === 1 ? 'host' : 'hosts'}; muster runs ${job_id}${filter} lists them\n`
 }
 
-/** What else is to be known of some hosts, a line each; "" when there is nothing. */
+/** Notices about some of the hosts, a line each; "" when there are none. */
 export function noticesText({ notices, tripped_by, budget }: JobReport): string {
   const noticed = notices.map((one) => `── ${hostsText(one)}: ${escapeLine(one.notice)}\n`).join('')
   if (tripped_by === null) return noticed
@@ -75,7 +75,7 @@ export function noticesText({ notices, tripped_by, budget }: JobReport): string 
   return `${noticed}── error budget spent by ${tripped_by}: ${budget.max_errors} tolerated; ${became}\n`
 }
 
-/** One job, for `muster show`. Lines that say nothing are left out. */
+/** One job, for `muster show`, without empty lines. */
 export function jobText(job: JobReport): string {
   const { batch, budget } = job
   const rows: Array<readonly [string, string | null]> = [
@@ -88,7 +88,7 @@ export function jobText(job: JobReport): string {
     ['command', indentedText(job.command)],
     ['arguments', job.arguments === null ? null : indentedText(job.arguments)],
     ['batch', batch === null ? null : `${batchText(batch)}, ${batch.hosts === 1 ? '1 host' : `${batch.hosts} hosts`}`],
-    // As many as there are hosts can go wrong: that is no budget.
+    // All hosts may go wrong: that is no budget.
     ['errors', budget.max_errors >= job.total ? null : `${budget.errors}, of ${budget.max_errors} tolerated`],
     ['at once', String(job.concurrency)],
     ['rollout', optionsText(job.options)],
@@ -103,7 +103,7 @@ export function jobText(job: JobReport): string {
   return `${lines.join('')}${problemsText(job.problems)}${omittedText(job)}${noticesText(job)}${gate}`
 }
 
-/** The seed is the one that was used: with it the same hosts come in the same order again. */
+/** How the hosts were chosen. The seed is the one that was used: it gives the same hosts in the same order again. */
 function selectionText({ selection: { exclude, pick, order, limit, seed } }: Job): string | null {
   const parts = [
     exclude === null ? null : `without ${exclude}`,

@@ -1,8 +1,8 @@
-/** How API keys look to a person. Pure; never sees the text of one. */
+/** API keys as people see them. Pure; never sees the text of a key. */
 import { ALL_SCOPES, type ApiKey } from '@muster/contract'
 import { tableText } from './render-output.ts'
 
-/** All keys, a line each; `nowMs` tells which have expired. */
+/** All keys, one line each; `nowMs`, in milliseconds since 1970, decides which have expired. */
 export function keysText(keys: readonly ApiKey[], nowMs: number): string {
   const rows = keys.map((key) => [
     key.key_id,
@@ -15,7 +15,7 @@ export function keysText(keys: readonly ApiKey[], nowMs: number): string {
   return tableText(['KEY', 'OWNER', 'STATE', 'CREATED', 'BY', 'SCOPES'], rows)
 }
 
-/** One key that was just made. */
+/** The line about a key that was just made. */
 export function keyText(key: ApiKey): string {
   const { key_id: keyId, owner, expires_at: expiresAt } = key
   return `${keyId} of ${owner} with ${scopesText(key)}${expiresAt === null ? '' : `, until ${expiresAt}`}`

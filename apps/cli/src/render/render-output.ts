@@ -1,6 +1,6 @@
 /**
- * How output looks to a person. Pure: from data to text. Each line that a host printed stands behind a bar, and what else
- * it says is escaped and on one line: so no host can begin a line in our voice.
+ * Output as people see it. Pure: turns data into text. Each line that a host printed stands behind a bar, and
+ * everything else from a host is escaped and on one line, so that no host can begin a line in our voice.
  */
 import {
   escapeControl,
@@ -13,21 +13,22 @@ import {
 } from '@muster/contract'
 import { reasonWords, stateWords } from './reason-words.ts'
 
-/** The output of all hosts, equal ones together, and below it the hosts without any. */
+/** The output of all hosts, equal outputs together, and below it the hosts without output. */
 export function gatheredText(gathered: GatheredOutput): string {
   const isCompared = gathered.groups.some(({ diff }) => diff !== null)
-  // What is compared with comes first: the others are read against it.
+  // The reference comes first: the others are compared with it.
   const ordered = [...gathered.groups].sort((a, b) =>
     isCompared ? Number(b.is_reference) - Number(a.is_reference) : 0,
   )
   const groups = ordered.map((group) => {
+    const code = reasonCode(group)
+    const detail = furtherDetail(group)
     const how = [
       stateWords(group.state),
-      group.reason === 'exit_nonzero' ? null : group.reason,
+      code,
       group.exit_code === null || group.exit_code === 0 ? null : `exit code ${group.exit_code}`,
       group.signal === null ? null : `signal ${escapeLine(group.signal)}`,
-      // The exit code stands there already.
-      whyText(group.reason, group.detail === `exit status ${group.exit_code}` ? null : group.detail),
+      code === null && detail === null ? null : whyText(group.reason, detail),
     ]
     const title = `── ${hostsText(group)}: ${how.filter((part) => part !== null).join(', ')}`
     const masked = group.distinct_outputs === 1 ? '' : '[what was masked differs from host to host]\n'
@@ -38,7 +39,8 @@ export function gatheredText(gathered: GatheredOutput): string {
   const left =
     omitted === 0 ? '' : `[${omitted} more groups of ${gathered.omitted_hosts} hosts; ${shorterText(gathered)}]\n`
   const unmasked = uncompared === 0 ? '' : `[${uncompared} hosts whose output could not be masked]\n`
-  return `${groups.join('\n')}${left}${problemsText(gathered.omitted)}${unmasked}${problemsText(gathered.without_output)}`
+  const parts = [left, problemsText(gathered.omitted), unmasked, problemsText(gathered.without_output)]
+  return `${groups.join('\n')}${parts.join('')}`
 }
 
 /** How to see more of too many groups. */
@@ -72,23 +74,34 @@ export function problemsText(problems: readonly HostsByState[]): string {
     .join('')
 }
 
-/** Folded names, and of how many hosts. */
+/** Folded names, and how many hosts they are. */
 export function hostsText({ hosts, count }: { hosts: string; count: number }): string {
   return count === 1 ? hosts : `${hosts} (${count} hosts)`
 }
 
-/** Text of several lines in a list of fields: all but the first line stand below the first, none at the edge. */
+/** Text of several lines in a list of fields: later lines are indented below the first. */
 export function indentedText(text: string): string {
   return escapeControl(text).trimEnd().split('\n').join('\n           ')
 }
 
-/** Why it ended so, in words. Of commands that ended in their own way, the exit code says it all. */
+/** The code of the reason, unless the exit code or the signal beside it says the same. */
+function reasonCode({ reason, signal }: OutputGroup): string | null {
+  return reason === 'exit_nonzero' || (reason === 'signal' && signal !== null) ? null : reason
+}
+
+/** The detail, unless it only repeats the exit code or the signal. */
+function furtherDetail({ detail, exit_code, signal }: OutputGroup): string | null {
+  const isRepeated = detail === `exit status ${exit_code}` || detail === `the command was ended by SIG${signal}`
+  return isRepeated ? null : detail
+}
+
+/** Why a run ended so, in words. For commands that ended by themselves, the exit code says it all. */
 function whyText(reason: Reason | null, detail: string | null): string | null {
   if (reason === null) return detail === null ? null : escapeLine(detail)
   return detail === null && reason === 'exit_nonzero' ? null : escapeLine(reasonWords(reason, detail))
 }
 
-/** Rows under a heading, in columns; each cell on one line, made safe to show. */
+/** Rows under a heading, in columns. Every cell is escaped and on one line. */
 export function tableText(heading: readonly string[], given: ReadonlyArray<readonly string[]>): string {
   const rows = given.map((row) => row.map(escapeLine))
   const widths = heading.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]?.length ?? 0)))

@@ -1,9 +1,9 @@
-/** How runs look to a person: one in full, or a line for each. Pure; what comes from hosts is escaped. */
+/** Runs as people see them: one in full, or one line each. Pure; escapes everything that comes from hosts. */
 import { escapeLine, isTerminalRun, type LateResult, type Run, type StreamSummary } from '@muster/contract'
 import { reasonWords, stateWords } from './reason-words.ts'
 import { tableText } from './render-output.ts'
 
-/** How a run ended, or where it stands, in one line: `web01: failed, exit_nonzero, exit code 3`. */
+/** How a run ended, or where it stands, on one line: `web01: failed, exit_nonzero, exit code 3`. */
 export function runLine(run: Run): string {
   return `${run.host}: ${endText(run)}`
 }
@@ -13,14 +13,15 @@ type End = Pick<Run, 'state' | 'reason' | 'exit_code' | 'signal'>
 function endText({ state, reason, exit_code, signal }: End): string {
   const parts = [
     stateWords(state),
-    reason,
+    // The signal, when it has a name, says it already.
+    reason === 'signal' && signal !== null ? null : reason,
     exit_code === null || state === 'succeeded' ? null : `exit code ${exit_code}`,
     signal === null ? null : `signal ${escapeLine(signal)}`,
   ]
   return parts.filter((part) => part !== null).join(', ')
 }
 
-/** Everything about one run, for `muster show JOB HOST`. Lines that say nothing are left out. */
+/** Everything about one run, for `muster show JOB HOST`, without empty lines. */
 export function runText(run: Run): string {
   const hasEnded = isTerminalRun(run.state)
   const hasStarted = run.remote !== 'not_started'
@@ -37,7 +38,7 @@ export function runText(run: Run): string {
     ['mode', run.mode],
     ['worker', run.worker === null ? null : escapeLine(run.worker)],
     ['started', hasStarted ? run.started_at : null],
-    // When a lost run ended on its host, if it has, nobody knows.
+    // Nobody knows when, or whether, a lost run ended on its host.
     [run.state === 'lost' ? 'settled' : 'ended', run.ended_at],
     ['took', durationText(run)],
     ['stdout', streamText(run.stdout)],
@@ -63,7 +64,7 @@ function streamText({ bytes, omitted_bytes, sha256 }: StreamSummary): string {
   return `${bytes} bytes${omitted}${sha256 === null || bytes === 0 ? '' : `, SHA-256 ${sha256}`}`
 }
 
-/** Runs, for `muster runs`: what else is to be known of one stands in its last column. */
+/** Runs, for `muster runs`; notes stand in the last column. */
 export function runsText(runs: readonly Run[]): string {
   const rows = runs.map((run) => {
     const why = run.reason === null || run.reason === 'exit_nonzero' ? null : reasonWords(run.reason, run.detail)
@@ -86,7 +87,7 @@ export function runsText(runs: readonly Run[]): string {
   return tableText(['HOST', 'STATE', 'EXIT', 'ATTEMPT', 'TOOK', 'NOTES'], rows)
 }
 
-/** How long the command ran; null when it did not, or nobody knows. */
+/** How long the command ran; null when it did not run, or nobody knows. */
 function durationText({ duration_ms: ms, remote, state }: Run): string | null {
   return ms === null || remote === 'not_started' || state === 'lost' ? null : `${(ms / 1_000).toFixed(1)} s`
 }

@@ -1,6 +1,6 @@
 /**
- * Redis, one server and some workers on this machine, as processes. A worker that dies is started again; when Redis or
- * the server dies, everything ends.
+ * Runs Redis, one server and some workers as processes on this machine. A worker that dies is started again; when Redis
+ * or the server dies, everything ends.
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -11,7 +11,7 @@ import { z } from 'zod'
 const SERVER = fileURLToPath(new URL('../../../server/dist/main.js', import.meta.url))
 const WORKER = fileURLToPath(new URL('../../../worker/dist/main.js', import.meta.url))
 
-/** What the stack is told. */
+/** The options of the stack. */
 export type StackOptions = {
   readonly life: Life
   readonly env: Environment
@@ -24,7 +24,10 @@ export type StackOptions = {
   readonly say: (line: string) => void
 }
 
-/** Starts everything; answers the address of the server when all is up. */
+/**
+ * Starts everything; answers the address of the server when all is up.
+ * @throws {MusterError} what `startRedis` throws; `internal` when the server or a worker does not come up
+ */
 export async function startStack(options: StackOptions): Promise<{ url: string }> {
   const { life, dataDir, say, env } = options
   const redis = await startRedis({ url: options.redisUrl, dataDir, allowInstall: options.allowInstall, env, log: say })
@@ -49,9 +52,12 @@ export async function startStack(options: StackOptions): Promise<{ url: string }
     if (!life.ending.aborted) life.fail(new Error(`the server ended: ${describeExit(exit)}`))
   }, life.fail)
 
-  // Each worker is one process: this one keeps as many of them as are wanted.
+  // Each worker is told to be one process: this process keeps as many of them as are wanted.
   await keepRunning({
-    ...{ name: 'worker', count: options.workerProcesses, life, say },
+    name: 'worker',
+    count: options.workerProcesses,
+    life,
+    say,
     start: () => start('worker', WORKER),
     stopTimeoutMs: options.stopTimeoutMs + 1_000,
   })
@@ -59,7 +65,7 @@ export async function startStack(options: StackOptions): Promise<{ url: string }
   return z.object({ url: z.string() }).parse(JSON.parse(text))
 }
 
-/** The environment with these values; a file that was named for one of them no longer counts. */
+/** The environment with these values; `NAME_FILE` variables for them are removed. */
 function given(env: Environment, values: Record<string, string>): Environment {
   const files = new Set(Object.keys(values).map((name) => `${name}_FILE`))
   return { ...Object.fromEntries(Object.entries(env).filter(([name]) => !files.has(name))), ...values }

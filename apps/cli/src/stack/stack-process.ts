@@ -1,6 +1,6 @@
 /**
- * The embedded stack as a process of its own, seen from `muster mcp`. Clients kill their servers without ado; a process of
- * its own then still ends in order: its workers finish or hand over what they run, and Redis goes last.
+ * The embedded stack as a separate process, seen from `muster mcp`. Clients kill their servers without warning; a
+ * separate process then still ends in order: its workers finish or hand over their runs, and Redis goes last.
  */
 import { fileURLToPath } from 'node:url'
 import { type Environment, type RunningProcess, startProcess } from '@muster/runtime'
@@ -8,25 +8,25 @@ import { z } from 'zod'
 
 const MUSTER = fileURLToPath(new URL('../../bin/muster.js', import.meta.url))
 
-/** The command under which `muster` runs the stack for `muster mcp`. It is no command for people. */
+/** The command by which `muster mcp` starts the stack. It is not for people. */
 export const STACK_COMMAND = 'mcp-stack'
 
-/** What the process tells once: that it is up, or why it is not. `isInUse`: another Muster uses the data directory. */
+/** The one message of the process: it is up, or why it is not. `isInUse`: another Muster uses the data directory. */
 export const StackStart = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('up'), url: z.string() }),
   z.object({ kind: z.literal('refused'), text: z.string(), isInUse: z.boolean() }),
 ])
 export type StackStart = z.infer<typeof StackStart>
 
-/** The stack of one bridge: started when it is needed, any number of times, one at a time. */
+/** The stack of one bridge: started when needed, any number of times, one at a time. */
 export type StackProcess = {
-  /** Never rejects. While it is starting, everybody gets the same answer. */
+  /** Starts the stack. Never rejects. While it is starting, every caller gets the same answer. */
   start(): Promise<StackStart>
-  /** Ends it in order. May be called again. */
+  /** Ends the stack in order. May be called again. */
   stop(): Promise<void>
 }
 
-/** A package manager takes its time. */
+/** Installing Redis takes a while. */
 const INSTALL_READY_MS = 600_000
 const READY_MS = 60_000
 
@@ -43,7 +43,7 @@ export function prepareStack(options: {
   let starting: Promise<StackStart> | undefined
 
   const startOne = async (): Promise<StackStart> => {
-    // One whose server has gone is on its way out.
+    // A stack whose server is gone is about to end.
     await current?.exited
     const child = await startProcess({
       name: 'the embedded stack',
@@ -66,10 +66,10 @@ export function prepareStack(options: {
     start: () => {
       starting ??= startOne()
         .catch((error: unknown): StackStart => ({ kind: 'refused', text: textOf(error), isInUse: false }))
-        .then((outcome) => {
-          // That another client brings it up is nothing to tell.
-          if (outcome.kind === 'refused' && !outcome.isInUse) say(outcome.text)
-          return outcome
+        .then((start) => {
+          // If another client is starting one, there is nothing to report.
+          if (start.kind === 'refused' && !start.isInUse) say(start.text)
+          return start
         })
         .finally(() => {
           starting = undefined

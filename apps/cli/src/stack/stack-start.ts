@@ -1,4 +1,4 @@
-/** The embedded stack inside its own process: what it is told by the environment, and what it tells `muster mcp`. */
+/** The embedded stack inside its own process: its options from the environment, and its message to `muster mcp`. */
 import { DataDirInUse, type Environment, parseConfig } from '@muster/runtime'
 import { z } from 'zod'
 import { CliConfig, partStopMs, stackGraceMs } from '../client/config.ts'
@@ -15,16 +15,20 @@ export function stackOptions(
 ): Omit<StackOptions, 'life' | 'say'> & { readonly graceMs: number } {
   const config = parseConfig(CliConfig, env)
   return {
-    ...{ env, allowInstall, redisUrl: config.REDIS_URL, dataDir: config.MUSTER_DATA_DIR },
-    ...{ workerProcesses: config.MUSTER_WORKER_PROCESSES },
-    ...{ stopTimeoutMs: partStopMs(config), graceMs: stackGraceMs(config) },
+    env,
+    allowInstall,
+    redisUrl: config.REDIS_URL,
+    dataDir: config.MUSTER_DATA_DIR,
+    workerProcesses: config.MUSTER_WORKER_PROCESSES,
+    stopTimeoutMs: partStopMs(config),
+    graceMs: stackGraceMs(config),
   }
 }
 
-/** A key as the server prints it at its first start. Clients keep what a server says on standard error in files. */
+/** A key as the server prints it at its first start. Clients write the standard error of their servers to files. */
 const KEY = /\bmst_[\w-]{20,}/g
 
-/** Starts the stack. That it cannot is told as a value; whoever asked then ends this process. */
+/** Starts the stack. A failure is a value; the parent process then ends this one. */
 export async function tellStart(options: StackOptions): Promise<StackStart> {
   const say = (line: string) => options.say(withoutKeys(line))
   try {
@@ -42,7 +46,7 @@ function withoutKeys(text: string): string {
 
 const LogLine = z.object({ msg: z.string(), err: z.object({ message: z.string() }).optional() })
 
-/** The text of an error, with the log lines of a child in it as people read them. */
+/** The text of an error; log lines of a child process in it are made readable. */
 function reasonText(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error)
   return text.replaceAll(/^ *\{.*"msg":.*\}$/gm, (line) => `  ${logText(line)}`)
@@ -53,7 +57,7 @@ function logText(line: string): string {
     const { msg, err } = LogLine.parse(JSON.parse(line))
     return err === undefined ? msg : `${msg}: ${err.message}`
   } catch {
-    // Cut short or no log line: as it is.
+    // Cut short, or no log line: leave it as it is.
     return line.trim()
   }
 }

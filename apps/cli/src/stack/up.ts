@@ -1,8 +1,8 @@
-/** `muster up`: the embedded stack in the foreground, and what a person is told of it. */
+/** `muster up`: the embedded stack in the foreground, with a few lines about it for people. */
 import { join } from 'node:path'
 import { type StackOptions, startStack } from './embedded-stack.ts'
 
-/** Starts everything; resolves when it is up. */
+/** Starts everything and says where it is; resolves when it is up. */
 export async function up(options: StackOptions): Promise<void> {
   const { dataDir, say, workerProcesses } = options
   const { url } = await startStack(options)
