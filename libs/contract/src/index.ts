@@ -1,10 +1,3 @@
-export { ALL_SCOPES, ApiKey, KeyId, KeyOwner, SCOPES, Scope } from './api-key.ts'
-export { INPUT_LIMIT_BYTES, WORD_LIMIT_BYTES } from './command-text.ts'
-export { ERRORS, type ErrorCode, type ErrorDetails, MusterError, Problem, toProblem } from './errors.ts'
-export { blankControl, escapeControl, escapeJson, escapeLine, visibleJson } from './escape-control.ts'
-export { foldHosts } from './fold-hosts.ts'
-export { Host, HostsUnavailable, HostTest } from './host.ts'
-export { EXPANSION_LIMIT, expandRanges, isHostName } from './host-range.ts'
 export {
   ConnectionTest,
   DirectoryEntry,
@@ -12,7 +5,19 @@ export {
   DiskRow,
   DiskUsage,
   HostsWithProblem,
-} from './inspection.ts'
+  HostTest,
+} from './answers/inspection.ts'
+export { NextCall } from './answers/next-call.ts'
+export {
+  AnswerGroup,
+  AnswerOutput,
+  HostListAnswer,
+  JobAnswer,
+  JobListAnswer,
+  nextPollS,
+  TargetsAnswer,
+} from './answers/tool-answers.ts'
+export { ERRORS, type ErrorCode, type ErrorDetails, MusterError, Problem, toProblem } from './errors/errors.ts'
 export {
   CONNECT_TIMEOUT_S,
   Counts,
@@ -23,18 +28,9 @@ export {
   JobState,
   Submit,
   WAIT_LIMIT_S,
-} from './job.ts'
-export { JobEvent } from './job-events.ts'
-export { JobReport } from './job-report.ts'
-export type { Operation, RestRoute } from './operation.ts'
-export {
-  type Input,
-  OPERATION_NAMES,
-  OPERATIONS,
-  type OperationName,
-  type Output,
-  type Request,
-} from './operations.ts'
+} from './jobs/job.ts'
+export { JobEvent } from './jobs/job-events.ts'
+export { JobReport } from './jobs/job-report.ts'
 export {
   GatheredOutput,
   HostsByState,
@@ -44,7 +40,7 @@ export {
   OutputPage,
   OutputStream,
   PAGE_LIMIT_BYTES,
-} from './output.ts'
+} from './jobs/output.ts'
 export {
   Batch,
   Budget,
@@ -56,7 +52,7 @@ export {
   RolloutOptions,
   rolloutOptions,
   UNLESS_FORCED,
-} from './rollout.ts'
+} from './jobs/rollout.ts'
 export {
   isSafeToRetry,
   isTerminalRun,
@@ -68,19 +64,25 @@ export {
   RunState,
   StreamSummary,
   TerminalRunState,
-} from './run.ts'
-export { scriptMistake } from './script-text.ts'
-export { Selection, selectionFields } from './selection.ts'
-export { type LabelCondition, parseTargets, type TargetStep, type TargetTerm } from './target-expression.ts'
-export { NextCall, type Tool, type ToolHints } from './tool.ts'
+} from './jobs/run.ts'
+export { ALL_SCOPES, ApiKey, KeyId, KeyOwner, SCOPES, Scope } from './operations/api-key.ts'
+export type { Operation, RestRoute } from './operations/operation.ts'
 export {
-  AnswerGroup,
-  AnswerOutput,
-  HostListAnswer,
-  JobAnswer,
-  JobListAnswer,
-  nextPollS,
-  TargetsAnswer,
-} from './tool-answers.ts'
-export { isToolName, TOOL_NAMES, TOOLS, type ToolName } from './tools.ts'
-export { decodeUtf8 } from './utf8.ts'
+  type Input,
+  OPERATION_NAMES,
+  OPERATIONS,
+  type OperationName,
+  type Output,
+  type Request,
+} from './operations/operations.ts'
+export { foldHosts } from './targets/fold-hosts.ts'
+export { Host, HostsUnavailable } from './targets/host.ts'
+export { EXPANSION_LIMIT, expandRanges, isHostName } from './targets/host-range.ts'
+export { Selection, selectionFields } from './targets/selection.ts'
+export { type LabelCondition, parseTargets, type TargetStep, type TargetTerm } from './targets/target-expression.ts'
+export { INPUT_LIMIT_BYTES, WORD_LIMIT_BYTES } from './text/command-text.ts'
+export { blankControl, escapeControl, escapeJson, escapeLine, visibleJson } from './text/escape-control.ts'
+export { scriptMistake } from './text/script-text.ts'
+export { decodeUtf8 } from './text/utf8.ts'
+export type { Tool, ToolHints } from './tools/tool.ts'
+export { isToolName, TOOL_NAMES, TOOLS, type ToolName } from './tools/tools.ts'

@@ -4,7 +4,7 @@
  * Knows nothing of groups or of which hosts exist; `target-expression.ts` and libs/inventory do. `fold-hosts.ts` is
  * the way back.
  */
-import { MusterError } from './errors.ts'
+import { MusterError } from '../errors/errors.ts'
 
 /** Most names that a pattern, and a whole target expression, may stand for, so that `n[1-999999999]` costs nothing. */
 export const EXPANSION_LIMIT = 10_000

@@ -1,10 +1,10 @@
 /** The rows of the operation table (operations.ts) about hosts: which there are, what selects them, can they be reached. */
 import { z } from 'zod'
-import { Host, HostsUnavailable, HostTest } from './host.ts'
-import { ConnectionTest, DirectoryList, DiskUsage } from './inspection.ts'
-import { IdempotencyKey, Submit, WAIT_LIMIT_S } from './job.ts'
+import { ConnectionTest, DirectoryList, DiskUsage, HostTest } from '../answers/inspection.ts'
+import { IdempotencyKey, Submit, WAIT_LIMIT_S } from '../jobs/job.ts'
+import { Host, HostsUnavailable } from '../targets/host.ts'
+import { selectionFields } from '../targets/selection.ts'
 import { cursor, limitOf, nextCursor, type Operation } from './operation.ts'
-import { selectionFields } from './selection.ts'
 
 /** Longest path that Linux takes, with its final NUL (limits.h, PATH_MAX). */
 const PATH_LIMIT_CHARS = 4_095

@@ -1,6 +1,6 @@
-/** What an MCP tool of the tables is (tools.ts), and the parts of answers that several of them share. */
-import { z } from 'zod'
-import type { OperationName } from './operations.ts'
+/** What an MCP tool of the tables is (tools.ts), and the hints that several of them share. */
+import type { z } from 'zod'
+import type { OperationName } from '../operations/operations.ts'
 
 /** What the MCP specification calls annotations; each is set, truthfully, as the defaults are not harmless. */
 export type ToolHints = {
@@ -33,11 +33,3 @@ export const INSPECTS = {
 } as const
 /** May do anything to hosts. */
 export const RUNS = { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: true } as const
-
-/** A call that leads on, and why it would be made: where an answer ends, it says how to get the rest. */
-export const NextCall = z.object({
-  why: z.string(),
-  tool: z.string(),
-  arguments: z.record(z.string(), z.unknown()),
-})
-export type NextCall = z.infer<typeof NextCall>

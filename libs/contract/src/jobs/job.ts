@@ -3,11 +3,11 @@
  * looks like when read; limits are here so that every surface refuses the same things.
  */
 import { z } from 'zod'
-import { Environment, InputText, ScriptText, Words, WordText } from './command-text.ts'
+import { Selection, selectionFields } from '../targets/selection.ts'
+import { Environment, InputText, ScriptText, Words, WordText } from '../text/command-text.ts'
+import { scriptMistake } from '../text/script-text.ts'
 import { Batch, Budget, rolloutOptions } from './rollout.ts'
 import { RunState } from './run.ts'
-import { scriptMistake } from './script-text.ts'
-import { Selection, selectionFields } from './selection.ts'
 
 /** A job ID: `job_` and 128 random bits in base 32. */
 export const JobId = z

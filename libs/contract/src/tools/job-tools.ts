@@ -1,6 +1,7 @@
 /** The MCP tools about jobs: what an AI agent can do with commands, and how it is told to. */
+
+import { JobAnswer, JobListAnswer } from '../answers/tool-answers.ts'
 import { READS, RUNS, type Tool } from './tool.ts'
-import { JobAnswer, JobListAnswer } from './tool-answers.ts'
 
 const ofJob = { job_id: '' }
 const idempotencyKey = 'Any text; the same key and request is the same job, so a call that got lost can be sent again.'

@@ -5,7 +5,9 @@
  * Descriptions are in the summaries of the operations: these schemas are sent to AI agents with every list of tools.
  */
 import { z } from 'zod'
-import { NextCall } from './tool.ts'
+import { JobId } from '../jobs/job.ts'
+import { Reason, RunState } from '../jobs/run.ts'
+import { NextCall } from './next-call.ts'
 
 const count = z.number().int()
 
@@ -110,3 +112,17 @@ export const ConnectionTest = z
   })
   .meta({ id: 'ConnectionTest' })
 export type ConnectionTest = z.infer<typeof ConnectionTest>
+
+/** The answer to "can this host be reached and logged in to?". */
+export const HostTest = z
+  .object({
+    host: z.string(),
+    ok: z.boolean().nullable().describe('Null when no worker has answered yet: nothing is known.'),
+    state: RunState,
+    reason: Reason.nullable(),
+    detail: z.string().nullable(),
+    connect_ms: z.number().int().nullable(),
+    job_id: JobId.describe('The job that made the test.'),
+  })
+  .meta({ id: 'HostTest' })
+export type HostTest = z.infer<typeof HostTest>

@@ -1,7 +1,5 @@
 /** Hosts as callers see them: what the inventory says, without any credential. */
 import { z } from 'zod'
-import { JobId } from './job.ts'
-import { Reason, RunState } from './run.ts'
 
 /** A host of the inventory. */
 export const Host = z
@@ -18,20 +16,6 @@ export const Host = z
   })
   .meta({ id: 'Host' })
 export type Host = z.infer<typeof Host>
-
-/** The answer to "can this host be reached and logged in to?". */
-export const HostTest = z
-  .object({
-    host: z.string(),
-    ok: z.boolean().nullable().describe('Null when no worker has answered yet: nothing is known.'),
-    state: RunState,
-    reason: Reason.nullable(),
-    detail: z.string().nullable(),
-    connect_ms: z.number().int().nullable(),
-    job_id: JobId.describe('The job that made the test.'),
-  })
-  .meta({ id: 'HostTest' })
-export type HostTest = z.infer<typeof HostTest>
 
 /** Hosts on which a job would not start now, with the reason it would give. */
 export const HostsUnavailable = z

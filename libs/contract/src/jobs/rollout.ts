@@ -3,7 +3,7 @@
  * their limits; libs/ledger does what they say.
  */
 import { z } from 'zod'
-import { WordText } from './command-text.ts'
+import { WordText } from '../text/command-text.ts'
 
 /** A count of hosts, or a percentage of the frozen set. */
 export type CountOrPercent = number | string

@@ -5,17 +5,17 @@
  * Says nothing of how an operation is carried out; apps/server does.
  */
 import { z } from 'zod'
+import { IdempotencyKey, Job, JobId, JobState, Submit, WAIT_LIMIT_S } from '../jobs/job.ts'
+import { JobEvent } from '../jobs/job-events.ts'
+import { JobReport } from '../jobs/job-report.ts'
+import { GatheredOutput, OutputMask, OutputPage, OutputStream, PAGE_LIMIT_BYTES } from '../jobs/output.ts'
+import { Concurrency } from '../jobs/rollout.ts'
+import { Run, RunState, TerminalRunState } from '../jobs/run.ts'
+import { SUBMIT_BODY_LIMIT_BYTES } from '../text/command-text.ts'
 import { KeyOwner } from './api-key.ts'
-import { SUBMIT_BODY_LIMIT_BYTES } from './command-text.ts'
 import { HOST_OPERATIONS } from './host-operations.ts'
-import { IdempotencyKey, Job, JobId, JobState, Submit, WAIT_LIMIT_S } from './job.ts'
-import { JobEvent } from './job-events.ts'
-import { JobReport } from './job-report.ts'
 import { KEY_OPERATIONS } from './key-operations.ts'
 import { cursor, limitOf, nextCursor, type Operation } from './operation.ts'
-import { GatheredOutput, OutputMask, OutputPage, OutputStream, PAGE_LIMIT_BYTES } from './output.ts'
-import { Concurrency } from './rollout.ts'
-import { Run, RunState, TerminalRunState } from './run.ts'
 
 const ofJob = { job_id: JobId }
 const ofRun = { ...ofJob, host: z.string().min(1).max(253).describe('A host of the job.') }

@@ -1,7 +1,8 @@
 /** The MCP tools about hosts: which there are, can they be reached, what is on their disks. */
-import { HOST_OPERATIONS } from './host-operations.ts'
+
+import { HostListAnswer, TargetsAnswer } from '../answers/tool-answers.ts'
+import { HOST_OPERATIONS } from '../operations/host-operations.ts'
 import { INSPECTS, READS, type Tool } from './tool.ts'
-import { HostListAnswer, TargetsAnswer } from './tool-answers.ts'
 
 /** A call that ended too early is made again with the key of its answer: that waits for the same job. */
 const inspecting = { targets: '', wait_s: '', idempotency_key: '' }

@@ -5,11 +5,11 @@
  * How they are made, apps/server knows.
  */
 import { z } from 'zod'
-import { HostsUnavailable } from './host.ts'
-import { JobId, JobState } from './job.ts'
-import { HostsNoticed, OutputMask } from './output.ts'
-import { Reason, RunState } from './run.ts'
-import { NextCall } from './tool.ts'
+import { JobId, JobState } from '../jobs/job.ts'
+import { HostsNoticed, OutputMask } from '../jobs/output.ts'
+import { Reason, RunState } from '../jobs/run.ts'
+import { HostsUnavailable } from '../targets/host.ts'
+import { NextCall } from './next-call.ts'
 
 /** Only the states in which there are runs. */
 const CountsAboveZero = z.partialRecord(RunState, z.number().int())
