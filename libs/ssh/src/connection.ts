@@ -13,7 +13,6 @@ import type { Duplex } from 'node:stream'
 import ssh2, { type Client, type ClientChannel } from 'ssh2'
 import { algorithmsFor, explainMismatch, legacyAmong } from './algorithms.ts'
 import { type Credential, type Login, planLogin } from './authentication.ts'
-import type { EndTurn } from './dial-queue.ts'
 import {
   causeOfAbort,
   closedEarly,
@@ -84,6 +83,9 @@ const KEEPALIVE = { keepaliveInterval: 15_000, keepaliveCountMax: 3 }
 const NEXT_ADDRESS_MS = 2_000
 /** How long a host may take to close its side before the socket is taken down. */
 const CLOSE_GRACE_MS = 1_000
+
+/** Gives a turn to make a handshake back. */
+export type EndTurn = () => void
 
 /** What a dial needs. */
 export type DialOptions = {

@@ -3,9 +3,7 @@
  * does not wait behind the ten thousand of another. Does not dial.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-
-/** Gives a turn back. */
-export type EndTurn = () => void
+import type { EndTurn } from './connection.ts'
 
 /** Handshakes begin within this time of each other rather than in one burst; the first of an idle queue goes at once. */
 const JITTER_MS = 25

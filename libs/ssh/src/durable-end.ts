@@ -36,7 +36,7 @@ export type Report = {
 }
 
 /** A run that was to be stopped from this side. */
-export type StoppedRun = { readonly cause: StopCause; readonly outcome: DurableStop }
+export type StoppedRun = { readonly cause: StopCause; readonly kill: DurableStop }
 
 /** Everything that is known after one connection. */
 export type Seen = {
@@ -62,7 +62,7 @@ export function settle(run: DurableRun, seen: Seen): Followed {
     const isAsked = cause === 'cancelled_by_user' || cause === 'job_timeout'
     return { kind: 'not_started', failure: failure(isAsked ? cause : other, say(detail)) }
   }
-  if (end?.word === 'fenced' || stopped?.outcome === 'never_started') {
+  if (end?.word === 'fenced' || stopped?.kill === 'never_started') {
     if (run.hasStarted) return { kind: 'ended', end: endOf(run, { word: 'missing' }, undefined) }
     const detail = 'the command was not there, and it is certain now that it will not start'
     return notStarted(stopped?.cause, detail, 'conn_lost')
@@ -80,7 +80,7 @@ export function settle(run: DurableRun, seen: Seen): Followed {
     const isLost = cause === undefined && asked === undefined && seen.deadEnd === undefined
     return notStarted(cause, unsent(seen), isLost ? 'conn_lost' : 'channel_refused')
   }
-  if (stopped !== undefined && stopped.outcome !== 'was_gone' && (isConnectionOpen || stopped.outcome === 'ended')) {
+  if (stopped !== undefined && stopped.kill !== 'was_gone' && (isConnectionOpen || stopped.kill === 'ended')) {
     return { kind: 'ended', end: endOf(run, undefined, stopped) }
   }
   if (asked === 'mute') return disconnected(say('it did not say in time whether the command runs'))
@@ -126,11 +126,9 @@ const KNOWN = { hasStarted: true, hasRefused: false, isConnectionOpen: true, has
 /** The end that follows from the last word of the follower; or without one, when the command was stopped. */
 function endOf(run: DurableRun, end: DurableEnd | undefined, stopped: StoppedRun | undefined): ExecEnd {
   const result = end?.word === 'ended' ? end : undefined
-  const own =
-    stopped && stopped.outcome !== 'never_started' ? { cause: stopped.cause, outcome: stopped.outcome } : undefined
-  const stop = own?.outcome === 'ended' ? own : (result?.stopped ?? own)
-  const isStopTold =
-    stop !== undefined && (end === undefined || stop.outcome === 'ended' || stop.outcome === 'unconfirmed')
+  const own = stopped && stopped.kill !== 'never_started' ? { cause: stopped.cause, kill: stopped.kill } : undefined
+  const stop = own?.kill === 'ended' ? own : (result?.stopped ?? own)
+  const isStopTold = stop !== undefined && (end === undefined || stop.kill === 'ended' || stop.kill === 'unconfirmed')
   const isProven = result !== undefined && result.wasReached !== undefined
   const evidence = { ...KNOWN, exit: result?.exit, ...(stop && { stopped: stop }) }
   const ending = isProven || isStopTold ? endingOf(evidence) : withoutResult(end?.word ?? 'missing')

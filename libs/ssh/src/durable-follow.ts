@@ -162,7 +162,7 @@ async function follow(
   let stopped: StoppedRun | undefined
   // What was never sent needs no kill.
   if (isKill(asked) && (run.wasSent || run.hasStarted || !isFresh)) {
-    stopped = { cause: asked, outcome: await stopDurable(connection, run, asked, limits.killGraceMs) }
+    stopped = { cause: asked, kill: await stopDurable(connection, run, asked, limits.killGraceMs) }
     await waitForResult(drain, stopped, over)
   }
   stop.release()
@@ -182,7 +182,7 @@ function isKill(asked: StopRequest | undefined): asked is StopCause {
 }
 
 /** What was gone has a result, which comes behind all the output. */
-async function waitForResult(drain: Drain, { outcome }: StoppedRun, over: Promise<undefined>): Promise<void> {
+async function waitForResult(drain: Drain, { kill }: StoppedRun, over: Promise<undefined>): Promise<void> {
   let isTold = false
   const told = over.then(() => {
     isTold = true
@@ -190,7 +190,7 @@ async function waitForResult(drain: Drain, { outcome }: StoppedRun, over: Promis
   for (let bytes = -1; !isTold && (bytes < drain.bytes() || drain.isPaused()); ) {
     bytes = drain.bytes()
     await withinMs(RESULT_MS, told)
-    if (outcome !== 'was_gone') break
+    if (kill !== 'was_gone') break
   }
 }
 

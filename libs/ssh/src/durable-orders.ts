@@ -16,12 +16,12 @@ import {
   strangerGuard,
 } from './durable-place.ts'
 import type { DurableRun } from './durable-run.ts'
-import { type KillOutcome, killScript } from './kill.ts'
+import { killScript } from './kill.ts'
 import { runScript } from './remote-script.ts'
-import type { StopCause } from './verdict.ts'
+import type { KillResult, StopCause } from './verdict.ts'
 
 /** What came of a stop; `never_started`: it had not begun, and it is certain now that it never will. */
-export type DurableStop = KillOutcome | 'never_started'
+export type DurableStop = KillResult | 'never_started'
 
 /** What the host may take for a script that does not wait, and beyond the waiting of one that does. */
 const ANSWER_MS = 15_000
@@ -58,8 +58,8 @@ ${killScript({ pid: '$pid', isGroup: true }, graceMs, strangerGuard('$pid', '"$s
     graceMs + ANSWER_MS,
   )
   if (code === 'not_sent') return 'not_sent'
-  const outcomes: Readonly<Record<number, DurableStop>> = { 0: 'ended', 3: 'was_gone', 4: 'never_started' }
-  return outcomes[code ?? 1] ?? 'unconfirmed'
+  const results: Readonly<Record<number, DurableStop>> = { 0: 'ended', 3: 'was_gone', 4: 'never_started' }
+  return results[code ?? 1] ?? 'unconfirmed'
 }
 
 /** Raises the time limit, counted from the start as ever. False when the host has not confirmed it. */

@@ -78,7 +78,7 @@ const RESULT =
 function parseEnd(text: string): DurableEnd {
   const plain = WITHOUT_RESULT.find((word) => word === text)
   if (plain !== undefined) return { word: plain }
-  const [, how, name = '', whole, causeName, outcome, reached] = RESULT.exec(text) ?? []
+  const [, how, name = '', whole, causeName, kill, reached] = RESULT.exec(text) ?? []
   const status = /^\d{1,3}$/.test(name) && Number(name) <= 255 ? Number(name) : undefined
   const cause = CAUSES.find((known) => known === causeName)
   const isKnown = how === 'signal' || (how !== undefined && status !== undefined)
@@ -89,7 +89,7 @@ function parseEnd(text: string): DurableEnd {
     unsure: how === 'unsure' ? status : undefined,
     isWhole: whole === 'whole',
     // 3: nothing of its group was left any more when the supervisor looked.
-    stopped: cause && { cause, outcome: outcome === '1' ? 'unconfirmed' : 'ended' },
+    stopped: cause && { cause, kill: kill === '1' ? 'unconfirmed' : 'ended' },
     wasReached: reached === 'unproven' ? undefined : reached === 'reached',
   }
 }

@@ -14,7 +14,7 @@ import type { SshConnection } from './connection.ts'
 import { byStream, drainAfterExit, drainOutput, type OutputReceiver } from './drain.ts'
 import { type Exit, isSignalled } from './exit-status.ts'
 import { type Failure, failure } from './failure.ts'
-import { type KillOutcome, killGroup } from './kill.ts'
+import { killGroup } from './kill.ts'
 import { type Launch, writeLaunch } from './launcher.ts'
 import { type GreetedChannel, type NotGreeted, openLauncherChannel } from './launcher-channel.ts'
 import { HARD_STOP_BYTES, OutputCap, type StreamEnd, type StreamTail } from './output-cap.ts'
@@ -22,7 +22,7 @@ import { checkCommand, type RemoteCommand } from './remote-command.ts'
 import { followDeadline, type RemoteDeadline } from './remote-deadline.ts'
 import { findStart, type StartMark } from './start-marks.ts'
 import { watchForStop } from './stop.ts'
-import { endingOf, type Stopped, stateWithoutStart } from './verdict.ts'
+import { endingOf, type KillResult, type Stopped, stateWithoutStart } from './verdict.ts'
 import { hostDeadlineMs } from './watchdog.ts'
 import { withinMs } from './within-ms.ts'
 
@@ -202,7 +202,7 @@ async function supervise(
   let stopped: Stopped | undefined
   if (cause !== undefined && (running.exit() === undefined || isOverdue())) {
     await withinMs(START_MS, Promise.race([startSeen, running.exited]))
-    stopped = { cause, outcome: await stopCommand(connection, running, deadline, options) }
+    stopped = { cause, kill: await stopCommand(connection, running, deadline, options) }
     await withinMs(REPORT_MS, running.exited)
   }
   const isDrained = await drainAfterExit(drain)
@@ -227,7 +227,7 @@ async function stopCommand(
   running: RunningChannel,
   deadline: RemoteDeadline,
   options: ExecOptions & Pick<RemoteCommand, 'sudo'>,
-): Promise<KillOutcome> {
+): Promise<KillResult> {
   const hasExited = () => running.exit() !== undefined && !isEndedByHost(running, deadline)
   if (hasExited()) return 'not_sent'
   // A watchdog that is just being replaced would be missed.
@@ -235,12 +235,12 @@ async function stopCommand(
   const started = deadline.started()
   const signal = (name: 'TERM' | 'KILL') => signalChannel(connection, running.channel, name)
   const { killGraceMs: graceMs, sudo } = options
-  const kill = { graceMs, channelTimeoutMs: channelTimeoutOf(options), hasExited, signal, sudo }
-  const outcome = started === undefined ? 'not_sent' : await killGroup(connection, started, kill)
+  const how = { graceMs, channelTimeoutMs: channelTimeoutOf(options), hasExited, signal, sudo }
+  const kill = started === undefined ? 'not_sent' : await killGroup(connection, started, how)
   // The last resort, of which no answer comes.
-  if (outcome === 'not_sent' && running.exit() === undefined) signal('KILL')
+  if (kill === 'not_sent' && running.exit() === undefined) signal('KILL')
   // Gone before our signal, but by the watchdog's: that is a kill that worked.
-  return outcome === 'was_gone' && isEndedByHost(running, deadline) ? 'ended' : outcome
+  return kill === 'was_gone' && isEndedByHost(running, deadline) ? 'ended' : kill
 }
 
 /** Whether the command was ended by its watchdog: this side was not there in time, or could not move the deadline. */

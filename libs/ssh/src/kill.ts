@@ -11,14 +11,8 @@ import type { SshConnection } from './connection.ts'
 import { runScript, type ScriptEnd } from './remote-script.ts'
 import type { Started } from './start-marks.ts'
 import type { Sudo } from './sudo.ts'
+import type { KillResult } from './verdict.ts'
 import { endWatchdog, LOOK_AT } from './watchdog.ts'
-
-/**
- * What became of the group. `ended`: nothing of it is left, after our signal. `was_gone`: nothing was left before it.
- * `not_sent`: no signal was sent. `unconfirmed`: a signal was sent, and nobody can say what came of it; `only_asked` is
- * the same, but the host gave no channel to kill in, so the watchdog is still on guard.
- */
-export type KillOutcome = 'ended' | 'was_gone' | 'not_sent' | 'unconfirmed' | 'only_asked'
 
 /** How to kill. */
 export type KillOptions = {
@@ -46,7 +40,7 @@ export async function killGroup(
   connection: SshConnection,
   started: Started,
   { graceMs, channelTimeoutMs, hasExited, signal, sudo }: KillOptions,
-): Promise<KillOutcome> {
+): Promise<KillResult> {
   const script = killScript(started, graceMs)
   const beganMs = performance.now()
   const sent = new Set<'TERM' | 'KILL'>()
@@ -55,7 +49,7 @@ export async function killGroup(
     const answerMs = graceMs + LOOK_MS + ANSWER_MS
     const end = await runScript(connection, script, { sudo, channelTimeoutMs, answerMs, isWanted })
     if (end === undefined) return 'not_sent'
-    if ('exit' in end) return outcomeOf(end, started, sent.size > 0)
+    if ('exit' in end) return killResultOf(end, started, sent.size > 0)
 
     const waitedMs = performance.now() - beganMs
     const isHopeless = !connection.isOpen() || waitedMs > graceMs + LOOK_MS
@@ -68,7 +62,7 @@ export async function killGroup(
   }
 }
 
-function outcomeOf({ exit }: ScriptEnd, { isGroup }: Started, hasSignalled: boolean): KillOutcome {
+function killResultOf({ exit }: ScriptEnd, { isGroup }: Started, hasSignalled: boolean): KillResult {
   // Without a group of its own the command's children cannot be found, so there is nothing to confirm.
   if (!isGroup) return 'unconfirmed'
   if (exit?.code === 0) return 'ended'

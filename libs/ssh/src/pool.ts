@@ -8,8 +8,15 @@
  * A connection is never used for a log-in that would not be made now: it is found by all that the log-in depends on, and
  * its host key is verified again each time. Runs no commands (exec.ts).
  */
-import { type ConnectResult, dial, jumpFailure, refused, type SshConnection, type SshHost } from './connection.ts'
-import type { EndTurn } from './dial-queue.ts'
+import {
+  type ConnectResult,
+  dial,
+  type EndTurn,
+  jumpFailure,
+  refused,
+  type SshConnection,
+  type SshHost,
+} from './connection.ts'
 import { type DialPhase, failure } from './failure.ts'
 import { refuseHostKey } from './host-verification.ts'
 import type { KnownHosts, KnownHostsSource } from './known-hosts.ts'

@@ -4,7 +4,8 @@
  *
  * Does not dial. Who gets no turn in time is told so, and that the host is not to blame.
  */
-import { DialQueue, type EndTurn } from './dial-queue.ts'
+import type { EndTurn } from './connection.ts'
+import { DialQueue } from './dial-queue.ts'
 import { type Failure, failure } from './failure.ts'
 
 /** How many turns there are. */

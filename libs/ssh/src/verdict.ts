@@ -6,13 +6,20 @@
  */
 import type { Reason, Remote, TerminalRunState } from '@muster/contract'
 import { type Exit, exitWords, isSignalled } from './exit-status.ts'
-import type { KillOutcome } from './kill.ts'
 
 /** Why a command is stopped from our side. `fault`: its output could not be taken. */
 export type StopCause = 'exec_timeout' | 'idle_timeout' | 'job_timeout' | 'cancelled_by_user' | 'output_limit' | 'fault'
 
+/**
+ * What a kill of the command's process group came to. `ended`: nothing of the group is left, after our signal.
+ * `was_gone`: nothing was left before it. `not_sent`: no signal was sent. `unconfirmed`: a signal was sent, and nobody
+ * knows whether it worked. `only_asked`: the same, but the host gave no channel to kill in, so the watchdog is still
+ * on guard.
+ */
+export type KillResult = 'ended' | 'was_gone' | 'not_sent' | 'unconfirmed' | 'only_asked'
+
 /** A command that was to be stopped. */
-export type Stopped = { readonly cause: StopCause; readonly outcome: KillOutcome }
+export type Stopped = { readonly cause: StopCause; readonly kill: KillResult }
 
 /** Everything that is known at the end of a command. */
 export type Evidence = {
@@ -65,7 +72,7 @@ export function endingOf(evidence: Evidence): Ending {
   const { exit, hasStarted, hasRefused, isConnectionOpen, hasHostDeadline, stopped } = evidence
   const later = hasHostDeadline ? '; the host itself ends it when its time is over' : ''
   if (stopped !== undefined) {
-    const endedByItself = stopped.outcome === 'was_gone' || stopped.outcome === 'not_sent'
+    const endedByItself = stopped.kill === 'was_gone' || stopped.kill === 'not_sent'
     if (!endedByItself || exit === undefined) return endingOfStop(stopped, later)
   }
   if (exit === undefined) {
@@ -80,9 +87,9 @@ export function endingOf(evidence: Evidence): Ending {
   return { state: 'failed', reason: 'exit_nonzero', remote: 'ended', detail: `exit status ${exit.code}${hint(exit)}` }
 }
 
-function endingOfStop({ cause, outcome }: Stopped, later: string): Ending {
+function endingOfStop({ cause, kill }: Stopped, later: string): Ending {
   const { state, reason, detail } = STOPPED[cause]
-  if (outcome === 'ended' || outcome === 'was_gone') {
+  if (kill === 'ended' || kill === 'was_gone') {
     return {
       state,
       reason,
@@ -90,9 +97,9 @@ function endingOfStop({ cause, outcome }: Stopped, later: string): Ending {
       detail: `${detail}; it was killed, and nothing of its process group is left`,
     }
   }
-  const why = outcome === 'not_sent' ? 'no signal could be sent' : 'whether the kill worked is not known'
+  const why = kill === 'not_sent' ? 'no signal could be sent' : 'whether the kill worked is not known'
   // What kills ends the watchdog too, so one is only left where that was not sent.
-  const isGuarded = outcome === 'not_sent' || outcome === 'only_asked'
+  const isGuarded = kill === 'not_sent' || kill === 'only_asked'
   return lost('kill_unconfirmed', `${detail}, but ${why}: the command may still run${isGuarded ? later : ''}`)
 }
 

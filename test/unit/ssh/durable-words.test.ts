@@ -16,7 +16,7 @@ test('an end says how the command ended, whether its output is whole, what stopp
   expect(parseWord(ended('signal KILL cut exec_timeout 1 unreached'))).toMatchObject({
     end: {
       ...{ exit: { code: null, signal: 'KILL' }, isWhole: false, wasReached: false },
-      stopped: { cause: 'exec_timeout', outcome: 'unconfirmed' },
+      stopped: { cause: 'exec_timeout', kill: 'unconfirmed' },
     },
   })
   expect(parseWord(ended('unsure 141 whole none 0 unproven'))).toMatchObject({
