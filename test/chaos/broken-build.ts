@@ -67,7 +67,7 @@ export const BREAKAGES: Readonly<Record<Break, Breakage>> = {
   kill: {
     edits: [
       {
-        file: 'libs/ssh/dist/kill.js',
+        file: 'libs/ssh/dist/channel/kill.js',
         find: 'export async function killGroup(',
         replace: "export async function killGroup() { return 'ended'; }\nasync function notCalled(",
       },
@@ -79,7 +79,7 @@ export const BREAKAGES: Readonly<Record<Break, Breakage>> = {
   hello: {
     edits: [
       {
-        file: 'libs/ssh/dist/start-marks.js',
+        file: 'libs/ssh/dist/output/start-marks.js',
         find: 'stdout: new MarkFilter(nonce, seen, bySudo)',
         replace: 'stdout: new MarkFilter(nonce, { ...seen, onStart: () => {} }, bySudo)',
       },

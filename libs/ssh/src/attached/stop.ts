@@ -1,0 +1,63 @@
+/**
+ * Why and when a command is to be stopped from our side: its clocks run out, somebody aborts, or its output is too
+ * much. The first cause counts. Does not stop anything (kill.ts).
+ */
+import { causeOfAbort } from '../verdict/failure.ts'
+import type { StopCause } from '../verdict/verdict.ts'
+
+/** The watch over one command. */
+export type StopWatch = {
+  /** Resolves with the first cause; never when there is none. */
+  readonly requested: Promise<StopCause>
+  isRequested(): boolean
+  request(cause: StopCause): void
+  /** Whether the limit was raised to this, counted from the beginning. False: it is no more than it was, or too late. */
+  raise(execTimeoutMs: number): boolean
+  /** From now on silence for so long is a cause. `quietMs`: how long there has been silence. */
+  watchSilence(idleTimeoutMs: number, quietMs: () => number): void
+  /** Ends the clocks and lets go of the signal. */
+  release(): void
+}
+
+/** Begins to watch: the clock of the execution limit starts now. */
+export function watchForStop(execTimeoutMs: number, signal: AbortSignal): StopWatch {
+  const beganMs = performance.now()
+  let isOver = false
+  let isRequested = false
+  let limitMs = execTimeoutMs
+  let idleTimer: NodeJS.Timeout | undefined
+  let resolveRequested = (_cause: StopCause) => {}
+  const requested = new Promise<StopCause>((resolve) => {
+    resolveRequested = resolve
+  })
+  const request = (cause: StopCause) => {
+    isRequested = true
+    resolveRequested(cause)
+    release()
+  }
+  const startTimer = () => setTimeout(() => request('exec_timeout'), beganMs + limitMs - performance.now())
+  let execTimer = startTimer()
+  const onAbort = () => request(causeOfAbort(signal))
+  const release = () => {
+    isOver = true
+    clearTimeout(execTimer)
+    clearTimeout(idleTimer)
+    signal.removeEventListener('abort', onAbort)
+  }
+  const raise = (raisedMs: number) => {
+    if (isOver || raisedMs <= limitMs) return false
+    limitMs = raisedMs
+    clearTimeout(execTimer)
+    execTimer = startTimer()
+    return true
+  }
+  const watchSilence = (idleTimeoutMs: number, quietMs: () => number) => {
+    if (isOver) return
+    const leftMs = idleTimeoutMs - quietMs()
+    if (leftMs <= 0) return request('idle_timeout')
+    idleTimer = setTimeout(() => watchSilence(idleTimeoutMs, quietMs), Math.ceil(leftMs))
+  }
+  signal.addEventListener('abort', onAbort)
+  if (signal.aborted) onAbort()
+  return { requested, isRequested: () => isRequested, request, raise, watchSilence, release }
+}

@@ -1,0 +1,101 @@
+/**
+ * What is done to a durable run from beside: stop it, raise its time limit, remove what it left. Each is a small
+ * script in a channel of its own, so that any worker can give it over any connection.
+ *
+ * Says what the host answered, and nothing more: no answer is no confirmation. Does not follow runs (follow.ts).
+ */
+import { killScript } from '../channel/kill.ts'
+import { runScript } from '../channel/remote-script.ts'
+import type { SshConnection } from '../connect/connection.ts'
+import type { KillResult, StopCause } from '../verdict/verdict.ts'
+import { ATTACH, FENCE, findRun, isSealed, PROCESS_START, READ_CLAIM, raiseLimit, strangerGuard } from './place.ts'
+import type { DurableRun } from './run.ts'
+
+/** What came of a stop; `never_started`: it had not begun, and it is certain now that it never will. */
+export type DurableStop = KillResult | 'never_started'
+
+/** What the host may take for a script that does not wait, and beyond the waiting of one that does. */
+const ANSWER_MS = 15_000
+const CHANNEL_TIMEOUT_MS = 15_000
+
+/** Kills a durable command, whoever started it, and looks whether it is gone. Its result then names the cause. */
+export async function stopDurable(
+  connection: SshConnection,
+  run: DurableRun,
+  cause: StopCause,
+  graceMs: number,
+): Promise<DurableStop> {
+  const code = await order(
+    connection,
+    run,
+    `${FENCE}
+${READ_CLAIM}
+${isSealed(run)}
+${findRun(run)}
+is_sure || exit 1
+${run.wasSent ? '' : ATTACH}
+is_private "$muster_base" && is_private "$muster_dir" || exit 1
+[ -e "$muster_dir/claim" ] || fence
+read_claim || exit 1
+[ "$pid" = fenced ] && { was_reached && exit 1; exit 4; }
+[ "$pid" = removed ] && exit 3
+read -r boot_now </proc/sys/kernel/random/boot_id
+[ "$boot" = "$boot_now" ] || exit 3
+is_sealed && exit 3
+read -r seal _ <"$muster_dir/cause"
+[ "$seal" = ${run.stopSeal} ] || {
+  echo "${run.stopSeal} ${cause}" >"$muster_dir/cause.$$" && mv -f "$muster_dir/cause.$$" "$muster_dir/cause"; }
+${killScript({ pid: '$pid', isGroup: true }, graceMs, strangerGuard('$pid', '"$started"'))}`,
+    graceMs + ANSWER_MS,
+  )
+  if (code === 'not_sent') return 'not_sent'
+  const results: Readonly<Record<number, DurableStop>> = { 0: 'ended', 3: 'was_gone', 4: 'never_started' }
+  return results[code ?? 1] ?? 'unconfirmed'
+}
+
+/** Raises the time limit, counted from the start as ever. False when the host has not confirmed it. */
+export async function raiseDurable(
+  connection: SshConnection,
+  run: DurableRun,
+  execTimeoutMs: number,
+): Promise<boolean> {
+  const script = `${findRun(run)}\nis_private "$muster_base" && ${raiseLimit(execTimeoutMs)}`
+  return (await order(connection, run, script, ANSWER_MS)) === 0
+}
+
+/**
+ * Removes what a durable run left on its host, once its result is safe. A word stays in its place for a week, so that
+ * neither a launcher that is still under way, nor a worker that does not know of the result (Redis may have forgotten
+ * it), takes the run for one that never started. False when nothing was removed: it still runs, or there was no answer.
+ */
+export async function removeDurable(connection: SshConnection, run: DurableRun): Promise<boolean> {
+  const code = await order(
+    connection,
+    run,
+    `${PROCESS_START}
+${READ_CLAIM}
+${findRun(run)}
+[ -d "$muster_dir" ] || exit 0
+is_private "$muster_base" && is_private "$muster_dir" || exit 1
+if read_claim; then
+  read -r boot_now </proc/sys/kernel/random/boot_id
+  [ "$boot" = "$boot_now" ] && process_start "$pid" && [ "$muster_start" = "$started" ] && exit 1
+fi
+[ "$pid" = fenced ] || { echo removed >"$muster_dir/gone" && mv -f "$muster_dir/gone" "$muster_dir/claim"; } || exit 1
+for file in "$muster_dir"/*; do [ "$file" = "$muster_dir/claim" ] || rm -rf "$file"; done`,
+    ANSWER_MS,
+  )
+  return code === 0
+}
+
+/** Runs a script as whoever the run belongs to, and gives its exit status; undefined when the host told none. */
+async function order(
+  connection: SshConnection,
+  { sudo }: DurableRun,
+  script: string,
+  answerMs: number,
+): Promise<number | undefined | 'not_sent'> {
+  const end = await runScript(connection, script, { sudo, channelTimeoutMs: CHANNEL_TIMEOUT_MS, answerMs })
+  if (end === undefined || 'failure' in end) return 'not_sent'
+  return end.exit?.code ?? undefined
+}

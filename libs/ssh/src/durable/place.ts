@@ -1,0 +1,103 @@
+/**
+ * Shell text about the directory of a durable run: where it is, whose it is, whether its command was reached, and how
+ * its place is taken so that nothing starts there any more. Part of every script of durable mode; runs nothing itself.
+ */
+import type { DurableRun } from './run.ts'
+
+/**
+ * Shell functions about processes. `process_start PID` puts the start time of a living process into muster_start, which
+ * is empty for one that is gone or dead. By builtins only: it is asked often.
+ */
+export const PROCESS_START = `process_start() {
+  muster_start=
+  { read -r muster_stat <"/proc/$1/stat"; } 2>/dev/null || return 0
+  set -- \${muster_stat##*) }
+  case $1 in Z|X) ;; *) muster_start=\${20};; esac
+}`
+
+/**
+ * The guard before a kill: a process that has the number of our leader but another start time is a stranger, and shows
+ * that nothing of our group is left, as a number in use by a group is never given away.
+ */
+export function strangerGuard(pid: string, start: string): string {
+  return `{ read -r stat </proc/${pid}/stat; } 2>/dev/null && { set -- \${stat##*) }; [ "\${20}" = ${start} ] || exit 3; }`
+}
+
+/**
+ * `read_claim` reads pid, started and boot from the claim, and fails where it is none. Any process of the account can
+ * write one: a pid of 1 would make a kill hit every process there is.
+ */
+export const READ_CLAIM = `read_claim() {
+  pid= started= boot=
+  [ -f "$muster_dir/claim" ] && read -r pid started boot <"$muster_dir/claim" || return 1
+  case $pid in fenced|removed) return 0;; 0*|1|*[!0-9]*|?????????????*|'') return 1;; esac
+  case $started in *[!0-9]*|????????????????*|'') return 1;; esac
+  case $boot in *[!0-9a-z-]*|'') return 1;; esac
+}`
+
+/**
+ * Functions that find the directory of a run: `find_run` sets muster_base and muster_dir. It is below the home
+ * directory, or below /var/tmp where the account may not write to its home, or its name would have to be quoted.
+ * `is_sure` fails where a run that is not found may still be in a home that is not there right now.
+ */
+export function findRun({ runId, place }: DurableRun): string {
+  return `find_run() {
+  muster_home=\${HOME:-/nonexistent} muster_id=${runId} muster_place=home
+  case $muster_home in *[!A-Za-z0-9/._@+-]*) muster_home=/nonexistent;; esac
+  muster_base=$muster_home/.muster-runs
+  if [ ! -d "$muster_base/$muster_id" ]; then
+    muster_other=/var/tmp/muster-$(id -u)
+    if [ -d "$muster_other/$muster_id" ]; then muster_place=tmp
+    elif [ -e "$muster_base" ]; then [ -w "$muster_base" ] || muster_place=tmp
+    else [ -w "$muster_home" ] || muster_place=tmp; fi
+    [ $muster_place = home ] || muster_base=$muster_other
+  fi
+  muster_dir=$muster_base/$muster_id
+}
+is_sure() { [ -d "$muster_dir" ] || [ $muster_place = ${place ?? 'home'} ]; }
+is_private() {
+  [ -O "$1" ] || return 1
+  case $(ls -ld "$1") in drwx------*) ;; *) return 1;; esac
+}
+find_run`
+}
+
+/**
+ * `fence` makes sure that a run without a claim never starts. Fails when the run has a claim. `was_reached` tells
+ * whether the command was, claim or none: a claim may have been removed by the command itself.
+ */
+export const FENCE = `fence() {
+  { echo fenced >"$muster_dir/fence.$$" && ln "$muster_dir/fence.$$" "$muster_dir/claim"; } 2>/dev/null
+}
+was_reached() {
+  [ -e "$muster_dir/go" ] && ! rmdir "$muster_dir/go" 2>/dev/null
+}`
+
+/** Where there is no run: takes its place, so that it never starts. */
+export const ATTACH = `if [ ! -d "$muster_dir" ]; then
+  [ -e "$muster_base" ] || mkdir -m 700 "$muster_base" 2>/dev/null
+  mkdir -m 700 "$muster_dir" 2>/dev/null && fence
+fi`
+
+/**
+ * `is_sealed` tells whether the supervisor has written its result, which is then in `last`. Any process of the account
+ * can write a file of that name; the seal in front of the words is only in the memory of those who are ours.
+ */
+export function isSealed({ seal }: DurableRun): string {
+  return `is_sealed() {
+  seal= last=
+  [ -f "$muster_dir/result" ] && read -r seal last <"$muster_dir/result"
+  [ "$seal" = ${seal} ]
+}`
+}
+
+/** Shell text that raises the time limit of a run that was found, and never lowers it. */
+export function raiseLimit(execTimeoutMs: number): string {
+  return `read -r limit <"$muster_dir/limits" && { [ "$limit" -ge ${limitOf(execTimeoutMs)} ] || {
+  echo ${limitOf(execTimeoutMs)} >"$muster_dir/limits.$$" && mv "$muster_dir/limits.$$" "$muster_dir/limits"; }; }`
+}
+
+/** A limit as the supervisor reads it: hundredths of a second from the start. */
+export function limitOf(execTimeoutMs: number): number {
+  return Math.max(1, Math.ceil(execTimeoutMs / 10))
+}

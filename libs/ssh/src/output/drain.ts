@@ -1,0 +1,185 @@
+/**
+ * Reading the two streams of a command, both at all times: they share one window, so that one nobody reads blocks
+ * the other for good. The head is handed on as it comes, the rest is counted, hashed and held back (output-cap.ts).
+ *
+ * While the receiver is busy the streams are paused, and the host waits. Does not know how the command ends.
+ */
+import type { Readable } from 'node:stream'
+import type { OutputStream } from '@muster/contract'
+import type { ClientChannel } from 'ssh2'
+import { withinMs } from '../verdict/within-ms.ts'
+import type { OutputCap, StreamEnd, StreamTail } from './output-cap.ts'
+import type { Markers } from './start-marks.ts'
+
+/** Takes the head of a stream. A promise makes the host wait, and has to settle. */
+export type OutputReceiver = (stream: OutputStream, bytes: Buffer) => void | Promise<void>
+
+/** What to do with the output. */
+export type DrainOptions = {
+  /** What counts and keeps each stream. */
+  readonly caps: Readonly<Record<OutputStream, OutputCap>>
+  readonly onOutput: OutputReceiver
+  /** Told of every piece as it arrives, with the bytes of its stream so far. */
+  readonly onBytes: (streamBytes: number) => void
+  /** Told when the receiver failed. From then on nothing is handed on. */
+  readonly onFault: (error: unknown) => void
+  /** What tells the output from the rest. */
+  readonly split: Splitter
+  /** What was read of each stream before. */
+  readonly heard: Readonly<Record<OutputStream, Buffer>>
+}
+
+/**
+ * Tells the output of a command from everything else in its channel. `pass` takes the next bytes of a stream of the
+ * channel, and gives the output among them, by the streams of the command; `rest` gives what was held back as doubtful.
+ */
+export type Splitter = {
+  pass(from: OutputStream, bytes: Buffer): readonly Piece[]
+  rest(): readonly Piece[]
+}
+
+/** Some bytes of a stream of a command. */
+export type Piece = readonly [OutputStream, Buffer]
+
+/** Where each stream of the channel is that of the command, with marks in it. */
+export function byStream(marks: Readonly<Record<OutputStream, Markers>>): Splitter {
+  return {
+    pass: (from, bytes) => [[from, marks[from].pass(bytes)]],
+    rest: () => [
+      ['stdout', marks.stdout.rest()],
+      ['stderr', marks.stderr.rest()],
+    ],
+  }
+}
+
+/** The output of a command, being read. */
+export type Drain = {
+  /** Resolves when both streams have ended and the receiver has taken everything. */
+  readonly ended: Promise<void>
+  /** Bytes of both streams so far. */
+  bytes(): number
+  /** Whether the host is waiting for the receiver. */
+  isPaused(): boolean
+  /** How long nothing has come; while the host waits for us that is no time at all. */
+  quietMs(): number
+  /** Stops reading; resolves when the receiver has taken what it was given. */
+  stop(): Promise<void>
+  /** The end of a stream as it is now. Undefined while all of it was handed on. */
+  tailOf(stream: OutputStream): StreamTail | undefined
+  /** The streams as they stand. To be called once, at the end. */
+  finish(): { readonly stdout: StreamEnd; readonly stderr: StreamEnd }
+}
+
+/** How long what a command has left behind may hold its streams after it has exited. */
+const AFTER_EXIT_MS = 2_000
+/** As long as output goes on as only a full line does, that may be the command's own, still under way. */
+const FLOW_BYTES_PER_STEP = 2 * 1024
+/** More cannot be under way: the window of a channel in ssh2, 2 MiB, and as much again for the host's own buffers. */
+const UNDER_WAY_BYTES = 4 * 1024 * 1024
+/** In the end there is one, for the slowest line too. */
+const FLOW_MS = 10_000
+const STEP_MS = 100
+
+/** Reads the output of a command to its end. */
+export function drainOutput(channel: ClientChannel, options: DrainOptions): Drain {
+  const { caps, split, heard } = options
+  let handed: Promise<void> | undefined
+  let isStopped = false
+  let isFaulty = false
+  let heardMs = performance.now()
+
+  const take = (stream: OutputStream, bytes: Buffer) => {
+    if (isStopped || bytes.length === 0) return
+    const head = caps[stream].push(bytes)
+    options.onBytes(caps[stream].bytes)
+    if (head.length > 0 && !isFaulty) hand(stream, head)
+  }
+  const hand = (stream: OutputStream, head: Buffer) => {
+    const call = async () => await options.onOutput(stream, head)
+    // In order, one at a time: what comes before the streams are really paused waits its turn.
+    const taken = (handed ?? Promise.resolve())
+      .then(call)
+      .catch((error: unknown) => {
+        isFaulty = true
+        options.onFault(error)
+      })
+      .then(() => {
+        if (handed !== taken) return
+        handed = undefined
+        heardMs = performance.now()
+        channel.resume()
+        channel.stderr.resume()
+      })
+    handed = taken
+    channel.pause()
+    channel.stderr.pause()
+  }
+  /** What was held back because it might have been the beginning of the marker. */
+  const takeRest = () => {
+    if (!isStopped) for (const [stream, bytes] of split.rest()) take(stream, bytes)
+    isStopped = true
+  }
+
+  const read = (from: OutputStream) => (bytes: Buffer) => {
+    heardMs = performance.now()
+    for (const [stream, piece] of split.pass(from, bytes)) take(stream, piece)
+  }
+  read('stdout')(heard.stdout)
+  read('stderr')(heard.stderr)
+  channel.on('data', read('stdout'))
+  channel.stderr.on('data', read('stderr'))
+  // They were paused since the hello.
+  if (handed === undefined) channel.resume()
+  if (handed === undefined) channel.stderr.resume()
+  const readToEnd = Promise.all([endOf(channel), endOf(channel.stderr)])
+  const ended = readToEnd.then(async () => {
+    takeRest()
+    await handed
+  })
+  return {
+    ended,
+    bytes: () => caps.stdout.bytes + caps.stderr.bytes,
+    isPaused: () => handed !== undefined,
+    quietMs: () => (handed === undefined ? performance.now() - heardMs : 0),
+    stop: async () => {
+      takeRest()
+      await handed
+    },
+    tailOf: (stream) => caps[stream].tail(),
+    finish: () => ({ stdout: caps.stdout.end(), stderr: caps.stderr.end() }),
+  }
+}
+
+/**
+ * Waits for the streams of a command that has exited to end, and says whether they did. Something it has left running
+ * may hold them, and is not waited for; but what the command itself wrote is, on a slow line and for a slow receiver
+ * too. Time in which the host waits for us does not count.
+ */
+export async function drainAfterExit(drain: Drain): Promise<boolean> {
+  let isDrained = false
+  const ended = drain.ended.then(() => {
+    isDrained = true
+  })
+  const bytesAtExit = drain.bytes()
+  let waitedMs = 0
+  let flowBytes = 0
+  let bytes = bytesAtExit
+  while (waitedMs < FLOW_MS) {
+    await withinMs(STEP_MS, ended)
+    if (isDrained) return true
+    if (drain.isPaused()) continue
+    waitedMs += STEP_MS
+    // An average that forgets: a full line may still be silent for several steps, until a packet is complete.
+    flowBytes = flowBytes * 0.9 + drain.bytes() - bytes
+    bytes = drain.bytes()
+    if (bytes - bytesAtExit > UNDER_WAY_BYTES) return false
+    if (waitedMs >= AFTER_EXIT_MS && flowBytes < FLOW_BYTES_PER_STEP * 10) return false
+  }
+  return false
+}
+
+function endOf(stream: Readable): Promise<void> {
+  return new Promise((resolve) => {
+    stream.once('end', resolve)
+  })
+}

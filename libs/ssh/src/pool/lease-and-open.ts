@@ -1,0 +1,72 @@
+/**
+ * A lease on a connection, and something opened on it. Here it turns out whether a warm connection is still worth
+ * anything, and whether the host gives another channel: neither has started anything, so another connection is tried.
+ */
+import { type NotGreeted, openLauncherChannel } from '../channel/launcher-channel.ts'
+import { type Refused, refused, type SshHost } from '../connect/connection.ts'
+import { withinMs } from '../verdict/within-ms.ts'
+import type { AcquireOptions } from './login-group.ts'
+import type { Pool } from './pool.ts'
+import type { Lease } from './pooled-connection.ts'
+import { unlessDead, type Watched } from './sign-of-life.ts'
+
+/** Opens what is wanted, and has sent nothing when it fails or the signal aborts. */
+type OpenOn<T> = (lease: Lease, signal: AbortSignal) => Promise<T | NotGreeted>
+
+/** How long a warm host may take to give a sign of life; a third of all the time if that is less. */
+const SIGN_OF_LIFE_MS = 4_000
+const CHANNEL_TIMEOUT_MS = 15_000
+
+/** Leases a connection and opens something on it, within the time and by the signal of the options. */
+export async function leaseAndOpen<T extends object>(
+  pool: Pool,
+  host: SshHost,
+  options: AcquireOptions,
+  open: OpenOn<T>,
+): Promise<{ readonly ok: true; readonly lease: Lease; readonly opened: T } | Refused> {
+  const { signal } = options
+  const withinMs = Math.min(SIGN_OF_LIFE_MS, options.timeoutMs / 3)
+  const deadlineMs = performance.now() + options.timeoutMs
+  let openedAfterMs = 0
+  let wasRenewed = false
+  for (;;) {
+    const timeoutMs = Math.max(1, deadlineMs - performance.now())
+    const acquired = await pool.acquire(host, { ...options, timeoutMs, openedAfterMs })
+    if (!acquired.ok) return acquired
+    const { lease } = acquired
+    const { connection, isWarm } = lease
+    const step = async (until: AbortSignal): Promise<Watched<T | NotGreeted>> =>
+      isWarm && !wasRenewed
+        ? await unlessDead(connection, { withinMs, signal: until }, (limit) => open(lease, limit))
+        : { result: await open(lease, until), isDead: false }
+    const { result, isDead } = await step(signal).catch((error: unknown) => {
+      connection.close()
+      throw error
+    })
+    if (!('failure' in result)) return { ok: true, lease, opened: result }
+
+    const isLost = isDead || !connection.isOpen()
+    const isRefused = !isLost && result.failure.reason === 'channel_refused' && result.hasShell !== true
+    if (isRefused && lease.releaseRefused()) continue
+    connection.close()
+    if (signal.aborted || wasRenewed || !isWarm || !(isLost || isRefused)) {
+      return refused(result.failure)
+    }
+    // What was there then may be as dead; what has been opened meanwhile is not.
+    openedAfterMs = lease.sinceMs
+    wasRenewed = true
+  }
+}
+
+/** Opens a channel, hears its hello and leaves; only where the connection is warm: a new one has just been heard. */
+export async function tryChannel(lease: Lease, signal: AbortSignal): Promise<{ readonly isOpen: true } | NotGreeted> {
+  if (!lease.isWarm) return { isOpen: true }
+  const opened = await openLauncherChannel(lease.connection, { timeoutMs: CHANNEL_TIMEOUT_MS, signal })
+  if ('failure' in opened) return opened
+  opened.channel.resume()
+  opened.channel.stderr.resume()
+  opened.channel.end()
+  await withinMs(CHANNEL_TIMEOUT_MS, opened.exited)
+  opened.channel.close()
+  return { isOpen: true }
+}

@@ -1,0 +1,249 @@
+/**
+ * All connections of one login, and all who wait for one: they share what is there, and as few dials as will do. Who
+ * waits has a clock of its own, and may leave at any time; a dial that nobody waits for any more is given up.
+ *
+ * Does not dial itself, and keeps no connection for longer than it is told (pool.ts).
+ */
+import {
+  atHost,
+  type ConnectResult,
+  type Refused,
+  refused,
+  type SshConnection,
+  type SshHost,
+} from '../connect/connection.ts'
+import { causeOfAbort, type Failure, failure } from '../verdict/failure.ts'
+import { DialProgress } from './dial-progress.ts'
+import { type Lease, PooledConnection } from './pooled-connection.ts'
+
+/** How to wait for a connection. */
+export type AcquireOptions = {
+  /**
+   * For the dial, made here or by somebody else. What the dial waits for others, its turn or a jump host, comes on top:
+   * at most as long again.
+   */
+  readonly timeoutMs: number
+  /** Gives up, as in `ConnectOptions`. */
+  readonly signal: AbortSignal
+  /** Whose turn it is to dial goes round between these: the ID of the job. */
+  readonly fairKey: string
+}
+
+/** A lease, or why there is none. */
+export type AcquireResult = { readonly ok: true; readonly lease: Lease } | Refused
+
+/** What one dial is given. */
+export type DialLimits = {
+  readonly fairKey: string
+  /** What is left to the most patient of those it is made for. */
+  readonly timeoutMs: number
+  /** Ends it. */
+  readonly signal: AbortSignal
+  /** Is told of each phase, and of the time that passes while the host itself is not asked. */
+  readonly progress: DialProgress
+}
+
+/** What a group needs, and whom it tells. */
+export type GroupOptions = {
+  /** Leases on one connection at once; the group lowers it to what the host allows. */
+  readonly limit: number
+  readonly maxAgeMs: number
+  readonly dial: (host: SshHost, limits: DialLimits) => Promise<ConnectResult>
+  /** A connection is new, was leased, has become free, or has ended. */
+  readonly onChange: (connection: PooledConnection) => void
+  /** There is nothing and nobody in the group any more. */
+  readonly onEmpty: () => void
+}
+
+/** How soon a wait that is still going on is looked at again, at the earliest. */
+const LOOK_AGAIN_MS = 50
+
+type Waiter = {
+  readonly host: SshHost
+  readonly fairKey: string
+  readonly timeoutMs: number
+  /** By `performance.now()`; later than this when its dial has to wait. */
+  readonly deadlineMs: number
+  /** Whether its time is over, and it only waits to hear how far the dial got. */
+  isExpired: boolean
+  settle(result: AcquireResult): void
+  reject(error: unknown): void
+}
+
+/** The connections of one login. */
+export class LoginGroup {
+  readonly #options: GroupOptions
+  #limit: number
+  readonly #connections = new Set<PooledConnection>()
+  readonly #waiters = new Set<Waiter>()
+  /** The dials under way, the oldest first: how to give one up, and how far it is. */
+  readonly #dials = new Map<AbortController, DialProgress>()
+
+  constructor(options: GroupOptions) {
+    this.#options = options
+    this.#limit = options.limit
+  }
+
+  /** All connections, for the pool to look at. */
+  get connections(): readonly PooledConnection[] {
+    return [...this.#connections]
+  }
+
+  /** A lease on a connection that is there. */
+  lease(): Lease | undefined {
+    for (const connection of this.#connections) {
+      if (connection.isUsable && connection.leases < this.#limit) return connection.lease()
+    }
+    return undefined
+  }
+
+  /** Waits for a lease. Rejects with a fault of the dial. */
+  wait(host: SshHost, { timeoutMs, signal, fairKey }: AcquireOptions): Promise<AcquireResult> {
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        clearTimeout(timer)
+        signal.removeEventListener('abort', onAbort)
+        this.#waiters.delete(waiter)
+      }
+      const waiter: Waiter = {
+        ...{ host, fairKey, timeoutMs, deadlineMs: performance.now() + timeoutMs, isExpired: false },
+        settle: (result) => {
+          leave()
+          resolve(result)
+        },
+        reject: (error) => {
+          leave()
+          reject(error)
+        },
+      }
+      const onAbort = () => {
+        waiter.settle(refused(failure(causeOfAbort(signal), `stopped before ${host.name} was reached`)))
+        this.#endNeedlessDials()
+      }
+      let addedMs = 0
+      const onTime = () => {
+        const [oldest] = this.#dials
+        const owedMs = Math.min(timeoutMs, oldest?.[1].waitedMs ?? 0) - addedMs
+        if (owedMs <= 0) return this.#expire(waiter)
+        const moreMs = Math.max(owedMs, LOOK_AGAIN_MS)
+        addedMs += moreMs
+        timer = setTimeout(onTime, moreMs)
+      }
+      let timer = setTimeout(onTime, timeoutMs)
+      signal.addEventListener('abort', onAbort)
+      this.#waiters.add(waiter)
+      if (signal.aborted) onAbort()
+      else this.#serve()
+    })
+  }
+
+  /** Ends everything; those who wait are told so. */
+  close(): void {
+    for (const waiter of this.#waiters) {
+      waiter.settle(refused(failure('conn_lost', `stopped before ${waiter.host.name} was reached`)))
+    }
+    this.#endNeedlessDials()
+    for (const pooled of this.#connections) {
+      pooled.retire()
+      pooled.connection.close()
+    }
+  }
+
+  /**
+   * Its time is over. A dial that others wait for goes on: a client that has no patience must not take it from those
+   * who have. Else the dial is given up, and tells how far it got.
+   */
+  #expire(waiter: Waiter): void {
+    const [oldest] = this.#dials
+    waiter.isExpired = true
+    const patient = [...this.#waiters].filter(({ isExpired }) => !isExpired).length
+    if (oldest !== undefined && this.#dialsFor(patient) < this.#dials.size) {
+      oldest[0].abort()
+      return
+    }
+    const why = atHost(waiter.host, (oldest?.[1] ?? new DialProgress()).noAnswer())
+    waiter.settle(refused(withLimit(why, waiter)))
+  }
+
+  /** Gives those who wait what there is, and dials for the rest. */
+  #serve(): void {
+    for (const waiter of this.#waiters) {
+      const lease = this.lease()
+      if (lease === undefined) break
+      waiter.settle({ ok: true, lease })
+    }
+    const waiting = [...this.#waiters].filter((waiter) => !waiter.isExpired)
+    const last = waiting.at(-1)
+    const deadlineMs = Math.max(...waiting.map((waiter) => waiter.deadlineMs))
+    while (last !== undefined && this.#dials.size < this.#dialsFor(waiting.length)) this.#start(last, deadlineMs)
+  }
+
+  #dialsFor(waiting: number): number {
+    return waiting === 0 ? 0 : Math.max(1, Math.ceil(waiting / this.#limit))
+  }
+
+  #endNeedlessDials(): void {
+    const needless = this.#dials.size - this.#dialsFor(this.#waiters.size)
+    if (needless > 0) for (const giveUp of [...this.#dials.keys()].slice(-needless)) giveUp.abort()
+  }
+
+  #start({ host, fairKey }: Waiter, deadlineMs: number): void {
+    const giveUp = new AbortController()
+    const progress = new DialProgress()
+    this.#dials.set(giveUp, progress)
+    const timeoutMs = Math.max(1, deadlineMs - performance.now())
+    this.#options.dial(host, { fairKey, timeoutMs, signal: giveUp.signal, progress }).then(
+      (result) => {
+        this.#dials.delete(giveUp)
+        if (result.ok) this.#add(result.connection)
+        else this.#onFailure(result, giveUp.signal.aborted, deadlineMs)
+        this.#tellIfEmpty()
+      },
+      (error: unknown) => {
+        this.#dials.delete(giveUp)
+        for (const waiter of this.#waiters) waiter.reject(error)
+        this.#tellIfEmpty()
+      },
+    )
+  }
+
+  #add(connection: SshConnection): void {
+    const pooled = new PooledConnection(connection, this.#options.maxAgeMs, {
+      onLeased: () => this.#options.onChange(pooled),
+      onFree: () => {
+        if (pooled.isOver) this.#connections.delete(pooled)
+        this.#serve()
+        this.#options.onChange(pooled)
+        this.#tellIfEmpty()
+      },
+      onRefused: (others) => {
+        this.#limit = Math.max(1, Math.min(this.#limit, others))
+      },
+    })
+    this.#connections.add(pooled)
+    this.#serve()
+    this.#options.onChange(pooled)
+  }
+
+  #onFailure(result: Refused, wasGivenUp: boolean, deadlineMs: number): void {
+    for (const waiter of this.#waiters) if (waiter.isExpired) waiter.settle(refused(withLimit(result, waiter)))
+    if (!wasGivenUp) {
+      const isLate = performance.now() >= deadlineMs
+      // Those for whom this dial was made; the rest have others under way.
+      const served = this.#dials.size === 0 ? 0 : this.#dials.size * this.#limit
+      for (const waiter of [...this.#waiters].slice(0, Math.max(0, this.#waiters.size - served))) {
+        // Who came later with more time than it had, gets another.
+        if (!isLate || waiter.deadlineMs <= deadlineMs) waiter.settle(result)
+      }
+    }
+    this.#serve()
+  }
+
+  #tellIfEmpty(): void {
+    if (this.#connections.size + this.#waiters.size + this.#dials.size === 0) this.#options.onEmpty()
+  }
+}
+
+function withLimit(why: Failure, { timeoutMs }: Waiter): Failure {
+  return { ...why, detail: `${why.detail} (limit ${Math.round(timeoutMs / 100) / 10} s)` }
+}

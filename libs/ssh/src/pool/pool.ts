@@ -1,0 +1,221 @@
+/**
+ * Connections that outlive a run: whoever needs a host gets a warm connection where there is one, or waits
+ * for a dial.
+ *
+ *   acquire → warm and still to be trusted? → lease → release → warm → used again, or closed after a while
+ *                └ no: jump host → dial → turn → log-in ┘
+ *
+ * A connection is never used for a log-in that would not be made now: it is found by all that the log-in depends on, and
+ * its host key is verified again each time. Runs no commands (exec.ts).
+ */
+import {
+  type ConnectResult,
+  dial,
+  type EndTurn,
+  jumpFailure,
+  refused,
+  type SshConnection,
+  type SshHost,
+} from '../connect/connection.ts'
+import { refuseHostKey } from '../connect/host-verification.ts'
+import type { KnownHosts, KnownHostsSource } from '../connect/known-hosts.ts'
+import { LookUps } from '../connect/look-ups.ts'
+import { type DialPhase, failure } from '../verdict/failure.ts'
+import { type AcquireOptions, type AcquireResult, type DialLimits, LoginGroup } from './login-group.ts'
+import { loginKey } from './login-key.ts'
+import type { Lease, PooledConnection } from './pooled-connection.ts'
+import { RefusedJumps } from './refused-jumps.ts'
+import { unlessDead } from './sign-of-life.ts'
+import { type TurnOptions, Turns } from './turns.ts'
+
+/** How a pool is to be. */
+export type PoolOptions = TurnOptions & {
+  readonly knownHosts: KnownHostsSource
+  /** How long a connection that nobody uses stays open; 60 s by default. */
+  readonly idleMs?: number
+  /** Beyond so many open connections unused ones are closed, the longest unused first; 500 by default. */
+  readonly maxOpen?: number
+  /** How old a connection may get before nobody gets it any more; 15 minutes by default. */
+  readonly maxAgeMs?: number
+}
+
+/** A pool of connections. */
+export type Pool = {
+  /**
+   * A lease on a connection to this host. `openedAfterMs`: on none that was opened before (by `performance.now()`), as
+   * one has turned out to be dead.
+   */
+  acquire(host: SshHost, options: AcquireOptions & { readonly openedAfterMs?: number }): Promise<AcquireResult>
+  /** Connections at present: all, and those that nobody uses. */
+  counts(): { readonly open: number; readonly idle: number }
+  /** Closes all connections; who waits for one is told so. */
+  close(): void
+}
+
+/** Two channels each, one to run a command and one to kill it: within the ten that OpenSSH allows by default. */
+const LEASES_PER_CONNECTION = 4
+/** Forwards do not count against what a host allows. */
+const FORWARDS_PER_CONNECTION = Number.POSITIVE_INFINITY
+const IDLE_MS = 60_000
+const MAX_OPEN = 500
+/** A key may be taken from an account, or an account be locked, and what it has open goes on. */
+const MAX_AGE_MS = 900_000
+/** How long a warm jump host may take to give a sign of life. */
+const JUMP_ANSWER_MS = 3_000
+
+/** Opens a pool; nothing is dialled yet. */
+export function openPool(options: PoolOptions): Pool {
+  return new ConnectionPool(options)
+}
+
+class ConnectionPool implements Pool {
+  readonly #options: PoolOptions
+  readonly #turns: Turns
+  readonly #lookUps = new LookUps()
+  readonly #refusedJumps = new RefusedJumps()
+  readonly #groups = new Map<string, LoginGroup>()
+  readonly #open = new Set<PooledConnection>()
+  /** Connections that nobody uses with the clocks that will close them, the longest unused first. */
+  readonly #idle = new Map<PooledConnection, NodeJS.Timeout>()
+  #isClosed = false
+
+  constructor(options: PoolOptions) {
+    this.#options = options
+    this.#turns = new Turns(options)
+  }
+
+  async acquire(host: SshHost, options: AcquireOptions & { readonly openedAfterMs?: number }): Promise<AcquireResult> {
+    return await this.#acquire(loginKey(host), LEASES_PER_CONNECTION, host, options)
+  }
+
+  counts(): { open: number; idle: number } {
+    return { open: this.#open.size, idle: this.#idle.size }
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#lookUps.close()
+    for (const group of this.#groups.values()) group.close()
+  }
+
+  async #acquire(
+    key: string,
+    limit: number,
+    host: SshHost,
+    options: AcquireOptions & { readonly openedAfterMs?: number },
+  ): Promise<AcquireResult> {
+    const known = await this.#options.knownHosts.read()
+    if (this.#isClosed) return refused(failure('conn_lost', `stopped before ${host.name} was reached`))
+    const group = this.#groups.get(key) ?? this.#newGroup(key, limit)
+    for (const pooled of group.connections) {
+      const isSuspect = pooled.openedMs <= (options.openedAfterMs ?? 0)
+      if (isSuspect || !isTrusted(pooled.connection, host, known)) pooled.retire()
+    }
+    // Again, as it may just have lost its last connection.
+    this.#groups.set(key, group)
+    const lease = group.lease()
+    return lease === undefined ? await group.wait(host, options) : { ok: true, lease }
+  }
+
+  #newGroup(key: string, limit: number): LoginGroup {
+    return new LoginGroup({
+      limit,
+      maxAgeMs: this.#options.maxAgeMs ?? MAX_AGE_MS,
+      dial: (host, options) => this.#dial(host, limit === FORWARDS_PER_CONNECTION, options),
+      onChange: (connection) => this.#keepOrClose(connection),
+      onEmpty: () => this.#groups.delete(key),
+    })
+  }
+
+  /** Dials a host, through its jump host where it has one: a warm one that has died is replaced once. */
+  async #dial(host: SshHost, isJump: boolean, limits: DialLimits): Promise<ConnectResult> {
+    const { jump } = host
+    if (jump === undefined) return await this.#handshake(host, isJump, undefined, limits)
+    for (let openedAfterMs = 0; ; ) {
+      const reached = await limits.progress.during(() => this.#reachJump(jump, { ...limits, openedAfterMs }))
+      if (!reached.ok) {
+        // Given up for those who have no more time; that says nothing about the jump host.
+        const why = limits.signal.aborted ? failure('conn_timeout', 'it was not reached in time') : reached
+        return refused(jumpFailure(jump, why))
+      }
+      const { lease } = reached
+      const { result, isDead } = await unlessDead(
+        lease.connection,
+        { withinMs: JUMP_ANSWER_MS, signal: limits.signal },
+        (signal) => this.#handshake(host, isJump, lease, { ...limits, signal }),
+      )
+      const isStale = isDead || !lease.connection.isOpen()
+      if (result.ok || !isStale) return result
+      if (!lease.isWarm || openedAfterMs > 0) return { ...result, isHostsFault: false }
+      openedAfterMs = lease.sinceMs
+    }
+  }
+
+  /** A lease on the connection to a jump host, unless it has just refused us. */
+  async #reachJump(
+    jump: SshHost,
+    options: AcquireOptions & { readonly openedAfterMs: number },
+  ): Promise<AcquireResult> {
+    const key = `jump ${loginKey(jump)}`
+    const known = await this.#options.knownHosts.read()
+    const refusal = this.#refusedJumps.find(key, known)
+    if (refusal !== undefined) return refused(refusal)
+    const reached = await this.#acquire(key, FORWARDS_PER_CONNECTION, jump, options)
+    if (!reached.ok) this.#refusedJumps.note(key, known, reached)
+    return reached
+  }
+
+  /**
+   * One handshake. Its turn comes when the host has answered, so that those which do not keep nobody waiting; but with
+   * a jump host a turn begins before, as its sshd counts whoever has not logged in yet.
+   */
+  async #handshake(
+    host: SshHost,
+    isJump: boolean,
+    hop: Lease | undefined,
+    { fairKey, signal, progress }: DialLimits,
+  ): Promise<ConnectResult> {
+    let end: EndTurn = () => {}
+    let isHandedOn = false
+    try {
+      if (isJump) {
+        const given = await progress.during(() => this.#turns.withJump(host.name, { fairKey, signal }))
+        if (typeof given !== 'function') return refused(given)
+        end = given
+      }
+      const known = await this.#options.knownHosts.read()
+      const turn = () => progress.during(() => this.#turns.enter(hop?.connection.hostName, { fairKey, signal }))
+      isHandedOn = true
+      const onPhase = (phase: DialPhase) => progress.reached(phase)
+      const options = { known, lookUps: this.#lookUps, signal, turn, onPhase }
+      return await dial(host, hop && { ...hop.connection, close: hop.release }, options)
+    } finally {
+      end()
+      if (!isHandedOn) hop?.release()
+    }
+  }
+
+  /** Starts or stops the clock of a connection, and closes the longest unused ones where there are too many. */
+  #keepOrClose(pooled: PooledConnection): void {
+    clearTimeout(this.#idle.get(pooled))
+    this.#idle.delete(pooled)
+    if (pooled.isOver) this.#open.delete(pooled)
+    else this.#open.add(pooled)
+    if (!pooled.isUsable || pooled.leases > 0) return
+    const timer = setTimeout(() => pooled.retire(), this.#options.idleMs ?? IDLE_MS)
+    timer.unref()
+    this.#idle.set(pooled, timer)
+    let excess = this.#open.size - (this.#options.maxOpen ?? MAX_OPEN)
+    for (const [longestUnused] of this.#idle) {
+      if (excess <= 0) return
+      excess -= 1
+      longestUnused.retire()
+    }
+  }
+}
+
+/** Whether the connection, and each that it goes through, would be made now. */
+function isTrusted({ hostKey, hop }: SshConnection, host: SshHost, known: KnownHosts): boolean {
+  if (refuseHostKey(host, known, hostKey) !== undefined) return false
+  return host.jump === undefined || (hop !== undefined && isTrusted(hop, host.jump, known))
+}

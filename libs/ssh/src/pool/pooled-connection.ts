@@ -1,0 +1,137 @@
+/**
+ * One connection of the pool and those who use it: leased as often as its login's limit allows, warm in between, and
+ * closed once nobody uses it any more and it is not to be used again. Does not dial, and does not decide who gets it.
+ */
+import type { ClientChannel } from 'ssh2'
+import type { SshConnection } from '../connect/connection.ts'
+import { withinMs } from '../verdict/within-ms.ts'
+import { watchIdleTalk } from './idle-talk.ts'
+
+/** The right to run one command on a connection, and to kill it there. */
+export type Lease = {
+  /** Its `close` ends the lease too, and nobody gets the connection after that. */
+  readonly connection: SshConnection
+  /** Whether the connection was there before: the host may have gone since, without a word. */
+  readonly isWarm: boolean
+  /** When it was leased, on the clock of `performance.now()`: all that was there then may have gone with the host. */
+  readonly sinceMs: number
+  /** Gives the connection back, to be used again if all channels of the lease have closed on both sides. */
+  release(): void
+  /**
+   * Gives it back because the host has refused a channel: it is not asked for so many on one connection again. False
+   * when nobody else used the connection, so that their number was not the reason.
+   */
+  releaseRefused(): boolean
+}
+
+/** Told of what happens to a connection. */
+export type PooledEvents = {
+  readonly onLeased: () => void
+  /** A lease has ended, or the connection. */
+  readonly onFree: () => void
+  /** The host refused a channel while so many others used the connection; at least one did. */
+  readonly onRefused: (others: number) => void
+}
+
+/** How long the host may take to close the channels of a command that has ended. */
+const CHANNELS_CLOSE_MS = 1_000
+
+/** A connection that is kept. */
+export class PooledConnection {
+  readonly connection: SshConnection
+  readonly #events: PooledEvents
+  #leases = 0
+  #isUsed = false
+  #isRetired = false
+  /** When the log-in was over, on the clock of `performance.now()`. */
+  readonly openedMs = performance.now()
+  readonly #aging: NodeJS.Timeout
+
+  /** @param maxAgeMs how old it may get: a log-in that was allowed once may not be any more */
+  constructor(connection: SshConnection, maxAgeMs: number, events: PooledEvents) {
+    this.connection = connection
+    this.#events = events
+    this.#aging = setTimeout(() => this.retire(), maxAgeMs)
+    this.#aging.unref()
+    connection.client.once('close', () => this.retire())
+    watchIdleTalk(
+      connection.client,
+      () => this.#leases === 0,
+      () => this.retire(),
+    )
+  }
+
+  /** How many use it at present. */
+  get leases(): number {
+    return this.#leases
+  }
+
+  /** Whether it may be leased. */
+  get isUsable(): boolean {
+    return !this.#isRetired && this.connection.isOpen()
+  }
+
+  /** Whether nobody will use it any more. */
+  get isOver(): boolean {
+    return this.#isRetired && this.#leases === 0
+  }
+
+  /** Leases it. */
+  lease(): Lease {
+    const channels = new Set<ClientChannel>()
+    const isWarm = this.#isUsed
+    const sinceMs = performance.now()
+    let isOver = false
+    this.#isUsed = true
+    this.#leases += 1
+    this.#events.onLeased()
+    const end = (isClean: boolean) => {
+      if (isOver) return
+      isOver = true
+      if (isClean && channels.size > 0) void closedOnBothSides(channels).then((isClosed) => this.#end(isClosed))
+      else this.#end(isClean)
+    }
+    return {
+      connection: { ...this.connection, channels, close: () => end(false) },
+      ...{ isWarm, sinceMs },
+      release: () => end(true),
+      releaseRefused: () => {
+        const others = this.#leases - 1
+        if (others > 0) this.#events.onRefused(others)
+        end(others > 0)
+        return others > 0
+      },
+    }
+  }
+
+  /** Nobody gets it any more; it is closed once those who use it are done. */
+  retire(): void {
+    if (this.#isRetired) return
+    this.#isRetired = true
+    this.#closeIfOver()
+    this.#events.onFree()
+  }
+
+  #end(isClean: boolean): void {
+    this.#leases -= 1
+    if (!isClean) this.#isRetired = true
+    this.#closeIfOver()
+    this.#events.onFree()
+  }
+
+  #closeIfOver(): void {
+    if (!this.isOver) return
+    clearTimeout(this.#aging)
+    this.connection.close()
+  }
+}
+
+/** Whether nothing on the host holds one of them: then both sides close a channel. */
+async function closedOnBothSides(channels: ReadonlySet<ClientChannel>): Promise<boolean> {
+  const closing = [...channels].map((channel) => new Promise((resolve) => channel.once('close', resolve)))
+  await withinMs(
+    CHANNELS_CLOSE_MS,
+    Promise.all(closing).then(() => {}),
+  )
+  return channels.size === 0
+}

@@ -1,0 +1,70 @@
+/**
+ * Whether a connection that has not been used for a while is still one: a host that was rebooted, or a firewall that
+ * has forgotten it, says nothing at all, and TCP takes minutes to notice. Closes nothing.
+ */
+import type { SshConnection } from '../connect/connection.ts'
+
+/** How long something may take before the host is asked for a sign of life; what goes well never costs a question. */
+const ASK_AFTER_MS = 500
+
+/** What came of a step; `isDead`: the host has not given a sign of life while it was waited for. */
+export type Watched<T> = { readonly result: T; readonly isDead: boolean }
+
+/**
+ * Takes a step that waits for the host. Its signal aborts with the given one, and also when the host, asked for a sign
+ * of life, says nothing within this time.
+ */
+export async function unlessDead<T>(
+  connection: SshConnection,
+  { withinMs, signal }: { readonly withinMs: number; readonly signal: AbortSignal },
+  step: (signal: AbortSignal) => Promise<T>,
+): Promise<Watched<T>> {
+  const giveUp = new AbortController()
+  let isDead = false
+  let isOver = false
+  const onAbort = () => giveUp.abort(signal.reason)
+  signal.addEventListener('abort', onAbort)
+  if (signal.aborted) onAbort()
+  const askAfterMs = Math.min(ASK_AFTER_MS, withinMs / 2)
+  const timer = setTimeout(async () => {
+    const isAlive = await answers(connection, withinMs - askAfterMs)
+    if (isAlive || isOver) return
+    isDead = true
+    giveUp.abort()
+  }, askAfterMs)
+  try {
+    const result = await step(giveUp.signal)
+    return { result, isDead }
+  } finally {
+    isOver = true
+    clearTimeout(timer)
+    signal.removeEventListener('abort', onAbort)
+  }
+}
+
+/**
+ * Whether the host answers within this time. ssh2 has no call for it, so its own keepalive is sent; should those
+ * fields be renamed, every connection is believed to be alive (test/integration/ssh-pool-stale.test.ts).
+ */
+function answers({ client }: SshConnection, withinMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const protocol: unknown = Reflect.get(client, '_protocol')
+    const answered: unknown = Reflect.get(client, '_callbacks')
+    if (!canPing(protocol) || !Array.isArray(answered)) return resolve(true)
+    // A connection that ends makes the step fail, and whoever asks looks at no answer of ours after that.
+    const timer = setTimeout(resolve, withinMs, false)
+    answered.push(() => {
+      clearTimeout(timer)
+      resolve(true)
+    })
+    try {
+      protocol.ping()
+    } catch {
+      // The connection is gone already: the timer says so.
+    }
+  })
+}
+
+function canPing(protocol: unknown): protocol is { ping(): void } {
+  return typeof protocol === 'object' && protocol !== null && 'ping' in protocol && typeof protocol.ping === 'function'
+}
