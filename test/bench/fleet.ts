@@ -1,7 +1,7 @@
 /** The demo fleet in a process of its own, so that its CPU time is nobody else's. Tells its parent where it is. */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { startDemoFleet } from '@muster/ssh/demo-fleet'
+import { startDemoFleet } from '@muster/demo/demo-fleet'
 
 const [hostCount = '1', directory = ''] = process.argv.slice(2)
 const names = Array.from({ length: Number(hostCount) }, (_, i) => ({ name: `b${String(i + 1).padStart(3, '0')}` }))

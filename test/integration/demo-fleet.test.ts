@@ -1,8 +1,8 @@
 /** The demo fleet behaves like hosts do, and leaves nothing behind. */
 import { createHash, randomBytes } from 'node:crypto'
 import { fixedKnownHosts } from '@muster/ssh'
-import { startDemoFleet } from '@muster/ssh/demo-fleet'
 import { expect, onTestFinished, test } from 'vitest'
+import { startDemoFleet } from '../../apps/demo/src/demo-fleet.ts'
 import { dial, reach, run } from '../support/ssh.ts'
 
 async function startFleet(hosts: Parameters<typeof startDemoFleet>[0]['hosts']) {

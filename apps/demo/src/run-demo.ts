@@ -11,7 +11,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { OPERATIONS } from '@muster/contract'
 import { type Closers, startProcess } from '@muster/runtime'
-import { startDemoFleet } from '@muster/ssh/demo-fleet'
+import { startDemoFleet } from './demo-fleet.ts'
 
 const MUSTER = fileURLToPath(new URL('../../cli/bin/muster.js', import.meta.url))
 const HEALTH_CHECK = fileURLToPath(new URL('../health-check.sh', import.meta.url))
