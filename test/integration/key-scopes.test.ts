@@ -30,7 +30,7 @@ describe('a key without the scope of an operation', () => {
       const key = keys.get(scope)
       const { isRefused, text } = await make(key?.authorization ?? '', { job_id: server.jobId })
       expect([name, isRefused, text]).toEqual([name, true, expect.stringContaining('insufficient_scope')])
-      expect([name, text]).toEqual([name, expect.stringContaining(`takes the scope ${scope}, and the API key`)])
+      expect([name, text]).toEqual([name, expect.stringContaining(`needs the scope ${scope}, and the API key`)])
       expect([name, text]).toEqual([name, expect.stringContaining(key?.keyId ?? 'no key')])
     }
     expect(await everythingStored(server)).toEqual(before)
@@ -84,7 +84,7 @@ describe('without jobs:all', () => {
     ]) {
       const answer = await call('GET', path, { headers: { authorization } })
       expect([path, answer.status, answer.body.code]).toEqual([path, 403, 'insufficient_scope'])
-      expect(answer.body.detail).toContain(`takes the scope jobs:all, and the API key ${keyId}`)
+      expect(answer.body.detail).toContain(`needs the scope jobs:all, and the API key ${keyId}`)
     }
     const { authorization: all } = await makeKey({ owner: 'ops', scopes: ['jobs:all'] })
     expect((await call('GET', '/board', { headers: { authorization: all } })).status).toBe(200)

@@ -27,7 +27,7 @@ describe('muster keys create', () => {
     const hosts = await run(out.toString().trim(), 'hosts')
     expect([hosts.status, hosts.out.toString()]).toEqual([2, ''])
     expect(hosts.said).toContain(
-      `this takes the scope hosts:read, and the API key ${keyId} has only jobs:run, jobs:read`,
+      `this needs the scope hosts:read, and the API key ${keyId} has only jobs:run, jobs:read`,
     )
   })
 

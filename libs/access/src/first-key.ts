@@ -1,30 +1,30 @@
 /**
- * The first API key: made once for a ledger, however many servers start on it at the same time, or given by the operator.
+ * The first API key: made once for a ledger, however many servers start on it at once, or given by the operator.
  *
- * The text of a made key is in one place only, the file `api-key` in the data directory; Redis holds its digest.
+ * The text of a made key is only in the file `api-key` in the data directory; Redis holds its digest.
  */
 import { randomBytes } from 'node:crypto'
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { MusterError } from '@muster/contract'
-import type { Ledger } from '@muster/ledger'
-import { asking, readRecord, readRecords, storedText } from './key-record.ts'
+import { ask, type Ledger } from '@muster/ledger'
+import { readRecord, readRecords, storedText } from './key-record.ts'
 import { digestOf, KEY_FORM, makeKey, parseKey } from './key-text.ts'
 
-/** The ID of the key that the first server makes. As a fixed ID, only one can win it. */
+/** The ID of the key that the first server makes. It is fixed, so that only one server can win it. */
 const FIRST_KEY_ID = 'first'
 
-/** How long a server waits for the key file of another one that started at the same time, and how often it looks. */
+/** How long a server waits for the key file of another one that starts at the same time, and how often it looks. */
 const OTHER_SERVER_MS = 2_000
 const LOOK_EVERY_MS = 50
 
 /**
- * What became of the first key.
- * `made`: this call made it; show `key` to the operator now, it is not kept but in `file`.
- * `given`: the operator's own key is accepted; when it was revoked it stays so, from `revokedAt` on.
+ * Where the first key comes from.
+ * `made`: this call made it. Show `key` to the operator now; it is kept only in `file`.
+ * `given`: the operator gave it. If it was revoked, it stays revoked, since `revokedAt`.
  * `known`: it was made before, and `file` holds it.
- * `elsewhere`: it was made before, but `file` does not hold it; `advice` says how to get a new one.
+ * `elsewhere`: it was made before, but `file` does not hold it. `advice` says how to get a new one.
  */
 export type FirstKey =
   | { readonly kind: 'made'; readonly key: string; readonly file: string }
@@ -54,31 +54,29 @@ export async function ensureFirstKey(
 async function acceptGivenKey(ledger: Ledger, key: string): Promise<FirstKey> {
   const parsed = parseKey(key)
   if (parsed === undefined) {
-    throw new MusterError(
-      'invalid_config',
-      `MUSTER_API_KEY (not shown, it is a secret) is not valid; accepted: ${KEY_FORM}`,
-    )
+    const message = `MUSTER_API_KEY (not shown, it is a secret) is not valid; accepted: ${KEY_FORM}`
+    throw new MusterError('invalid_config', message)
   }
   const { redis, keys } = ledger
   const { keyId } = parsed
   const records = await readRecords(ledger)
   const sha256 = digestOf(key).toString('hex')
-  // The same text again: as it is known. A key that was revoked must not come back with the next start.
+  // A known key stays as it is: one that was revoked must not come back with the next start.
   const known = records.find((record) => record.key.key_id === keyId && record.sha256 === sha256)
-  // A key that the operator replaced must not go on being accepted, also by a Redis too full to take the new one.
+  // Remove a replaced key first: it must no longer be accepted, even if Redis is too full to store the new one.
   const replaced = records.filter((record) => record.source === 'given' && record.key.key_id !== keyId)
-  for (const { key: old } of replaced) await asking(() => redis.hdel(keys.apiKeys, old.key_id))
+  for (const { key: old } of replaced) await ask(redis, () => redis.hdel(keys.apiKeys, old.key_id))
   if (known === undefined) {
     const text = storedText(key, { source: 'given', created_at: new Date().toISOString() })
-    await asking(() => redis.hset(keys.apiKeys, keyId, text))
+    await ask(redis, () => redis.hset(keys.apiKeys, keyId, text))
   }
   return { kind: 'given', keyId, revokedAt: known?.key.revoked_at ?? null }
 }
 
 /** The key, or undefined when another server was faster. */
-async function makeFirstKey(ledger: Ledger, dataDir: string, file: string): Promise<string | undefined> {
+async function makeFirstKey({ redis, keys }: Ledger, dataDir: string, file: string): Promise<string | undefined> {
   const key = makeKey(FIRST_KEY_ID)
-  // Written before it counts: a server that dies in between leaves a file without a key, never a key that nobody knows.
+  // Write the file first: a server that dies in between leaves a file without a key, never a key that nobody knows.
   const draft = join(dataDir, `.api-key-${randomBytes(6).toString('hex')}`)
   await writing(file, async () => {
     await mkdir(dataDir, { recursive: true, mode: 0o700 })
@@ -86,10 +84,10 @@ async function makeFirstKey(ledger: Ledger, dataDir: string, file: string): Prom
   })
   try {
     const record = storedText(key, { source: 'made', created_at: new Date().toISOString() })
-    const won = await asking(() => ledger.redis.hsetnx(ledger.keys.apiKeys, FIRST_KEY_ID, record))
+    const won = await ask(redis, () => redis.hsetnx(keys.apiKeys, FIRST_KEY_ID, record))
     if (won === 0) return undefined
     await writing(file, () => rename(draft, file)).catch(async (error: unknown) => {
-      await asking(() => ledger.redis.hdel(ledger.keys.apiKeys, FIRST_KEY_ID))
+      await ask(redis, () => redis.hdel(keys.apiKeys, FIRST_KEY_ID))
       throw error
     })
     return key
@@ -103,13 +101,12 @@ async function writing(file: string, write: () => Promise<void>): Promise<void> 
     await write()
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
-    throw new MusterError('invalid_config', `the API key cannot be written to ${file} (MUSTER_DATA_DIR): ${why}`, {
-      cause: error,
-    })
+    const message = `the API key cannot be written to ${file} (MUSTER_DATA_DIR): ${why}`
+    throw new MusterError('invalid_config', message, { cause: error })
   }
 }
 
-/** The server that was faster is about to write the file, if it is ours too. */
+/** Waits for the faster server to write the file, in case both share the data directory. */
 async function untilInFile(ledger: Ledger, file: string): Promise<void> {
   const deadlineMs = performance.now() + OTHER_SERVER_MS
   while (!(await isInFile(ledger, file)) && performance.now() < deadlineMs) await setTimeout(LOOK_EVERY_MS)
@@ -121,7 +118,7 @@ async function isInFile(ledger: Ledger, file: string): Promise<boolean> {
     const key = (await readFile(file, 'utf8')).trim()
     return digestOf(key).toString('hex') === record?.sha256
   } catch {
-    // Whatever keeps it from being read: the operator is told that it is not there to use.
+    // Whatever the cause, the operator is told that the file does not hold the key.
     return false
   }
 }

@@ -1,13 +1,13 @@
 /**
- * Making, listing and revoking API keys. Nobody can give away more than they have: neither a scope, nor without
- * `jobs:all` the jobs of another owner.
+ * Makes, lists and revokes API keys. Nobody can give away more than they have: no scope that their own key lacks, and
+ * no access to another owner's jobs without `jobs:all`.
  *
- * The text of a new key is answered once and stored nowhere. How keys are checked, verify-key.ts knows.
+ * The text of a new key is answered once and stored nowhere. `verify-key.ts` checks keys.
  */
 import { randomInt } from 'node:crypto'
 import { type ApiKey, type Input, MusterError, type Scope } from '@muster/contract'
-import type { Ledger } from '@muster/ledger'
-import { asking, type KeyRecord, ledgerTimeMs, readRecord, readRecords, revokedText, storedText } from './key-record.ts'
+import { ask, type Ledger } from '@muster/ledger'
+import { type KeyRecord, ledgerTimeMs, readRecord, readRecords, revokedText, storedText } from './key-record.ts'
 import { makeKey } from './key-text.ts'
 import { type Principal, requireScope } from './principal.ts'
 
@@ -15,20 +15,21 @@ const ID_SIGNS = 'abcdefghijklmnopqrstuvwxyz0123456789'
 const ID_LENGTH = 10
 
 /**
- * Changes a record only if it is still as it was read, and so is another one, on which it was decided. Also in a Redis
- * that is full, which asks for memory only before the first write of a script: that one is of no field, and needs none.
- * KEYS[1] the records.  ARGV 1 key ID, 2 its record, 3 its new one, 4 another key ID or '', 5 the record of that.
+ * Changes a record if it is still as it was read, and so is a second record on which the decision depends. It works in
+ * a full Redis too: Redis checks its memory only before the first write of a script, and HDEL of no field needs none.
  */
 const CHANGE_LUA = `
-if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
-if ARGV[4] ~= '' and redis.call('HGET', KEYS[1], ARGV[4]) ~= ARGV[5] then return 0 end
-redis.call('HDEL', KEYS[1], '')
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+local records = KEYS[1]
+local id, old, new, second_id, second = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+if redis.call('HGET', records, id) ~= old then return 0 end
+if second_id ~= '' and redis.call('HGET', records, second_id) ~= second then return 0 end
+redis.call('HDEL', records, '')
+redis.call('HSET', records, id, new)
 return 1`
 
 /**
- * Makes a key for `maker`; answers its text, which nobody can ever read again, and its record.
- * @throws {MusterError} insufficient_scope when it could do what its maker cannot; ledger_full; ledger_unavailable
+ * Makes a key on behalf of `maker`; answers its text, which nobody can ever read again, and its record.
+ * @throws {MusterError} insufficient_scope when the key could do what its maker cannot; ledger_full; ledger_unavailable
  */
 export async function createKey(
   ledger: Ledger,
@@ -37,6 +38,7 @@ export async function createKey(
 ): Promise<{ key: string; record: ApiKey }> {
   for (const scope of scopes) requireScope(maker, scope, `making a key with the scope ${scope}`)
   if (owner !== maker.owner) requireScope(maker, 'jobs:all', `making a key for the owner ${owner}`)
+  const { redis, keys } = ledger
   const nowMs = await ledgerTimeMs(ledger)
   for (;;) {
     const keyId = newKeyId()
@@ -49,15 +51,15 @@ export async function createKey(
       created_by: maker.keyId,
       ...(expiresInS === undefined ? {} : { expires_at: isoTime(nowMs + expiresInS * 1_000) }),
     })
-    // An ID that is taken, by a chance of one in 10^15, stays with whom it has.
-    const isFree = (await asking(() => ledger.redis.hsetnx(ledger.keys.apiKeys, keyId, text))) === 1
+    // An ID that is taken already, by a chance of one in 10^15, stays with its owner.
+    const isFree = (await ask(redis, () => redis.hsetnx(keys.apiKeys, keyId, text))) === 1
     const record = isFree ? await readRecord(ledger, keyId) : undefined
     if (record !== undefined) return { key, record: record.key }
   }
 }
 
 /**
- * All keys that `reader` may see, the newest first: those of its own owner, or of all with `jobs:all`.
+ * All keys that `reader` may see, the newest first: those of the same owner, or, with `jobs:all`, of all.
  * @throws {MusterError} ledger_unavailable
  */
 export async function listKeys(ledger: Ledger, reader: Principal): Promise<ApiKey[]> {
@@ -69,14 +71,14 @@ export async function listKeys(ledger: Ledger, reader: Principal): Promise<ApiKe
 }
 
 /**
- * Revokes a key and answers its record, in which it stays for good. One that was revoked before stays as it is.
- * @throws {MusterError} not_found for a key that is not there, or of another owner and `revoker` has no `jobs:all`
+ * Revokes a key for good and answers its record. A key that was revoked before stays as it is.
+ * @throws {MusterError} not_found for an unknown key, or one of another owner when `revoker` has no `jobs:all`
  * @throws {MusterError} last_key when no other could manage all keys; ledger_unavailable
  */
 export async function revokeKey(ledger: Ledger, revoker: Principal, keyId: string): Promise<ApiKey> {
   const { redis, keys } = ledger
   const at = isoTime(await ledgerTimeMs(ledger))
-  // Whenever it must be decided anew, somebody else's change was made meanwhile.
+  // If somebody else's change came first, decide anew.
   for (;;) {
     const records = await readRecords(ledger)
     const record = records.find(({ key }) => key.key_id === keyId)
@@ -85,7 +87,7 @@ export async function revokeKey(ledger: Ledger, revoker: Principal, keyId: strin
     const other = records.find((one) => one !== record && canManageAll(one))
     if (canManageAll(record) && other === undefined) throw lastKey(keyId)
     const change = [keyId, record.text, revokedText(record, at), other?.key.key_id ?? '', other?.text ?? '']
-    const isChanged = await asking(() => redis.eval(CHANGE_LUA, 1, keys.apiKeys, ...change))
+    const isChanged = await ask(redis, () => redis.eval(CHANGE_LUA, 1, keys.apiKeys, ...change))
     if (isChanged === 1) return { ...record.key, revoked_at: at }
   }
 }
@@ -94,7 +96,7 @@ function isTheirs({ owner }: ApiKey, { owner: own, scopes }: Principal): boolean
   return owner === own || scopes.has('jobs:all')
 }
 
-/** For good: one that expires would leave nobody a while later. */
+/** Whether a key can manage all keys for good: one that expires would some day leave nobody who can. */
 function canManageAll({ key: { scopes, revoked_at: revokedAt, expires_at: expiresAt } }: KeyRecord): boolean {
   const needed: readonly Scope[] = ['keys:manage', 'jobs:all']
   return revokedAt === null && expiresAt === null && needed.every((scope) => scopes.includes(scope))

@@ -1,8 +1,8 @@
 /**
- * Checks the API keys that come with requests against the stored digests.
+ * Checks the API keys of requests against the stored digests.
  *
- * A record is remembered for a second, so that a busy caller costs no round trip per request; a key that is revoked,
- * or taken out of Redis, is refused after that second everywhere.
+ * A record is remembered for a second, so that a busy caller costs no round trip per request. After that second, a key
+ * that was revoked or removed from Redis is refused everywhere.
  */
 import { timingSafeEqual } from 'node:crypto'
 import type { Ledger } from '@muster/ledger'
@@ -11,12 +11,12 @@ import { digestOf, parseKey } from './key-text.ts'
 import type { Principal } from './principal.ts'
 
 const REMEMBER_MS = 1_000
-/** Bounds the memory; above it everything is forgotten and looked up again. */
+/** Bounds the memory: when there are more records, all are forgotten. */
 const REMEMBER_LIMIT = 1_000
 
 /**
- * What is known of a key. `unknown`: the text is no key, or none of ours. `revoked` and `expired` are told only to who
- * has the whole text, `at` being since when, in ISO 8601.
+ * What is known of a key. `unknown`: the text is not a key, or not one of ours. Only a caller with the whole text
+ * learns of `revoked` and `expired`; `at` says since when, in ISO 8601.
  */
 type KeyCheck =
   | { readonly kind: 'valid'; readonly principal: Principal }
@@ -26,16 +26,16 @@ type KeyCheck =
 /** Checks keys for one server. */
 export type KeyStore = {
   /**
-   * Whose key this is, or why it is nobody's any more.
+   * Whose key this is, or why it is no longer valid.
    * @throws {MusterError} ledger_unavailable
    */
   verifyKey(text: string): Promise<KeyCheck>
 }
 
-/** A record, and Redis' clock as it stood then. */
+/** A record and when it was read, by our clock and by that of Redis. */
 type Remembered = { readonly record: KeyRecord; readonly readMs: number; readonly ledgerMs: number }
 
-/** A key store over a ledger. Opens nothing of its own, so there is nothing to close. */
+/** A key store over a ledger. It opens nothing itself, so there is nothing to close. */
 export function openKeyStore(ledger: Ledger): KeyStore {
   const remembered = new Map<string, Remembered>()
 
@@ -43,7 +43,7 @@ export function openKeyStore(ledger: Ledger): KeyStore {
     const known = remembered.get(keyId)
     if (known !== undefined && known.readMs + REMEMBER_MS > performance.now()) return known
     const [record, ledgerMs] = await Promise.all([readRecord(ledger, keyId), ledgerTimeMs(ledger)])
-    // Only IDs that exist are remembered, so guessing cannot fill the memory.
+    // Remember only IDs that exist, so that guessing cannot fill the memory.
     if (remembered.size >= REMEMBER_LIMIT) remembered.clear()
     remembered.delete(keyId)
     if (record === undefined) return undefined

@@ -15,7 +15,7 @@ export { readRerun } from './read/read-rerun.ts'
 export { findRun } from './read/read-run.ts'
 export { type Doorbell, listenToJob, type WaitUntil, waitForJob } from './read/wait-for-job.ts'
 export { ledgerNowMs } from './redis/ledger-time.ts'
-export { FULL, isFull, type Ledger, openLedger } from './redis/open-ledger.ts'
+export { ask, type Ledger, openLedger } from './redis/open-ledger.ts'
 export { cancelJob, extendJob } from './steps/cancel-job.ts'
 export {
   appendOutput,

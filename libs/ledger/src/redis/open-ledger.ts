@@ -138,7 +138,7 @@ export async function ask<T>(redis: Redis, question: () => Promise<T>, jobId?: s
 export const FULL = 'Redis is full: it has reached its limit, maxmemory, or nearly so, and nothing was stored'
 
 /** Whether Redis refused a command because it is full. */
-export function isFull(error: unknown): boolean {
+function isFull(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith('OOM ')
 }
 
