@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import {
+  AFTER_DRAIN_MS,
   createLogger,
   type KeptProcesses,
   keepRunning,
@@ -22,9 +23,6 @@ const env = { ...loadDotEnv('.env'), ...process.env }
 const config = parseConfigOrExit(WorkerConfig, env, process.exit)
 const secrets = new SecretScrubber(secretsOf(WorkerConfig, config))
 const logger = createLogger({ name: 'worker', level: config.LOG_LEVEL, secrets, file: config.MUSTER_LOG_FILE })
-
-/** A stop drains, kills and confirms, and lets go: the time for the last two. */
-const AFTER_DRAIN_MS = 20_000
 
 const graceMs = config.MUSTER_SHUTDOWN_GRACE_S * 1_000 + AFTER_DRAIN_MS
 /** Where there are several processes, the one that keeps this one running passes it on. */

@@ -5,7 +5,7 @@ export { describeExit, type RunningProcess, startProcess } from './process/child
 export { Closers } from './process/closers.ts'
 export { freePort } from './process/free-port.ts'
 export { type KeptProcesses, keepRunning } from './process/keep-running.ts'
-export { type Life, runProcess } from './process/run-process.ts'
+export { AFTER_DRAIN_MS, type Life, runProcess } from './process/run-process.ts'
 export { installSystemPackage } from './process/system-package.ts'
 export { untilSignal } from './process/until-signal.ts'
 export { DataDirInUse } from './redis/embedded-redis.ts'

@@ -16,19 +16,6 @@ export const CliConfig = z.object({
 })
 export type CliConfig = z.infer<typeof CliConfig>
 
-/** Drain, then kill and confirm, then let go: the last two must fit in here, for each part of the stack. */
-const AFTER_DRAIN_MS = 20_000
-
-/** How long a server or worker of the embedded stack may take to stop. */
-export function partStopMs(config: CliConfig): number {
-  return config.MUSTER_SHUTDOWN_GRACE_S * 1_000 + AFTER_DRAIN_MS
-}
-
-/** How long the whole embedded stack may take to stop. */
-export function stackGraceMs(config: CliConfig): number {
-  return partStopMs(config) + AFTER_DRAIN_MS
-}
-
 /**
  * The server to talk to and the key for it: the configured ones, else the local ones from the data directory.
  * @throws {MusterError} invalid_config when there is neither

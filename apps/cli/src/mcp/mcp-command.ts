@@ -6,8 +6,8 @@
 import type { Readable } from 'node:stream'
 import { MusterError } from '@muster/contract'
 import { type Environment, type Life, parseConfig } from '@muster/runtime'
-import { CliConfig, findServer, stackGraceMs } from '../client/config.ts'
-import { prepareStack } from '../stack/stack-process.ts'
+import { CliConfig, findServer } from '../client/config.ts'
+import { prepareStack, stackGraceMs } from '../stack/stack-process.ts'
 import { createMcpBridge } from './bridge.ts'
 import { fixedServer, localServer, noServer, type ServerFinder } from './find-server.ts'
 

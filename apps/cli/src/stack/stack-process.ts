@@ -3,8 +3,9 @@
  * separate process then still ends in order: its workers finish or hand over their runs, and Redis goes last.
  */
 import { fileURLToPath } from 'node:url'
-import { type Environment, type RunningProcess, startProcess } from '@muster/runtime'
+import { AFTER_DRAIN_MS, type Environment, type RunningProcess, startProcess } from '@muster/runtime'
 import { z } from 'zod'
+import type { CliConfig } from '../client/config.ts'
 
 const MUSTER = fileURLToPath(new URL('../../bin/muster.js', import.meta.url))
 
@@ -17,6 +18,16 @@ export const StackStart = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('refused'), text: z.string(), isInUse: z.boolean() }),
 ])
 export type StackStart = z.infer<typeof StackStart>
+
+/** How long a server or a worker of the stack may take to stop, in milliseconds. */
+export function partStopMs(config: CliConfig): number {
+  return config.MUSTER_SHUTDOWN_GRACE_S * 1_000 + AFTER_DRAIN_MS
+}
+
+/** How long the whole stack may take to stop, in milliseconds. */
+export function stackGraceMs(config: CliConfig): number {
+  return partStopMs(config) + AFTER_DRAIN_MS
+}
 
 /** The stack of one bridge: started when needed, any number of times, one at a time. */
 export type StackProcess = {

@@ -1,9 +1,9 @@
 /** The embedded stack inside its own process: its options from the environment, and its message to `muster mcp`. */
 import { DataDirInUse, type Environment, parseConfig } from '@muster/runtime'
 import { z } from 'zod'
-import { CliConfig, partStopMs, stackGraceMs } from '../client/config.ts'
+import { CliConfig } from '../client/config.ts'
 import { type StackOptions, startStack } from './embedded-stack.ts'
-import type { StackStart } from './stack-process.ts'
+import { partStopMs, type StackStart, stackGraceMs } from './stack-process.ts'
 
 /**
  * The options of the stack, and how long all of it may take to stop.

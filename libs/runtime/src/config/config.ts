@@ -1,7 +1,7 @@
 /**
- * Configuration from environment variables, checked once at start: every mistake is told in one error.
+ * Configuration from environment variables, checked once at start. One error lists every mistake.
  *
- * It never reads the process environment by itself, and it never shows a secret value or what stands in a file.
+ * It never reads the process environment itself, and never shows a secret value or the content of a file.
  */
 import { readFileSync, writeSync } from 'node:fs'
 import { parseEnv } from 'node:util'
@@ -18,8 +18,9 @@ const FILE_LIMIT_BYTES = 64 * 1024
  * The configuration that `schema` describes, with one field per variable. Fields turn text into numbers and
  * booleans themselves (`z.coerce.number()`, `z.stringbool()`); mark a secret one with `.meta({ secret: true })`.
  *
- * Each variable `NAME` may be given as `NAME_FILE`, a path whose content is the value (one trailing newline is
- * removed). An empty variable counts as absent. Variables that the schema does not name are ignored. The result is frozen.
+ * Each variable `NAME` may be given as `NAME_FILE`, the path of a file that holds the value (one trailing newline is
+ * removed). An empty variable counts as absent. Variables that the schema does not name are ignored. The result is
+ * frozen.
  * @throws {MusterError} `invalid_config` naming every variable at fault, what was received and what is accepted.
  */
 export function parseConfig<S extends z.ZodObject>(schema: S, env: Environment): Readonly<z.output<S>> {
@@ -47,17 +48,15 @@ export function parseConfig<S extends z.ZodObject>(schema: S, env: Environment):
     known.add(name)
   }
   if (!parsed.success || problems.length > 0) {
-    throw new MusterError(
-      'invalid_config',
-      `The configuration cannot be used:\n${problems.map((p) => `  ${p}`).join('\n')}`,
-    )
+    const lines = problems.map((problem) => `  ${problem}`).join('\n')
+    throw new MusterError('invalid_config', `The configuration cannot be used:\n${lines}`)
   }
   return Object.freeze(parsed.data)
 }
 
 /**
- * The same for a `main.ts`: mistakes are told on stderr, a line each and without a stack, and the process exits with
- * status 2.
+ * Like {@link parseConfig}, for a `main.ts`: mistakes go to stderr, one line each and without a stack, and the process
+ * exits with status 2.
  */
 export function parseConfigOrExit<S extends z.ZodObject>(
   schema: S,
@@ -73,7 +72,7 @@ export function parseConfigOrExit<S extends z.ZodObject>(
   }
 }
 
-/** The secret values of a parsed configuration, for the log's scrubber: of the fields marked `.meta({ secret: true })`. */
+/** The secret values of a configuration, for the log's scrubber: those of fields with `.meta({ secret: true })`. */
 export function secretsOf<S extends z.ZodObject>(schema: S, config: Readonly<z.output<S>>): string[] {
   return Object.entries(schema.shape).flatMap(([name, field]) => {
     const value: unknown = Reflect.get(config, name)
@@ -82,7 +81,7 @@ export function secretsOf<S extends z.ZodObject>(schema: S, config: Readonly<z.o
 }
 
 /**
- * The variables that a `.env` file sets; none when there is no such file. The environment is to win over it:
+ * The variables that a `.env` file sets; none when there is no such file. The environment should take precedence:
  * `{ ...loadDotEnv('.env'), ...env }`.
  * @throws {MusterError} `invalid_config` when the file exists but cannot be read.
  */

@@ -1,6 +1,6 @@
 /**
- * An error as the log shows it: what it is and where it came from, and nothing that it happens to carry along. Those of a
- * Redis client hold the whole command that failed, and with it the output of what ran on a host.
+ * An error as the log shows it: what it is and where it came from, without the other fields that it happens to carry.
+ * The errors of a Redis client carry the whole command that failed, and with it what a command printed on a host.
  */
 import { z } from 'zod'
 
@@ -11,16 +11,16 @@ export type LoggedError = {
   readonly stack?: string
   readonly code?: string | number
   readonly cause?: LoggedError
-  /** Of an error that stands for several, the first of them. */
+  /** The first of several errors that this one stands for. */
   readonly errors?: readonly LoggedError[]
 }
 
-/** Longest message, and longest stack. */
+/** The longest message and the longest stack. */
 const MESSAGE_CHARS = 1_000
 const STACK_CHARS = 8_000
 /** An error may stand for a thousand others. */
 const MOST_ERRORS = 3
-/** It may also be its own cause. */
+/** An error may even be its own cause. */
 const DEEPEST = 5
 
 /** Redis repeats the arguments of a command that it does not know. */
@@ -29,7 +29,7 @@ const ARGUMENTS = /,? with args beginning with:.*/s
 const Code = z.object({ code: z.union([z.string(), z.number()]) })
 const Several = z.object({ errors: z.array(z.unknown()) })
 
-/** What is to be logged of anything that was thrown. */
+/** What the log shows of anything that was thrown; `depth` counts the causes above it. */
 export function describeError(thrown: unknown, depth = 0): LoggedError {
   if (!(thrown instanceof Error)) return { type: typeof thrown, message: shortened(String(thrown), MESSAGE_CHARS) }
   const message = shortened(thrown.message, MESSAGE_CHARS)

@@ -1,10 +1,9 @@
 /**
  * The log of a process: one JSON line per event on stderr (stdout belongs to what a program prints), secrets masked.
  *
- * Masking, and escaping what a host or a caller may have hidden in a text, work on the finished line, so they cover
- * messages, nested fields, error texts and stacks alike.
- * It does not choose what to log; callers pass fields that are meant for the log. Of errors that is decided here
- * (logged-error.ts).
+ * Masking, and the escaping of what a host or a caller may have hidden in a text, work on the finished line, so they
+ * cover messages, nested fields, error texts and stacks alike. Callers choose the fields to log; what is logged of an
+ * error is decided here (logged-error.ts).
  */
 import { escapeControl, escapeJson, escapeLine } from '@muster/contract'
 import { type Logger, destination as openDestination, pino } from 'pino'
@@ -15,30 +14,30 @@ import { SecretScrubber } from './secret-scrubber.ts'
 
 export type { Logger } from 'pino'
 
-/** How much is logged; each level includes those after it. */
+/** How much is logged. Each level includes those after it. */
 export const LogLevel = z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
 export type LogLevel = z.infer<typeof LogLevel>
 
-/** How {@link createLogger} is to log. */
+/** Options of {@link createLogger}. */
 export interface LoggerOptions {
   /** Which program speaks; a field of every line. */
   name: string
   level: LogLevel
   /** Lines for people in place of JSON. Default false. */
   pretty?: boolean
-  /** What to mask. Default: nothing is known to be secret. The caller may add to it later. */
+  /** The secrets to mask; the caller may add to them later. Default: none. */
   secrets?: SecretScrubber
-  /** A file that every line is appended to as well. Default: none. */
+  /** A file to which every line is appended as well. Default: none. */
   file?: string | undefined
-  /** Between two lines that say the same, from `warn` on. Default 30 s. */
+  /** The least time between two equal lines, from level `warn` on. Default 30,000. */
   repeatEveryMs?: number
   /** Where finished lines go. Default: stderr, written at once so that the last words of a dying process are kept. */
   write?: (line: string) => void
 }
 
 /**
- * A pino logger whose lines are scrubbed of secrets. Errors may be logged as `err` or `error`, or as first argument. A
- * warning or error that comes again and again is written every 30 s, with how often it was left out as `repeated`.
+ * A pino logger that masks secrets. Errors may be logged as `err` or `error`, or as the first argument. A warning or
+ * error that repeats is written every 30 s; its field `repeated` says how often it was left out.
  */
 export function createLogger(options: LoggerOptions): Logger {
   const secrets = options.secrets ?? new SecretScrubber()
@@ -85,7 +84,7 @@ function toReadableLine(json: string): string {
   if (!parsed.success) return escapeJson(json)
   const { level, time, name, msg = '', err, pid: _pid, hostname: _hostname, ...fields } = parsed.data
   const shown = Object.entries(fields).map(([key, value]) => ` ${key}=${JSON.stringify(value)}`)
-  // Further in than any line of the log begins: the text of an error may be of several lines.
+  // Indented, as no line of the log is: the text of an error may have several lines.
   const stacks = [err?.stack, err?.cause?.stack].flatMap((text) => (text === undefined ? [] : [`\n${text}`])).join('')
   const line = `${time.slice(11, 23)} ${level.toUpperCase().padEnd(5)} ${name}: ${msg}${shown.join('')}`
   return `${escapeLine(line)}${escapeControl(stacks).replace(/\n(?! )/g, '\n    ')}`

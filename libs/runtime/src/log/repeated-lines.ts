@@ -1,16 +1,17 @@
 /**
- * Keeps a trouble that goes on from filling the log: a warning or error that is logged again and again is written at once,
- * and after that once in a while, with how often it was left out.
+ * Keeps lasting trouble from filling the log: a warning or error that is logged again and again is written at once, and
+ * then once in a while, with how often it was left out.
  *
- * Two are the same when their text, their own fields and their error are, apart from what holds a digit in its message.
+ * Two lines are equal when their text, their fields and their error are, apart from words with a digit in the error's
+ * message.
  */
 import type { LogFn, Logger } from 'pino'
 import { z } from 'zod'
 import { describeError } from './logged-error.ts'
 
-/** Between two lines that say the same. */
+/** The least time between two equal lines. */
 const QUIET_MS = 30_000
-/** Different lines that are remembered; the oldest are forgotten first. */
+/** How many different lines are remembered; the oldest are forgotten first. */
 const MOST_LINES = 1_000
 /** Levels of pino from `warn` on; a `fatal` line is the last word of a process. */
 const WARN = 40
@@ -18,12 +19,12 @@ const FATAL = 60
 
 const Fields = z.record(z.string(), z.unknown())
 
-/** A line as it is to be written. */
+/** A line to write. */
 type Line = { readonly fields: Record<string, unknown>; readonly text: string }
 
-/** What `logMethod` of pino's hooks is to be: passes on what is to be written. */
+/** The `logMethod` for pino's hooks: passes on the lines to write, and leaves out the others. */
 export function leaveOutRepeated(quietMs = QUIET_MS) {
-  /** What was left out since a line was last written. */
+  /** How often each line was left out since it was last written. */
   const leftOut = new Map<string, number>()
   return function logMethod(this: Logger, args: Parameters<LogFn>, write: LogFn, level: number): void {
     const line = lineOf(args)
@@ -52,13 +53,13 @@ export function leaveOutRepeated(quietMs = QUIET_MS) {
   }
 }
 
-/** Undefined for a line in a form that we do not use. */
+/** The line in the arguments of a log call; undefined for a form of call that we do not use. */
 function lineOf([first, second]: readonly unknown[]): Line | undefined {
   if (typeof first === 'string') return second === undefined ? { fields: {}, text: first } : undefined
   const fields = first instanceof Error ? { err: first } : Fields.safeParse(first).data
   if (fields === undefined) return undefined
   if (typeof second === 'string') return { fields, text: second }
-  // Without a text it is the error that speaks.
+  // Without a text, the message of the error is the text.
   return second === undefined ? { fields, text: describeError(fields.err ?? fields.error).message } : undefined
 }
 

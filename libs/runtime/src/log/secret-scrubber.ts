@@ -1,19 +1,19 @@
 /**
  * Masks known secret values in text that is about to leave the process.
  *
- * It knows values, not field names: a path-based redaction misses secrets inside command strings and error messages.
- * It cannot mask a value it was never told of.
+ * It knows values, not field names: redaction by path misses secrets inside command strings and error messages. It
+ * cannot mask a value that it was never given.
  */
 
 const MASK = '[secret]'
 
 /**
- * Below this length a value is masked only where it is the whole text: masking every "ab" would ruin the text
- * and, by the holes it leaves, tell the secret.
+ * A shorter value is masked only where it is the whole text: masking every "ab" would ruin the text and, by the holes
+ * it leaves, give the secret away.
  */
 const EMBEDDED_LENGTH_MIN = 4
 
-/** A base64 core shorter than this could stand for too many other values. */
+/** A shorter base64 core could stand for too many other values. */
 const BASE64_CORE_MIN = 6
 
 /** Holds secret values and masks them, as given and in their usual encodings. */
@@ -27,7 +27,7 @@ export class SecretScrubber {
     for (const secret of secrets) this.add(secret)
   }
 
-  /** Masks this value from now on. Of a URL with a password the password is masked by itself as well. */
+  /** Masks this value from now on. For a URL with a password, the password alone is masked as well. */
   add(secret: string): void {
     const password = passwordOf(secret)
     if (password !== undefined) this.#addForms(password)
@@ -110,7 +110,7 @@ function passwordOf(text: string): string | undefined {
   try {
     return password === '' ? undefined : decodeURIComponent(password)
   } catch {
-    // A stray "%": the password was never encoded, so it stands as it is.
+    // A stray "%": the password was never encoded.
     return password
   }
 }

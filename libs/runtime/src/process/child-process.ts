@@ -2,7 +2,7 @@
  * Child processes with a beginning and an end: started until ready, stopped within a deadline, never left behind.
  *
  * A child gets its own process group, so that Ctrl-C in the terminal reaches only this process, which then stops its
- * children in order. It is not restarted when it dies; `exited` tells.
+ * children in order. A child that dies is not restarted; `exited` reports it.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -13,14 +13,14 @@ import type { Environment } from '../config/config.ts'
 
 const READY_TIMEOUT_MS = 30_000
 const STOP_TIMEOUT_MS = 10_000
-/** After the exit, output still in the pipe is read for so long: a grandchild may hold the pipe open for ever. */
+/** How long to read output after the exit: a grandchild may hold the pipe open for ever. */
 const OUTPUT_TAIL_MS = 500
 /** Enough to show why a child gave up, little enough for an error text. */
 const KEPT_LINES = 20
 
 /**
  * Runs a command and ends it when file descriptor 3 reaches its end, which happens when we close it, exit or are
- * killed. SIGTERM is passed on; the exit status is the command's. The watcher is given nothing else to hold open.
+ * killed. SIGTERM is passed on; the exit status is the command's. The watcher holds nothing else open.
  */
 const DEAD_MAN_SCRIPT = `
 child= ending=
@@ -38,7 +38,7 @@ while :; do
   status=$?
   kill -s 0 "$child" 2>/dev/null || break
 done
-# A wait that the trap cut short told 128+15, though the command may just have ended; 127: nothing left to tell.
+# A wait cut short by the trap answers 128+15, though the command may just have ended; 127 means there is no more news.
 if [ -n "$ending" ]; then
   wait "$child"
   last=$?
@@ -48,7 +48,7 @@ kill "$watcher" 2>/dev/null
 exit "$status"
 `
 
-/** How a process ended: one of the two is set. */
+/** How a process ended. Exactly one of the two is set. */
 export interface Exit {
   code: number | undefined
   signal: NodeJS.Signals | undefined
@@ -56,14 +56,17 @@ export interface Exit {
 
 /** What to start and when it counts as ready. */
 export interface ProcessOptions {
-  /** For people: names the process in errors. */
+  /** Names the process in errors. */
   name: string
-  /** A program on the PATH of `env`, or its path. For a script of ours: `process.execPath` with the script as first argument. */
+  /**
+   * A program on the PATH of `env`, or its path. For a script of ours: `process.execPath`, with the script as the first
+   * argument.
+   */
   command: string
   args: readonly string[]
   /** The whole environment of the child; nothing is inherited. */
   env: Environment
-  /** Default: ours. */
+  /** The working directory. Default: ours. */
   cwd?: string
   /**
    * `spawned`: as soon as it runs. `message`: with its first IPC message (see runProcess), which also opens the IPC
@@ -72,18 +75,18 @@ export interface ProcessOptions {
   ready: 'spawned' | 'message' | RegExp
   /** Default 30,000. */
   readyTimeoutMs?: number
-  /** From SIGTERM to SIGKILL of the whole group. Default 10,000. */
+  /** The time from SIGTERM to SIGKILL of the whole group. Default 10,000. */
   stopTimeoutMs?: number
-  /** Written to the standard input, which then ends. Default: the standard input is empty. */
+  /** The whole standard input. Default: it is empty. */
   stdinText?: string
   /**
-   * SIGTERM reaches the child even if we are killed, through a small shell that watches a pipe from us. Not needed
-   * for programs that end when their IPC channel closes (runProcess). `pid` is then the shell's. Default false.
+   * The child gets SIGTERM even if we are killed, from a small shell that watches a pipe to us. `pid` is then the
+   * shell's. Not needed for programs that end when their IPC channel closes (runProcess). Default false.
    */
   diesWithParent?: boolean
-  /** Gets every line of standard output and standard error. Default: they are only kept for errors. */
+  /** Gets every line of standard output and standard error. Default: lines are only kept for errors. */
   log?: (line: string) => void
-  /** Gives up starting: the child is stopped and the start rejects with the signal's reason. */
+  /** Aborts the start: the child is stopped, and the start rejects with the signal's reason. */
   signal?: AbortSignal
 }
 
@@ -92,7 +95,7 @@ export interface RunningProcess {
   pid: number
   /** The first IPC message, or the line that matched; `undefined` with `ready: 'spawned'`. */
   readyValue: unknown
-  /** Resolves when the process has ended, however it did. Never rejects. */
+  /** Resolves when the process has ended, in whatever way. Never rejects. */
   exited: Promise<Exit>
   /** The last lines of its output, oldest first; at most 20. */
   lastLines: () => string[]
@@ -102,7 +105,8 @@ export interface RunningProcess {
 
 /**
  * Starts a process and resolves when it is ready.
- * @throws {MusterError} `internal` when it cannot be started, ends early or is not ready in time; with its last output lines.
+ * @throws {MusterError} `internal`, with its last lines of output, when it cannot be started, ends early or is not
+ *   ready in time.
  */
 export async function startProcess(options: ProcessOptions): Promise<RunningProcess> {
   const { name, readyTimeoutMs = READY_TIMEOUT_MS, stopTimeoutMs = STOP_TIMEOUT_MS, signal } = options
@@ -158,7 +162,7 @@ export async function startProcess(options: ProcessOptions): Promise<RunningProc
   }
 }
 
-/** `with status 1` or `by SIGKILL`. */
+/** How a process ended, in words: `with status 1` or `by SIGKILL`. */
 export function describeExit({ code, signal }: Exit): string {
   return signal === undefined ? `with status ${code}` : `by ${signal}`
 }
@@ -183,7 +187,7 @@ function spawnChild({
       stdio: [stdin, 'pipe', 'pipe', diesWithParent ? 'pipe' : 'ignore', ready === 'message' ? 'ipc' : 'ignore'],
     },
   )
-  // A child that ends without reading its input is reported by its exit, not by the broken pipe.
+  // The exit reports a child that ends without reading its input; the broken pipe is no further news.
   for (const stream of [child.stdin, child.stdio[3]]) stream?.on('error', () => undefined)
   child.stdin?.end(stdinText)
   return child
@@ -194,7 +198,7 @@ async function exitOf(child: ChildProcess): Promise<Exit> {
   const closed = once(child, 'close')
   const exit = await new Promise<Exit>((resolve) => {
     child.once('exit', (code, signal) => resolve({ code: code ?? undefined, signal: signal ?? undefined }))
-    // A signal or message that cannot be delivered; the exit itself is still to come.
+    // A signal or message could not be delivered; the exit is still to come.
     child.on('error', () => undefined)
   })
   let timer: NodeJS.Timeout | undefined
@@ -211,7 +215,7 @@ function killGroup(pid: number): void {
   try {
     process.kill(-pid, 'SIGKILL')
   } catch {
-    // Already gone: what was wanted.
+    // It is gone already, as it should be.
   }
 }
 

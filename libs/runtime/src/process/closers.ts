@@ -1,7 +1,7 @@
 /**
- * The release of what a process has opened: last in, first out, each bounded in time, all of them even when one fails.
+ * Releases what a process has opened: last in, first out, each bounded in time, all of them even when one fails.
  *
- * It does not decide when to close; run-process.ts does that.
+ * It does not decide when to close; run-process.ts does.
  */
 import { MusterError } from '@muster/contract'
 
@@ -15,16 +15,17 @@ export class Closers {
   #closed: Promise<void> | undefined
   #isDone = false
 
-  /** `log` is told of every close that fails or takes too long. */
+  /** `log` gets a line for every close that fails or takes too long. */
   constructor(log: (line: string) => void) {
     this.#log = log
   }
 
   /**
-   * Registers a close. `deadlineMs` is how long it may take before it is given up (default 5,000).
+   * Registers a close. After `deadlineMs` (default 5,000) it is given up.
    *
-   * While closing is under way a late resource is closed too, as the next one.
-   * @throws {MusterError} `internal` when everything is closed already; `close` is then called at once, so that nothing leaks.
+   * A resource registered while closing is under way is closed next.
+   * @throws {MusterError} `internal` when everything is closed already; `close` is then called at once, so that nothing
+   *   leaks.
    */
   add(name: string, close: () => void | Promise<void>, deadlineMs: number = DEFAULT_DEADLINE_MS): void {
     if (!this.#isDone) {
@@ -35,7 +36,7 @@ export class Closers {
     throw new MusterError('internal', `${name} was opened after everything had been closed; it is being closed again.`)
   }
 
-  /** Closes everything. Further calls get the same promise. Rejects with the first failure after trying them all. */
+  /** Closes everything. Further calls get the same promise. Tries all closes, then rejects with the first failure. */
   close(): Promise<void> {
     this.#closed ??= this.#closeAll()
     return this.#closed

@@ -1,37 +1,37 @@
 /**
- * Keeps a number of equal processes running: one that ends is started again, later and later if it never lives long.
- * What is started, and whether that is any use, it does not know.
+ * Keeps a number of equal processes running. One that ends is started again, after longer and longer pauses if it never
+ * lives long.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describeExit, type RunningProcess } from './child-process.ts'
 import type { Life } from './run-process.ts'
 
-/** What is to be kept running. */
+/** What to keep running. */
 export interface KeepRunningOptions {
-  /** For people: "worker". */
+  /** Names one of them to people: "worker". */
   name: string
   count: number
   /** Starts one and resolves when it is ready. */
   start: () => Promise<RunningProcess>
-  /** Its end stops them all. */
+  /** The life of this process; its end stops them all. */
   life: Life
-  /** How long stopping them may take, together. */
+  /** How long it may take to stop all of them. */
   stopTimeoutMs: number
   say: (line: string) => void
 }
 
 /** Processes that are kept running. */
 export interface KeptProcesses {
-  /** Signals all of them, and waits for nothing. */
+  /** Signals all of them and does not wait. */
   signal: (signal: NodeJS.Signals) => void
 }
 
 const FIRST_PAUSE_MS = 1_000
 const LONGEST_PAUSE_MS = 30_000
-/** One that has lived for so long was well. */
+/** A process that has lived this long was healthy: the next pause is short again. */
 const WELL_AFTER_MS = 60_000
 
-/** Starts them; resolves when all are ready, and rejects when one of them does not start. */
+/** Starts the processes. Resolves when all are ready; rejects when one of them does not start. */
 export async function keepRunning(options: KeepRunningOptions): Promise<KeptProcesses> {
   const { name, count, start, life, stopTimeoutMs, say } = options
   const running = new Set<RunningProcess>()

@@ -1,8 +1,8 @@
 /**
  * The life of a process: start, wait for a reason to end, close everything, exit.
  *
- * Reasons to end: a signal, a parent that is gone (when started with an IPC channel), an error nobody caught, or a
- * part of the process that reports its own failure, or that its work is done. It does not know what is started or closed.
+ * Reasons to end: a signal, a parent that is gone (if started with an IPC channel), an uncaught error, or a part of the
+ * process that reports its failure or the end of its work. It does not know what is started or closed.
  */
 import { MusterError } from '@muster/contract'
 import type { Logger } from '../log/logger.ts'
@@ -11,22 +11,28 @@ import { untilSignal } from './until-signal.ts'
 
 /** What a starting process is given. */
 export interface Life {
-  /** Register here the release of whatever is opened, on the line after it is opened. */
+  /** Register the close of a resource here, on the line after opening it. */
   closers: Closers
-  /** Aborted as soon as the process is to end; stop waiting and start nothing new. */
+  /** Aborted as soon as the process has a reason to end: stop waiting and start nothing new. */
   ending: AbortSignal
-  /** Ends the process in order, with exit status 1: a part it cannot live without has failed. */
+  /** Ends the process in order with exit status 1: a part that it needs has failed. */
   fail: (error: unknown) => void
-  /** Ends the process in order, with exit status 0: nobody needs it any more. `reason` is for the log. */
+  /** Ends the process in order with exit status 0: nobody needs it any more. `reason` is for the log. */
   finish: (reason: string) => void
 }
+
+/**
+ * How long a worker may take to stop after draining, on top of the configured grace: it kills its runs, confirms that
+ * they are dead, and lets go of them.
+ */
+export const AFTER_DRAIN_MS = 20_000
 
 /** Options of {@link runProcess}. */
 export interface RunProcessOptions {
   logger: Logger
-  /** `process.exit`, handed in by the `main.ts`. */
+  /** `process.exit`, passed in by `main.ts`. */
   exit: (status: number) => void
-  /** How long the whole closing may take before the process exits with status 1. */
+  /** How long closing everything may take; then the process exits with status 1. */
   graceMs: number
   /**
    * Opens what the process needs. What it returns is sent to the parent as the IPC message `{ ready: value }`, if
@@ -40,7 +46,7 @@ type End = { status: 0 | 1; reason: string }
 
 /**
  * Runs the process to its end and calls `exit`. The first SIGTERM or SIGINT closes in order; a second one exits at
- * once. An error nobody caught is logged and ends the process the same orderly way.
+ * once. An uncaught error is logged and ends the process in order too.
  */
 export async function runProcess({ logger, exit, graceMs, start }: RunProcessOptions): Promise<void> {
   const closers = new Closers((line) => logger.error(line))
@@ -64,7 +70,7 @@ export async function runProcess({ logger, exit, graceMs, start }: RunProcessOpt
     )
     process.on('uncaughtException', fail)
     process.on('unhandledRejection', fail)
-    // Whoever started us is gone without a word: nobody would ever stop this process.
+    // The parent is gone without stopping us, so nobody else ever would.
     process.once('disconnect', () => resolve({ status: 0, reason: 'the parent process is gone' }))
     ended.signal.addEventListener('abort', () => {
       process.off('uncaughtException', fail)
@@ -73,7 +79,7 @@ export async function runProcess({ logger, exit, graceMs, start }: RunProcessOpt
     start({ closers, ending: ending.signal, fail, finish: (reason) => resolve({ status: 0, reason }) }).then(
       (value) => announceReady(value),
       (error: unknown) => {
-        // Being interrupted is not a fault of its own.
+        // An interrupted start is not another fault.
         if (!ending.signal.aborted) fail(error)
       },
     )
@@ -88,7 +94,7 @@ export async function runProcess({ logger, exit, graceMs, start }: RunProcessOpt
   exit(Math.max(status, end.status))
 }
 
-/** A mistake of whoever started the process: its text says all, and a stack would only hide it. */
+/** A mistake of the person who started the process: its text says all, and a stack would only bury it. */
 function isMistake(error: unknown): error is MusterError {
   return error instanceof MusterError && error.code !== 'internal'
 }
@@ -111,6 +117,6 @@ async function closeWithin(closers: Closers, graceMs: number, logger: Logger): P
 }
 
 function announceReady(value: unknown): void {
-  // Without a parent that listens there is no `send`; a parent that left meanwhile is noticed by `disconnect`.
+  // Without a parent that listens there is no `send`; `disconnect` reports a parent that has left meanwhile.
   process.send?.({ ready: value ?? null }, undefined, undefined, () => undefined)
 }

@@ -1,8 +1,8 @@
 /**
  * Programs of the operating system: finding them, and installing the package of one that is missing.
  *
- * An installation never starts the package's own service and never asks anything; it is done only where that is possible
- * and allowed. It does not remove or upgrade packages.
+ * An installation never starts the package's own service and never asks a question; where it would have to, or is not
+ * allowed, nothing is installed. It does not remove or upgrade packages.
  */
 import { access, constants } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
@@ -10,7 +10,7 @@ import { MusterError } from '@muster/contract'
 import type { Environment } from '../config/config.ts'
 import { describeExit, startProcess } from './child-process.ts'
 
-/** Servers live here, though the PATH of an ordinary user often leaves these out. */
+/** Servers are installed here, but the PATH of an ordinary user often lacks these directories. */
 const SERVER_DIRECTORIES = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/opt/homebrew/bin', '/usr/local/bin']
 
 const PROBE_TIMEOUT_MS = 5_000
@@ -36,21 +36,21 @@ apt-get -q -o DPkg::Lock::Timeout=120 install -y --no-install-recommends "$1"
 export interface SystemPackageOptions {
   /** The Debian package, such as `redis-server`. */
   name: string
-  /** The program wanted from it, such as `redis-server`. */
+  /** The program wanted from the package, such as `redis-server`. */
   binary: string
-  /** The service the package would start, such as `ssh.service`. Absent when it brings none. */
+  /** The service that the package would start, such as `ssh.service`. Absent when it has none. */
   service?: string
   /** The Homebrew formula. Absent when there is none; brew is then not tried. */
   formula?: string
-  /** PATH is searched; proxies and the like reach the package manager. */
+  /** Its PATH is searched; the package manager gets all of it, because of proxies and the like. */
   env: Environment
   /** Whether a missing package may be installed. */
   allowInstall: boolean
-  /** Told what is going to be installed, and how, before it happens. */
+  /** Gets a line about what is going to be installed, and how. */
   log: (line: string) => void
 }
 
-/** The path of a program: on the PATH of `env`, or where servers live. `undefined` when there is none. */
+/** The path of a program: on the PATH of `env`, or where servers are installed. `undefined` when there is none. */
 export async function findProgram(binary: string, env: Environment): Promise<string | undefined> {
   const directories = (env.PATH ?? '').split(delimiter).filter((directory) => directory !== '')
   for (const directory of [...directories, ...SERVER_DIRECTORIES]) {
@@ -67,8 +67,8 @@ export async function findProgram(binary: string, env: Environment): Promise<str
 
 /**
  * The path of the program, its package installed first if it is missing.
- * @throws {MusterError} `invalid_config` with the command that installs it, when that is not allowed or not possible unattended;
- *   `internal` when the installation fails, with the last lines of its output.
+ * @throws {MusterError} `invalid_config`, with the command that installs it, when that is not allowed or cannot be done
+ *   unattended; `internal`, with the last lines of its output, when the installation fails.
  */
 export async function installSystemPackage(options: SystemPackageOptions): Promise<string> {
   const { name, binary, env, log } = options
@@ -80,13 +80,16 @@ export async function installSystemPackage(options: SystemPackageOptions): Promi
     throw new MusterError('invalid_config', `There is no ${binary} on this system. Install it: ${way.line}`)
   }
   log(`${binary} is missing; installing it: ${way.line}`)
-  const outcome = await runToEnd({ command: way.command, args: way.args, env, timeoutMs: INSTALL_TIMEOUT_MS })
+  const end = await runToEnd({ command: way.command, args: way.args, env, timeoutMs: INSTALL_TIMEOUT_MS })
   const installed = await findProgram(binary, env)
-  if (installed !== undefined && outcome.isOk) return installed
-  throw new MusterError('internal', `Installing ${name} failed. By hand: ${way.line}\n${outcome.text}`)
+  if (installed !== undefined && end.isOk) return installed
+  throw new MusterError('internal', `Installing ${name} failed. By hand: ${way.line}\n${end.text}`)
 }
 
-/** Runs a command to its end; false and its last output lines when it fails, cannot be started or takes too long. */
+/**
+ * Runs a command to its end. `isOk` is false when it fails, cannot be started or takes too long; `text` has its last
+ * lines of output.
+ */
 export async function runToEnd(options: {
   command: string
   args: readonly string[]
@@ -97,7 +100,7 @@ export async function runToEnd(options: {
   try {
     const child = await startProcess({ name: command, command, args, env, ready: 'spawned', diesWithParent: true })
     const timer = setTimeout(() => {
-      // stop() never rejects: it waits for the exit, which the deadline's SIGKILL brings about.
+      // stop() never rejects: it waits for the exit, which SIGKILL forces in the end.
       void child.stop()
     }, timeoutMs)
     const exit = await child.exited
@@ -105,7 +108,7 @@ export async function runToEnd(options: {
     const text = [...child.lastLines(), `${command} ended ${describeExit(exit)}`].map((line) => `  ${line}`).join('\n')
     return { isOk: exit.code === 0, text }
   } catch (error) {
-    // A command that cannot be started is an answer here: this way of doing it is not available.
+    // A command that cannot be started is an answer: this way is not available.
     return { isOk: false, text: String(error) }
   }
 }
@@ -131,7 +134,7 @@ async function installer({ name, service = '', formula, env }: SystemPackageOpti
   if (brew !== undefined && formula !== undefined) {
     return { isUnattended: true, command: brew, args: ['install', '--quiet', formula], line: `brew install ${formula}` }
   }
-  const line = `the package ${name} (or its like) of your system's package manager`
+  const line = `use your system's package manager; the package is called ${name} or similar`
   return { isUnattended: false, command: '', args: [], line }
 }
 

@@ -1,24 +1,24 @@
 /**
- * Signals that ask the process to end. It does not end the process; callers decide what a signal means.
+ * Waits for signals that ask the process to end. It does not end the process; callers decide what a signal means.
  */
 import { constants } from 'node:os'
 
-/** What asks a program to end: a supervisor's SIGTERM, a terminal's Ctrl-C. */
+/** A signal that asks a program to end: SIGTERM of a supervisor, SIGINT or SIGHUP of a terminal. */
 export type EndSignal = 'SIGTERM' | 'SIGINT' | 'SIGHUP'
 
 /** Options of {@link untilSignal}. */
 export interface UntilSignalOptions {
   /** Default SIGTERM and SIGINT. */
   signals?: readonly EndSignal[]
-  /** Called with the second signal and its conventional exit status, 128 + its number: somebody is in a hurry. */
+  /** Called with the second signal and its usual exit status, 128 + its number: somebody is in a hurry. */
   onSecond: (signal: EndSignal, exitStatus: number) => void
-  /** Stops listening; the promise then rejects with its reason, if no signal came before. */
+  /** Stops listening. If no signal has come by then, the promise rejects with its reason. */
   abort: AbortSignal
 }
 
 /**
- * Resolves with the first signal. Listens on for the second one until `abort`, so the default action (instant death)
- * stays off during an orderly end.
+ * Resolves with the first signal. Keeps listening for a second one until `abort`, so that the default action, instant
+ * death, stays off during an orderly end.
  */
 export function untilSignal({
   signals = ['SIGTERM', 'SIGINT'],

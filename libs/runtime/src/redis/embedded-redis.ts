@@ -1,5 +1,5 @@
 /**
- * A private Redis for one data directory: durable, on loopback, with a random password, gone when we are gone.
+ * A private Redis for one data directory: durable, on loopback, with a random password. It ends when we do.
  *
  * One process at a time may use a data directory. Two guards see to that: `endpoint.json` names the Redis in use, so
  * that a second start is refused with the owner's pid; and where flock(1) exists, Redis itself holds a kernel lock for
@@ -16,17 +16,17 @@ import { describeExit, type RunningProcess, startProcess } from '../process/chil
 import { freePort } from '../process/free-port.ts'
 import { type PingAnswer, pingRedis, redisAddress, waitForRedis } from './redis-ping.ts'
 
-/** Loading a large append-only file takes its time. */
+/** Loading a large append-only file takes a while. */
 const READY_TIMEOUT_MS = 30_000
 /** An orderly end writes and syncs the append-only file. */
 const STOP_TIMEOUT_MS = 10_000
 const PING_TIMEOUT_MS = 2_000
-/** The Redis of a process that was killed is on its way out for so long at most. */
+/** How long the Redis of a killed process may take to end. */
 const HANDOVER_MS = 5_000
 const HANDOVER_STEP_MS = 50
 /** A free port can be taken before Redis binds it. */
 const PORT_TRIES = 5
-/** EX_TEMPFAIL of sysexits.h: the status by which the script below says that the lock is held. */
+/** EX_TEMPFAIL of sysexits.h: the exit status of the script below when another process holds the lock. */
 const LOCKED_STATUS = 75
 
 /** Runs a command under a lock on the working directory, which the command inherits; waits 5 s for it. */
@@ -48,7 +48,7 @@ export interface RedisProgram {
   name: string
   /** The command line for this loopback port and data directory (absolute). */
   commandLine: (port: number, directory: string) => string[]
-  /** The address that Redis binds, and the port, if they differ from 127.0.0.1 and the loopback port: inside a container. */
+  /** The address and port that Redis binds, if not 127.0.0.1 and the loopback port: inside a container. */
   listen?: { address: string; port: number }
   /** Removes what a forced stop would leave behind. */
   cleanUp?: () => Promise<void>
@@ -58,13 +58,13 @@ export interface RedisProgram {
 export interface EmbeddedRedis {
   /** With the password; treat it as a secret. */
   url: string
-  /** Resolves with an error if Redis ends though nobody closed it. Never rejects, and may never settle. */
+  /** Resolves with an error if Redis ends before it is closed. Never rejects, and may never settle. */
   failed: Promise<MusterError>
   /** Ends Redis in order and frees the data directory. May be called again. */
   close: () => Promise<void>
 }
 
-/** Another process uses the data directory, or is about to, or has not quite let go of it. */
+/** Another process uses the data directory, is about to, or has not quite let go of it. */
 export class DataDirInUse extends MusterError {}
 
 /** Options of {@link launchRedis}. */
@@ -78,13 +78,14 @@ export interface LaunchOptions {
 }
 
 /**
- * Starts Redis and resolves when it has loaded its data.
- * @throws {MusterError} `invalid_config` when the data directory is in use; `internal` when Redis does not start, with its last lines.
+ * Starts Redis; resolves when it has loaded its data.
+ * @throws {DataDirInUse} `invalid_config` when the data directory is in use
+ * @throws {MusterError} `internal`, with the last lines of Redis, when it does not start
  */
 export async function launchRedis({ program, dataDir, port, env }: LaunchOptions): Promise<EmbeddedRedis> {
   const directory = join(dataDir, 'redis')
   await mkdir(directory, { recursive: true, mode: 0o700 })
-  await chmod(directory, 0o700) // mkdir leaves an existing directory as it is.
+  await chmod(directory, 0o700) // mkdir does not change the mode of an existing directory.
   await refuseIfInUse(directory)
 
   const triesMax = port === undefined ? PORT_TRIES : 1
@@ -98,7 +99,7 @@ export async function launchRedis({ program, dataDir, port, env }: LaunchOptions
 
 type Started = { child: RunningProcess; url: string } | { error: MusterError }
 
-/** Starts Redis on this port; a Redis that does not come up is stopped and told as a value, so that another port can be tried. */
+/** Starts Redis on this port. A Redis that does not come up is stopped; its error is a value, to try another port. */
 async function tryPort(program: RedisProgram, directory: string, port: number, env: Environment): Promise<Started> {
   const password = randomBytes(24).toString('base64url')
   const url = `redis://:${password}@127.0.0.1:${port}`
@@ -108,7 +109,7 @@ async function tryPort(program: RedisProgram, directory: string, port: number, e
     args: ['-c', LOCK_SCRIPT, 'sh', ...program.commandLine(port, directory)],
     env: neededBy(env),
     cwd: directory,
-    // Given on standard input, the password is on no command line and in no file.
+    // On standard input, so that the password is on no command line and in no file.
     stdinText: settings(program.listen ?? { address: '127.0.0.1', port }, password),
     ready: 'spawned',
     diesWithParent: true,
@@ -116,16 +117,20 @@ async function tryPort(program: RedisProgram, directory: string, port: number, e
   })
   const ended = new AbortController()
   const exited = child.exited.finally(() => ended.abort())
-  // Whoever else answers on this port, or never does, is not waited for once our Redis has ended.
+  // Once our Redis has ended, do not wait for another program on this port, which may never answer.
   const answer = await waitForRedis(url, READY_TIMEOUT_MS, ended.signal)
   if (answer.state === 'ready') return { child, url }
   await child.stop()
   await program.cleanUp?.()
   const exit = await exited
   if (exit.code === LOCKED_STATUS) return { error: inUse(directory, 'by another process, which holds the lock') }
-  const lines = child.lastLines().map((line) => `\n  ${line}`)
-  const message = `${program.name} in ${directory} did not come up on port ${port} (${answer.detail}). Its last lines:${lines.join('')}`
-  return { error: new MusterError('internal', message) }
+  const what = `did not come up on port ${port} (${answer.detail})`
+  return { error: redisFailure(program, directory, what, child.lastLines()) }
+}
+
+function redisFailure(program: RedisProgram, directory: string, what: string, lines: readonly string[]): MusterError {
+  const shown = lines.map((line) => `\n  ${line}`).join('')
+  return new MusterError('internal', `${program.name} in ${directory} ${what}. Its last lines:${shown}`)
 }
 
 async function own(
@@ -138,9 +143,7 @@ async function own(
     child.exited.then(
       (exit) => {
         if (closed !== undefined) return
-        const lines = child.lastLines().map((line) => `\n  ${line}`)
-        const message = `${program.name} in ${directory} ended by itself, ${describeExit(exit)}. Its last lines:${lines.join('')}`
-        resolve(new MusterError('internal', message))
+        resolve(redisFailure(program, directory, `ended by itself, ${describeExit(exit)}`, child.lastLines()))
       },
       () => undefined, // exited never rejects.
     )
@@ -163,7 +166,7 @@ async function own(
   return { url, failed, close: closeOnce }
 }
 
-/** Everything acknowledged is on disk (`appendfsync always`), and nothing is ever evicted. */
+/** The configuration: all that Redis acknowledges is on disk (`appendfsync always`), and nothing is ever evicted. */
 function settings(listen: { address: string; port: number }, password: string): string {
   const lines = [
     `bind ${listen.address}`,
@@ -181,7 +184,7 @@ function settings(listen: { address: string; port: number }, password: string): 
   return `${lines.join('\n')}\n`
 }
 
-/** Redis gets no more of our environment than it needs: other variables may be secrets. */
+/** The part of our environment that Redis needs: other variables may be secrets. */
 function neededBy(env: Environment): Environment {
   const needed = Object.entries(env).filter(
     ([name]) => name === 'PATH' || name === 'HOME' || name.startsWith('DOCKER_'),
@@ -208,7 +211,7 @@ async function readEndpoint(directory: string): Promise<Endpoint | undefined> {
   try {
     return Endpoint.parse(JSON.parse(await readFile(endpointFile(directory), 'utf8')))
   } catch {
-    // None, or one cut short by a crash: the lock and the port decide then.
+    // There is none, or a crash cut it short: then the lock and the port decide.
     return undefined
   }
 }
@@ -226,7 +229,7 @@ async function refuseIfInUse(directory: string): Promise<void> {
   }
 }
 
-/** A password that is not ours, or another protocol: the port went to somebody else after a crash. */
+/** Whether our Redis answers. Another password or protocol means that the port went to somebody else after a crash. */
 function isInUse({ state }: PingAnswer): boolean {
   return state === 'ready' || state === 'loading' || state === 'silent'
 }

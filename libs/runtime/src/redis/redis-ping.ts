@@ -1,7 +1,7 @@
 /**
- * Asks a Redis server whether it is ready, with nothing but a socket: AUTH if the URL has a password, then PING.
+ * Asks a Redis server whether it is ready, over a plain socket: AUTH if the URL has a password, then PING.
  *
- * It is not a client; what uses Redis brings its own.
+ * It is not a client; code that uses Redis brings its own.
  */
 import { connect as connectTcp, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -10,13 +10,13 @@ import { MusterError } from '@muster/contract'
 
 const PORT_DEFAULT = 6379
 const RETRY_MS = 50
-/** A reply to AUTH and PING is a few bytes; whoever sends more is not Redis. */
+/** The replies to AUTH and PING are a few bytes; a server that sends more is not Redis. */
 const REPLY_LIMIT_BYTES = 4_096
 
 /**
- * What a server answered. `loading`: Redis is reading its data, or busy with a script, and will be ready.
- * `denied`: Redis wants another password. `strange`: what answers is not Redis, or not in a fit state.
- * `unreachable`: no connection, or it was closed at once. `silent`: no answer in time.
+ * What a server answered. `loading`: Redis is reading its data or busy with a script, and will be ready. `denied`:
+ * Redis wants another password. `strange`: it is not Redis, or a Redis that is not fit for use. `unreachable`: there
+ * was no connection, or it was closed at once. `silent`: there was no answer in time.
  */
 export interface PingAnswer {
   state: 'ready' | 'loading' | 'denied' | 'unreachable' | 'strange' | 'silent'
@@ -24,7 +24,7 @@ export interface PingAnswer {
   detail: string
 }
 
-/** The address of a Redis URL without user and password, to show: `10.0.0.5:6379`. */
+/** The address of a Redis URL without user and password, for messages: `10.0.0.5:6379`. */
 export function redisAddress(url: string): string {
   const { hostname, port } = parseRedisUrl(url)
   return `${hostname}:${port || PORT_DEFAULT}`
@@ -32,7 +32,8 @@ export function redisAddress(url: string): string {
 
 /**
  * Asks once. Network trouble is an answer, not an error; so is giving up by `signal` (`silent`).
- * @throws {MusterError} `invalid_config` when the URL is not of the form `redis://[user:password@]host[:port][/db]` (or `rediss:`).
+ * @throws {MusterError} `invalid_config` when the URL is not of the form `redis://[user:password@]host[:port][/db]` (or
+ *   `rediss:`).
  */
 export function pingRedis(url: string, timeoutMs: number, signal?: AbortSignal): Promise<PingAnswer> {
   const { protocol, hostname, port, username, password } = parseRedisUrl(url)
@@ -70,8 +71,8 @@ export function pingRedis(url: string, timeoutMs: number, signal?: AbortSignal):
 }
 
 /**
- * Asks until Redis is ready; resolves with the last answer, which is `ready` unless the time ran out or `signal` gave up.
- * A server that is loading or cannot be reached yet is asked again; `denied` and `strange` are final.
+ * Asks until Redis is ready. Resolves with the last answer, which is `ready` unless the time ran out, `signal` aborted,
+ * or it was `denied` or `strange`: these are final. Any other server is asked again.
  */
 export async function waitForRedis(url: string, deadlineMs: number, signal?: AbortSignal): Promise<PingAnswer> {
   const until = performance.now() + deadlineMs

@@ -1,9 +1,9 @@
 /**
  * Finds or starts Redis, so that a fresh system needs no preparation.
  *
- * In this order: the Redis that was configured; `redis-server` or `valkey-server` from the PATH; a container, if a Docker daemon
+ * In this order: the configured Redis; `redis-server` or `valkey-server` from the PATH; a container, if a Docker daemon
  * answers; the system's package, installed if that is allowed and can be done unattended. What it starts is private to
- * one data directory (embedded-redis.ts). It is not a client, and it does not change a configured Redis.
+ * one data directory (embedded-redis.ts). It is not a client, and does not change a configured Redis.
  */
 import { randomBytes } from 'node:crypto'
 import { resolve } from 'node:path'
@@ -13,7 +13,7 @@ import { findProgram, installSystemPackage, runToEnd } from '../process/system-p
 import { launchRedis, type RedisProgram } from './embedded-redis.ts'
 import { redisAddress, waitForRedis } from './redis-ping.ts'
 
-/** A configured Redis may be starting at the same time as we are. */
+/** A configured Redis may be starting at the same time as this process. */
 const ANSWER_TIMEOUT_MS = 10_000
 const DOCKER_TIMEOUT_MS = 3_000
 const DOCKER_PULL_TIMEOUT_MS = 300_000
@@ -21,19 +21,21 @@ const DOCKER_IMAGE = 'redis:7'
 
 /** Options of {@link startRedis}. */
 export interface StartRedisOptions {
-  /** A Redis that is already there: `redis://[user:password@]host[:port][/db]`, or `rediss:`. Absent or empty: one is started. */
+  /**
+   * The configured Redis: `redis://[user:password@]host[:port][/db]`, or `rediss:`. Absent or empty: one is started.
+   */
   url?: string
-  /** How long a configured Redis is waited for. Default 10,000. */
+  /** How long to wait for a configured Redis. Default 10,000. */
   answerTimeoutMs?: number
-  /** Where an embedded Redis keeps its data, in the directory `redis`. Made if it is missing. */
+  /** An embedded Redis keeps its data in the directory `redis` below this one, which is made if missing. */
   dataDir: string
   /** The port of an embedded Redis. Default: a free one. */
   port?: number
   /** Whether a missing Redis may be installed with the system's package manager. */
   allowInstall: boolean
-  /** PATH is searched for programs; Docker's variables reach its client. */
+  /** Its PATH is searched for programs; the Docker client gets Docker's variables. */
   env: Environment
-  /** Told what is used, and what is going to be installed. Never given the password. */
+  /** Gets lines about what is used and what is going to be installed; never the password. */
   log: (line: string) => void
 }
 
@@ -42,17 +44,17 @@ export interface RedisServer {
   /** With the password, if there is one; treat it as a secret. */
   url: string
   source: 'configured' | 'redis-server' | 'valkey-server' | 'docker'
-  /** Resolves with an error if an embedded Redis ends though nobody closed it. Never rejects, and may never settle. */
+  /** Resolves with an error if an embedded Redis ends before it is closed. Never rejects, and may never settle. */
   failed: Promise<MusterError>
   /** Ends an embedded Redis; leaves a configured one alone. May be called again. */
   close: () => Promise<void>
 }
 
 /**
- * A Redis that is ready for use; see the order above.
- * @throws {MusterError} `ledger_unavailable` when a configured Redis does not answer; `invalid_config` when its URL or password is
- *   wrong, when the data directory is in use, or when there is no Redis (with the command that installs one);
- *   `internal` when an embedded one does not come up.
+ * A Redis that is ready for use, found in the order above.
+ * @throws {MusterError} `ledger_unavailable` when a configured Redis does not answer; `invalid_config` when its URL or
+ *   password is wrong, when the data directory is in use, or when there is no Redis (with the command that installs
+ *   one); `internal` when an embedded one does not come up.
  */
 export async function startRedis(options: StartRedisOptions): Promise<RedisServer> {
   const { url, answerTimeoutMs = ANSWER_TIMEOUT_MS, dataDir, port, env, log } = options
@@ -73,7 +75,7 @@ async function useConfigured(url: string, timeoutMs: number, log: (line: string)
     )
   }
   if (answer.state !== 'ready') {
-    const message = `Redis at ${address} (REDIS_URL) did not answer PING within ${timeoutMs} ms: ${answer.detail}.`
+    const message = `Redis at ${address} (REDIS_URL) is not ready: ${answer.detail}.`
     throw new MusterError('ledger_unavailable', `${message} Start it, or unset REDIS_URL to use an embedded one.`)
   }
   log(`Redis: the configured one at ${address}`)
@@ -133,13 +135,13 @@ async function container(command: string, env: Environment, log: (line: string) 
   return {
     name: `docker container ${name}`,
     listen: { address: '0.0.0.0', port: 6379 },
-    commandLine: (port, directory) => [
-      ...[command, 'run', '--rm', '--interactive', '--name', name, ...user],
-      ...['--publish', `127.0.0.1:${port}:6379`, '--volume', `${directory}:/data`, '--workdir', '/data'],
-      ...[DOCKER_IMAGE, 'redis-server', '-'],
-    ],
+    commandLine: (port, directory) => {
+      const mounts = ['--publish', `127.0.0.1:${port}:6379`, '--volume', `${directory}:/data`, '--workdir', '/data']
+      const options = ['--rm', '--interactive', '--name', name, ...user, ...mounts]
+      return [command, 'run', ...options, DOCKER_IMAGE, 'redis-server', '-']
+    },
     cleanUp: async () => {
-      // Gone already after an orderly stop, so the outcome does not matter.
+      // After an orderly stop the container is gone already, so a failure does not matter.
       await docker(['rm', '--force', name], DOCKER_TIMEOUT_MS)
     },
   }
