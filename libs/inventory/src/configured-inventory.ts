@@ -1,6 +1,6 @@
 /**
- * The inventory of a process as its environment configures it: which variables there are, and what is said to the log.
- * One place, because every process must see the same hosts. Does not read the environment by itself.
+ * The inventory of a process as its environment configures it: the variables, and what goes to the log. It is one
+ * place, because every process must see the same hosts. It does not read the environment itself.
  */
 import { userInfo } from 'node:os'
 import { z } from 'zod'
@@ -18,7 +18,7 @@ export const inventoryVariables = {
 
 const Variables = z.object(inventoryVariables)
 
-/** What is told of an inventory that changes; a pino logger is one. */
+/** The log for news of the inventory; a pino logger is one. */
 type InventoryLog = {
   info(fields: object, text: string): void
   warn(text: string): void
@@ -40,7 +40,7 @@ export function openConfiguredInventory(
     home: variables.HOME,
     defaultUser: variables.USER ?? userInfo().username,
     agentSocket: variables.SSH_AUTH_SOCK,
-    onReload: ({ hosts }) => log.info({ hosts: hosts.size }, 'the inventory changed and is in force'),
+    onReload: ({ hosts }) => log.info({ hosts: hosts.size }, 'the changed inventory is in force'),
     onProblem: (error) => log.error({ err: error }, 'the inventory cannot be used; the last good one stays in force'),
     warn: (text) => log.warn(text),
   })

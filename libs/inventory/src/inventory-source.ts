@@ -1,9 +1,9 @@
 /**
- * The inventory as it is now: reads all sources, looks every second whether their files changed, and reloads.
+ * The current inventory: reads all sources, checks every second whether their files have changed, and reloads.
  *
- * A new version that is wrong changes nothing: the last good one stays in force and the mistakes are told. Files are
- * polled and not watched for events: that sees every way of replacing a file (an editor's rename, a symbolic link,
- * a network disk) in the same way. Environment variables are read once; a process cannot get new ones.
+ * A new version with mistakes changes nothing: the mistakes are reported, and the last good version stays in force.
+ * Files are polled, not watched: polling sees every way of replacing a file (an editor's rename, a symbolic link, a
+ * network disk) alike. Environment variables are read once; a process cannot get new ones.
  */
 import { readFile, stat } from 'node:fs/promises'
 import { MusterError } from '@muster/contract'
@@ -17,16 +17,16 @@ import { readSshServers } from './sources/ssh-servers.ts'
 
 const POLL_INTERVAL_MS = 1_000
 
-/** A file that cannot be read in this time is on a dead network disk. */
+/** A file that takes longer to read is on a dead network disk. */
 const READ_TIMEOUT_MS = 10_000
 
-/** Where the hosts come from, and who is told of changes. */
+/** Where the hosts come from, and the callbacks for changes. */
 export type InventoryOptions = {
-  /** The inventory file. It need not exist when another source gives hosts. */
+  /** The inventory file. It need not exist if another source has hosts. */
   readonly file: string
   /** The value of `SSH_SERVERS`. */
   readonly sshServers?: string
-  /** An SSH config to take hosts from. Absent: none is read. */
+  /** An SSH config with hosts. Absent: none is read. */
   readonly sshConfigFile?: string
   /** The home directory that `~` stands for. */
   readonly home: string
@@ -34,13 +34,13 @@ export type InventoryOptions = {
   readonly defaultUser: string
   /** The value of `SSH_AUTH_SOCK`. Absent when there is no agent. */
   readonly agentSocket?: string
-  /** How often files are looked at. A change is taken up when it has lasted for one interval. Default 1000. */
+  /** How often to check the files. A change counts once it has lasted for one interval. Default 1000. */
   readonly pollIntervalMs?: number
-  /** Called with every new version, not with the first. */
+  /** Called with every new version except the first. */
   readonly onReload?: (inventory: Inventory) => void
   /** Called when a new version cannot be used; `message` holds every mistake. The last good one stays in force. */
   readonly onProblem?: (error: MusterError) => void
-  /** Called once for each different warning: what was left out, or is unwise. */
+  /** Called once for each different warning: something was left out, or is unwise. */
   readonly warn?: (text: string) => void
 }
 
@@ -48,9 +48,9 @@ export type InventoryOptions = {
 export type InventorySource = {
   /** The last good version. */
   current(): Inventory
-  /** Reads everything again now. Resolves when it is in force, or when `onProblem` was called. */
+  /** Reads everything again now. Resolves when the new version is in force, or `onProblem` was called. */
   reload(): Promise<void>
-  /** Stops looking for changes. `current` still answers. */
+  /** Stops checking for changes. `current` still answers. */
   close(): void
 }
 
@@ -71,7 +71,7 @@ export async function openInventory(given: InventoryOptions): Promise<InventoryS
   let isClosed = false
 
   async function load(): Promise<Inventory> {
-    // Looked at before reading: a change in between is then seen as one, and read again.
+    // Check the files before reading them: a change in between is then noticed and read.
     loadedState = await stateOf(files)
     const { contents, fileIsThere } = await readSources(options, fileWasThere)
     const { inventory, warnings } = joinSources(contents)
@@ -102,7 +102,7 @@ export async function openInventory(given: InventoryOptions): Promise<InventoryS
   }
   const stopPolling = poll(options.pollIntervalMs ?? POLL_INTERVAL_MS, async (lastState) => {
     const state = await stateOf(files)
-    // A file that is being written or replaced right now looks different at the next look.
+    // A file that is being written or replaced looks different again at the next check.
     if (state !== loadedState && state === lastState) await reload()
     return state
   })
@@ -122,7 +122,7 @@ async function readSources(
   const contents: SourceContent[] = []
   const text = await readText(options.file)
   if (text !== undefined) contents.push(readInventoryFile(text, options.file, defaults))
-  // Its hosts must not vanish because somebody moves the file away for a moment.
+  // The hosts must not vanish because somebody moves the file away for a moment.
   else if (fileWasThere) throw unreadable(options.file, 'the file is gone')
   if (options.sshServers !== undefined) contents.push(readSshServers(options.sshServers, defaults))
   if (options.sshConfigFile !== undefined) {
@@ -143,19 +143,19 @@ async function readText(file: string): Promise<string | undefined> {
   }
 }
 
-/** What tells one version of the files from another. */
+/** A text that differs for every version of the files. */
 async function stateOf(files: readonly string[]): Promise<string> {
   const states = files.map((file) =>
     stat(file, { bigint: true }).then(
       ({ dev, ino, size, mtimeNs, ctimeNs }) => [dev, ino, size, mtimeNs, ctimeNs].join(),
-      // Why it cannot be looked at, reading it will tell.
+      // Reading the file will tell what is wrong.
       () => 'absent',
     ),
   )
   return (await Promise.all(states)).join(' ')
 }
 
-/** Calls `look` after each interval with what it answered before, never twice at once. The process may exit meanwhile. */
+/** Calls `look` after each interval with its last answer, never twice at once. Does not keep the process alive. */
 function poll(intervalMs: number, look: (last: string) => Promise<string>): () => void {
   let isStopped = false
   let timer: NodeJS.Timeout | undefined

@@ -1,7 +1,7 @@
 /**
  * The inventory: all sources joined, checked as a whole, and frozen.
  *
- * Pure: reads no file. `inventory-source.ts` reads, and reloads.
+ * Pure: reads no file. `inventory-source.ts` reads and reloads.
  */
 import { MusterError, parseTargets } from '@muster/contract'
 import type { HostDefaults, InventoryHost, SourceContent } from './hosts/inventory-host.ts'
@@ -11,26 +11,27 @@ import { type JoinedHosts, joinHosts } from './join/join-hosts.ts'
 import { readInventoryFile } from './sources/inventory-file.ts'
 import { evaluateTargets } from './targets/evaluate-targets.ts'
 
-/** The hosts and groups in force. Never changes; a reload makes a new one. */
+/** The hosts and groups in force. It never changes; a reload makes a new one. */
 export type Inventory = {
   /** By name: first those of the file in its order, then those of `SSH_SERVERS`, then those of the SSH config. */
   readonly hosts: ReadonlyMap<string, InventoryHost>
-  /** The host with this name or alias. Undefined when there is none. */
+  /** The host with this name or alias; undefined when there is none. */
   find(name: string): InventoryHost | undefined
   /** The names of the hosts of each group, in the order that its definition gives. */
   readonly groups: ReadonlyMap<string, readonly string[]>
   /**
-   * The hosts that a target expression selects: frozen, in the order of their first mention, each once; maybe none.
-   * With `within`, the names of the hosts of a job, only those are known, also where they have left the inventory since.
-   * @throws {MusterError} invalid_target when it cannot be parsed, or is too much work, with `details.position`
-   * @throws {MusterError} unknown_target for a host or group that is not here, and a wildcard that matches nothing, with
-   *   `details.position` and `details.nearest`
+   * The names of the hosts that a target expression selects: frozen, in the order of their first mention, without
+   * duplicates; possibly none. With `within`, the hosts of a job, only these are known, even those that have left the
+   * inventory since.
+   * @throws {MusterError} invalid_target, with `details.position`, when it cannot be parsed or is too much work
+   * @throws {MusterError} unknown_target, with `details.position` and `details.nearest`, for an unknown host or group,
+   *   or a wildcard that matches nothing
    */
   resolve(expression: string, within?: readonly string[]): readonly string[]
 }
 
 /**
- * The inventory that the text of one file gives, without any other source.
+ * The inventory of one file, given as text, without any other source.
  * @throws {MusterError} invalid_inventory with every mistake and its line in the message
  */
 export function parseInventory(text: string, fileName: string, defaults: HostDefaults): Inventory {
@@ -38,7 +39,7 @@ export function parseInventory(text: string, fileName: string, defaults: HostDef
 }
 
 /**
- * Joins what the sources give, in their order.
+ * Joins the sources, in their order.
  * @throws {MusterError} invalid_inventory with every mistake of every source that is not optional
  */
 export function joinSources(sources: readonly SourceContent[]): { inventory: Inventory; warnings: string[] } {

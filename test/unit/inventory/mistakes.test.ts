@@ -94,7 +94,10 @@ describe('a mistake is told with its file, line, field and remedy', () => {
       host('{ identity_file: ~root/key }'),
       '2: hosts.web01.identity_file: only ~/ is known, not the home of another user',
     ],
-    [host('{ algorithms: old }'), '2: hosts.web01.algorithms: expected legacy; without it, those of today are used'],
+    [
+      host('{ algorithms: old }'),
+      "2: hosts.web01.algorithms: expected legacy; without it, today's algorithms are used",
+    ],
     [host('{ agent: false }'), '2: hosts.web01.agent: expected true; to do without the agent, leave it out'],
     [
       host('{ password: x }'),

@@ -1,8 +1,8 @@
 /**
- * The words of the inventory: a host, where its credentials are, and what one source of hosts gives.
+ * The words of the inventory: a host, where its credentials are, and the content of one source.
  *
- * A credential is only ever a reference here. Files and variables are read by `secret.ts`, in the worker, when
- * a connection is made; nothing in this module can hold a password.
+ * A credential is always a reference here. `secret.ts` reads files and variables, in the worker, when a connection is
+ * made; nothing in this module can hold a password.
  */
 import type { Mistake, Place } from './mistakes.ts'
 
@@ -21,29 +21,29 @@ export type CredentialRef =
   | { readonly kind: 'password'; readonly secret: SecretRef }
   | { readonly kind: 'agent'; readonly socket?: string }
 
-/** A host of the inventory. Frozen, with all that is in it. */
+/** A host of the inventory, deeply frozen. */
 export type InventoryHost = {
   readonly name: string
   /** Other names of the host, in the order of their definition. */
   readonly aliases: readonly string[]
-  /** The first host with this address, port and way there, by its name: itself, unless hosts differ in their user only. */
+  /** The name of the first host with this address, port and jump hosts: this one, unless hosts differ only in user. */
   readonly machine: string
   /** A host name or an IP address, IPv6 without brackets. */
   readonly address: string
   readonly port: number
   readonly user: string
-  /** Name of the host of this inventory to go through. Absent when the host is reached directly. */
+  /** The name of the jump host, a host of this inventory. Absent when the host is reached directly. */
   readonly jump?: string
-  /** The name to look up in known_hosts in place of the address. Absent when that is the address. */
+  /** The name to look up in known_hosts. Absent: the address. */
   readonly hostKeyAlias?: string
-  /** Also the algorithms that hosts of before 2016 need. Absent: those of today only. */
+  /** `legacy` allows the algorithms that hosts from before 2016 need. Absent: today's only. */
   readonly algorithms?: 'legacy'
   readonly labels: Readonly<Record<string, string>>
-  /** Tried in this order. Empty when nothing was configured and nothing usual exists. */
+  /** Tried in this order. Empty when nothing was configured and none of the usual ones exists. */
   readonly credentials: readonly CredentialRef[]
-  /** The password of `user` for sudo. Absent: sudo must not ask for one there. */
+  /** The password of `user` for sudo. Absent: sudo must not ask for one. */
   readonly sudoPassword?: SecretRef
-  /** Why no job runs there. Absent: jobs do. */
+  /** Why no job runs on this host. Absent: jobs run. */
   readonly disabled?: string
   /** The groups that hold the host, in the order of the file. */
   readonly groups: readonly string[]
@@ -52,35 +52,35 @@ export type InventoryHost = {
 /** A name and where it is given. */
 export type NameDraft = { readonly name: string; readonly place: Place }
 
-/** A host as one source gives it: whether its jump host exists is not known yet, nor which groups hold it. */
+/** A host as one source defines it: its jump host may not exist, and its groups are not known yet. */
 export type HostDraft = Omit<InventoryHost, 'groups' | 'machine' | 'aliases'> &
   NameDraft & {
     readonly aliases: readonly NameDraft[]
-    /** Whether its entry has a mistake, or is not followed in all, so that it may not be what it seems. */
+    /** Set when its entry has a mistake, or options that are not followed: the host may not be what it seems. */
     readonly isFaulty?: boolean
   }
 
-/** A group as the file gives it: a target expression. */
+/** A group as the file defines it, by a target expression. */
 export type GroupDraft = { readonly name: string; readonly expression: string; readonly place: Place }
 
-/** What one source of hosts gives. */
+/** The content of one source of hosts. */
 export type SourceContent = {
   readonly hosts: readonly HostDraft[]
   readonly groups: readonly GroupDraft[]
   readonly mistakes: readonly Mistake[]
-  /** What was left out or is unwise, one sentence each. */
+  /** What was left out or is unwise, in one sentence each. */
   readonly warnings: readonly string[]
-  /** Whether a host that cannot be used is left out with a warning, in place of failing the whole inventory. */
+  /** Whether a host that cannot be used is left out with a warning, instead of failing the whole inventory. */
   readonly isOptional: boolean
 }
 
-/** What every source needs to complete a host. */
+/** The defaults that every source needs to complete a host. */
 export type HostDefaults = {
   /** The home directory that `~` stands for. */
   readonly home: string
-  /** The user to log in as where none is given. */
+  /** The user to log in as unless one is given. */
   readonly user: string
-  /** The socket of the SSH agent. Absent when this process knows of none. */
+  /** The socket of the SSH agent. Absent when there is none. */
   readonly agentSocket?: string
   /** The credentials of a host that names none. */
   readonly credentials: readonly CredentialRef[]

@@ -1,17 +1,17 @@
 /**
- * Which machine a host is: its address and port, and those of the jump hosts on the way to it, however they are written.
+ * Which machine a host is: its address and port and those of its jump hosts, however they are written.
  *
- * Looks nothing up: two host names of one machine are two machines here, as is an address behind two jump hosts.
+ * This looks nothing up: one machine with two host names counts as two, as does one behind two different jump hosts.
  */
 import { isIPv6, SocketAddress } from 'node:net'
 import type { HostDraft } from './inventory-host.ts'
 
-/** The one name that means the same everywhere. @see RFC 6761, section 6.3 */
+/** The address of `localhost`, the one name that means the same everywhere. @see RFC 6761, section 6.3 */
 const LOOPBACK = '127.0.0.1'
 
 /**
- * The machine of a host, such as `203.0.113.7:22>10.0.0.5:22`: equal texts, one machine. Of a host whose jump hosts lead
- * nowhere, which findJumpFaults tells, it is as much as is known.
+ * The machine of a host, such as `203.0.113.7:22>10.0.0.5:22`: equal texts mean one machine. When a jump host is
+ * missing or they form a circle, which `findJumpFaults` reports, it is as much as is known.
  */
 export function machineOf(host: HostDraft, named: ReadonlyMap<string, HostDraft>): string {
   const steps: string[] = []
@@ -26,7 +26,7 @@ export function machineOf(host: HostDraft, named: ReadonlyMap<string, HostDraft>
   return steps.join('>')
 }
 
-/** One text for all spellings of an address: `[::1]`, an IPv4 address mapped into IPv6, capitals, the dot of the root. */
+/** One spelling for all spellings of an address: capitals, a final dot, IPv6 forms, IPv4 mapped into IPv6. */
 function plainAddress(address: string): string {
   const [number = '', zone] = address.split('%')
   if (!isIPv6(number)) {

@@ -1,21 +1,21 @@
 /**
- * Mistakes in an inventory: collected with their places, and thrown together as one error.
+ * Mistakes in an inventory: collected with their places and thrown together as one error.
  *
- * The text of a mistake never quotes a value that may be a secret; the module that finds it sees to that.
+ * The text of a mistake never quotes a value that may be a secret; the module that finds the mistake sees to that.
  */
 import { MusterError } from '@muster/contract'
 
-/** Where something stands: `inventory.yaml`, line 12, `hosts.web01.port`. */
+/** A place in a source: `inventory.yaml`, line 12, `hosts.web01.port`. */
 export type Place = {
   /** The file as it was named, or `SSH_SERVERS`. */
   readonly source: string
   /** One-based. Absent when the source has no lines. */
   readonly line?: number
-  /** The field, from the top. Absent when the whole line is meant. */
+  /** The path to the field, from the top. Absent when the whole line is meant. */
   readonly path?: string
 }
 
-/** One thing to correct. */
+/** A mistake and where it is. */
 export type Mistake = { readonly place: Place; readonly text: string }
 
 /** The place as people read it: `inventory.yaml:12: hosts.web01.port`. */
@@ -33,7 +33,7 @@ export function invalidInventory(mistakes: readonly Mistake[]): MusterError {
     const [sourceB, lineB] = order(b)
     return sourceA - sourceB || lineA - lineB
   })
-  // One entry with a range can make the same mistake for each of its hosts.
+  // An entry with a range can make the same mistake for each of its hosts.
   const lines = [...new Set(sorted.map(({ place, text }) => `${writePlace(place)}: ${text}`))]
   const count = lines.length === 1 ? 'one mistake' : `${lines.length} mistakes`
   return new MusterError('invalid_inventory', [`the inventory has ${count}`, ...lines].join('\n'))

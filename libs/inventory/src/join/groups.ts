@@ -1,7 +1,7 @@
 /**
- * Which hosts each group holds: target expressions, which may name other groups.
+ * Works out which hosts each group holds. A group is a target expression, which may name other groups.
  *
- * A group may be empty: labels come and go, and an empty target set is refused when a job names it.
+ * A group may be empty: labels come and go, and a job with an empty target set is refused anyway.
  */
 import { MusterError, parseTargets } from '@muster/contract'
 import type { GroupDraft } from '../hosts/inventory-host.ts'
@@ -9,7 +9,7 @@ import type { Mistake } from '../hosts/mistakes.ts'
 import { evaluateTargets } from '../targets/evaluate-targets.ts'
 import type { JoinedHosts } from './join-hosts.ts'
 
-/** The hosts of every group, in the order of the file, and the mistakes in their definitions. */
+/** The names of the hosts of every group, in the order of the file, and the mistakes in the definitions. */
 export function buildGroups(
   drafts: readonly GroupDraft[],
   { hosts, aliases }: Pick<JoinedHosts, 'hosts' | 'aliases'>,
@@ -17,7 +17,7 @@ export function buildGroups(
   const byName = new Map(drafts.map((draft) => [draft.name, draft]))
   const mistakes: Mistake[] = []
   const done = new Map<string, readonly string[]>()
-  /** The groups being worked out, from the outermost: meeting one of them again is a circle. */
+  /** The groups being worked out, the outermost first: meeting one of them again is a circle. */
   const open: string[] = []
 
   function membersOf(name: string): readonly string[] | undefined {

@@ -1,9 +1,9 @@
 /**
- * The hosts of all sources under their names: what is called what, and which of them are one machine.
+ * Joins the hosts of all sources: who has which name or alias, and which of them are one machine.
  *
- * A name, be it that of a host or an alias, stands for one host. Two hosts with one machine and one user are one host
- * written twice, on which every command would run twice: that is a mistake, but in an optional source, whose further names
- * become aliases of the first. Hosts that differ in their user stay hosts of their own, of one machine.
+ * A name or alias stands for one host. Two hosts with the same machine and user are one host written twice, on which
+ * every command would run twice. That is a mistake, except in an optional source, where the second name becomes an
+ * alias of the first host. Hosts that differ only in user stay separate hosts of one machine.
  */
 import { foldHosts } from '@muster/contract'
 import type { HostDraft, NameDraft, SourceContent } from '../hosts/inventory-host.ts'
@@ -11,18 +11,18 @@ import { machineOf } from '../hosts/machine.ts'
 import { type Mistake, type Place, writePlace } from '../hosts/mistakes.ts'
 import { findDetour, findJumpFaults } from './jump-hosts.ts'
 
-/** The hosts, in the order of the sources; what stands for each; and what is wrong. */
+/** The hosts, in the order of the sources, with their aliases and machines; and what is wrong. */
 export type JoinedHosts = {
   readonly hosts: ReadonlyMap<string, HostDraft>
   /** The name of the host that each alias stands for. */
   readonly aliases: ReadonlyMap<string, string>
-  /** The machine, by the name of its first host, of each host that is not this first one. */
+  /** The machine, as the name of its first host, of every host except these first ones. */
   readonly machines: ReadonlyMap<HostDraft, string>
   readonly mistakes: readonly Mistake[]
   readonly warnings: readonly string[]
 }
 
-/** What the functions below share. `named` has the host of every name and alias. */
+/** The state that the functions below share. `named` maps every name and alias to its host. */
 type Joining = {
   readonly hosts: Map<string, HostDraft>
   readonly named: Map<string, HostDraft>
@@ -32,7 +32,7 @@ type Joining = {
   readonly warnings: string[]
 }
 
-/** Joins the hosts of the sources. `groups` are the names that no alias may have. */
+/** Joins the hosts of the sources. No alias may be the name of one of the `groups`. */
 export function joinHosts(sources: readonly SourceContent[], groups: ReadonlyMap<string, Place>): JoinedHosts {
   const joining: Joining = {
     hosts: new Map(),
@@ -71,7 +71,7 @@ function leaveOut({ hosts, named, warnings }: Joining, host: HostDraft, why: str
   warnings.push(`${writePlace(host.place)}: left out: ${why}`)
 }
 
-/** Ranges that overlap make one mistake, not one for each host. */
+/** Names that are defined twice: overlapping ranges make one mistake, not one per host. */
 type Clash = { readonly place: Place; readonly earlier: Place; readonly names: string[]; readonly firsts: Set<string> }
 
 function addClash(clashes: Map<string, Clash>, { name, place }: NameDraft, earlier: Place, first: string): void {
@@ -92,7 +92,7 @@ function nameHosts(joining: Joining, hosts: readonly HostDraft[]): void {
   reportRepeated(joining, clashes)
 }
 
-/** After all hosts have their names: an alias is at fault wherever the host stands whose name it takes. */
+/** Runs after all hosts have their names: a clash is the fault of the alias, even if the host is defined later. */
 function nameAliases(joining: Joining, groups: ReadonlyMap<string, Place>): void {
   const clashes = new Map<string, Clash>()
   for (const host of [...joining.hosts.values()]) {
@@ -111,7 +111,7 @@ function reportRepeated({ mistakes }: Joining, clashes: ReadonlyMap<string, Clas
   }
 }
 
-/** Leaves optional hosts out until the rest stands by itself; what is then wrong is a mistake. */
+/** Leaves out optional hosts until none of them is at fault; the faults that remain are mistakes. */
 function settleJumps(joining: Joining): void {
   const { hosts, named, optional, mistakes } = joining
   for (;;) {
@@ -126,7 +126,7 @@ function settleJumps(joining: Joining): void {
   }
 }
 
-/** A host behind one that would be reached by another way than ssh's would be reached there too. */
+/** Disables hosts behind a jump host that ssh would reach in another way: they would be reached wrongly as well. */
 function settleDetours({ hosts, named, optional }: Joining): void {
   const disabled = new Map<HostDraft, HostDraft>()
   for (const host of hosts.values()) {
@@ -143,14 +143,14 @@ function settleDetours({ hosts, named, optional }: Joining): void {
   }
 }
 
-/** Makes hosts that are one by machine and user one, or refuses them. Answers the machines of those that differ by user. */
+/** Merges or refuses hosts with the same machine and user. Answers the machines of hosts that differ only in user. */
 function settleMachines(joining: Joining): Map<HostDraft, string> {
   const machines = new Map<HostDraft, string>()
   /** The hosts of each machine, one for each user. */
   const found = new Map<string, [HostDraft, ...HostDraft[]]>()
   const clashes = new Map<string, Clash>()
   for (const host of [...joining.hosts.values()]) {
-    // What a host really is that has a mistake of its own, its correction will tell.
+    // The machine of a host with a mistake is not known before the mistake is corrected.
     if (host.isFaulty === true) continue
     const machine = machineOf(host, joining.named)
     const known = found.get(machine)
@@ -184,8 +184,7 @@ function writeTwice({ earlier, names, firsts }: Clash): string {
   const are = names.length === 1 ? 'is' : 'are'
   const machines = firsts.size === 1 ? 'the same machine' : 'the same machines'
   const aliases = /[[,]/.test(folded) ? JSON.stringify(folded) : folded
-  return (
-    `${folded} ${are} ${machines} as ${first} at ${writePlace(earlier)}, for the same user, so every command would run ` +
-    `there more than once; keep ${first} and give it the other name: aliases: [${aliases}]`
-  )
+  const what = `${folded} ${are} ${machines} as ${first} at ${writePlace(earlier)}, for the same user`
+  const advice = `keep ${first} and give it the other name: aliases: [${aliases}]`
+  return `${what}, so every command would run there more than once; ${advice}`
 }

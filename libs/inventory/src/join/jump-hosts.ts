@@ -1,21 +1,21 @@
 /**
  * Checks that every jump host exists and that no host is reached through itself.
  *
- * Knows nothing of connections. A host of an optional source is named to be left out; any other is a mistake.
+ * It knows nothing of connections. The caller leaves out a host at fault or reports a mistake.
  */
 import type { HostDraft } from '../hosts/inventory-host.ts'
 import { nearest, nearestHint } from '../targets/nearest.ts'
 
-/** A host that cannot be reached as it is configured, and why. */
+/** A host that cannot be reached as configured, and why. */
 export type JumpFault = { readonly host: HostDraft; readonly text: string }
 
 /**
- * The faults in the jump hosts of an inventory, in the order of the hosts; `named` has the host of every name and alias.
- * A circle is one fault of each host in it; a host that leads to a missing jump host is none, only the one that names it.
+ * The faults in the jump hosts of an inventory, in the order of the hosts. `named` maps every name and alias to its
+ * host. A circle is a fault of every host in it; a missing jump host is a fault only of the host that names it.
  */
 export function findJumpFaults(hosts: Iterable<HostDraft>, named: ReadonlyMap<string, HostDraft>): JumpFault[] {
   const faults: JumpFault[] = []
-  /** What is said of a missing jump host: thousands of hosts may name the same one. */
+  /** The hint for each missing jump host: thousands of hosts may name the same one. */
   const missing = new Map<string, string>()
   /** Hosts whose chain is known to end. */
   const ending = new Set<string>()
@@ -43,7 +43,7 @@ export function findJumpFaults(hosts: Iterable<HostDraft>, named: ReadonlyMap<st
   return faults
 }
 
-/** The first host on the way to this one that must not be reached as it is configured; undefined when there is none. */
+/** The first jump host on the way to this host that must not be used as configured; undefined when there is none. */
 export function findDetour(host: HostDraft, named: ReadonlyMap<string, HostDraft>): HostDraft | undefined {
   const walked = new Set<HostDraft>()
   for (let hop = host.jump === undefined ? undefined : named.get(host.jump); hop !== undefined; ) {

@@ -1,29 +1,29 @@
 /**
- * Which credentials a host has, as references: those its entry names, or the usual ones of OpenSSH.
+ * The credentials of a host, as references: those that its entry names, or the usual ones of OpenSSH.
  *
- * Reads no key and no secret; only whether the usual key files exist is looked up.
+ * This reads no key and no secret; it only checks whether the usual key files exist.
  */
 import { access } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { CredentialRef, SecretRef } from '../hosts/inventory-host.ts'
 import type { Defaults } from './inventory-fields.ts'
 
-/** The keys that OpenSSH tries by itself, the strongest first; ssh_config(5), IdentityFile. */
+/** The keys that OpenSSH tries unless configured, the strongest first; ssh_config(5), IdentityFile. */
 const USUAL_KEYS = ['id_ed25519', 'id_ecdsa', 'id_rsa']
 
-/** The path with a leading `~` as the home; no shell does it for a value from a file. */
+/** The path with a leading `~` replaced by the home; no shell does that for a value from a file. */
 export function expandHome(path: string, home: string): string {
   return path === '~' || path.startsWith('~/') ? join(home, path.slice(1)) : path
 }
 
-/** As {@link expandHome}, and a relative path starts from the directory of the file that names it. */
+/** Like {@link expandHome}; a relative path starts from the directory of the file that names it. */
 export function expandPath(path: string, base: { home: string; directory: string }): string {
   return resolve(base.directory, expandHome(path, base.home))
 }
 
 /**
- * The credentials that an entry names: key, agent, password, in this order. Undefined when it names none. Beside a key the
- * agent is none of its own: it may hold that very key, and is asked for no other.
+ * The credentials that an entry names: key, agent, password, in this order; undefined when it names none. With a key,
+ * the agent does not count separately: it may hold this very key, and is asked for no other.
  */
 export function namedCredentials(
   fields: Defaults,
@@ -40,14 +40,14 @@ export function namedCredentials(
   return credentials.length === 0 ? undefined : frozen(credentials)
 }
 
-/** Where the password for sudo is that an entry names. Undefined when it names none. */
+/** The reference to the password for sudo that an entry names; undefined when it names none. */
 export function namedSudoPassword(fields: Defaults, base: { home: string; directory: string }): SecretRef | undefined {
   return secretRef(fields.sudo_password_file, fields.sudo_password_env, base)
 }
 
 /**
- * What a host is offered that names no credential: the agent if there is one (its socket path), then the usual key
- * files that exist below `home`. Empty when there is nothing.
+ * The credentials of a host that names none: the agent, if there is a socket of one, then the usual key files that
+ * exist below `home`. Empty when there is nothing.
  */
 export async function usualCredentials(
   home: string,

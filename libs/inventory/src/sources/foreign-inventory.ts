@@ -1,6 +1,6 @@
 /**
- * Recognises an inventory of another tool that was given as `inventory.yaml`, so that its one cause is told rather than a
- * mistake for each of its lines. Converts nothing, and quotes nothing of it: such files often hold passwords.
+ * Recognises an inventory of another tool that was given as `inventory.yaml`, to report this one cause instead of a
+ * mistake in every line. It converts nothing, and quotes nothing: such files often hold passwords.
  */
 import type { YamlEntry, YamlFault } from './yaml-entries.ts'
 
@@ -17,7 +17,7 @@ const SAME = [
   'ansible_port is port, ansible_ssh_private_key_file is identity_file, and a group of groups is "@web,@db"',
 ].join(' ')
 
-/** What a field of Ansible is called here. */
+/** Our names for fields of Ansible. */
 const FIELDS: ReadonlyMap<string, string> = new Map([
   ['ansible_host', 'address'],
   ['ansible_ssh_host', 'address'],
@@ -33,12 +33,15 @@ const FIELDS: ReadonlyMap<string, string> = new Map([
   ['ansible_become_pass', 'sudo_password_file'],
 ])
 
-/** What a field of another tool is called here; undefined when it is not known. */
+/** Our name for a field of another tool; undefined when the field is not known. */
 export function nameHere(field: string): string | undefined {
   return FIELDS.get(field)
 }
 
-/** What the text is, and where that shows, if it is none of ours. `entries` are its sections, none when it is not YAML. */
+/**
+ * The kind of foreign inventory, and a line that gives it away; undefined when the text is one of ours. `entries` are
+ * the sections of the text, none when it is not YAML.
+ */
 export function recogniseForeign(
   text: string,
   { entries, isBroken }: { readonly entries: readonly YamlEntry[]; readonly isBroken: boolean },
@@ -46,7 +49,7 @@ export function recogniseForeign(
   const lines = text.split('\n')
   const lineOf = (pattern: RegExp) => lines.findIndex((line) => pattern.test(line)) + 1
   if (isBroken) {
-    // One such line alone may as well be a list in YAML.
+    // A single such line may just as well be a list in YAML.
     const isAlone = lines.filter((line) => !COMMENT.test(line)).length === 1
     const ini = (isAlone ? 0 : lineOf(INI_SECTION)) || lineOf(INI_VARIABLE)
     if (ini > 0) return { line: ini, text: `this is an INI inventory, as Ansible has; ${SAME}` }

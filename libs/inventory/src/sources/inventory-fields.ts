@@ -1,8 +1,8 @@
 /**
  * The fields of `inventory.yaml`: their schemas, and what is wrong with an entry, field by field.
  *
- * One entry at a time. What a name stands for, jump hosts and groups are `inventory-file.ts` and `inventory.ts`.
- * No text quotes the value of a field that could hold a secret.
+ * This looks at one entry at a time; `join/` checks names, jump hosts and groups. No text quotes the value of a field
+ * that could hold a secret.
  */
 import { isIP } from 'node:net'
 import { expandRanges, isHostName, MusterError } from '@muster/contract'
@@ -27,7 +27,7 @@ const Port = Text.superRefine((text, context) => {
 })
 const Address = Text.superRefine((text, context) => {
   if (text.includes('@')) {
-    // Not quoted: a password may stand before the "@".
+    // Do not quote the value: a password may stand before the "@".
     context.addIssue('expected a host name or an IP address; the user has a field of its own')
     return
   }
@@ -47,12 +47,12 @@ const Aliases = z
     if (bad !== undefined) context.addIssue('a name has letters, digits, ".", "_" and "-" only; several are a list')
   })
 
-/** `true`, or why; `false` is as if it was not there. Other words for these would look like reasons. */
+/** `true`, or a reason; `false` is the same as no field. Other words for true and false would look like reasons. */
 const Disabled = Text.max(200, 'at most 200 characters')
   .refine((text) => !/^(yes|no|on|off|y|n|0|1|null|~)$/i.test(text), 'expected true, false, or why in words')
   .refine((text) => !/\p{Cc}/u.test(text), 'expected one line of text')
 
-/** A label must be something that a term such as `{env=prod}` can name. */
+/** A label must be something that a term such as `{env=prod}` can express. */
 const LABEL_KEY = /^[A-Za-z0-9][A-Za-z0-9._/-]*$/
 const LABEL_VALUE = /^[^\s,{}=!&|]+(?: +[^\s,{}=!&|]+)*$/
 
@@ -61,15 +61,10 @@ const Labels = z
   .superRefine((labels, context) => {
     for (const [key, value] of Object.entries(labels)) {
       const path = [key]
-      if (!LABEL_KEY.test(key)) {
-        context.addIssue({
-          code: 'custom',
-          path,
-          message: 'a label name has letters, digits, ".", "_", "/" and "-" only',
-        })
-      } else if (!LABEL_VALUE.test(value)) {
-        context.addIssue({ code: 'custom', path, message: 'a label value has none of , { } = ! & | in it' })
-      }
+      const keyRule = 'a label name has letters, digits, ".", "_", "/" and "-" only'
+      const valueRule = 'a label value has none of , { } = ! & | in it'
+      if (!LABEL_KEY.test(key)) context.addIssue({ code: 'custom', path, message: keyRule })
+      else if (!LABEL_VALUE.test(value)) context.addIssue({ code: 'custom', path, message: valueRule })
     }
   })
 
@@ -99,7 +94,9 @@ export const Defaults = z.strictObject({
 })
 export type Defaults = z.infer<typeof Defaults>
 
-/** The fields of a host. All are texts but for lists of `aliases`; these, `address` and `port` may hold ranges. */
+/**
+ * The fields of a host. All are texts, except for lists of `aliases`. `aliases`, `address` and `port` may hold ranges.
+ */
 export const HostFields = z.strictObject({
   address: Address.optional(),
   aliases: Aliases.optional(),
@@ -107,7 +104,7 @@ export const HostFields = z.strictObject({
   port: Port.optional(),
   jump: HostReference.optional(),
   host_key_alias: Text.optional(),
-  algorithms: z.literal('legacy', { error: 'expected legacy; without it, those of today are used' }).optional(),
+  algorithms: z.literal('legacy', { error: "expected legacy; without it, today's algorithms are used" }).optional(),
   labels: Labels.optional(),
   disabled: Disabled.optional(),
   ...credentialFields,
@@ -116,8 +113,8 @@ export const HostFields = z.strictObject({
 export type HostFields = z.infer<typeof HostFields>
 
 /**
- * The fields of an entry, and everything that is wrong with it. A field with a mistake is left out of `fields`, so
- * that the rest can still be checked.
+ * The fields of an entry, and everything that is wrong with it. `fields` lacks the fields with mistakes, so that the
+ * rest can still be checked.
  */
 export function readFields<Shape extends z.ZodRawShape>(
   schema: z.ZodObject<Shape>,
@@ -151,7 +148,7 @@ export function readFields<Shape extends z.ZodRawShape>(
   return { fields: schema.parse(Object.fromEntries(Object.entries(record).filter(([key]) => !bad.has(key)))), mistakes }
 }
 
-/** "unknown field; did you mean "port"?", or all that are known when none is close. */
+/** Such as `unknown field; did you mean "port"?`; when no known name is close, it lists them all. */
 export function unknownName(what: string, name: string, known: readonly string[]): string {
   const here = nameHere(name)
   if (here !== undefined && known.includes(here)) return `unknown ${what}; here it is called "${here}"`
@@ -161,7 +158,7 @@ export function unknownName(what: string, name: string, known: readonly string[]
     : `unknown ${what}; did you mean "${closest}"?`
 }
 
-/** `{password:hunter2}` without a space is one key with a secret in it: only its first word is ever shown. */
+/** The key as far as it may be shown: `{password:hunter2}` without a space is one key with a secret in it. */
 export function withoutValue(key: string): string {
   const [word = ''] = /^[\w.,@[\]-]*/.exec(key) ?? []
   return word === key ? key : `${word}…`
@@ -179,21 +176,21 @@ function reportConflicts(keys: ReadonlySet<string>, report: (path: readonly stri
   }
 }
 
-/** The addresses that the text stands for. The brackets of `[2001:db8::1]` are not a range. */
+/** The addresses that the text stands for. The brackets of `[2001:db8::1]` are no range. */
 export function expandAddress(text: string, context?: z.RefinementCtx): string[] {
   const [, literal] = /^\[([^\]]*:[^\]]*)\]$/.exec(text) ?? []
   return literal === undefined ? expanded(text, context) : [literal]
 }
 
 /**
- * Whether the text can be dialled: a host name, an IPv4 or an IPv6 address. Other texts of numbers and dots are not:
- * resolvers take 10.1 for 10.0.0.1, 010 for 0.0.0.8, and 0x7f.1 for 127.0.0.1.
+ * Whether the text can be dialled: a host name, an IPv4 or an IPv6 address. Other numbers with dots are refused:
+ * resolvers read 10.1 as 10.0.0.1, 010 as 0.0.0.8, and 0x7f.1 as 127.0.0.1.
  */
 export function isAddress(text: string): boolean {
   return isIP(text) !== 0 || (isHostName(text) && !text.split('.').every((part) => /^(\d*|0x[\da-f]*)$/i.test(part)))
 }
 
-/** The ranges expanded; a malformed one becomes an issue of the context, and stands for nothing. */
+/** The text with its ranges expanded. A malformed range becomes an issue of the context and stands for nothing. */
 function expanded(text: string, context?: z.RefinementCtx): string[] {
   try {
     return expandRanges(text)

@@ -1,8 +1,7 @@
 /**
- * `inventory.yaml`: its three sections, turned into hosts and groups, with every mistake and its line.
+ * Turns the three sections of `inventory.yaml` into hosts and groups, and reports every mistake with its line.
  *
- * Works on the text alone. Whether jump hosts and the hosts of a group exist is decided in `inventory.ts`, where all
- * sources are known.
+ * It sees this text alone. `join/` checks whether jump hosts and the hosts of groups exist, once all sources are known.
  */
 import { dirname, resolve } from 'node:path'
 import { expandRanges, isHostName, MusterError } from '@muster/contract'
@@ -25,13 +24,13 @@ const SECTIONS = ['defaults', 'hosts', 'groups']
 
 const NAME_RULE = 'has letters, digits, ".", "_" and "-" only, and begins with a letter or digit'
 
-/** What is said of a host with `disabled: true`. */
+/** The reason for a host with `disabled: true`. */
 const NO_REASON = 'no reason given'
 
-/** sshd(8): the port a host listens on when nobody says otherwise. */
+/** The port of SSH unless configured; sshd(8). */
 export const SSH_PORT = 22
 
-/** Reads the text of an inventory file. `fileName` is shown in mistakes, and its directory is the base of relative paths. */
+/** Reads the text of an inventory file. Mistakes show `fileName`; its directory is the base of relative paths. */
 export function readInventoryFile(text: string, fileName: string, defaults: HostDefaults): SourceContent {
   const { entries, faults, isBroken } = readYaml(text)
   const foreign = recogniseForeign(text, { entries, isBroken })
@@ -40,7 +39,7 @@ export function readInventoryFile(text: string, fileName: string, defaults: Host
     text: fault,
   }))
   const content = { hosts: [], groups: [], mistakes, warnings: [], isOptional: false }
-  // The entries of a text that is not ours are guesses, and so would be the mistakes found in them.
+  // The entries of a broken or foreign text are guesses, and mistakes found in them would be too.
   if (isBroken || foreign !== undefined) return content
   const section = (name: string) => entries.find(({ key }) => key === name)
   for (const { key, line } of entries) {
@@ -58,7 +57,7 @@ export function readInventoryFile(text: string, fileName: string, defaults: Host
   return { ...content, hosts, groups }
 }
 
-/** What the functions below share: where mistakes go, and what paths are relative to. */
+/** What the functions below share: where mistakes go, and the base of paths. */
 type Reader = { fileName: string; mistakes: Mistake[]; directory: string; home: string; agentSocket?: string }
 
 type Common = Pick<HostDraft, 'user' | 'port' | 'credentials' | 'sudoPassword'>
@@ -85,7 +84,7 @@ function children(section: YamlEntry | undefined, reader: Reader): YamlEntry[] {
   return entries ?? []
 }
 
-/** The hosts that one entry stands for: one, or as many as the range in its name. */
+/** The hosts that one entry stands for: one, or as many as the range in its name has. */
 function readHosts(entry: YamlEntry, reader: Reader, common: Common): HostDraft[] {
   const path = `hosts.${withoutValue(entry.key)}`
   const mistakesBefore = reader.mistakes.length
@@ -133,7 +132,7 @@ function readHosts(entry: YamlEntry, reader: Reader, common: Common): HostDraft[
 
 function namesOf(entry: YamlEntry, reader: Reader, path: string): string[] {
   try {
-    // A key that is no name at all may hold a value, and the error of the range would quote it.
+    // A key that is no name may hold a value, which the error of the range would quote.
     const names = withoutValue(entry.key) === entry.key ? expandRanges(entry.key) : ['']
     if (names.every(isHostName)) return names
     report(reader, entry, path, `a host name ${NAME_RULE}`)
@@ -144,7 +143,7 @@ function namesOf(entry: YamlEntry, reader: Reader, path: string): string[] {
   return []
 }
 
-/** Values and names pair up in order. One value for several names is left to the caller to judge. */
+/** The values, if they pair up with the names. A single value for several names is for the caller to judge. */
 function paired(values: string[], names: readonly string[], problem: (text: string) => void): string[] {
   if (values.length <= 1 || values.length === names.length) return values
   const hosts = names.length === 1 ? 'one host' : `${names.length} hosts`
@@ -152,7 +151,7 @@ function paired(values: string[], names: readonly string[], problem: (text: stri
   return []
 }
 
-/** The aliases of each name. Those of one name are all its own; those of several pair up with the names, in order. */
+/** The aliases of each name. A single name gets all of them; with several, they pair up with the names in order. */
 function aliasesOf(
   given: string | readonly string[] | undefined,
   names: readonly string[],

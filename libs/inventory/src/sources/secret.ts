@@ -1,21 +1,21 @@
 /**
- * Reads the secret that a reference names. For the worker only, at the moment a connection needs it.
+ * Reads the secret that a reference names. For the worker only, at the moment when a connection needs it.
  *
- * Keeps nothing, and no error text holds what was read.
+ * It keeps nothing, and no error text contains what it read.
  */
 import { readFile, stat } from 'node:fs/promises'
 import { MusterError } from '@muster/contract'
 import type { SecretRef } from '../hosts/inventory-host.ts'
 import { SSH_SERVERS, sshServersPassword } from './ssh-servers.ts'
 
-/** A secret is a line, not a document: whoever names a big file means another one. */
+/** A secret is a line, not a document: a big file was named by mistake. */
 const SECRET_LIMIT_BYTES = 65_536
 
-/** A file that is not there in this time is on a dead network disk. */
+/** A file that takes longer to read is on a dead network disk. */
 const READ_TIMEOUT_MS = 10_000
 
 /**
- * The secret: of a file, its content without the line end; of a variable, its value as it is.
+ * The secret: the content of a file without the final line end, or the value of a variable as it is.
  * @throws {MusterError} invalid_config when it is absent, empty or cannot be read, naming the file or variable
  */
 export async function readSecret(
@@ -41,7 +41,7 @@ async function readSecretFile(path: string): Promise<string> {
   return present(text.replace(/\r?\n$/, ''), `the secret file ${path}`)
 }
 
-/** Reading a pipe or a terminal would wait for somebody to write. */
+/** Refuses anything but a regular file: reading a pipe or a terminal would wait for somebody to write. */
 async function regularFile(path: string): Promise<{ size: number }> {
   const found = await stat(path)
   if (!found.isFile()) throw new Error('it is not a regular file')

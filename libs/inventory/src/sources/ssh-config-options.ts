@@ -1,24 +1,28 @@
 /**
- * The options of an SSH config that are not taken: which, for which hosts, and whether a host would then be reached
- * somewhere else, by another way or as another user than by `ssh`. Such a host is disabled rather than reached wrongly.
+ * The options of an SSH config that Muster does not follow: which, for which hosts, and whether a host would then be
+ * reached at another place, by another way or as another user than by `ssh`. Such a host is disabled rather than
+ * reached wrongly.
  *
- * Nothing is run to find out: what `Match exec` would say, or a name server, is not known here.
+ * Nothing is run to find out: the answers of `Match exec` and of name servers are not known here.
  */
 import { isIP } from 'node:net'
 import { foldHosts } from '@muster/contract'
 import { matchesWildcards } from '../targets/wildcard.ts'
 
-/** What the config says of a host: option names in lower case, in the order in which they were first set. */
+/** What the config says about a host: option names in lower case, in the order in which they were first set. */
 export type Settings = Readonly<Record<string, string | string[]>>
 
-/** A `Match`: its words in lower case with their patterns, the options under it, and those set for a host before it. */
+/**
+ * A `Match` section: its criteria in lower case with their patterns, the options in it, and the settings that a host
+ * has before it.
+ */
 export type MatchSection = {
   readonly criteria: ReadonlyMap<string, string>
   readonly options: readonly string[]
   readonly before: (name: string) => Settings
 }
 
-/** Options that are computed under another name, so that the library does not act upon them. */
+/** Options that get another name, so that the library does not act on them. */
 export const CANONICAL = new Map([
   ['canonicalizehostname', 'muster-canonicalizehostname'],
   ['canonicaldomains', 'muster-canonicaldomains'],
@@ -34,18 +38,18 @@ const TAKEN = new Set([
   'proxyjump',
   'hostkeyalias',
 ])
-/** Options that say where a host is, which way leads there, and who logs in. */
+/** Options that say where a host is, how to get there, and who logs in. */
 const OF_THE_WAY = new Set(['hostname', 'user', 'port', 'proxyjump', 'proxycommand', 'hostkeyalias'])
-/** Set by the first of the two. */
+/** Of these two, the one that comes first excludes the other. */
 const EXCLUSIVE: ReadonlyMap<string, string> = new Map([
   ['proxycommand', 'proxyjump'],
   ['proxyjump', 'proxycommand'],
 ])
 
-/** Collects what is not taken, and tells it in one line. */
+/** Collects the options that are not followed, for one warning about all of them. */
 export class UntakenOptions {
   readonly #matches: readonly MatchSection[]
-  /** Names as they are written in the file, by the same in lower case. */
+  /** Option names in lower case, and how the file spells them. */
   readonly #spelled: ReadonlyMap<string, string>
   readonly #hosts = new Map<string, string[]>()
 
@@ -54,7 +58,7 @@ export class UntakenOptions {
     this.#spelled = spelled
   }
 
-  /** Notes what is not taken for a host; why it must not be reached, if it must not. */
+  /** Notes the options that are not followed for a host. Answers why the host must not be reached, or undefined. */
   note(name: string, address: string, settings: Settings): string | undefined {
     const isProxied = isSet(settings.proxycommand) && isFirst('proxycommand', settings)
     const matches = this.#matches.filter(({ criteria }) => mayApply(criteria, name, address))
@@ -74,7 +78,7 @@ export class UntakenOptions {
     return `its SSH config has ${why.join(' and ')}, which Muster does not follow: write the host in inventory.yaml`
   }
 
-  /** What is not taken, in one line; undefined where all is. */
+  /** All that is not followed, and `besides`, in one line; undefined when there is nothing. */
   told(besides: readonly string[]): string | undefined {
     const byHosts = new Map<string, string[]>()
     for (const [option, hosts] of this.#hosts) {
@@ -92,7 +96,7 @@ export class UntakenOptions {
     else hosts.push(name)
   }
 
-  /** A name as the file has it. What is not like the name of an option may be anything, and is not shown. */
+  /** The name as the file spells it. A text that is no option name may be a secret and is not shown. */
   #written(option: string): string {
     const written = this.#spelled.get(option) ?? option
     return /^[A-Za-z0-9-]{1,64}$/.test(written) ? written : 'something that is no option'
@@ -103,19 +107,19 @@ function isSet(value: string | string[] | undefined): boolean {
   return value !== undefined && [value].flat()[0]?.toLowerCase() !== 'none'
 }
 
-/** Whether no option that excludes it was set before. */
+/** Whether no option that excludes this one was set before it. */
 function isFirst(option: string, settings: Settings): boolean {
   const keys = Object.keys(settings)
   const [own, other] = [option, EXCLUSIVE.get(option) ?? ''].map((key) => keys.indexOf(key))
   return own !== undefined && other !== undefined && (other === -1 || own < other)
 }
 
-/** Whether the option has its value already, so that a later one does not count. */
+/** Whether the option is settled already, so that a later value does not count. */
 function isDecided(option: string, settings: Settings): boolean {
   return settings[option] !== undefined || settings[EXCLUSIVE.get(option) ?? ''] !== undefined
 }
 
-/** Whether a name server would be asked what the address really is. */
+/** Whether ssh would ask a name server for the canonical name of the address. */
 function isCanonicalized(settings: Settings, address: string): boolean {
   const [how = 'no'] = [settings['muster-canonicalizehostname'] ?? 'no'].flat()
   const hasDomains = settings['muster-canonicaldomains'] !== undefined
@@ -124,7 +128,7 @@ function isCanonicalized(settings: Settings, address: string): boolean {
   return how.toLowerCase() !== 'no' && hasDomains && isIP(address) === 0 && dots <= mostDots
 }
 
-/** Whether a `Match` may apply to a host: only the names in it can be known to rule that out. */
+/** Whether a `Match` may apply to a host. Only its name patterns can rule that out without running anything. */
 function mayApply(criteria: ReadonlyMap<string, string>, name: string, address: string): boolean {
   const fits = (key: string, value: string) => {
     const patterns = criteria.get(key)

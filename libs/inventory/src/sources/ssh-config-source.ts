@@ -1,9 +1,10 @@
 /**
- * `~/.ssh/config` as a source of hosts: every `Host` name without a wildcard, with what OpenSSH would apply to it.
+ * `~/.ssh/config` as a source of hosts: every `Host` name without a wildcard, with the options that OpenSSH would
+ * apply.
  *
- * Options that are not taken are told by one warning, and a host that they would lead elsewhere is disabled
- * (ssh-config-options.ts). `Match exec` and canonical names would run programs and ask name servers to read a file, so they
- * are taken out before anything is computed.
+ * One warning lists the options that are not followed; a host that they would lead elsewhere is disabled
+ * (ssh-config-options.ts). `Match exec` and canonical names, which would run programs and ask name servers, are removed
+ * before anything is computed.
  */
 import { existsSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
@@ -15,10 +16,10 @@ import { isAddress } from './inventory-fields.ts'
 import { SSH_PORT } from './inventory-file.ts'
 import { CANONICAL, type MatchSection, type Settings, UntakenOptions } from './ssh-config-options.ts'
 
-/** A pattern, or a negated name: settings for hosts, not a host. */
+/** A pattern or a negated name: this is not a host. */
 const PATTERN = /[*?!]/
 
-/** The hosts of the text of an SSH config. One that cannot be used is left out with a warning. */
+/** The hosts of an SSH config. A host that cannot be used is left out with a warning. */
 export function readSshConfig(text: string, fileName: string, defaults: HostDefaults): SourceContent {
   const content = { groups: [], isOptional: true }
   let config: Config
@@ -53,7 +54,7 @@ export function readSshConfig(text: string, fileName: string, defaults: HostDefa
   return { ...content, hosts, mistakes: [], warnings: [...new Set(warnings)] }
 }
 
-/** A config without what would run programs or ask others to be computed. */
+/** A config without anything that would run programs or ask name servers. */
 type Config = {
   readonly lines: readonly Directive[]
   readonly matches: readonly MatchSection[]
@@ -113,7 +114,7 @@ function configOf(lines: readonly Line[]): SSHConfig {
   return config
 }
 
-/** The words of a `Host` line, or none for any other line. */
+/** The words of a `Host` line; none for any other line. */
 function hostWords(line: Directive): string[] {
   if (line.param.toLowerCase() !== 'host') return []
   return typeof line.value === 'string' ? [line.value] : line.value.map(({ val }) => val)
@@ -123,7 +124,7 @@ function hostNames(lines: readonly Directive[]): Set<string> {
   return new Set(lines.flatMap(hostWords).filter((word) => !PATTERN.test(word)))
 }
 
-/** What applies to a host. Sections of other hosts are left out first: the library tries every pattern slowly. */
+/** The settings of a host. Sections of other hosts are left out first, because the library is slow at patterns. */
 function settingsOf(name: string, lines: readonly Directive[]): Settings {
   const relevant = lines.filter((line) => {
     const words = hostWords(line)
@@ -136,7 +137,7 @@ function first(value: string | string[] | undefined): string | undefined {
   return typeof value === 'object' ? value[0] : value
 }
 
-/** `HostName` may hold `%h`, the name. An address with another token is left as it is, and is then no address. */
+/** The address of a host. `HostName` may contain `%h`, the name; with any other token it is no address. */
 function addressOf(name: string, settings: Settings): string {
   const address = first(settings.hostname) ?? name
   return expandTokens(address, { '%': '%', h: name }) ?? address
@@ -187,9 +188,9 @@ function draft(
 }
 
 /**
- * As OpenSSH: the keys of the config in place of the usual ones, and then what else the agent holds, unless
- * `IdentitiesOnly` is set. Key files of which neither half exists are passed over, since one `Host *` often lists the keys
- * of several computers.
+ * The credentials, as in OpenSSH: the keys of the config instead of the usual ones, then the other keys of the agent,
+ * unless `IdentitiesOnly` is set. A key of which neither half exists is skipped: one `Host *` often lists the keys of
+ * several computers.
  */
 function credentialsOf(
   settings: Settings,
@@ -216,7 +217,7 @@ function credentialsOf(
   return Object.freeze([...existing, ...agent])
 }
 
-/** The text with its `%` tokens replaced, or undefined when one of them is not known. */
+/** The text with its `%` tokens replaced; undefined when it has an unknown one. */
 function expandTokens(text: string, tokens: Readonly<Record<string, string>>): string | undefined {
   const letters = [...text.matchAll(/%(.?)/g)].map(([, letter = '']) => letter)
   if (letters.some((letter) => !Object.hasOwn(tokens, letter))) return undefined

@@ -1,9 +1,9 @@
 /**
  * `SSH_SERVERS=name:host:user[:password],…`: the short way to name a few hosts in one variable.
  *
- * The password is everything after the third colon, so it may hold ":" but not ",". It is never kept: the host gets
- * a reference, and `secret.ts` reads the variable again when a connection is made. No mistake quotes an entry, since a
- * password with a comma in it looks like an entry of its own.
+ * The password is everything after the third colon, so it may contain ":" but not ",". It is never kept: the host gets
+ * a reference, and `secret.ts` reads the variable again when a connection is made. No mistake quotes an entry, because
+ * the part of a password after a comma looks like an entry.
  */
 import { foldHosts, isHostName } from '@muster/contract'
 import type { CredentialRef, HostDefaults, HostDraft, SourceContent } from '../hosts/inventory-host.ts'
@@ -19,7 +19,7 @@ const ENTRY = /^([^:]*):(\s*\[[^\]]*\]\s*|[^:[\]]*):([^:]*)(?::(.*))?$/s
 
 type Entry = { name: string; address: string; user: string; password: string }
 
-/** The hosts of the variable. A host without a password is offered the usual credentials. */
+/** The hosts of the variable. A host without a password gets the usual credentials. */
 export function readSshServers(text: string, defaults: HostDefaults): SourceContent {
   const mistakes: Mistake[] = []
   const hosts: HostDraft[] = []
@@ -42,7 +42,7 @@ export function readSshServers(text: string, defaults: HostDefaults): SourceCont
   return { hosts, groups: [], mistakes, warnings, isOptional: false }
 }
 
-/** The password of a host in the variable, or undefined when it has none there. */
+/** The password of a host in the variable; undefined when it has none. */
 export function sshServersPassword(text: string, host: string): string | undefined {
   for (const entry of entriesOf(text)) {
     if (entry !== undefined && entry !== 'malformed' && entry.name === host && entry.password !== '')
@@ -58,15 +58,8 @@ function entriesOf(text: string): (Entry | 'malformed' | undefined)[] {
     const match = ENTRY.exec(part.trim())
     if (match === null) return 'malformed'
     const [, name = '', host = '', user = '', password = ''] = match
-    return {
-      name: name.trim(),
-      address: host
-        .trim()
-        .replace(/^\[(.*)\]$/, '$1')
-        .trim(),
-      user: user.trim(),
-      password,
-    }
+    const address = host.replace(/^\s*\[(.*)\]\s*$/, '$1').trim()
+    return { name: name.trim(), address, user: user.trim(), password }
   })
 }
 
@@ -80,8 +73,7 @@ function faultOf(entry: Entry | 'malformed'): string | undefined {
 
 function passwordWarning(names: readonly string[]): string {
   const what = names.length === 1 ? 'a password for' : 'passwords for'
-  return (
-    `${SSH_SERVERS} holds ${what} ${foldHosts(names)}: an environment variable is the weak way, since child processes ` +
-    'inherit it and the same user can read it; use a key, or password_file in the inventory file'
-  )
+  const why = 'this is weak, because child processes inherit environment variables and the same user can read them'
+  const advice = 'use a key, or password_file in the inventory file'
+  return `${SSH_SERVERS} holds ${what} ${foldHosts(names)}: ${why}; ${advice}`
 }

@@ -1,8 +1,8 @@
 /**
- * Reads YAML as entries that know their lines. Every scalar is the text as written (YAML's failsafe schema), so
- * that a host named 01 or a label 1.10 stays what it is; aliases and tags are refused.
+ * Reads YAML as entries that know their lines. Every scalar is the text as written (YAML's failsafe schema), so that a
+ * host named 01 or a label 1.10 stays what it is. Aliases and tags are refused.
  *
- * Knows nothing of the inventory's fields. No error quotes the file, which may hold a password by mistake.
+ * It knows nothing of the inventory's fields. No error quotes the file, which may hold a password by mistake.
  */
 import {
   isMap,
@@ -24,16 +24,16 @@ export type YamlEntry = {
   readonly line: number
   /** The entries of the value, in the order of the file. Undefined when the value is not a map. */
   entries(): YamlEntry[] | undefined
-  /** The value as plain data: texts, lists and records; "" for no value. */
+  /** The value as plain data: texts, lists and records. "" when there is none. */
   value(): unknown
   /** The line of the key that the path leads to, or of the last key on the way that exists. */
   lineAt(path: readonly PropertyKey[]): number
 }
 
-/** What is wrong with the YAML itself. */
+/** A mistake in the YAML itself. */
 export type YamlFault = { readonly line: number; readonly text: string }
 
-/** The errors whose own text quotes the file, in words that do not. */
+/** Our own texts for the errors whose texts quote the file. */
 const QUOTING_ERRORS = new Map<string, string>([
   ['UNEXPECTED_TOKEN', 'does not fit here; check the indentation, quotes and brackets'],
   ['TAG_RESOLVE_FAILED', 'a value that begins with "!" needs quotes'],
@@ -44,8 +44,8 @@ const QUOTING_ERRORS = new Map<string, string>([
 ])
 
 /**
- * The entries of the map that the text consists of; an empty text is an empty map. When there are faults, the
- * entries are those that could be read. `isBroken` tells that the text is not YAML, so that the entries mean little.
+ * The entries of the top-level map; an empty text is an empty map. When there are faults, `entries` are those that
+ * could be read. `isBroken` means that the text is not YAML, and the entries mean little.
  */
 export function readYaml(text: string): { entries: YamlEntry[]; faults: YamlFault[]; isBroken: boolean } {
   const lines = new LineCounter()
@@ -54,13 +54,13 @@ export function readYaml(text: string): { entries: YamlEntry[]; faults: YamlFaul
     stringKeys: true,
     lineCounter: lines,
     prettyErrors: false,
-    // The parser's own check compares each key with each other: a second for 10,000 hosts.
+    // The parser's own check compares every key with every other: a second for 10,000 hosts.
     uniqueKeys: false,
     logLevel: 'error',
   })
   const lineOf = (node: { range?: readonly number[] | null }) => lines.linePos(node.range?.[0] ?? 0).line
   const faults = new Map<number, string>()
-  // One fault a line: the others are most often its consequences.
+  // One fault per line: further ones mostly follow from the first.
   const add = (line: number, fault: string): void => {
     if (!faults.has(line)) faults.set(line, fault)
   }
@@ -106,7 +106,7 @@ function entriesOf(
   const names = new Set<string>()
   return map.items.flatMap(({ key, value }) => {
     const name = isScalar(key) ? String(key.value) : ''
-    // A repeated key has been reported; reading it too would report its consequences.
+    // A repeated key has been reported; reading it too would report what follows from it.
     if (names.has(name)) return []
     names.add(name)
     const line = lineOf(key)
@@ -124,7 +124,7 @@ function entriesOf(
   })
 }
 
-/** Not the library's `toJS`: it throws on an alias, and aliases have been reported already. */
+/** A node as plain data. The library's `toJS` throws on aliases, which have been reported already. */
 function plain(node: unknown): unknown {
   if (isScalar(node)) return node.value
   if (isMap(node)) {

@@ -1,13 +1,13 @@
 /**
- * Works out which hosts a parsed target expression stands for, over the hosts and groups there are.
+ * Works out which hosts a parsed target expression selects.
  *
- * Reports what is unknown, and leaves it to the caller whether that is a mistake of the file or of a request.
+ * It reports unknown names; the caller decides whether they are mistakes of a file or of a request.
  */
 import { foldHosts, type LabelCondition, MusterError, type TargetStep, type TargetTerm } from '@muster/contract'
 import { nearest, nearestHint } from './nearest.ts'
 import { matchesWildcards } from './wildcard.ts'
 
-/** What an expression can name. */
+/** The names that an expression can use. */
 export type Known = {
   /** Where the hosts are, for errors. */
   readonly place: 'inventory' | 'job'
@@ -20,12 +20,12 @@ export type Known = {
   readonly groupHosts: (name: string) => readonly string[] | undefined
 }
 
-/** The most characters of unknown names that an error quotes. */
+/** How many characters of unknown names an error quotes at most. */
 const TEXT_LIMIT = 200
 
 /**
- * Names that the terms of one expression may go over, in all: some fifty terms over 10,000 hosts. That takes about 50 ms;
- * thousands of terms over all hosts would hold up the process for seconds.
+ * How many names all terms of one expression may visit: some fifty terms over 10,000 hosts. That takes about 50 ms;
+ * thousands of terms over all hosts would block the process for seconds.
  */
 const WORK_LIMIT = 500_000
 
@@ -35,14 +35,14 @@ export type Unknown = {
   readonly text: string
   /** The known names closest to the first unknown one, groups with their "@". */
   readonly nearest: readonly string[]
-  /** Where the first one stands in the expression, zero-based. */
+  /** The position of the first one in the expression, zero-based. */
   readonly position: number
 }
 
 type Work = { readonly known: Known; readonly unknown: { name: string; position: number }[]; left: number }
 
 /**
- * The hosts, in the order of their first mention and without duplicates.
+ * The names of the selected hosts, in the order of their first mention, and the names that are unknown.
  * @throws {MusterError} invalid_target, with `details.position`, for an expression that is too much work
  */
 export function evaluateTargets(
@@ -72,7 +72,7 @@ function evaluate(steps: readonly TargetStep[], work: Work): Set<string> {
   return names
 }
 
-/** The hosts of one term. What is not known is noted, and counts as no host. */
+/** The hosts of one term. Notes unknown names, which stand for no host. */
 function hostsOf(term: TargetTerm, work: Work): ReadonlySet<string> {
   const { known, unknown } = work
   const { hosts } = known
@@ -104,7 +104,7 @@ function hostsOf(term: TargetTerm, work: Work): ReadonlySet<string> {
   }
 }
 
-/** Each name, or alias of a host, must be there. */
+/** The hosts with these names or aliases. Every name must be known. */
 function namedHosts(
   { names, position }: Extract<TargetTerm, { kind: 'names' }>,
   { known, unknown }: Work,
@@ -118,7 +118,7 @@ function namedHosts(
   return found
 }
 
-/** Names only, so that an alias never changes what a pattern selects. Each must match: it makes up no host. */
+/** Patterns match names, not aliases, so that an alias never changes what they select. Every pattern must match. */
 function wildcardHosts(term: Extract<TargetTerm, { kind: 'wildcards' }>, work: Work): Set<string> {
   const { hosts } = work.known
   spend(work, hosts.size * term.patterns.length, term)
@@ -143,7 +143,7 @@ function labelledHosts(conditions: readonly LabelCondition[], hosts: Known['host
   return found
 }
 
-/** A label that is absent is equal to nothing, so it meets every "!=". */
+/** Whether labels meet a condition. An absent label equals nothing, so it meets every "!=". */
 function meets({ key, isNegated, values }: LabelCondition, labels: Readonly<Record<string, string>>): boolean {
   const value = labels[key]
   return (value !== undefined && values.includes(value)) !== isNegated

@@ -1,22 +1,20 @@
 /**
- * The known names closest to one that is not known, for "did you mean".
- *
- * Only counts edits; it knows nothing of what the names stand for.
+ * The known names closest to an unknown one, for "did you mean". It counts edits and does not know what names mean.
  */
 
-/** More than these tell a reader nothing. */
+/** More names than this do not help a reader. */
 const NEAREST_LIMIT = 3
 
-/** A longer name is not a typing mistake, and comparing it with 10,000 others would hold up the process. */
+/** A longer name is no typing mistake, and comparing it with 10,000 others would block the process. */
 const LENGTH_LIMIT = 64
 
 /**
- * Up to three of the known names, closest first; of equally close ones the first known. Empty when none is close:
- * more than four in ten of the characters would have to change (of two and three characters, more than one).
+ * Up to three of the known names, the closest first, equally close ones in their given order. A name is close when at
+ * most four in ten of its characters have to change, or one of two or three. Empty when none is close.
  */
 export function nearest(name: string, known: Iterable<string>): string[] {
   if (name.length > LENGTH_LIMIT) return []
-  // One letter is not close to another.
+  // One letter is never close to another.
   const limit = Math.min(name.length - 1, Math.max(1, Math.floor(name.length * 0.4)))
   const close: { candidate: string; edits: number }[] = []
   for (const candidate of known) {
@@ -28,7 +26,7 @@ export function nearest(name: string, known: Iterable<string>): string[] {
   return close.slice(0, NEAREST_LIMIT).map(({ candidate }) => candidate)
 }
 
-/** The close names as the end of a sentence, or "" when there are none. */
+/** The close names as the end of a sentence; "" when there are none. */
 export function nearestHint(close: readonly string[]): string {
   const [only] = close
   if (only === undefined) return ''
@@ -36,8 +34,8 @@ export function nearestHint(close: readonly string[]): string {
 }
 
 /**
- * How many insertions, deletions, replacements and swaps of neighbours turn one text into the other
- * (optimal string alignment: a swap counts once, as it is the commonest slip of the fingers).
+ * How many insertions, deletions, replacements and swaps of neighbours turn one text into the other. This is optimal
+ * string alignment: a swap, the most common typing mistake, counts once.
  */
 function editDistance(a: string, b: string): number {
   let beforeLast: number[] = []

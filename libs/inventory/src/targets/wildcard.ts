@@ -1,20 +1,20 @@
 /**
- * Whether a name matches a pattern with wildcards. Not by a regular expression: with several "*" one of those can take
- * as long as its text has subsets.
+ * Matches names against patterns with wildcards. It uses no regular expression: with several "*", the time of one can
+ * grow exponentially.
  */
 
 const STAR = 42
 const QUESTION_MARK = 63
 
-/** `*` stands for any characters, also none; `?` for one. The whole name must match. */
+/** Whether the whole name matches. `*` stands for any characters or none, `?` for one. */
 export function matchesWildcards(pattern: string, name: string): boolean {
   let p = 0
   let n = 0
-  /** The last "*", and where the name goes on behind what it stands for so far. */
+  /** The last "*", and where the name goes on after what it stands for so far. */
   let star = -1
   let resume = 0
   while (n < name.length) {
-    // Past the end it is NaN, which equals nothing.
+    // Past the end this is NaN, which equals nothing.
     const code = pattern.charCodeAt(p)
     if (code === STAR) {
       star = p
@@ -24,7 +24,7 @@ export function matchesWildcards(pattern: string, name: string): boolean {
       p += 1
       n += 1
     } else if (star >= 0) {
-      // The last "*" takes one character more. Earlier ones need not: what follows them has been found already.
+      // The last "*" takes one more character. Earlier ones need not: what follows them has been found already.
       resume += 1
       n = resume
       p = star + 1
