@@ -83,6 +83,7 @@ export { type LabelCondition, parseTargets, type TargetStep, type TargetTerm } f
 export { INPUT_LIMIT_BYTES, WORD_LIMIT_BYTES } from './text/command-text.ts'
 export { blankControl, escapeControl, escapeJson, escapeLine, visibleJson } from './text/escape-control.ts'
 export { scriptMistake } from './text/script-text.ts'
+export { shellWord } from './text/shell-word.ts'
 export { decodeUtf8 } from './text/utf8.ts'
 export type { Tool, ToolHints } from './tools/tool.ts'
 export { isToolName, TOOL_NAMES, TOOLS, type ToolName } from './tools/tools.ts'

@@ -1,10 +1,9 @@
 /** What `muster run` and `muster rerun` share: they submit a job once, follow it to its end and show its output. */
-import { type JobReport, MusterError, PAGE_LIMIT_BYTES, visibleJson } from '@muster/contract'
+import { type JobReport, MusterError, PAGE_LIMIT_BYTES, shellWord, visibleJson } from '@muster/contract'
 import { type Cli, JSON_SWITCH, WAIT_SWITCH } from '../line/command.ts'
 import { EXIT } from '../line/exit-status.ts'
 import { type CommandLine, type Switch, secondsOf } from '../line/flags.ts'
 import { createPatience, PATIENCE_MS, ServerAway, untilAnswered } from '../line/patience.ts'
-import { quoted } from '../line/shell-word.ts'
 import { acceptedLine, noticesText, summaryLine } from '../render/render-job.ts'
 import { gatheredText } from '../render/render-output.ts'
 import { followJob } from './follow-job.ts'
@@ -73,7 +72,7 @@ async function sent(cli: Cli, line: CommandLine, { send, command, key }: Sending
 
 /** The same command line with the key. Values of --env may be secret, so it is not spelled out then. */
 function repeatText(command: string, { args, fields }: CommandLine, key: string): string {
-  if (fields.env !== undefined) return `the same command line with --idempotency-key ${quoted(key)}`
+  if (fields.env !== undefined) return `the same command line with --idempotency-key ${shellWord(key)}`
   const given = fields.idempotency_key === undefined ? ['--idempotency-key', key, ...args] : args
-  return ['muster', command, ...given].map(quoted).join(' ')
+  return ['muster', command, ...given].map(shellWord).join(' ')
 }

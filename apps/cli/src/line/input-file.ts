@@ -3,8 +3,7 @@
  * nothing else. A refusal names the file and says how to mend it.
  */
 import { createReadStream } from 'node:fs'
-import { decodeUtf8, escapeControl, INPUT_LIMIT_BYTES, MusterError, scriptMistake } from '@muster/contract'
-import { quoted } from './shell-word.ts'
+import { decodeUtf8, escapeControl, INPUT_LIMIT_BYTES, MusterError, scriptMistake, shellWord } from '@muster/contract'
 
 /** The name that stands for our own stdin. */
 const OWN_STDIN = '-'
@@ -57,7 +56,7 @@ function notUtf8(bytes: Buffer, badAt: number, file: string): string {
 
 /** The name of the file, quoted for a shell command that mends it. */
 function mendable({ file }: InputFile): string {
-  return file === OWN_STDIN ? 'FILE' : quoted(file)
+  return file === OWN_STDIN ? 'FILE' : shellWord(file)
 }
 
 function refused({ flag, file }: InputFile, why: string, cause?: unknown): MusterError {

@@ -12,6 +12,7 @@ import {
   type Run,
   RunState,
   Selection,
+  shellWord,
 } from '@muster/contract'
 import { byCause } from '../job/causes.ts'
 import { readBeginning } from '../job/job-texts.ts'
@@ -198,7 +199,7 @@ async function commandText(ledger: Ledger, jobId: string, { command, argv, scrip
 }
 
 function wordsText(words: readonly string[]): string {
-  return words.map(quoteForReading).join(' ')
+  return words.map(shellWord).join(' ')
 }
 
 function optionsOf(spec: JobSpec): RolloutOptions {
@@ -208,9 +209,4 @@ function optionsOf(spec: JobSpec): RolloutOptions {
 
 function shorten(text: string): string {
   return text.length <= COMMAND_LIMIT_CHARS ? text : `${text.slice(0, COMMAND_LIMIT_CHARS)}…`
-}
-
-/** For people to read; what runs on the host is quoted by libs/ssh. */
-function quoteForReading(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
 }
