@@ -122,18 +122,18 @@ describe('help', () => {
     ['output', ['muster output <job> <host> --follow', '--stream …', '--follow', '--json']],
     ['cancel', ['--targets …']],
     ['wait', ['--wait-s …']],
-    ['jobs', ['--limit …', 'Usual: 20.']],
+    ['jobs', ['--limit …', 'Default: 20.']],
     ['hosts', ['--json']],
     ['up', ['--install']],
-    ['rerun', ['--states …,…', 'Usual: failed,unreachable,skipped.', '--detach', '--idempotency-key …']],
-    ['targets', ['--exclude …', '--order …', 'Usual: given.']],
+    ['rerun', ['--states …,…', 'Default: failed,unreachable,skipped.', '--detach', '--idempotency-key …']],
+    ['targets', ['--exclude …', '--order …', 'Default: given.']],
     ['concurrency', ['muster concurrency <job> <N|N%>']],
-    ['run', ['--retry-on …,…', '--env NAME=VALUE', 'One word after --', 'Usual: 300.', '--detach']],
+    ['run', ['--retry-on …,…', '--env NAME=VALUE', 'One word after --', 'Default: 300.', '--detach']],
   ])('of %s shows its own flags', async (command, parts) => {
     const { status, out, said } = await muster(ENV, 'help', command)
     expect([status, said]).toEqual([0, ''])
     for (const part of parts) expect(out.toString()).toContain(part)
-    expect(out.toString()).not.toContain('Usual: false')
+    expect(out.toString()).not.toContain('Default: false')
     expect(
       Math.max(
         ...out

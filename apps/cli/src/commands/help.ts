@@ -6,34 +6,34 @@ import type { Flag } from '../line/flags.ts'
 /** The overview: one line per command. */
 export const OVERVIEW = `muster: run a shell command on one host or on many, and get one honest answer per host
 
-  muster run <targets> [flags] -- <command>    run a command and show what came of it
+  muster run <targets> [flags] -- <command>    run a command and show its output
   muster jobs                                  list jobs, newest first
-  muster show <job> [host]                     a job: its counts and what went wrong; or its run on one host
-  muster runs <job> [--state STATE]            the runs of a job, a line for each host
+  muster show <job> [host]                     a job with its counts and problems, or its run on one host
+  muster runs <job> [--state STATE]            the runs of a job, one line per host
   muster wait <job> [--wait-s N]               follow a job to its end
-  muster output <job> [host] [--stream stderr] read output: all hosts folded, or one byte for byte
-  muster output <job> <host> --follow          the same as it comes, until the command has ended
-  muster cancel <job> [--targets …]            cancel a job, or only these hosts of it
+  muster output <job> [host] [--stream stderr] read output: folded over all hosts, or byte for byte from one
+  muster output <job> <host> --follow          read output as it arrives, until the command ends
+  muster cancel <job> [--targets …]            cancel a job, or only these of its hosts
   muster resume <job>                          let a job that is paused between two batches go on
   muster concurrency <job> <N|N%>              change how many of its commands may run at once
-  muster extend <job> --exec-timeout-s N       give its commands more time, also those that are running
-  muster rerun <job> [--states failed,lost]    run a job again on those of its hosts that ended so
+  muster extend <job> --exec-timeout-s N       give its commands more time, even those already running
+  muster rerun <job> [--states failed,lost]    run a job again on its hosts that ended in these states
   muster hosts [targets]                       list hosts
-  muster targets <targets> [--exclude …]       show which hosts these are, and run nothing
+  muster targets <targets> [--exclude …]       show which hosts these targets select; run nothing
   muster ping <host>                           can the host be reached and logged in to?
-  muster keys                                  list API keys, also those that are revoked or have expired
-  muster keys create --owner X --scopes a,b    make a key; its text is shown this once, on stdout alone
+  muster keys                                  list API keys, including revoked and expired ones
+  muster keys create --owner X --scopes a,b    make a key; its text is shown once, on stdout
   muster keys revoke <key>                     revoke a key: it is refused everywhere within a second
   muster up [--install]                        Redis, server and workers on this machine, in the foreground
   muster mcp [--install]                       the tools on stdin and stdout, for AI clients (docs/mcp.md)
-  muster help <command>                        its flags
+  muster help <command>                        show the flags of a command
   muster --version
 
-Targets: web1, @web, web[01-12], web*, {env=prod}; joined by ",", taken away by "!", in both "&", in one "^";
-@* is all hosts. Shells read most of these signs themselves, so quote: muster run '@web!web07&{env=prod}' -- uptime
+Targets: web1, @web, web[01-12], web*, {env=prod}; @* is all hosts. a,b joins; a!b leaves out b; a&b keeps what is in
+both; a^b what is in only one. Shells read most of these signs, so quote: muster run '@web!web07&{env=prod}' -- uptime
 Every command takes --json. MUSTER_URL and MUSTER_API_KEY name a server elsewhere.
-Exit status: 0 all succeeded; 1 some did not; 2 usage or refused; 3 no targets; 4 only unreachable or
-skipped besides successes; 5 any lost; 124 the wait ended, the job goes on; 130 Ctrl-C detaches (a second one cancels).
+Exit status: 0 all succeeded; 1 some did not; 2 usage or refused; 3 no targets; 4 some unreachable or skipped, the
+rest succeeded; 5 any lost; 124 the wait ended, the job goes on; 130 Ctrl-C detaches (a second one cancels).
 `
 
 /** How the value of a flag is written. */
@@ -48,7 +48,7 @@ const VALUE: Record<Flag['kind'], string> = {
 /** How `muster run` reads the words after `--`. */
 const RUN_NOTES = `
 One word after -- is a shell command line:      muster run @web -- 'uptime | cut -c1-20'
-Several are a program and its arguments, exact: muster run @web -- df -h /
+Several are a program and its exact arguments:  muster run @web -- df -h /
 With --script they are the script's arguments: muster run @web --script deploy.sh -- --dry-run
 A rollout that stops by itself:                 muster run @web --batches 1,10%,50% --max-errors 2 -- ./update
 `
@@ -97,8 +97,8 @@ function rowsBesides(flags: readonly Flag[], fields: object): Row[] {
   return flags.filter(({ field }) => !(field in fields)).map(rowOf)
 }
 
-function rowOf({ name, kind, description, usual }: Flag): Row {
-  return [`${name}${VALUE[kind]}`, `${description}${usual === undefined ? '' : ` Usual: ${usual}.`}`]
+function rowOf({ name, kind, description, defaultText }: Flag): Row {
+  return [`${name}${VALUE[kind]}`, `${description}${defaultText === undefined ? '' : ` Default: ${defaultText}.`}`]
 }
 
 /** A flag and its description, wrapped between words. */

@@ -10,7 +10,7 @@ import { followJob } from './follow-job.ts'
 /** The most jobs on one page. */
 const JOBS_PAGE = 100
 const JOBS_USUAL = 20
-const LIMIT_SWITCH = { name: 'limit', takesValue: true, description: `How many jobs. Usual: ${JOBS_USUAL}.` }
+const LIMIT_SWITCH = { name: 'limit', takesValue: true, description: `How many jobs. Default: ${JOBS_USUAL}.` }
 
 /** `muster jobs`: the newest jobs, read in as many pages as it takes. */
 export const listJobsCommand: Command = {

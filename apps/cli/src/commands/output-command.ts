@@ -6,17 +6,17 @@ import type { Switch } from '../line/flags.ts'
 import { gatheredText } from '../render/render-output.ts'
 import { followOutput, printPage } from './follow-output.ts'
 
-const MASKS = `Take for the same what differs only in: ${OutputMask.options.join(',')}; without a host.`
+const MASKS = `Treat outputs as equal that differ only in: ${OutputMask.options.join(',')}; without a host.`
 
 const SWITCHES: readonly Switch[] = [
-  { name: 'stream', takesValue: true, description: 'stdout (usual) or stderr; only with a host.' },
+  { name: 'stream', takesValue: true, description: 'stdout (the default) or stderr; only with a host.' },
   {
     name: 'diff',
     takesValue: false,
-    description: 'Show one group of hosts, and of the others what differs; without a host.',
+    description: 'Show one group of hosts in full, and only the differences of the others; without a host.',
   },
   { name: 'mask', takesValue: true, description: MASKS },
-  { name: 'follow', takesValue: false, description: 'Go on until the command has ended; only with a host.' },
+  { name: 'follow', takesValue: false, description: 'Go on until the command ends; only with a host.' },
   JSON_SWITCH,
 ]
 

@@ -34,14 +34,14 @@ const RUN_SWITCHES: readonly Switch[] = [
   {
     name: 'stdin',
     takesValue: true,
-    description: 'Give the command or script this file as its stdin; "-" passes ours on. Nothing unless given.',
+    description: 'Pass this file to the command or script as its stdin; "-" passes on our own. Default: empty.',
   },
   {
     name: 'health-check',
     takesValue: true,
-    description: 'Run this on each host after the command succeeded there; when it fails, the host has failed.',
+    description: 'Run this on each host after the command has succeeded there; if it fails, the host has failed.',
   },
-  { name: 'health-check-timeout-s', takesValue: true, description: 'Limit for the health check. Usual: 30.' },
+  { name: 'health-check-timeout-s', takesValue: true, description: 'Limit for the health check. Default: 30.' },
   ...END_SWITCHES,
 ]
 

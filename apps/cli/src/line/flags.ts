@@ -13,7 +13,8 @@ export type Flag = {
   readonly field: string
   readonly kind: 'text' | 'number' | 'boolean' | 'pairs' | 'list'
   readonly description: string
-  readonly usual: string | undefined
+  /** Undefined when there is none, or the flag is a switch that is off. */
+  readonly defaultText: string | undefined
 }
 
 const Choices = z.looseObject({ enum: z.array(z.string()).optional() })
@@ -36,13 +37,13 @@ export function flagsOf(schema: Operation['input'], spelledOtherwise: readonly s
     .parse(z.toJSONSchema(schema, { io: 'input' }))
   return Object.entries(properties)
     .filter(([field]) => !spelledOtherwise.includes(field))
-    .map(([field, { type, anyOf, description, default: usual, $ref, enum: choices = named($defs, $ref)?.enum }]) => ({
+    .map(([field, { type, anyOf, description, default: preset, $ref, enum: choices = named($defs, $ref)?.enum }]) => ({
       name: field.replaceAll('_', '-'),
       field,
       kind: kindOf([type, ...anyOf.map((one) => one.type)]),
       description: description ?? (choices === undefined ? '' : `One of ${choices.join(', ')}.`),
       // Everybody knows that a switch is off unless given.
-      usual: usual === undefined || type === 'boolean' ? undefined : String(usual),
+      defaultText: preset === undefined || type === 'boolean' ? undefined : String(preset),
     }))
 }
 
