@@ -1,5 +1,5 @@
 import { defineConfig } from 'vitest/config'
-import { summaryPlugin } from './test/support/summary-reporter.ts'
+import { summaryPlugin } from './test/support/runner/summary-reporter.ts'
 
 /** A thousand commands on all cores, with a limit of their own: nothing else runs beside them. */
 const CHAOS = 'test/chaos/chaos.test.ts'
@@ -8,7 +8,7 @@ export default defineConfig({
   plugins: [summaryPlugin()],
   test: {
     // Both start lazily: one redis-server and one sshd for the whole run, on free loopback ports.
-    globalSetup: ['test/support/redis-setup.ts', 'test/support/sshd-setup.ts'],
+    globalSetup: ['test/support/runtime/redis-setup.ts', 'test/support/ssh/sshd-setup.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     pool: 'forks',

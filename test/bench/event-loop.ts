@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url'
 import { OPERATIONS, Submit } from '@muster/contract'
 import { cancelJob, type Ledger, openLedger, submitJob } from '@muster/ledger'
 import { Closers, startRedis } from '@muster/runtime'
-import { type Printed, printAndEnd } from '../support/printed-run.ts'
+import { type Printed, printAndEnd } from '../support/ledger/printed-run.ts'
 import { say, table } from './table.ts'
 
 const HOSTS = 10_000

@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { OPERATIONS } from '@muster/contract'
 import { Closers } from '@muster/runtime'
-import { startSshd } from '../support/sshd.ts'
+import { startSshd } from '../support/ssh/sshd.ts'
 import { startBenchStack } from './stack.ts'
 import { medianAndWorst, say, table } from './table.ts'
 

@@ -8,7 +8,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Closers, installSystemPackage } from '@muster/runtime'
-import type { SshdFacts } from '../support/sshd.ts'
+import type { SshdFacts } from '../support/ssh/sshd.ts'
 import { namedCpuMs, runTimed } from './process-cost.ts'
 import { say } from './table.ts'
 

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process'
 import { readdir, readFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
-import { descendantsOf } from '../support/sshd.ts'
+import { descendantsOf } from '../support/ssh/sshd.ts'
 
 /** Clock ticks a second that /proc counts in; fixed at 100 on every Linux that Node runs on. */
 const TICKS_PER_S = 100

@@ -7,7 +7,7 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Closers, freePort, startProcess } from '@muster/runtime'
-import { type Sshd, startSshd } from '../support/sshd.ts'
+import { type Sshd, startSshd } from '../support/ssh/sshd.ts'
 import { type ChaosRedis, startChaosRedis } from './chaos-redis.ts'
 import type { ChaosHost } from './commands.ts'
 import { SERVERS, type ServerName, WORKERS, type WorkerName } from './fault-plan.ts'

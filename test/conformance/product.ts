@@ -1,7 +1,7 @@
 /** Muster as it is: Redis, a server and a worker as processes, and hosts that a real sshd answers for. */
 import type { Closers } from '@muster/runtime'
 import { type BenchStack, startBenchStack } from '../bench/stack.ts'
-import { startSshd } from '../support/sshd.ts'
+import { startSshd } from '../support/ssh/sshd.ts'
 
 /** A running Muster, and what another server needs to work beside it. */
 export type Product = BenchStack & { readonly prefix: string; readonly inventoryYaml: string }

@@ -6,9 +6,9 @@
  */
 import { resolve } from 'node:path'
 import { expect, test } from 'vitest'
-import { connectLegacySdk, connectModernSdk } from '../support/mcp-clients.ts'
-import { muster } from '../support/muster-process.ts'
-import { startTestServer } from '../support/server.ts'
+import { muster } from '../support/cli/muster-process.ts'
+import { connectLegacySdk, connectModernSdk } from '../support/mcp/mcp-clients.ts'
+import { startTestServer } from '../support/server/server.ts'
 
 /** The file that holds the snapshot of this name. */
 const fileOf = (name: string) => resolve('test/snapshots', name)

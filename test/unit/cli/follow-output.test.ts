@@ -3,7 +3,16 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { outputCommand } from '../../../apps/cli/src/commands/output-command.ts'
 import { readCommandLine } from '../../../apps/cli/src/line/flags.ts'
-import { answer, away, events, type Handler, JOB_ID, PAGE, RUN_ENDED, scripted } from '../../support/scripted-server.ts'
+import {
+  answer,
+  away,
+  events,
+  type Handler,
+  JOB_ID,
+  PAGE,
+  RUN_ENDED,
+  scripted,
+} from '../../support/ssh/scripted-server.ts'
 
 // Only the clock that patience is measured with: it moves when the command line sleeps.
 beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }))

@@ -4,7 +4,7 @@ import type { GatheredOutput } from '@muster/contract'
 import { expect, test } from 'vitest'
 import { outputCommand } from '../../../apps/cli/src/commands/output-command.ts'
 import { readCommandLine } from '../../../apps/cli/src/line/flags.ts'
-import { answer, JOB_ID, scripted } from '../../support/scripted-server.ts'
+import { answer, JOB_ID, scripted } from '../../support/ssh/scripted-server.ts'
 
 const GROUP: GatheredOutput['groups'][number] = {
   hosts: 'web[01-40]',

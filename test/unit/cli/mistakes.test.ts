@@ -3,8 +3,8 @@
 import { MusterError, type OperationName, toProblem } from '@muster/contract'
 import { describe, expect, test } from 'vitest'
 import { checkedInput } from '../../../apps/cli/src/line/checked-input.ts'
-import { muster } from '../../support/muster-process.ts'
-import { answer, scripted } from '../../support/scripted-server.ts'
+import { muster } from '../../support/cli/muster-process.ts'
+import { answer, scripted } from '../../support/ssh/scripted-server.ts'
 
 const JOB_ID = `job_${'a'.repeat(26)}`
 /** No server is needed: nothing that is wrong is sent. */

@@ -8,7 +8,7 @@ import { runCommand } from '../../../apps/cli/src/commands/run-command.ts'
 import type { Cli } from '../../../apps/cli/src/line/command.ts'
 import { readCommandLine } from '../../../apps/cli/src/line/flags.ts'
 import { ServerAway } from '../../../apps/cli/src/line/patience.ts'
-import { answer, away, type Handler, JOB, JOB_ID, scripted } from '../../support/scripted-server.ts'
+import { answer, away, type Handler, JOB, JOB_ID, scripted } from '../../support/ssh/scripted-server.ts'
 
 // Only the clock that patience is measured with: it moves when the command line sleeps.
 beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }))

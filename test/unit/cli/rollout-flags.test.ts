@@ -6,7 +6,7 @@ import { concurrencyCommand, listJobsCommand, resumeCommand } from '../../../app
 import { rerunCommand } from '../../../apps/cli/src/commands/rerun-command.ts'
 import { runCommand } from '../../../apps/cli/src/commands/run-command.ts'
 import { readCommandLine } from '../../../apps/cli/src/line/flags.ts'
-import { answer, away, JOB, JOB_ID, scripted } from '../../support/scripted-server.ts'
+import { answer, away, JOB, JOB_ID, scripted } from '../../support/ssh/scripted-server.ts'
 
 // The command line never really sleeps between two tries.
 beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }))

@@ -8,7 +8,7 @@ import { readCommandLine } from '../../../apps/cli/src/line/flags.ts'
 import { createProgress } from '../../../apps/cli/src/line/progress.ts'
 import { hostTable } from '../../../apps/cli/src/render/render-hosts.ts'
 import { jobText } from '../../../apps/cli/src/render/render-job.ts'
-import { answer, type Handler, JOB, JOB_ID, scripted } from '../../support/scripted-server.ts'
+import { answer, type Handler, JOB, JOB_ID, scripted } from '../../support/ssh/scripted-server.ts'
 
 // The command line never really sleeps between two looks.
 beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }))

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { muster, musterFed } from '../../support/muster-process.ts'
-import { answer, JOB, JOB_ID, scripted } from '../../support/scripted-server.ts'
+import { muster, musterFed } from '../../support/cli/muster-process.ts'
+import { answer, JOB, JOB_ID, scripted } from '../../support/ssh/scripted-server.ts'
 
 const LIMIT_BYTES = 16 * 1024 * 1024
 /** No server is needed: nothing that is wrong is sent. */

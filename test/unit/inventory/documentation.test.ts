@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { MusterError, parseTargets } from '@muster/contract'
 import { parseInventory } from '@muster/inventory'
 import { expect, it } from 'vitest'
-import { openTestInventory, temporaryDirectory } from '../../support/test-inventory.ts'
+import { openTestInventory, temporaryDirectory } from '../../support/inventory/test-inventory.ts'
 
 const page = readFileSync('docs/inventory.md', 'utf8')
 const blocks = [...page.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)].map(([, language = '', text = '']) => ({

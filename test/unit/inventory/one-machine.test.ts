@@ -5,7 +5,7 @@ import { MusterError } from '@muster/contract'
 import { parseInventory } from '@muster/inventory'
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { InventoryOptions } from '../../../libs/inventory/src/inventory-source.ts'
-import { openTestInventory, temporaryDirectory } from '../../support/test-inventory.ts'
+import { openTestInventory, temporaryDirectory } from '../../support/inventory/test-inventory.ts'
 
 const parse = (text: string) => parseInventory(text, 'i.yaml', { home: '/home/me', user: 'me', credentials: [] })
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { MusterError } from '@muster/contract'
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { InventoryOptions } from '../../../libs/inventory/src/inventory-source.ts'
-import { hostsFile, openTestInventory, temporaryDirectory } from '../../support/test-inventory.ts'
+import { hostsFile, openTestInventory, temporaryDirectory } from '../../support/inventory/test-inventory.ts'
 
 let directory = ''
 let file = ''

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { readSecret } from '@muster/inventory'
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { InventoryOptions } from '../../../libs/inventory/src/inventory-source.ts'
-import { hostsFile, openTestInventory, temporaryDirectory } from '../../support/test-inventory.ts'
+import { hostsFile, openTestInventory, temporaryDirectory } from '../../support/inventory/test-inventory.ts'
 
 let directory = ''
 let file = ''

@@ -2,7 +2,7 @@
 import { Job, type JobEvent, OutputPage } from '@muster/contract'
 import { framesOf } from '@muster/server'
 import { describe, expect, test } from 'vitest'
-import { JOB, JOB_ID } from '../../support/scripted-server.ts'
+import { JOB, JOB_ID } from '../../support/ssh/scripted-server.ts'
 
 const page = OutputPage.parse({
   job_id: JOB_ID,

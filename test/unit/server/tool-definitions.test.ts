@@ -3,7 +3,7 @@ import { OPERATIONS, type Operation, TOOL_NAMES, TOOLS, type Tool } from '@muste
 import { INSTRUCTIONS, listTools } from '@muster/server'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { tokensOf } from '../../support/mcp-client.ts'
+import { tokensOf } from '../../support/mcp/mcp-client.ts'
 
 const listed = listTools()
 const Schema = z.record(z.string(), z.unknown())

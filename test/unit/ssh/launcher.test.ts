@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { MusterError } from '@muster/contract'
 import { checkCommand, findHello, firstLine, type Hello, type RemoteCommand, writeLaunch } from '@muster/ssh'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
-import { findProgram } from '../../support/programs.ts'
+import { findProgram } from '../../support/runtime/programs.ts'
 
 const NONCE = '0123456789abcdef0123456789abcdef'
 const LINE = firstLine(NONCE)

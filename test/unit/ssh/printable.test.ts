@@ -2,7 +2,7 @@
 import { printable } from '@muster/ssh'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { hostileText } from '../../support/hostile-text.ts'
+import { hostileText } from '../../support/server/hostile-text.ts'
 
 test.each([
   ['a\r\n\x1b[2Jb', 'a [2Jb'],

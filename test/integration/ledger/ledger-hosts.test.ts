@@ -1,0 +1,308 @@
+/** What jobs share at a host: places for runs, and circuit breakers; and running a job again on some of its hosts. */
+import { Submit } from '@muster/contract'
+import {
+  cancelJob,
+  findRun,
+  finishRun,
+  gatherOutput,
+  hostsOfJob,
+  type Ledger,
+  openBreakers,
+  readRerun,
+  reportJob,
+  submitJob,
+  sweep,
+} from '@muster/ledger'
+import { describe, expect, test } from 'vitest'
+import { openTestLedger, submitTo } from '../../support/ledger/ledger.ts'
+import { claimIndex, ENDS, endAs, queuedRuns } from '../../support/ledger/ledger-worker.ts'
+
+const NOW = { ticketGraceMs: 3_600_000, suspectMs: 0, claimNamedMs: 3_600_000 }
+
+/** Claims the run of a job on its only host, which must be there to be had. */
+async function claimOnly(ledger: Ledger, jobId: string) {
+  const claim = await claimIndex(ledger, jobId, 0)
+  if (claim === undefined) throw new Error('the run is there to be claimed')
+  return claim
+}
+
+/** The last ticket that was issued for the job, as attempt and resume. */
+async function lastTicket(ledger: Ledger, jobId: string): Promise<unknown> {
+  const waiting = await ledger.tickets.getWaiting()
+  return waiting.filter(({ data }) => data.job_id === jobId).map(({ data }) => [data.attempt, data.resume])
+}
+
+describe('places at a host', () => {
+  test('runs that change things come one by one, and the next gets a ticket of its own when it is free', async () => {
+    const ledger = await openTestLedger()
+    const [first, second, third] = [await submitTo(ledger, 1), await submitTo(ledger, 1), await submitTo(ledger, 1)]
+    const claim = await claimOnly(ledger, first)
+    expect(await claimIndex(ledger, second, 0)).toBeUndefined()
+    expect(await claimIndex(ledger, third, 0)).toBeUndefined()
+    const detail = 'waits until other runs on this machine have ended'
+    expect(await findRun(ledger, second, 'h0')).toMatchObject({ state: 'queued', worker: null, detail })
+    await endAs(ledger, claim, 'ok')
+    expect(await lastTicket(ledger, second), 'who waited longest is next').toEqual(
+      [
+        [1, 0],
+        [1, 1],
+      ].slice(0),
+    )
+    expect(await lastTicket(ledger, third)).toEqual([[1, 0]])
+    await endAs(ledger, await claimOnly(ledger, second), 'failed')
+    await endAs(ledger, await claimOnly(ledger, third), 'ok')
+  })
+
+  test('four that only read may be there at once, beside one that changes things', async () => {
+    const ledger = await openTestLedger()
+    await claimOnly(ledger, await submitTo(ledger, 1))
+    for (let i = 0; i < 4; i += 1) await claimOnly(ledger, await submitTo(ledger, 1, { read_only: true }))
+    await claimOnly(ledger, await submitTo(ledger, 1, { read_only: true, host_limit: 5 }))
+    expect(await claimIndex(ledger, await submitTo(ledger, 1, { read_only: true }), 0)).toBeUndefined()
+  })
+
+  test('a run that waits can be cancelled, and the place goes to the next', async () => {
+    const ledger = await openTestLedger()
+    const [first, second, third] = [await submitTo(ledger, 1), await submitTo(ledger, 1), await submitTo(ledger, 1)]
+    const claim = await claimOnly(ledger, first)
+    await claimIndex(ledger, second, 0)
+    await claimIndex(ledger, third, 0)
+    await cancelJob(ledger, second)
+    expect((await findRun(ledger, second, 'h0'))?.state).toBe('cancelled')
+    await endAs(ledger, claim, 'ok')
+    expect(await lastTicket(ledger, third)).toContainEqual([1, 1])
+  })
+
+  test('nobody overtakes those who came before, also not in the moment in which one of them was called', async () => {
+    const ledger = await openTestLedger()
+    const [first, second, third] = [await submitTo(ledger, 1), await submitTo(ledger, 1), await submitTo(ledger, 1)]
+    const claim = await claimOnly(ledger, first)
+    expect(await claimIndex(ledger, second, 0)).toBeUndefined()
+    await endAs(ledger, claim, 'ok')
+    expect(await claimIndex(ledger, third, 0), 'the place is kept for the one that was called').toBeUndefined()
+    await claimOnly(ledger, second)
+  })
+
+  test('when the one that was called is cancelled, the next is called', async () => {
+    const ledger = await openTestLedger()
+    const [first, second, third] = [await submitTo(ledger, 1), await submitTo(ledger, 1), await submitTo(ledger, 1)]
+    const claim = await claimOnly(ledger, first)
+    for (const jobId of [second, third]) await claimIndex(ledger, jobId, 0)
+    await endAs(ledger, claim, 'ok')
+    await cancelJob(ledger, second)
+    expect(await lastTicket(ledger, third)).toContainEqual([1, 1])
+  })
+
+  test('a run that takes its workers down with it is given up after three', async () => {
+    const ledger = await openTestLedger()
+    const jobId = await submitTo(ledger, 1)
+    for (let i = 0; i < 3; i += 1) {
+      await claimOnly(ledger, jobId)
+      await ledger.redis.del(ledger.keys.worker('w1'))
+      await sweep(ledger, NOW)
+    }
+    expect(await findRun(ledger, jobId, 'h0')).toMatchObject({
+      state: 'unreachable',
+      reason: 'worker_lost',
+      attempt: 3,
+    })
+  })
+
+  test('a retry, a dead worker and a run that never started all give the place free', async () => {
+    const ledger = await openTestLedger()
+    const retried = await submitTo(ledger, 1, { retry_backoff_s: 60 })
+    expect(await endAs(ledger, await claimOnly(ledger, retried), 'refused', true)).toBe('retrying')
+    const dead = await submitTo(ledger, 1)
+    await claimOnly(ledger, dead)
+    await ledger.redis.del(ledger.keys.worker('w1'))
+    await sweep(ledger, NOW)
+    expect((await findRun(ledger, dead, 'h0'))?.state).toBe('queued')
+    await claimOnly(ledger, await submitTo(ledger, 1))
+  })
+
+  test('whoever waits gets a ticket when the one before is to be retried, is given up, or is turned away', async () => {
+    const ledger = await openTestLedger()
+    const turnedAway = async (jobId: string) => {
+      await ledger.redis.hset(`${ledger.keys.base}:breaker:h0`, 'kind', 'connect', 'until', Date.now() + 60_000)
+      expect(await claimIndex(ledger, jobId, 0)).toBeUndefined()
+      await ledger.redis.del(`${ledger.keys.base}:breaker:h0`)
+    }
+    const [first, second, third, fourth] = [
+      await submitTo(ledger, 1, { retry_backoff_s: 60 }),
+      await submitTo(ledger, 1),
+      await submitTo(ledger, 1),
+      await submitTo(ledger, 1),
+    ]
+    const claim = await claimOnly(ledger, first)
+    for (const jobId of [second, third, fourth]) await claimIndex(ledger, jobId, 0)
+    await endAs(ledger, claim, 'refused', true)
+    expect(await lastTicket(ledger, second)).toContainEqual([1, 1])
+    await claimOnly(ledger, second)
+    await ledger.redis.del(ledger.keys.worker('w1'))
+    await sweep(ledger, NOW)
+    expect(await lastTicket(ledger, third)).toContainEqual([1, 1])
+    await turnedAway(third)
+    expect(await lastTicket(ledger, fourth)).toContainEqual([1, 1])
+  })
+
+  test('a place that was kept by mistake is found to be free', async () => {
+    const ledger = await openTestLedger()
+    await ledger.redis.sadd(`${ledger.keys.base}:host:h0:change`, `job_${'a'.repeat(26)}:0`)
+    await claimOnly(ledger, await submitTo(ledger, 1))
+  })
+})
+
+describe('circuit breakers', () => {
+  const failOnce = async (ledger: Ledger, name: 'refused' | 'denied') => {
+    const jobId = await submitTo(ledger, 1)
+    await endAs(ledger, await claimOnly(ledger, jobId), name)
+  }
+
+  test('five failures to connect in a row open it, and the next run is skipped and says so', async () => {
+    const ledger = await openTestLedger()
+    for (let i = 0; i < 4; i += 1) await failOnce(ledger, 'refused')
+    expect(await openBreakers(ledger)).toEqual(new Map())
+    await failOnce(ledger, 'refused')
+    expect([...(await openBreakers(ledger))]).toMatchObject([['h0', { kind: 'connect' }]])
+    const jobId = await submitTo(ledger, 1)
+    expect(await claimIndex(ledger, jobId, 0)).toBeUndefined()
+    const detail = expect.stringMatching(
+      /^it could not be reached .* not tried before 20\d\d-.* unless .* "force": true/,
+    )
+    expect(await findRun(ledger, jobId, 'h0')).toMatchObject({ state: 'skipped', reason: 'breaker_open', detail })
+    expect((await reportJob(ledger, jobId))?.problems).toMatchObject([{ reason: 'breaker_open', detail }])
+    const gathered = { limitBytes: 100, masks: [], withDiff: false, groupsLimit: 9 }
+    expect((await gatherOutput(ledger, jobId, gathered))?.without_output).toMatchObject([{ detail }])
+  })
+
+  test('one probe is let through when its time is over: it closes it, or opens it anew', async () => {
+    const ledger = await openTestLedger()
+    const breaker = `${ledger.keys.base}:breaker:h0`
+    for (let i = 0; i < 5; i += 1) await failOnce(ledger, 'refused')
+    await ledger.redis.hset(breaker, 'until', 1)
+    const probe = await claimOnly(ledger, await submitTo(ledger, 1))
+    const beside = await submitTo(ledger, 1, { read_only: true })
+    await claimIndex(ledger, beside, 0)
+    expect((await findRun(ledger, beside, 'h0'))?.reason, 'one at a time').toBe('breaker_open')
+    await endAs(ledger, probe, 'refused')
+    expect((await openBreakers(ledger)).has('h0')).toBe(true)
+
+    await ledger.redis.hset(breaker, 'until', 1)
+    await endAs(ledger, await claimOnly(ledger, await submitTo(ledger, 1)), 'failed')
+    expect(await openBreakers(ledger), 'a command that fails was let in').toEqual(new Map())
+    await failOnce(ledger, 'refused')
+    await claimOnly(ledger, await submitTo(ledger, 1))
+  })
+
+  test('a probe that is cancelled lets the next one probe', async () => {
+    const ledger = await openTestLedger()
+    for (let i = 0; i < 5; i += 1) await failOnce(ledger, 'refused')
+    await ledger.redis.hset(`${ledger.keys.base}:breaker:h0`, 'until', 1)
+    const jobId = await submitTo(ledger, 1)
+    const probe = await claimOnly(ledger, jobId)
+    await cancelJob(ledger, jobId)
+    const end = { ...ENDS.refused, state: 'cancelled', reason: 'cancelled_by_user' } as const
+    await finishRun(ledger, probe, { ...end, detail: null, signal: null, isRetryable: false })
+    await claimOnly(ledger, await submitTo(ledger, 1))
+  })
+
+  test('two refusals at the log-in open it for longer, so that nobody is locked out', async () => {
+    const ledger = await openTestLedger()
+    await failOnce(ledger, 'denied')
+    await failOnce(ledger, 'denied')
+    const open = (await openBreakers(ledger)).get('h0')
+    expect(open?.kind).toBe('auth')
+    expect((open?.untilMs ?? 0) - Date.now()).toBeGreaterThan(890_000)
+  })
+
+  test('reaching the host in between starts the count anew, and failing commands never count', async () => {
+    const ledger = await openTestLedger()
+    for (let i = 0; i < 4; i += 1) await failOnce(ledger, 'refused')
+    await failOnce(ledger, 'denied')
+    await failOnce(ledger, 'refused')
+    expect(await openBreakers(ledger), 'who is refused at the log-in has reached the host').toEqual(new Map())
+    await endAs(ledger, await claimOnly(ledger, await submitTo(ledger, 1)), 'failed')
+    for (let i = 0; i < 4; i += 1) await failOnce(ledger, 'refused')
+    for (let i = 0; i < 8; i += 1) await endAs(ledger, await claimOnly(ledger, await submitTo(ledger, 1)), 'failed')
+    expect(await openBreakers(ledger)).toEqual(new Map())
+  })
+
+  test('an attempt that opens it is not followed by another, and the run ends for its real reason', async () => {
+    const ledger = await openTestLedger()
+    for (let i = 0; i < 4; i += 1) await failOnce(ledger, 'refused')
+    const jobId = await submitTo(ledger, 1)
+    expect(await endAs(ledger, await claimOnly(ledger, jobId), 'refused', true)).toBe('finished')
+    expect(await findRun(ledger, jobId, 'h0')).toMatchObject({ state: 'unreachable', reason: 'conn_refused' })
+  })
+
+  test('a run that waits for its retry when it opens ends for the reason it had', async () => {
+    const ledger = await openTestLedger()
+    const jobId = await submitTo(ledger, 1)
+    await endAs(ledger, await claimOnly(ledger, jobId), 'refused', true)
+    for (let i = 0; i < 4; i += 1) await failOnce(ledger, 'refused')
+    expect(await claimIndex(ledger, jobId, 0)).toBeUndefined()
+    expect(await findRun(ledger, jobId, 'h0')).toMatchObject({ state: 'unreachable', reason: 'conn_refused' })
+  })
+
+  test('a probe whose worker dies does not bar the host: its run probes again', async () => {
+    const ledger = await openTestLedger()
+    for (let i = 0; i < 5; i += 1) await failOnce(ledger, 'refused')
+    await ledger.redis.hset(`${ledger.keys.base}:breaker:h0`, 'until', 1)
+    const jobId = await submitTo(ledger, 1)
+    await claimOnly(ledger, jobId)
+    await ledger.redis.del(ledger.keys.worker('w1'))
+    await sweep(ledger, NOW)
+    await claimOnly(ledger, jobId)
+  })
+
+  test('what was not the fault of the host never counts, and a host that lets us in starts the count anew', async () => {
+    const ledger = await openTestLedger()
+    const endOnce = async (end: { reason: 'conn_timeout' | 'sudo_denied'; isHostsFault: boolean }) => {
+      const claim = await claimOnly(ledger, await submitTo(ledger, 1))
+      await finishRun(ledger, claim, { ...ENDS.refused, ...end, detail: null, signal: null, isRetryable: false })
+    }
+    for (let i = 0; i < 6; i += 1) await endOnce({ reason: 'conn_timeout', isHostsFault: false })
+    for (let i = 0; i < 4; i += 1) await failOnce(ledger, 'refused')
+    await endOnce({ reason: 'sudo_denied', isHostsFault: false })
+    for (let i = 0; i < 4; i += 1) await failOnce(ledger, 'refused')
+    expect(await openBreakers(ledger)).toEqual(new Map())
+  })
+
+  test('a test of the connection goes past one for connecting, and not past one for log-ins', async () => {
+    const ledger = await openTestLedger()
+    const breaker = `${ledger.keys.base}:breaker:h0`
+    const job = { request: Submit.parse({ command: 'true', targets: 'h0' }), hosts: ['h0'], owner: 'me', isTest: true }
+    await ledger.redis.hset(breaker, 'kind', 'auth', 'until', Date.now() + 60_000)
+    expect(await claimIndex(ledger, (await submitJob(ledger, job)).jobId, 0)).toBeUndefined()
+    await ledger.redis.hset(breaker, 'kind', 'connect')
+    await endAs(ledger, await claimOnly(ledger, (await submitJob(ledger, job)).jobId), 'ok')
+    expect(await ledger.redis.exists(breaker), 'a test that got through closes it').toBe(0)
+  })
+
+  test('force goes past it', async () => {
+    const ledger = await openTestLedger()
+    for (let i = 0; i < 5; i += 1) await failOnce(ledger, 'refused')
+    await claimOnly(ledger, await submitTo(ledger, 1, { force: true }))
+  })
+})
+
+describe('running a job again', () => {
+  test('takes the hosts that ended in the states asked for, also those that were never released, in their order', async () => {
+    const ledger = await openTestLedger()
+    const jobId = await submitTo(ledger, 6, { concurrency: 1, max_errors: 1, command: 'uptime', retries: 0 })
+    const ends = ['failed', 'ok', 'lost'] as const
+    for (const [index, name] of ends.entries()) {
+      const claim = await claimIndex(ledger, jobId, index)
+      if (claim !== undefined) await endAs(ledger, claim, name)
+    }
+    const again = await readRerun(ledger, jobId, ['failed', 'unreachable', 'skipped'])
+    expect(again).toMatchObject({
+      hosts: ['h0', 'h3', 'h4', 'h5'],
+      request: { command: 'uptime', targets: 'h[0,3-5]' },
+    })
+    expect((await readRerun(ledger, jobId, ['lost']))?.hosts, 'only when it is named').toEqual(['h2'])
+    expect(await readRerun(ledger, `job_${'b'.repeat(26)}`, ['lost'])).toBeUndefined()
+    expect(await hostsOfJob(ledger, jobId)).toHaveLength(6)
+    expect(await queuedRuns(ledger, jobId)).toEqual([])
+  })
+})

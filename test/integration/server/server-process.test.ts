@@ -1,0 +1,229 @@
+/** The server as a process, and with a Redis that goes away: what it says, leaves behind, and refuses. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { join, resolve } from 'node:path'
+import { JobReport, OPERATIONS, Problem } from '@muster/contract'
+import { freePort, startRedis } from '@muster/runtime'
+import { describe, expect, inject, onTestFinished, test } from 'vitest'
+import { startCuttingProxy } from '../../support/runtime/cutting-proxy.ts'
+import { INVENTORY_YAML, startTestServer, temporaryDataDir } from '../../support/server/server.ts'
+
+/** Starts `main.js`; `log` and `out` grow while it runs. Resolves when it is ready, or has ended. */
+async function startServerProcess(dataDir: string, env: Record<string, string> = {}) {
+  await writeFile(join(dataDir, 'inventory.yaml'), INVENTORY_YAML)
+  const child = spawn(process.execPath, [resolve('apps/server/dist/main.js')], {
+    cwd: dataDir,
+    env: { HOME: dataDir, USER: 'me', REDIS_URL: inject('redisUrl'), MUSTER_PORT: '0', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  onTestFinished(() => {
+    child.kill('SIGKILL')
+  })
+  const said = { out: '', log: '' }
+  child.stdout.on('data', (chunk: Buffer) => {
+    said.out += chunk.toString()
+  })
+  const ended = once(child, 'close')
+  await new Promise<void>((settle) => {
+    child.once('close', () => settle())
+    child.stderr.on('data', (chunk: Buffer) => {
+      said.log += chunk.toString()
+      if (said.log.includes('"msg":"ready"')) settle()
+    })
+  })
+  const stop = async () => {
+    child.kill('SIGTERM')
+    await ended
+    return child.exitCode
+  }
+  return { child, said, stop, ended }
+}
+
+const prefix = () => `test-${crypto.randomUUID()}`
+
+async function foundBy(dataDir: string): Promise<{ url: string; key: string }> {
+  const { url } = JSON.parse(await readFile(join(dataDir, '.muster/server.json'), 'utf8'))
+  return { url, key: (await readFile(join(dataDir, '.muster/api-key'), 'utf8')).trim() }
+}
+
+describe('the server process', () => {
+  test('prints the key once, can be found by its files, and removes its address when it ends', async () => {
+    const dataDir = await temporaryDataDir()
+    const env = { MUSTER_PREFIX: prefix() }
+    const first = await startServerProcess(dataDir, env)
+    const { url, key } = await foundBy(dataDir)
+    expect(first.said.out.split(key)).toHaveLength(2)
+    expect(first.said.log).not.toContain(key)
+    const answer = await fetch(`${url}/v1/jobs`, { headers: { authorization: `Bearer ${key}` } })
+    expect(answer.status).toBe(200)
+    await answer.text()
+    expect(await first.stop()).toBe(0)
+    expect(await readdir(join(dataDir, '.muster'))).toEqual(['api-key'])
+    const second = await startServerProcess(dataDir, env)
+    expect(second.said.out).toBe('')
+    expect((await foundBy(dataDir)).key).toBe(key)
+    expect(await second.stop()).toBe(0)
+  })
+
+  test('lets a key call and submit as often as its environment says', async () => {
+    const dataDir = await temporaryDataDir()
+    const limits = { MUSTER_RATE_LIMIT_PER_MIN: '4', MUSTER_SUBMIT_LIMIT_PER_MIN: '2' }
+    await startServerProcess(dataDir, { MUSTER_PREFIX: prefix(), ...limits })
+    const { url, key } = await foundBy(dataDir)
+    const call = async (init?: { method: string; body: string }) => {
+      const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
+      const answer = await fetch(`${url}/v1/jobs`, { ...init, headers })
+      await answer.text()
+      return answer.status
+    }
+    const submit = { method: 'POST', body: JSON.stringify({ command: 'true', targets: 'web01' }) }
+    const statuses = [await call(submit), await call(submit), await call(submit), await call(), await call()]
+    expect(statuses).toEqual([202, 202, 429, 200, 429])
+  })
+
+  test('is not held up by a call that waits, nor by a connection that asks nothing; the call gets its answer', async () => {
+    const dataDir = await temporaryDataDir()
+    const server = await startServerProcess(dataDir, { MUSTER_PREFIX: prefix(), MUSTER_SHUTDOWN_GRACE_S: '15' })
+    const { url, key } = await foundBy(dataDir)
+    const silent = connect(Number(new URL(url).port), '127.0.0.1')
+    onTestFinished(() => {
+      silent.destroy()
+    })
+    await once(silent, 'connect')
+    const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
+    const body = JSON.stringify({ command: 'true', targets: 'db1', wait_s: 45 })
+    const waiting = fetch(`${url}/v1/jobs`, { method: 'POST', headers, body })
+    await expect.poll(() => server.said.log).toContain('job submitted')
+    expect(await server.stop()).toBe(0)
+    const answer = await waiting
+    expect([answer.status, JobReport.parse(await answer.json()).state]).toEqual([202, 'queued'])
+    expect(server.said.log).not.toContain('took longer')
+  })
+
+  test('does not start with a wrong configuration, and tells every mistake', async () => {
+    const dataDir = await temporaryDataDir()
+    const { child, said } = await startServerProcess(dataDir, {
+      REDIS_URL: '',
+      MUSTER_PORT: '99999',
+      MUSTER_ALLOWED_HOSTS: 'a:1',
+    })
+    expect(child.exitCode).not.toBe(0)
+    for (const name of ['REDIS_URL', 'MUSTER_PORT', 'MUSTER_ALLOWED_HOSTS']) expect(said.log).toContain(`${name}: `)
+  })
+
+  test('takes the key of its operator, from a file as well, and prints none', async () => {
+    const dataDir = await temporaryDataDir()
+    const key = `mst_compose_${'k'.repeat(43)}`
+    await writeFile(join(dataDir, 'key'), `${key}\n`)
+    const server = await startServerProcess(dataDir, {
+      MUSTER_PREFIX: prefix(),
+      MUSTER_API_KEY_FILE: join(dataDir, 'key'),
+    })
+    const { url } = JSON.parse(await readFile(join(dataDir, '.muster/server.json'), 'utf8'))
+    const answer = await fetch(`${url}/v1/jobs`, { headers: { authorization: `Bearer ${key}` } })
+    expect(answer.status).toBe(200)
+    await answer.text()
+    expect(server.said.out + server.said.log).not.toContain(key)
+    expect(await server.stop()).toBe(0)
+  })
+})
+
+describe('while no worker lives', () => {
+  test('jobs end by their start deadline, also after Redis was away for a while', async () => {
+    const dataDir = await temporaryDataDir()
+    const proxy = await startCuttingProxy(inject('redisUrl'))
+    const server = await startServerProcess(dataDir, { MUSTER_PREFIX: prefix(), REDIS_URL: proxy.url })
+    const { url, key } = await foundBy(dataDir)
+    const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
+    const submit = async () => {
+      const body = JSON.stringify({ command: 'true', targets: '@web', start_deadline_s: 0.1, wait_s: 40 })
+      const answer = await fetch(`${url}/v1/jobs`, { method: 'POST', headers, body })
+      return { status: answer.status, body: await answer.json() }
+    }
+    const skipped = { state: 'failed', counts: { skipped: 12 }, problems: [{ reason: 'start_deadline', count: 12 }] }
+    expect(JobReport.parse((await submit()).body)).toMatchObject(skipped)
+
+    proxy.setAway(true)
+    // Longer than the time between two sweeps: one at least is due now.
+    await expect.poll(() => server.said.log, { timeout: 20_000, interval: 200 }).toMatch(/Redis trouble/)
+    expect((await submit()).status).toBe(503)
+    await new Promise((resolve) => setTimeout(resolve, 6_000))
+    proxy.setAway(false)
+    await expect.poll(async () => (await fetch(`${url}/readyz`)).status, { timeout: 15_000 }).toBe(200)
+    expect(JobReport.parse((await submit()).body)).toMatchObject(skipped)
+    expect(server.child.exitCode).toBeNull()
+    expect(await server.stop()).toBe(0)
+    expect(server.said.log).not.toMatch(/"level":(50|60)|[Uu]nhandled|took longer/)
+  }, 90_000)
+})
+
+describe('while Redis is away', () => {
+  test('every call is refused soon, and nothing of a job is left behind', async () => {
+    const dataDir = await temporaryDataDir()
+    const options = { dataDir, port: await freePort(), allowInstall: false, env: process.env, log: () => {} }
+    const redis = await startRedis(options)
+    onTestFinished(() => redis.close())
+    const server = await startTestServer({ redisUrl: redis.url, dataDir })
+    const { body: before } = await server.call('POST', '/v1/jobs', { body: { command: 'true', targets: '@web' } })
+    await redis.close()
+
+    const submit = { body: { command: 'date', targets: '@web', idempotency_key: 'once' } }
+    for (const answer of await Promise.all([
+      server.call('POST', '/v1/jobs', submit),
+      server.call('GET', `/v1/jobs/${before.job_id}?wait_s=20`),
+      server.call('GET', '/v1/jobs'),
+    ])) {
+      expect([answer.status, Problem.parse(answer.body).code]).toEqual([503, 'ledger_unavailable'])
+      expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0)
+    }
+    const params = { name: 'run_command', arguments: { command: 'date', targets: '@web' } }
+    const toolCall = await server.call('POST', '/mcp', {
+      body: { jsonrpc: '2.0', id: 1, method: 'tools/call', params },
+      headers: { accept: 'application/json, text/event-stream' },
+    })
+    expect(toolCall.text).toContain('ledger_unavailable')
+    expect((await server.call('GET', '/livez')).status).toBe(200)
+    expect((await server.call('GET', '/readyz')).body).toEqual({
+      status: 'unavailable',
+      redis: 'unavailable',
+      inventory: 'ok',
+    })
+
+    const again = await startRedis({ ...options, port: Number(new URL(redis.url).port) })
+    onTestFinished(() => again.close())
+    const url = new URL(again.url)
+    const after = await startTestServer({ redisUrl: url.href, dataDir, prefix: server.ledger.keys.base.slice(1, -1) })
+    expect((await after.call('GET', '/v1/jobs')).body).toMatchObject({ jobs: [{ job_id: before.job_id }] })
+    const accepted = await after.call('POST', '/v1/jobs', submit)
+    expect([accepted.status, accepted.body.total]).toEqual([202, 12])
+    expect((await after.call('GET', '/v1/jobs')).body.jobs).toHaveLength(2)
+  })
+
+  test('the server ends when it is told to', async () => {
+    const dataDir = await temporaryDataDir()
+    const proxy = await startCuttingProxy(inject('redisUrl'))
+    const server = await startServerProcess(dataDir, { MUSTER_PREFIX: prefix(), REDIS_URL: proxy.url })
+    proxy.setAway(true)
+    await expect.poll(() => server.said.log, { timeout: 20_000 }).toMatch(/Redis trouble/)
+    expect(await server.stop()).toBe(0)
+    expect(server.said.log).not.toMatch(/took longer|[Uu]nhandled/)
+  })
+
+  test('a job that was refused because Redis hung is there whole under the ID that was told, or not at all', async () => {
+    const dataDir = await temporaryDataDir()
+    const redis = await startRedis({ dataDir, allowInstall: false, env: process.env, log: () => {} })
+    onTestFinished(() => redis.close())
+    const server = await startTestServer({ redisUrl: redis.url, dataDir })
+    await server.call('GET', '/v1/jobs')
+    // Longer than a server waits for an answer.
+    await server.ledger.redis.call('CLIENT', 'PAUSE', '3000', 'ALL')
+    const refused = await server.call('POST', '/v1/jobs', { body: { command: 'date', targets: '@web' } })
+    expect([refused.status, refused.body.code]).toEqual([503, 'ledger_unavailable'])
+    await expect.poll(async () => (await server.call('GET', '/readyz')).status, { timeout: 10_000 }).toBe(200)
+    const { jobs } = OPERATIONS.list_jobs.output.parse((await server.call('GET', '/v1/jobs')).body)
+    for (const job of jobs) expect(job).toMatchObject({ job_id: refused.body.job_id, total: 12 })
+    expect(jobs.length).toBeLessThanOrEqual(1)
+  })
+})
