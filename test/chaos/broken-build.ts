@@ -23,10 +23,14 @@ export const BREAKAGES: Readonly<Record<Break, Breakage>> = {
   // A run that is held, or has ended, can be claimed by whoever is handed its ticket.
   claim: {
     edits: [
-      { file: 'libs/ledger/lua/claim.lua', find: "if TERMINAL[f[1]] then return {'ended'} end", replace: '' },
       {
-        file: 'libs/ledger/lua/claim.lua',
-        find: "if f[1] ~= 'queued' and f[1] ~= 'retry_wait' then return {'held'} end",
+        file: 'libs/ledger/lua/steps/claim.lua',
+        find: "if TERMINAL[run.state] then return {'ended'} end",
+        replace: '',
+      },
+      {
+        file: 'libs/ledger/lua/steps/claim.lua',
+        find: "if not WAITING[run.state] then return {'held'} end",
         replace: '',
       },
     ],
@@ -37,13 +41,17 @@ export const BREAKAGES: Readonly<Record<Break, Breakage>> = {
   epoch: {
     edits: [
       {
-        file: 'libs/ledger/lua/dispatch.lua',
+        file: 'libs/ledger/lua/steps/dispatch.lua',
         find: "then return {'fenced'} end",
         replace: "then return {'go', '60000'} end",
       },
       { file: 'apps/worker/dist/held-runs.js', find: "stopFor('fenced');", replace: ';' },
-      { file: 'libs/ledger/lua/finish.lua', find: ' or f[2] ~= ARGV[4] or f[5] ~= ARGV[5]', replace: '' },
-      { file: 'libs/ledger/lua/append.lua', find: 'f[2] ~= ARGV[4] or f[4] ~= ARGV[5]', replace: 'false' },
+      { file: 'libs/ledger/lua/steps/finish.lua', find: 'if not is_own or not HELD', replace: 'if not HELD' },
+      {
+        file: 'libs/ledger/lua/steps/append.lua',
+        find: 'run.epoch ~= epoch or run.nonce ~= nonce',
+        replace: 'false',
+      },
     ],
     faults: ['freeze_worker'],
     figure: 'duplicates',
@@ -55,7 +63,7 @@ export const BREAKAGES: Readonly<Record<Break, Breakage>> = {
       { file: 'apps/worker/dist/run-durable.js', find: 'await writer.flush();', replace: '' },
       // Else the end of the run says by itself what is missing.
       {
-        file: 'libs/ledger/lua/finish.lua',
+        file: 'libs/ledger/lua/steps/finish.lua',
         find: "redis.call('HSET', key, stream .. '_omitted', bytes - held, 'incomplete', 1)",
         replace: '',
       },

@@ -46,7 +46,7 @@ describe('a broken build', () => {
   })
 
   test('is not made when the source has moved on', async () => {
-    const edits = [{ file: 'libs/ledger/lua/claim.lua', find: 'not in there', replace: '' }]
+    const edits = [{ file: 'libs/ledger/lua/steps/claim.lua', find: 'not in there', replace: '' }]
     await expect(breakBuild(resolve('.'), await emptyDirectory(), { edits })).rejects.toThrow('exactly once')
   })
 })

@@ -18,11 +18,11 @@ const Answer = z.tuple([z.coerce.number(), z.string()]).rest(z.string())
 
 /** Starts issuing what is due. */
 export function startDueTickets(ledger: Ledger, onError: (error: Error) => void): Repeated {
-  const { redis, keys, tickets } = ledger
+  const { keys, tickets } = ledger
   let seenMs: number | '' = ''
   return repeat(async () => {
     const [nowMs, untilNext, ...released] = Answer.parse(
-      await runScript(redis, 'due', [keys.due], [keys.base, '', MOST_TICKETS, seenMs]),
+      await runScript(ledger, 'due', { schedule: keys.due, limit: MOST_TICKETS, seenMs }),
     )
     seenMs = nowMs
     await issueTickets(tickets, parseReleased(['due', ...released]).released)

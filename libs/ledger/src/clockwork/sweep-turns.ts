@@ -15,9 +15,9 @@ const SIGN_EVERY_MS = 1_000
 
 /** Starts asking, and sweeping when it is the turn of this process. */
 export function startSweeps(ledger: Ledger, onError: (error: Error) => void): Repeated {
-  const { redis, keys } = ledger
+  const { keys } = ledger
   const turn = async (word: 'begin' | 'keep') =>
-    z.number().parse(await runScript(redis, 'sweep-turn', [keys.sweepTurn], [keys.base, '', SWEEP_EVERY_MS, word]))
+    z.number().parse(await runScript(ledger, 'sweep-turn', { sign: keys.sweepTurn, everyMs: SWEEP_EVERY_MS, word }))
   const sign = async () => {
     await turn('keep')
     return SIGN_EVERY_MS

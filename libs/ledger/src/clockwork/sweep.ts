@@ -25,7 +25,7 @@ const SWEEP_LIMIT = 1_000
 const SUSPECT_MS = 3_000
 const SUSPECT_KEPT_MS = 10 * 60_000
 /** How long the result of a durable run is waited for after the time its command may take. */
-const RESUME_LIMIT_MS = 15 * 60_000
+const TAKE_OVER_MS = 15 * 60_000
 
 /** A claim that a lease did not name, and so much later does not name either, is one that its worker does not know. */
 const CLAIM_NAMED_MS = 20_000
@@ -47,7 +47,7 @@ export async function sweep(ledger: Ledger, options: SweepOptions = PATIENT): Pr
   const { redis, keys } = ledger
   const leases = new Map<string, Lease>()
   const faults: unknown[] = []
-  await runScript(redis, 'recount', [keys.slots], [keys.base, ''])
+  await runScript(ledger, 'recount', { slots: keys.slots })
   for (const jobId of await redis.smembers(keys.active)) {
     // One job that cannot be swept must not keep the others from it.
     await sweepJob(ledger, jobId, leases, options).catch((error: unknown) => faults.push(error))
@@ -61,9 +61,8 @@ async function sweepJob(
   leases: Map<string, Lease>,
   options: SweepOptions,
 ): Promise<void> {
-  const { redis, keys } = ledger
-  await releaseTickets(ledger, await runScript(redis, 'tend', [keys.job(jobId)], [keys.base, jobId]))
-  await releaseTickets(ledger, await runScript(redis, 'repair', [keys.job(jobId)], [keys.base, jobId]))
+  await releaseTickets(ledger, await runScript(ledger, 'tend', { jobId }))
+  await releaseTickets(ledger, await runScript(ledger, 'repair', { jobId }))
   const runs = await readOpenRuns(ledger, jobId)
   await settleAbandoned(ledger, jobId, runs, leases, options)
   await issueMissing(ledger, jobId, runs, options.ticketGraceMs)
@@ -91,7 +90,6 @@ async function settleAbandoned(
   leases: Map<string, Lease>,
   options: SweepOptions,
 ): Promise<void> {
-  const { redis, keys } = ledger
   for (const run of runs) {
     if (run.state !== 'connecting' && run.state !== 'running') continue
     const lease = leases.get(run.worker) ?? (await readLease(ledger, run.worker, options.suspectMs))
@@ -99,9 +97,10 @@ async function settleAbandoned(
     const claim = nameOf({ ...run, jobId })
     const isForgotten = lease.claims?.has(claim) === false && (await suspectedMs(ledger, claim)) >= options.claimNamedMs
     if (!lease.isGone && !isForgotten) continue
+    const { index, worker } = run
     const unknownNonce = isForgotten ? run.nonce : ''
-    const args = [keys.base, jobId, run.index, run.worker, RESUME_LIMIT_MS, unknownNonce]
-    await releaseTickets(ledger, await runScript(redis, 'abandon', [keys.job(jobId)], args))
+    const given = { jobId, index, worker, takeOverMs: TAKE_OVER_MS, unknownNonce }
+    await releaseTickets(ledger, await runScript(ledger, 'abandon', given))
   }
 }
 
@@ -119,8 +118,9 @@ async function readLease(ledger: Ledger, worker: string, suspectMs: number): Pro
 }
 
 /** For how long this has been suspected: 0 at the first look. */
-async function suspectedMs({ redis, keys }: Ledger, name: string): Promise<number> {
-  return z.number().parse(await runScript(redis, 'suspect', [keys.suspect(name)], [keys.base, '', SUSPECT_KEPT_MS]))
+async function suspectedMs(ledger: Ledger, name: string): Promise<number> {
+  const given = { suspicion: ledger.keys.suspect(name), keptMs: SUSPECT_KEPT_MS }
+  return z.number().parse(await runScript(ledger, 'suspect', given))
 }
 
 async function issueMissing(ledger: Ledger, jobId: string, runs: readonly OpenRun[], graceMs: number): Promise<void> {

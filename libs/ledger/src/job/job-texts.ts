@@ -40,15 +40,12 @@ export function splitTexts(spec: JobSpec): { spec: JobSpec; texts: LargeText[] }
  * Stores the texts of a job that is about to be accepted. False when Redis has no room for all of them.
  * @throws {MusterError} ledger_unavailable; ledger_full
  */
-export async function storeTexts(
-  { redis, keys }: Ledger,
-  jobId: string,
-  texts: readonly LargeText[],
-): Promise<boolean> {
+export async function storeTexts(ledger: Ledger, jobId: string, texts: readonly LargeText[]): Promise<boolean> {
   for (const { name, bytes } of texts) {
     for (let offset = 0; offset < bytes.length; offset += PIECE_BYTES) {
-      const args = [keys.base, jobId, offset, bytes.subarray(offset, offset + PIECE_BYTES), KEPT_MS]
-      const answer = await ask(redis, () => runScript(redis, 'store-text', [keys.text(jobId, name)], args), jobId)
+      const piece = bytes.subarray(offset, offset + PIECE_BYTES)
+      const given = { text: ledger.keys.text(jobId, name), offset, bytes: piece, keptMs: KEPT_MS }
+      const answer = await ask(ledger.redis, () => runScript(ledger, 'store-text', given), jobId)
       if (answer === 'full') return false
     }
   }

@@ -30,7 +30,7 @@ const json = z.string().transform((text, context) => {
 })
 
 /** Fields that do not apply are absent, and so are those with a value that goes without saying. */
-const StoredRun = z.object({
+export const StoredRun = z.object({
   host: z.string().optional(),
   state: RunState,
   /** Never absent once the run has ended: what is not there must not be taken for "not started". */

@@ -75,12 +75,15 @@ async function readPart(
 ): Promise<Part> {
   const { redis, keys } = ledger
   const answer = await ask(redis, () =>
-    runScriptForBytes(
-      redis,
-      'output',
-      [keys.head(jobId, index, stream), keys.tail(jobId, index, stream)],
-      [keys.base, jobId, index, stream, offset, limitBytes],
-    ),
+    runScriptForBytes(ledger, 'output', {
+      jobId,
+      head: keys.head(jobId, index, stream),
+      tail: keys.tail(jobId, index, stream),
+      index,
+      stream,
+      from: offset,
+      count: limitBytes,
+    }),
   )
   const [from, bytes, knownBytes, omittedBytes, startedMs] = PartAnswer.parse(answer)
   const part = { offset: from, bytes, skippedBytes: from - offset, knownBytes, omittedBytes }

@@ -1,83 +1,56 @@
 /**
- * Runs the Lua scripts of `../../lua`. Each is one atomic step; what they share stands in front of every one.
+ * Runs the Lua scripts of `../../lua`, each one atomic step. A caller names what it gives a script; script-table.ts knows
+ * the order.
  *
- * Does not say what a script means; the module that calls it does.
+ * Does not say what a script means; the module that runs it does.
  */
-import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import type { Redis } from 'ioredis'
+import type { Keys } from './keys.ts'
+import type { Ledger } from './open-ledger.ts'
+import { SCRIPTS, type ScriptName } from './script-table.ts'
 
-const read = (name: string) => readFileSync(new URL(`../../lua/${name}.lua`, import.meta.url), 'utf8')
-/** What the scripts share, each file building on those before it; a script stands behind what it needs of it. */
-const NAMES = read('prelude')
-const HOST = `${NAMES}\n${read('host')}`
-const END = `${HOST}\n${read('settle')}`
-const ALL = `${END}\n${read('release')}`
-const ROOM = read('room')
-const load = (name: string, shared = ALL) => {
-  const text = `${shared}\n${read(name)}`
-  return { text, sha: createHash('sha1').update(text).digest('hex') }
-}
+type Value = string | number | Buffer
+type Row<Name extends ScriptName> = (typeof SCRIPTS)[Name]
+type Named<Name extends ScriptName> = Row<Name>['keys'][number] | Row<Name>['args'][number]
+type Given<Name extends ScriptName> = Readonly<Record<Named<Name>, Value>> &
+  (Row<Name>['isOfJob'] extends true ? { readonly jobId: string } : unknown)
 
-/** The scripts by name. */
-const SCRIPTS = {
-  accept: load('accept', `${ALL}\n${ROOM}`),
-  'store-text': load('store-text', `${NAMES}\n${ROOM}`),
-  claim: load('claim'),
-  dispatch: load('dispatch', END),
-  'fall-back': load('fall-back', NAMES),
-  append: load('append', `${NAMES}\n${ROOM}`),
-  output: load('output', NAMES),
-  finish: load('finish'),
-  'hand-over': load('hand-over', END),
-  cancel: load('cancel'),
-  tend: load('tend'),
-  extend: load('extend', NAMES),
-  recount: load('recount', NAMES),
-  resume: load('resume'),
-  'set-concurrency': load('set-concurrency'),
-  abandon: load('abandon'),
-  repair: load('repair'),
-  'dial-slot': load('dial-slot'),
-  due: load('due', NAMES),
-  'sweep-turn': load('sweep-turn', NAMES),
-  suspect: load('suspect', NAMES),
-  now: load('now', NAMES),
-  heartbeat: load('heartbeat', NAMES),
-  'keep-secret': load('keep-secret', NAMES),
-}
-
-type ScriptName = keyof typeof SCRIPTS
-type Arguments = ReadonlyArray<string | number | Buffer>
-
-/** Runs a script by its digest, and sends its text only when Redis does not have it (after a restart). */
-export async function runScript(
-  redis: Redis,
-  name: ScriptName,
-  keys: readonly string[],
-  args: Arguments,
+/** Runs a script. `rest` follows its named arguments. Rejects with the error of ioredis. */
+export async function runScript<Name extends ScriptName>(
+  { redis, keys }: Ledger,
+  name: Name,
+  given: Given<Name>,
+  rest: readonly Value[] = [],
 ): Promise<unknown> {
-  const { sha, text } = SCRIPTS[name]
+  const { sha, text, count, values } = callOf(keys, name, given, rest)
   return await orByText(
-    () => redis.evalsha(sha, keys.length, ...keys, ...args),
-    () => redis.eval(text, keys.length, ...keys, ...args),
+    () => redis.evalsha(sha, count, ...values),
+    () => redis.eval(text, count, ...values),
   )
 }
 
-/** The same for a script that answers with bytes: every text in the answer is a buffer. */
-export async function runScriptForBytes(
-  redis: Redis,
-  name: ScriptName,
-  keys: readonly string[],
-  args: Arguments,
+/** Runs a script that answers with bytes: every text in the answer is a buffer. */
+export async function runScriptForBytes<Name extends ScriptName>(
+  { redis, keys }: Ledger,
+  name: Name,
+  given: Given<Name>,
 ): Promise<unknown> {
-  const { sha, text } = SCRIPTS[name]
+  const { sha, text, count, values } = callOf(keys, name, given, [])
   return await orByText(
-    () => redis.callBuffer('EVALSHA', sha, keys.length, ...keys, ...args),
-    () => redis.callBuffer('EVAL', text, keys.length, ...keys, ...args),
+    () => redis.callBuffer('EVALSHA', sha, count, ...values),
+    () => redis.callBuffer('EVAL', text, count, ...values),
   )
 }
 
+/** A script with its keys and arguments in order, and how many of them are keys. */
+function callOf(keys: Keys, name: ScriptName, given: Readonly<Record<string, Value>>, rest: readonly Value[]) {
+  const { sha, text, isOfJob, keys: keyNames, args } = SCRIPTS[name]
+  const jobId = isOfJob ? String(given.jobId) : ''
+  const inOrder = (names: readonly string[]) => names.map((each) => given[each] ?? '')
+  const scriptKeys = [...(isOfJob ? [keys.job(jobId)] : []), ...inOrder(keyNames)]
+  return { sha, text, count: scriptKeys.length, values: [...scriptKeys, keys.base, jobId, ...inOrder(args), ...rest] }
+}
+
+/** Sends the text of a script only when Redis does not have it, as after a restart. */
 async function orByText(bySha: () => Promise<unknown>, byText: () => Promise<unknown>): Promise<unknown> {
   try {
     return await bySha()

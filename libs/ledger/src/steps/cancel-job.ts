@@ -18,14 +18,13 @@ const CANCEL_AT_ONCE = 1_000
  * @throws {MusterError} unknown_target when one of `hosts` is not in the job; ledger_unavailable
  */
 export async function cancelJob(ledger: Ledger, jobId: string, hosts?: readonly string[]): Promise<boolean> {
-  const { redis, keys } = ledger
   const indexes = hosts === undefined ? [] : await indexesOf(ledger, jobId, hosts)
   if (indexes === undefined) return false
   // The last first: those that have not been released must not be, in place of those that are cancelled before them.
   const last = [...indexes].sort((a, b) => b - a)
   for (let from = 0; from === 0 || from < last.length; from += CANCEL_AT_ONCE) {
-    const args = [keys.base, jobId, ...last.slice(from, from + CANCEL_AT_ONCE)]
-    const answer = await ask(redis, () => runScript(redis, 'cancel', [keys.job(jobId)], args), jobId)
+    const some = last.slice(from, from + CANCEL_AT_ONCE)
+    const answer = await ask(ledger.redis, () => runScript(ledger, 'cancel', { jobId }, some), jobId)
     if ((await releaseTickets(ledger, answer)) === 'unknown') return false
   }
   return true
@@ -41,16 +40,8 @@ export async function extendJob(
   jobId: string,
   execTimeoutMs: number,
 ): Promise<'raised' | 'ended' | 'unknown'> {
-  const { redis, keys } = ledger
-  const answer = z
-    .string()
-    .parse(
-      await ask(
-        redis,
-        () => runScript(redis, 'extend', [keys.job(jobId)], [keys.base, jobId, Math.round(execTimeoutMs)]),
-        jobId,
-      ),
-    )
+  const given = { jobId, execTimeoutMs: Math.round(execTimeoutMs) }
+  const answer = z.string().parse(await ask(ledger.redis, () => runScript(ledger, 'extend', given), jobId))
   const word = z.enum(['raised', 'ended', 'unknown']).safeParse(answer)
   if (word.success) return word.data
   throw new MusterError(

@@ -12,9 +12,9 @@ import { createHash, randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type OutputStream, Reason, type RunMode, TerminalRunState } from '@muster/contract'
 import { z } from 'zod'
-import type { Keys } from '../redis/keys.ts'
 import { LEASE_MS } from '../redis/ledger-time.ts'
 import type { Ledger } from '../redis/open-ledger.ts'
+import { CLAIMED_FIELDS } from '../redis/script-table.ts'
 import { runScript } from '../redis/scripts.ts'
 import { releaseTickets } from '../tickets/release-tickets.ts'
 import type { Ticket } from '../tickets/ticket.ts'
@@ -41,11 +41,17 @@ export type Claim = {
 }
 
 const Answer = z.array(z.string()).min(1)
-/** What a claim is told before the tickets that it lets go. */
-const CLAIM_FIELDS = 6
 /** 96 bits: a job has at most some ten thousand host keys. */
 const KEY_DIGEST_CHARS = 16
-const optionalMs = (text: string | undefined) => (text === undefined || text === '' ? undefined : Number(text))
+
+const optionalMs = z.string().transform((text) => (text === '' ? undefined : Number(text)))
+const Claimed = z.object({
+  epoch: z.coerce.number(),
+  host: z.string(),
+  started_ago_ms: optionalMs,
+  job_left_ms: optionalMs,
+  exec_timeout_ms: z.coerce.number(),
+})
 
 /** A digest of what would be tried at a host: to reach it, or to log in. Undefined when that is not known. */
 export type TriedWith = (host: string, kind: 'connect' | 'auth') => Promise<string | undefined>
@@ -61,12 +67,11 @@ export async function claimRun(
   worker: string,
   triedWith?: TriedWith,
 ): Promise<Claim | undefined> {
-  const { redis, keys } = ledger
   const { job_id: jobId, index, attempt, resume } = ticket
   const nonce = randomBytes(6).toString('base64url')
   const ask = async (tried: string) => {
-    const args = [keys.base, jobId, index, attempt, resume, worker, nonce, tried]
-    return Answer.parse(await runScript(redis, 'claim', [keys.job(jobId)], args))
+    const given = { jobId, index, attempt, resume, worker, nonce, tried }
+    return Answer.parse(await runScript(ledger, 'claim', given))
   }
   let answer = await ask(triedWith === undefined ? '-' : '')
   if (answer[0] === 'tried with') {
@@ -79,18 +84,18 @@ export async function claimRun(
     await releaseTickets(ledger, answer)
     return undefined
   }
-  const [epoch, host = '', , startedAgo, jobLeft, execTimeout] = rest
-  await releaseTickets(ledger, ['claimed', ...rest.slice(CLAIM_FIELDS)])
-  const [startedAgoMs, jobLeftMs] = [optionalMs(startedAgo), optionalMs(jobLeft)]
+  await releaseTickets(ledger, [word, ...rest.slice(CLAIMED_FIELDS.length)])
+  const told = Claimed.parse(Object.fromEntries(CLAIMED_FIELDS.map((field, i) => [field, rest[i]])))
+  const { started_ago_ms: startedAgoMs, job_left_ms: jobLeftMs } = told
   return {
     jobId,
     index,
-    host,
+    host: told.host,
     attempt,
-    epoch: Number(epoch),
+    epoch: told.epoch,
     nonce,
     worker,
-    execTimeoutMs: Number(execTimeout),
+    execTimeoutMs: told.exec_timeout_ms,
     ...(startedAgoMs === undefined ? {} : { startedAgoMs }),
     ...(jobLeftMs === undefined ? {} : { jobLeftMs }),
   }
@@ -133,16 +138,16 @@ export async function dispatchRun(ledger: Ledger, claim: Claim, options: Dispatc
 }
 
 async function askToDispatch(ledger: Ledger, claim: Claim, options: DispatchOptions): Promise<DispatchAnswer> {
-  const { redis, keys } = ledger
   const { connectMs, mode, hostKey, notice = '' } = options
   const keyDigest = hostKey === undefined ? '' : createHash('sha256').update(hostKey).digest('base64url')
   const askedMs = performance.now()
-  const answer = await runScript(
-    redis,
-    'dispatch',
-    [keys.job(claim.jobId)],
-    [...claimArguments(keys, claim), Math.round(connectMs), mode, keyDigest.slice(0, KEY_DIGEST_CHARS), notice],
-  )
+  const answer = await runScript(ledger, 'dispatch', {
+    ...claimed(claim),
+    connectMs: Math.round(connectMs),
+    mode,
+    hostKey: keyDigest.slice(0, KEY_DIGEST_CHARS),
+    notice,
+  })
   const [word, first, second] = Answer.parse(answer)
   if (word === 'go') {
     const leaseMs = Number(first)
@@ -155,16 +160,12 @@ async function askToDispatch(ledger: Ledger, claim: Claim, options: DispatchOpti
 
 /** Says that a run that was to be durable is attached, before it is sent. False when the claim is not ours any more. */
 export async function fallBackToAttached(ledger: Ledger, claim: Claim, notice: string): Promise<boolean> {
-  const { redis, keys } = ledger
-  const args = [...claimArguments(keys, claim), notice]
-  return (await runScript(redis, 'fall-back', [keys.job(claim.jobId)], args)) === 'ok'
+  return (await runScript(ledger, 'fall-back', { ...claimed(claim), notice })) === 'ok'
 }
 
 /** Hands a durable run that goes on at its host to another worker. False when the claim is not ours any more. */
 export async function handOver(ledger: Ledger, claim: Claim): Promise<boolean> {
-  const { redis, keys } = ledger
-  const answer = await runScript(redis, 'hand-over', [keys.job(claim.jobId)], claimArguments(keys, claim))
-  return (await releaseTickets(ledger, answer)) === 'resumed'
+  return (await releaseTickets(ledger, await runScript(ledger, 'hand-over', claimed(claim)))) === 'handed_over'
 }
 
 /** Whether a claim still holds: a worker that slept past its lease asks. */
@@ -189,15 +190,14 @@ export async function appendOutput(
   claim: Claim,
   part: { stream: OutputStream; place: 'head' | 'tail'; offset: number; bytes: Buffer },
 ): Promise<AppendAnswer> {
-  const { redis, keys } = ledger
-  const { stream, place, offset, bytes } = part
   const { jobId, index } = claim
-  const key = place === 'head' ? keys.head(jobId, index, stream) : keys.tail(jobId, index, stream)
-  const args = [...claimArguments(keys, claim), stream, place, offset, bytes]
-  return AppendAnswer.parse(await runScript(redis, 'append', [keys.job(jobId), key], args))
+  const { stream, place, offset, bytes } = part
+  const stored = ledger.keys[place](jobId, index, stream)
+  const given = { ...claimed(claim), stored, stream, place, offset, bytes }
+  return AppendAnswer.parse(await runScript(ledger, 'append', given))
 }
 
-/** What every script that asks for a claim is told first. */
-export function claimArguments({ base }: Keys, { jobId, index, epoch, nonce }: Claim) {
-  return [base, jobId, index, epoch, nonce] as const
+/** What tells a claim from all others, for the scripts that act for it. */
+export function claimed({ jobId, index, epoch, nonce }: Claim) {
+  return { jobId, index, epoch, nonce }
 }

@@ -10,9 +10,10 @@ import { runScript } from '../redis/scripts.ts'
 const Secret = z.string().regex(/^[0-9a-f]{64}$/)
 
 /** The secret; made by the first who asks, and kept for good. */
-export async function durableSecret({ redis, keys }: Ledger): Promise<string> {
-  const found = await redis.get(keys.durableSecret)
+export async function durableSecret(ledger: Ledger): Promise<string> {
+  const key = ledger.keys.durableSecret
+  const found = await ledger.redis.get(key)
   if (found !== null) return Secret.parse(found)
-  const args = [keys.base, '', randomBytes(32).toString('hex')]
-  return Secret.parse(await runScript(redis, 'keep-secret', [keys.durableSecret], args))
+  const secret = randomBytes(32).toString('hex')
+  return Secret.parse(await runScript(ledger, 'keep-secret', { key, secret }))
 }

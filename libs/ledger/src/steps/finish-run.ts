@@ -7,7 +7,7 @@ import { z } from 'zod'
 import type { Ledger } from '../redis/open-ledger.ts'
 import { runScript } from '../redis/scripts.ts'
 import { releaseTickets } from '../tickets/release-tickets.ts'
-import { appendOutput, type Claim, claimArguments } from './claim.ts'
+import { appendOutput, type Claim, claimed } from './claim.ts'
 
 /** In place of the digest of no output at all. */
 const EMPTY_DIGEST = 'empty'
@@ -60,29 +60,29 @@ export async function finishRun(
   end: RunEnd,
   waitForRoom: () => Promise<boolean> = async () => false,
 ): Promise<'finished' | 'retrying' | 'fenced'> {
-  const { redis, keys } = ledger
   const tails = await storeTails(ledger, claim, end, waitForRoom)
-  const { jobId, worker } = claim
+  const { worker } = claim
   const { state, remote, reason, detail, exitCode, signal, isRetryable } = end
   const at = new Date().toISOString()
   const late = { state, remote, reason, detail, exit_code: exitCode, signal, worker, at }
-  const answer = await runScript(
-    redis,
-    'finish',
-    [keys.job(jobId)],
-    [
-      ...claimArguments(keys, claim),
-      state,
-      remote,
-      reason ?? '',
-      exitCode ?? '',
-      isRetryable ? '1' : '0',
-      end.isHostsFault === true ? '1' : '0',
-      JSON.stringify(late),
-      ...countsOf(end, tails),
-      ...fieldsOf(end).flat(),
-    ],
-  )
+  const [stdout, stderr] = [end.output?.stdout, end.output?.stderr]
+  const given = {
+    ...claimed(claim),
+    to: state,
+    remote,
+    reason: reason ?? '',
+    exitCode: exitCode ?? '',
+    isRetryable: isRetryable ? '1' : '0',
+    isHostsFault: end.isHostsFault === true ? '1' : '0',
+    lateResult: JSON.stringify(late),
+    stdoutBytes: stdout?.bytes ?? 0,
+    stdoutLeftOut: stdout?.omittedBytes ?? 0,
+    stdoutTail: tails.stdout,
+    stderrBytes: stderr?.bytes ?? 0,
+    stderrLeftOut: stderr?.omittedBytes ?? 0,
+    stderrTail: tails.stderr,
+  }
+  const answer = await runScript(ledger, 'finish', given, fieldsOf(end).flat())
   return z.enum(['finished', 'retrying', 'fenced']).parse(await releaseTickets(ledger, answer))
 }
 
@@ -104,14 +104,6 @@ async function storeTails(
     if (word === 'ok') taken[stream] = tail.length
   }
   return taken
-}
-
-/** Of each stream how many bytes there were, how many the limit left out, and how many are in the tail. */
-function countsOf({ output }: RunEnd, tails: Record<OutputStream, number>): number[] {
-  return STREAMS.flatMap((stream) => {
-    const { bytes, omittedBytes } = output?.[stream] ?? { bytes: 0, omittedBytes: 0 }
-    return [bytes, omittedBytes, tails[stream]]
-  })
 }
 
 function fieldsOf(end: RunEnd): Array<[string, string | number]> {

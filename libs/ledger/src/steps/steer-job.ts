@@ -17,9 +17,7 @@ export async function resumeJob(
   jobId: string,
   batch?: number,
 ): Promise<'resumed' | 'not_paused' | 'unknown'> {
-  const { redis, keys } = ledger
-  const args = [keys.base, jobId, batch ?? '']
-  const answer = await ask(redis, () => runScript(redis, 'resume', [keys.job(jobId)], args), jobId)
+  const answer = await ask(ledger.redis, () => runScript(ledger, 'resume', { jobId, batch: batch ?? '' }), jobId)
   const word = await releaseTickets(ledger, answer)
   return z.enum(['resumed', 'not_paused', 'unknown']).parse(word)
 }
@@ -36,9 +34,8 @@ export async function setConcurrency(
 ): Promise<'changed' | 'ended' | 'unknown'> {
   const { redis, keys } = ledger
   const total = await ask(redis, () => redis.llen(keys.hosts(jobId)), jobId)
-  const count = concurrencyOf(concurrency, total)
-  const args = [keys.base, jobId, count]
-  const answer = await ask(redis, () => runScript(redis, 'set-concurrency', [keys.job(jobId)], args), jobId)
+  const given = { jobId, concurrency: concurrencyOf(concurrency, total) }
+  const answer = await ask(redis, () => runScript(ledger, 'set-concurrency', given), jobId)
   const word = await releaseTickets(ledger, answer)
   return z.enum(['changed', 'ended', 'unknown']).parse(word)
 }

@@ -94,31 +94,20 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
   }
   const areStored = await storeTexts(ledger, jobId, texts)
   const lengthOf = (name: TextName) => texts.find((text) => text.name === name)?.bytes.length ?? ''
-  const answer = await ask(
-    redis,
-    () =>
-      runScript(
-        redis,
-        'accept',
-        [keys.job(jobId)],
-        [
-          keys.base,
-          jobId,
-          idempotencyKey === undefined ? '' : keys.idempotency(job.owner, digest(idempotencyKey)),
-          digest(JSON.stringify(job.rerun ?? [targets, asked, specText, ...texts.map(({ sha256 }) => sha256)])),
-          IDEMPOTENCY_S,
-          toMs(spec.start_deadline_s),
-          spec.job_timeout_s === undefined ? '' : toMs(spec.job_timeout_s),
-          lengthOf('script'),
-          lengthOf('stdin'),
-          elsewhere.join(','),
-          fields.length,
-          ...fields.flat(),
-          ...job.hosts,
-        ],
-      ),
+  const given = {
     jobId,
-  )
+    idempotencyKey: idempotencyKey === undefined ? '' : keys.idempotency(job.owner, digest(idempotencyKey)),
+    digest: digest(JSON.stringify(job.rerun ?? [targets, asked, specText, ...texts.map(({ sha256 }) => sha256)])),
+    idempotencyS: IDEMPOTENCY_S,
+    startWithinMs: toMs(spec.start_deadline_s),
+    withinMs: spec.job_timeout_s === undefined ? '' : toMs(spec.job_timeout_s),
+    scriptBytes: lengthOf('script'),
+    stdinBytes: lengthOf('stdin'),
+    sharedMachines: elsewhere.join(','),
+    fieldCount: fields.length,
+  }
+  const following = [...fields.flat(), ...job.hosts]
+  const answer = await ask(redis, () => runScript(ledger, 'accept', given, following), jobId)
   const [word, seenJobId = ''] = Answer.parse(answer)
   if (word !== 'accepted') await dropTexts(ledger, jobId, texts)
   if (word === 'seen') return { jobId: seenJobId, created: false }

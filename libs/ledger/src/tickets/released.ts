@@ -1,9 +1,8 @@
-/**
- * What a script hands back when it lets runs go: what a ticket for each of them is made of.
- */
+/** What a script hands back for each run that it lets go: enough to make a ticket of. */
 import { z } from 'zod'
+import { TICKET_FIELDS } from '../redis/script-table.ts'
 
-/** A run that may start or go on: what a script hands back for a ticket to be made of. */
+/** A run that may start or go on. */
 export type Released = {
   readonly jobId: string
   /** The title of the job; holds no secret. */
@@ -12,27 +11,28 @@ export type Released = {
   readonly host: string
   readonly attempt: number
   readonly resume: number
-  /** Beside a ticket that a worker took and seems to have died with. Absent: no. */
+  /** Whether another ticket for this attempt exists, which a worker took before it died. Absent: no. */
   readonly isAgain?: boolean
 }
 
-const Strings = z.array(z.string()).min(1)
-const FIELDS_OF_A_TICKET = 6
+const Words = z.array(z.string()).min(1)
+const Fields = z
+  .object({
+    job_id: z.string(),
+    title: z.string(),
+    index: z.coerce.number(),
+    host: z.string(),
+    attempt: z.coerce.number(),
+    resume: z.coerce.number(),
+  })
+  .transform(({ job_id: jobId, ...others }): Released => ({ jobId, ...others }))
 
-/** An answer of the form `{word, job ID, title, index, host, attempt, resume, job ID, title, ...}`. */
+/** Parses the answer of a script: a word, then the fields of each ticket one after another. */
 export function parseReleased(answer: unknown): { word: string; released: Released[] } {
-  const [word = '', ...rest] = Strings.parse(answer)
+  const [word = '', ...rest] = Words.parse(answer)
   const released: Released[] = []
-  for (let i = 0; i + FIELDS_OF_A_TICKET <= rest.length; i += FIELDS_OF_A_TICKET) {
-    const [jobId = '', title = '', index, host = '', attempt, resume] = rest.slice(i, i + FIELDS_OF_A_TICKET)
-    released.push({
-      jobId,
-      title,
-      index: Number(index),
-      host,
-      attempt: Number(attempt),
-      resume: Number(resume),
-    })
+  for (let from = 0; from + TICKET_FIELDS.length <= rest.length; from += TICKET_FIELDS.length) {
+    released.push(Fields.parse(Object.fromEntries(TICKET_FIELDS.map((field, i) => [field, rest[from + i]]))))
   }
   return { word, released }
 }

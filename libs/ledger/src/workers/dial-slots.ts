@@ -24,25 +24,28 @@ const RENEW_EVERY_MS = 3_000
 const AGAIN_MS = 25
 
 /** Opens the slots for this worker. */
-export function openDialSlots({ redis, keys }: Ledger, workerId: string): DialSlots {
+export function openDialSlots(ledger: Ledger, workerId: string): DialSlots {
   const held = new Set<NodeJS.Timeout>()
   let count = 0
-  const ask = async (jumpName: string, holder: string, holdMs: number) =>
-    (await runScript(redis, 'dial-slot', [keys.dialSlots(jumpName)], [keys.base, '', holder, SLOTS, holdMs])) === 1
+  /** Takes or keeps a slot; with 0 ms, gives it back. Answers whether it is held. */
+  const hold = async (jumpName: string, holder: string, holdMs: number) => {
+    const given = { slots: ledger.keys.dialSlots(jumpName), holder, limit: SLOTS, holdMs }
+    return (await runScript(ledger, 'dial-slot', given)) === 1
+  }
   return {
     take: async (jumpName, signal) => {
       count += 1
       const holder = `${workerId}:${count}`
-      while (!(await ask(jumpName, holder, HOLD_MS))) {
+      while (!(await hold(jumpName, holder, HOLD_MS))) {
         await sleep(AGAIN_MS * (0.5 + Math.random()), undefined, { signal })
       }
       // What goes wrong with Redis here shows in everything else too; the slot then comes free by itself.
-      const renewal = setInterval(() => void ask(jumpName, holder, HOLD_MS).catch(() => {}), RENEW_EVERY_MS)
+      const renewal = setInterval(() => void hold(jumpName, holder, HOLD_MS).catch(() => {}), RENEW_EVERY_MS)
       held.add(renewal)
       return () => {
         clearInterval(renewal)
         held.delete(renewal)
-        ask(jumpName, holder, 0).catch(() => {})
+        hold(jumpName, holder, 0).catch(() => {})
       }
     },
     close: () => {

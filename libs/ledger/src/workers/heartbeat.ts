@@ -39,8 +39,9 @@ export async function startHeartbeat(ledger: Ledger, workerId: string, options: 
   const key = keys.worker(workerId)
   const renew = async () => {
     const known = JSON.stringify(options.claims().map(nameOf))
-    const args = [keys.base, '', known, LEASE_MS, workerId, options.slots]
-    return (await runScript(redis, 'heartbeat', [key, keys.suspect(workerId), keys.slots], args)) === 1
+    const renewed = { lease: key, suspicion: keys.suspect(workerId), slots: keys.slots }
+    const given = { ...renewed, claims: known, leaseMs: LEASE_MS, worker: workerId, slotCount: options.slots }
+    return (await runScript(ledger, 'heartbeat', given)) === 1
   }
   await renew()
   await recount(ledger)
@@ -59,8 +60,8 @@ export async function startHeartbeat(ledger: Ledger, workerId: string, options: 
 }
 
 /** What all workers take together has changed. */
-async function recount({ redis, keys }: Ledger): Promise<void> {
-  await runScript(redis, 'recount', [keys.slots], [keys.base, ''])
+async function recount(ledger: Ledger): Promise<void> {
+  await runScript(ledger, 'recount', { slots: ledger.keys.slots })
 }
 
 /** An older Muster names claims by their epoch: then nothing is known of them. */

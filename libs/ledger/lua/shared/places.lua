@@ -1,0 +1,73 @@
+-- The places for runs that a machine has, over all jobs, and whichever user they log in as.
+
+-- The machine of a released run, by the name of one of its hosts: for most runs their own host.
+local function machine_of(index)
+  return redis.call('HGET', machines, index) or redis.call('HGET', run_key(index), 'host') or ''
+end
+
+-- The places for runs of this job's kind at the machine of a run: a set of `job ID:index`. Beside it the runs that wait
+-- for a place, in the order in which they came, as `job ID:index:attempt`.
+local function places_of(index)
+  return base .. ':host:' .. machine_of(index) .. ':' .. redis.call('HGET', job, 'host_kind')
+end
+
+-- How long a place is kept for a run that was called. Its ticket may have been lost, and is then issued again.
+local CALLED_MS = 30000
+
+-- Gives free places to the runs that have waited longest. Each gets a ticket, and its place is kept for it.
+local function call_waiting(places, now)
+  while true do
+    local first = redis.call('ZRANGE', places .. ':waiting', 0, 0)[1]
+    if not first then return end
+    local of_job, index, attempt = string.match(first, '^(.+):(%d+):(%d+)$')
+    local key = base .. ':run:' .. of_job .. ':' .. index
+    local run = read(key, 'state', 'attempt', 'host')
+    local limit = tonumber(redis.call('HGET', job_key(of_job), 'host_limit') or 1)
+    -- It may have been cancelled meanwhile, or its time may be over.
+    local is_waiting = WAITING[run.state] and run.attempt == attempt
+    if is_waiting and redis.call('SCARD', places) >= limit then return end
+    redis.call('ZREM', places .. ':waiting', first)
+    if is_waiting then
+      redis.call('SADD', places, of_job .. ':' .. index)
+      redis.call('HSET', key, 'called', now)
+      rouse(of_job, index)
+      local resume = redis.call('HINCRBY', key, 'resume', 1)
+      issue({job_id = of_job, index = index, host = run.host, attempt = attempt, resume = resume})
+    end
+  end
+end
+
+-- Frees the places of runs that are not held. Every run leaves its place; if one did not, its host must not stay
+-- closed.
+local function clear_places(places, now)
+  for _, holder in ipairs(redis.call('SMEMBERS', places)) do
+    local run = read(base .. ':run:' .. holder, 'state', 'called')
+    local is_called = WAITING[run.state] and run.called and tonumber(run.called) + CALLED_MS > now
+    if not HELD[run.state] and not is_called then redis.call('SREM', places, holder) end
+  end
+end
+
+-- Takes a place for a run, or lets it wait for one. Returns whether it has one.
+local function enter_host(index, attempt, now)
+  local places, me = places_of(index), job_id .. ':' .. index
+  local limit = tonumber(redis.call('HGET', job, 'host_limit'))
+  if redis.call('SCARD', places) >= limit then clear_places(places, now) end
+  -- Nobody overtakes those who came before.
+  if redis.call('EXISTS', places .. ':waiting') == 1 then call_waiting(places, now) end
+  if redis.call('SISMEMBER', places, me) == 1 then return true end
+  if redis.call('SCARD', places) >= limit or redis.call('EXISTS', places .. ':waiting') == 1 then
+    redis.call('ZADD', places .. ':waiting', 'NX', now, me .. ':' .. attempt)
+    return false
+  end
+  redis.call('SADD', places, me)
+  return true
+end
+
+-- Frees the place of a run, or takes the run out of the queue for one.
+local function leave_host(index, now)
+  local places, me, key = places_of(index), job_id .. ':' .. index, run_key(index)
+  local waiting = me .. ':' .. (redis.call('HGET', key, 'attempt') or '')
+  if redis.call('SREM', places, me) + redis.call('ZREM', places .. ':waiting', waiting) == 0 then return end
+  redis.call('HDEL', key, 'called')
+  call_waiting(places, now)
+end

@@ -1,0 +1,99 @@
+-- Accepts a job: stores it with its frozen hosts and releases the first window of runs. A request that came before
+-- under the same idempotency key is found again.
+-- `idempotency_key` is a key of Redis or ''; `within_ms` the time limit of the job or ''; `script_bytes` and
+-- `stdin_bytes` the lengths of its large texts or ''; `shared_machines` the machines of hosts that are not one by
+-- themselves, as 'index:machine,index:machine'. After the fields and their values come the hosts.
+-- Returns {'accepted', tickets...}, {'seen', job ID}, {'conflict', job ID}, {'full'} or {'incomplete', which text}.
+local idempotency_key, digest, idempotency_s = ARGV[3], ARGV[4], ARGV[5]
+local start_within_ms, within_ms = ARGV[6], ARGV[7]
+local script_bytes, stdin_bytes, shared_machines = ARGV[8], ARGV[9], ARGV[10]
+local field_count = ARGV[11]
+local fields_from = 12
+local hosts_from = fields_from + 2 * field_count
+
+local texts = {script = script_bytes, stdin = stdin_bytes}
+
+-- Finds an earlier request under the same idempotency key.
+local function find_earlier()
+  if idempotency_key == '' then return nil end
+  local earlier = read(idempotency_key, 'job_id', 'digest')
+  if not earlier.job_id or earlier.job_id == job_id then return nil end
+  return {earlier.digest == digest and 'seen' or 'conflict', earlier.job_id}
+end
+
+-- Issues the tickets of waiting runs once more; issuing a ticket twice makes one ticket.
+local function issue_again()
+  for _, index in ipairs(redis.call('SMEMBERS', open)) do
+    local run = read(run_key(index), 'host', 'attempt', 'state')
+    if run.state == 'queued' then issue_own(index, run.host, run.attempt, 0) end
+  end
+end
+
+-- Which large text is not as long as it should be.
+local function find_incomplete()
+  for name, bytes in pairs(texts) do
+    if bytes ~= '' and redis.call('STRLEN', job .. ':' .. name) ~= tonumber(bytes) then return name end
+  end
+end
+
+local function fields_size()
+  local size = 0
+  for i = fields_from, hosts_from - 1 do size = size + #ARGV[i] end
+  return size
+end
+
+local function store_job(now)
+  local total = #ARGV - hosts_from + 1
+  redis.call('HSET', job, 'state', 'queued', 'total', total, 'next', 0, 'created', now, 'n:pending', total, 'done', 0,
+    'start_deadline', now + start_within_ms, unpack(ARGV, fields_from, hosts_from - 1))
+  if within_ms ~= '' then redis.call('HSET', job, 'job_deadline', now + within_ms, 'job_within_ms', within_ms) end
+  for name, bytes in pairs(texts) do
+    if bytes ~= '' then
+      redis.call('HSET', job, name .. '_bytes', bytes)
+      redis.call('PERSIST', job .. ':' .. name)
+    end
+  end
+end
+
+local function store_hosts()
+  -- Lua's stack bounds how many values one call may take.
+  for from = hosts_from, #ARGV, 1000 do
+    redis.call('RPUSH', hosts, unpack(ARGV, from, math.min(from + 999, #ARGV)))
+  end
+  for index, machine in string.gmatch(shared_machines, '(%d+):([^,]+)') do
+    redis.call('HSET', machines, index, machine)
+  end
+end
+
+local function list_job(now)
+  local facts = read(job, 'owner', 'rerun_of')
+  redis.call('ZADD', base .. ':jobs', now, job_id)
+  redis.call('ZADD', base .. ':jobs:' .. facts.owner, now, job_id)
+  redis.call('SADD', base .. ':active', job_id)
+  -- Whoever may read the first job may read all jobs of its owner, and no others.
+  if facts.rerun_of and redis.call('HGET', job_key(facts.rerun_of), 'owner') == facts.owner then
+    redis.call('RPUSH', job_key(facts.rerun_of) .. ':reruns', job_id)
+  end
+end
+
+local earlier = find_earlier()
+if earlier then return earlier end
+-- The same request again, because its reply was lost: the job is there, but its tickets may not have been issued.
+if redis.call('EXISTS', job) == 1 then
+  issue_again()
+  return reply('accepted')
+end
+if is_full(fields_size()) then return {'full'} end
+local incomplete = find_incomplete()
+if incomplete then return {'incomplete', incomplete} end
+
+local now = now_ms()
+if idempotency_key ~= '' then
+  redis.call('HSET', idempotency_key, 'job_id', job_id, 'digest', digest)
+  redis.call('EXPIRE', idempotency_key, idempotency_s)
+end
+store_job(now)
+store_hosts()
+list_job(now)
+release(now)
+return reply('accepted')

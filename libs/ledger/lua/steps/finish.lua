@@ -1,0 +1,76 @@
+-- Ends an attempt with what its worker found: the run ends, or waits for another attempt. Releases the next runs.
+-- `reason` and `exit_code` may be ''. `is_retryable` is '1' when the worker thinks another attempt promising;
+-- `is_hosts_fault` is '1' when the host itself was asked and is at fault; `late_result` is the same end as JSON. Of
+-- each stream: its bytes, those that the output limit left out, and those in the stored tail. Then fields and their
+-- values.
+-- Returns {'finished' or 'retrying', tickets...} or {'fenced'}.
+local index, epoch, nonce = ARGV[3], ARGV[4], ARGV[5]
+local to, remote, reason, exit_code = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local is_retryable, is_hosts_fault, late_result = ARGV[10], ARGV[11], ARGV[12]
+local stdout_bytes, stdout_left_out, stdout_tail = ARGV[13], ARGV[14], ARGV[15]
+local stderr_bytes, stderr_left_out, stderr_tail = ARGV[16], ARGV[17], ARGV[18]
+local fields_from = 19
+
+local MISSING = 'Redis had no room for a part of the output, or has forgotten it; those bytes count as omitted'
+
+let_in()
+local key = run_key(index)
+local run = read(key, 'state', 'epoch', 'ended_nonce', 'host', 'nonce')
+
+-- The run was settled without this worker. What it found is kept beside, and changes nothing else.
+local function keep_late_result()
+  if not run.state or remote == 'not_started' then return end
+  if redis.call('HSETNX', key, 'late_result', late_result) == 0 then return end
+  redis.call('SADD', noticed, index)
+  changed()
+end
+
+-- Counts as omitted what Redis does not hold of a stream. Returns whether that is more than the output limit left out.
+local function own_up(stream, bytes, left_out, tail)
+  bytes, left_out, tail = tonumber(bytes), tonumber(left_out), tonumber(tail)
+  if bytes == 0 then return false end
+  local head = head_key(index, stream)
+  local held = redis.call('STRLEN', head)
+  if tail > 0 then held = held + redis.call('STRLEN', head .. ':tail') end
+  if held + left_out >= bytes then return false end
+  -- A tail from the time when the command ran, which could not be replaced.
+  if tail == 0 then redis.call('DEL', head .. ':tail') end
+  redis.call('HSET', key, stream .. '_omitted', bytes - held, 'incomplete', 1)
+  return true
+end
+
+local function store_result()
+  redis.call('HSET', key, 'ended_nonce', nonce, unpack(ARGV, fields_from))
+  local is_stdout_short = own_up('stdout', stdout_bytes, stdout_left_out, stdout_tail)
+  local is_stderr_short = own_up('stderr', stderr_bytes, stderr_left_out, stderr_tail)
+  if is_stdout_short or is_stderr_short then add_notice(index, MISSING) end
+end
+
+-- Tells the breaker of the host how reaching it went. Returns whether the breaker is open now.
+local function note_connection(now)
+  local tried = redis.call('HGET', key, 'tried')
+  if tried then redis.call('HDEL', key, 'tried') end
+  return run.state == 'connecting' and note_failure(run.host, reason, is_hosts_fault == '1', tried, now)
+end
+
+-- The same request again, because its reply was lost.
+if run.ended_nonce == nonce then return {'finished'} end
+local is_own = run.epoch == epoch and run.nonce == nonce
+if not is_own or not HELD[run.state] then
+  keep_late_result()
+  return {'fenced'}
+end
+local now = now_ms()
+store_result()
+local is_shut = note_connection(now)
+local may_retry = is_retryable == '1' and (not is_shut or redis.call('HEXISTS', job, 'force') == 1)
+local word = 'finished'
+if retry(index, run.state, to, remote, reason, exit_code, may_retry, now) then
+  word = 'retrying'
+else
+  settle(index, run.state, to, remote, reason, now)
+  release(now)
+  close_if_done(now)
+end
+changed()
+return reply(word)

@@ -1,0 +1,178 @@
+/**
+ * Every Lua script: where its file is, which shared files stand before it, and what it is given, by name and in order.
+ * Here TypeScript and Lua agree: test/unit/ledger/script-table.test.ts compares the rows with the heads of the scripts.
+ *
+ * `keys` are KEYS[1] and on; the scripts of one job (`isOfJob`) get the job's own key before them. ARGV[1] is the base of
+ * all key names and ARGV[2] the job ID, or ''; `args` are ARGV[3] and on; `rest` is how the script calls what follows.
+ */
+
+import { loadScript } from './load-script.ts'
+
+const NAMES = ['prelude'] as const
+/** For scripts that end or dispatch runs. */
+const RUNS = [...NAMES, 'kept-output', 'places', 'breaker', 'settle', 'clocks', 'retry'] as const
+/** For scripts that also let the next runs go. */
+const ALL = [...RUNS, 'release'] as const
+
+/** What tells a claim from all others: every script that acts for a claim is given these first. */
+const CLAIM = ['index', 'epoch', 'nonce'] as const
+
+/** The scripts by name. */
+export const SCRIPTS = {
+  accept: loadScript({
+    file: 'steps/accept',
+    shared: [...ALL, 'room'],
+    isOfJob: true,
+    keys: [],
+    args: [
+      'idempotencyKey',
+      'digest',
+      'idempotencyS',
+      'startWithinMs',
+      'withinMs',
+      'scriptBytes',
+      'stdinBytes',
+      'sharedMachines',
+      'fieldCount',
+    ],
+    rest: 'fields',
+  }),
+  'store-text': loadScript({
+    file: 'steps/store-text',
+    shared: [...NAMES, 'room'],
+    isOfJob: false,
+    keys: ['text'],
+    args: ['offset', 'bytes', 'keptMs'],
+  }),
+  claim: loadScript({
+    file: 'steps/claim',
+    shared: ALL,
+    isOfJob: true,
+    keys: [],
+    args: ['index', 'attempt', 'resume', 'worker', 'nonce', 'tried'],
+  }),
+  dispatch: loadScript({
+    file: 'steps/dispatch',
+    shared: RUNS,
+    isOfJob: true,
+    keys: [],
+    args: [...CLAIM, 'connectMs', 'mode', 'hostKey', 'notice'],
+  }),
+  'fall-back': loadScript({
+    file: 'steps/fall-back',
+    shared: NAMES,
+    isOfJob: true,
+    keys: [],
+    args: [...CLAIM, 'notice'],
+  }),
+  append: loadScript({
+    file: 'steps/append',
+    shared: [...NAMES, 'room'],
+    isOfJob: true,
+    keys: ['stored'],
+    args: [...CLAIM, 'stream', 'place', 'offset', 'bytes'],
+  }),
+  finish: loadScript({
+    file: 'steps/finish',
+    shared: ALL,
+    isOfJob: true,
+    keys: [],
+    args: [
+      ...CLAIM,
+      'to',
+      'remote',
+      'reason',
+      'exitCode',
+      'isRetryable',
+      'isHostsFault',
+      'lateResult',
+      'stdoutBytes',
+      'stdoutLeftOut',
+      'stdoutTail',
+      'stderrBytes',
+      'stderrLeftOut',
+      'stderrTail',
+    ],
+    rest: 'fields',
+  }),
+  'hand-over': loadScript({ file: 'steps/hand-over', shared: RUNS, isOfJob: true, keys: [], args: CLAIM }),
+  cancel: loadScript({ file: 'steps/cancel', shared: ALL, isOfJob: true, keys: [], args: [], rest: 'indexes' }),
+  extend: loadScript({ file: 'steps/extend', shared: NAMES, isOfJob: true, keys: [], args: ['execTimeoutMs'] }),
+  resume: loadScript({ file: 'steps/resume', shared: ALL, isOfJob: true, keys: [], args: ['batch'] }),
+  'set-concurrency': loadScript({
+    file: 'steps/set-concurrency',
+    shared: ALL,
+    isOfJob: true,
+    keys: [],
+    args: ['concurrency'],
+  }),
+  'keep-secret': loadScript({
+    file: 'steps/keep-secret',
+    shared: NAMES,
+    isOfJob: false,
+    keys: ['key'],
+    args: ['secret'],
+  }),
+  now: loadScript({ file: 'read/now', shared: NAMES, isOfJob: false, keys: ['any'], args: [] }),
+  output: loadScript({
+    file: 'read/output',
+    shared: NAMES,
+    isOfJob: true,
+    keys: ['head', 'tail'],
+    args: ['index', 'stream', 'from', 'count'],
+  }),
+  heartbeat: loadScript({
+    file: 'workers/heartbeat',
+    shared: NAMES,
+    isOfJob: false,
+    keys: ['lease', 'suspicion', 'slots'],
+    args: ['claims', 'leaseMs', 'worker', 'slotCount'],
+  }),
+  recount: loadScript({ file: 'workers/recount', shared: NAMES, isOfJob: false, keys: ['slots'], args: [] }),
+  'dial-slot': loadScript({
+    file: 'workers/dial-slot',
+    shared: NAMES,
+    isOfJob: false,
+    keys: ['slots'],
+    args: ['holder', 'limit', 'holdMs'],
+  }),
+  abandon: loadScript({
+    file: 'clockwork/abandon',
+    shared: ALL,
+    isOfJob: true,
+    keys: [],
+    args: ['index', 'worker', 'takeOverMs', 'unknownNonce'],
+  }),
+  repair: loadScript({ file: 'clockwork/repair', shared: ALL, isOfJob: true, keys: [], args: [] }),
+  tend: loadScript({ file: 'clockwork/tend', shared: ALL, isOfJob: true, keys: [], args: [] }),
+  due: loadScript({
+    file: 'clockwork/due',
+    shared: NAMES,
+    isOfJob: false,
+    keys: ['schedule'],
+    args: ['limit', 'seenMs'],
+  }),
+  'sweep-turn': loadScript({
+    file: 'clockwork/sweep-turn',
+    shared: NAMES,
+    isOfJob: false,
+    keys: ['sign'],
+    args: ['everyMs', 'word'],
+  }),
+  suspect: loadScript({
+    file: 'clockwork/suspect',
+    shared: NAMES,
+    isOfJob: false,
+    keys: ['suspicion'],
+    args: ['keptMs'],
+  }),
+}
+
+/** The name of a script. */
+export type ScriptName = keyof typeof SCRIPTS
+
+/** A ticket as scripts hand it back: TICKET_FIELDS in prelude.lua. */
+export const TICKET_FIELDS = ['job_id', 'title', 'index', 'host', 'attempt', 'resume'] as const
+
+/** What a claim is told before the tickets that it lets go: CLAIMED_FIELDS in claim.lua. */
+export const CLAIMED_FIELDS = ['epoch', 'host', 'how', 'started_ago_ms', 'job_left_ms', 'exec_timeout_ms'] as const
