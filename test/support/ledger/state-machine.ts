@@ -202,7 +202,9 @@ function cancel(job: MachineJob, indexes: readonly number[] | undefined): Machin
     const stopped = { ...job, stop: 'cancelled_by_user' as const }
     return { job: closeWaiting(stopped, 'cancelled', 'cancelled_by_user'), answer: 'cancelling' }
   }
-  const stopped = indexes.reduce((now, index) => {
+  // From the last to the first, as cancelJob does: the end of one may spend the error budget and skip the others.
+  const fromLast = [...indexes].sort((a, b) => b - a)
+  const stopped = fromLast.reduce((now, index) => {
     const run = now.runs[index]
     if (run === undefined || isTerminalRun(run.state)) return now
     if (run.state === 'connecting' || run.state === 'running') return change(now, index, { isStopped: true })
