@@ -180,7 +180,7 @@ describe('Redis', () => {
     const { body } = await stack.ask('GET', `/v1/jobs/${job_id}/runs/web01`)
     const told = { state: 'skipped', remote: 'not_started', attempt: 1 }
     expect(OPERATIONS.get_run.output.parse(body)).toMatchObject(told)
-    expect(JSON.stringify(body)).toContain('Redis has 0 bytes, and it had 20006: submit it again')
+    expect(JSON.stringify(body)).toContain('Redis has 0 of 20006 bytes of the script')
   }, 90_000)
 
   test('whose connections are cut again and again: each command runs once, and every end arrives', async () => {

@@ -213,7 +213,7 @@ export const commands = [
         const claim = claimOf(model, index, isOld)
         if (claim === undefined) return
         const wanted = advance(model, { kind: 'hand_over', ...claim })
-        expect(await handOver(ledger, claim)).toBe(wanted === 'resumed')
+        expect(await handOver(ledger, claim)).toBe(wanted === 'handed_over')
       }),
   ),
   pick.map(

@@ -1,12 +1,12 @@
 /**
- * The job of the state machine (state-machine.ts): what it is, how runs of it end and are let go, and the state that
- * callers see. Pure. Knows neither claims nor workers; the steps of those are in state-machine.ts.
+ * The job of the state machine: what it is, how its runs end and are released, and the state that callers see. Pure.
+ * Knows neither claims nor workers; their steps are in state-machine.ts.
  */
 import type { Reason, Remote, RunState, TerminalRunState } from '@muster/contract'
 import { isTerminalRun } from '@muster/contract'
 import { isErrorState } from '../../../libs/ledger/src/job/rollout.ts'
 
-/** How an attempt ended, as far as it matters here. */
+/** How an attempt ended, as far as the model needs it. */
 export type MachineEnd = {
   readonly state: TerminalRunState
   readonly remote: Remote
@@ -26,27 +26,27 @@ export type MachineRun = {
   /** How often its worker was given up before the command was sent. */
   readonly abandoned: number
   readonly epoch: number
-  /** Of the last claim. With the epoch it tells that claim from one that Redis forgot. */
+  /** The nonce of the last claim. With the epoch it tells that claim from one that Redis forgot. */
   readonly nonce?: string
-  /** Undefined: nobody's. */
+  /** Undefined: no worker holds it. */
   readonly worker?: string
   readonly isDurable: boolean
   readonly isStopped: boolean
   /** The end of an earlier attempt that had started. */
   readonly kept?: Pick<MachineEnd, 'state' | 'remote' | 'reason'>
   readonly hasLateResult: boolean
-  /** The claim whose end was taken, so that the same end sent again is known. */
+  /** The nonce of the claim that ended it, by which the same end is known when it is sent again. */
   readonly endedNonce?: string
 }
 
-/** A job. The clocks are facts here, not times: they are over, or not. */
+/** A job. Its clocks are facts, not times: they are over, or not. */
 export type MachineJob = {
   readonly runs: readonly MachineRun[]
   readonly concurrency: number
-  /** Errors that are tolerated, and whether there was one more. */
+  /** How many errors are tolerated, and whether there were more. */
   readonly maxErrors: number
   readonly isTripped: boolean
-  /** Sizes of the batches, the last of which repeats; empty without. Then where the one that is due ends. */
+  /** Sizes of the batches, the last of which repeats; empty: none. Then the present batch, and where it ends. */
   readonly batches: readonly number[]
   readonly batch: number
   readonly batchEnd: number
@@ -62,7 +62,7 @@ export type MachineJob = {
   readonly isStartOver: boolean
 }
 
-/** A job just accepted: its first runs are let go. */
+/** A job that was just accepted, with its first runs released. */
 export function acceptedJob(
   total: number,
   options: Pick<MachineJob, 'concurrency' | 'retries' | 'retryOn' | 'maxErrors' | 'batches' | 'gate'>,
@@ -94,7 +94,7 @@ export function acceptedJob(
   return release({ ...options, ...rest, runs, next: 0 })
 }
 
-/** The state that callers see: of a job, made from its runs. */
+/** The state of a job that callers see. */
 export function jobStateOf(job: MachineJob): string {
   const count = (state: RunState) => job.runs.filter((run) => run.state === state).length
   const [total, succeeded, cancelled] = [job.runs.length, count('succeeded'), count('cancelled')]
@@ -151,13 +151,13 @@ export function closeStart(job: MachineJob): MachineJob {
   return closeWaiting(job, 'skipped', 'start_deadline')
 }
 
-/** Whether a run of the batch that is due waits for its first start. */
+/** Whether a run of the present batch waits for its first start. */
 function hasLateRuns(job: MachineJob): boolean {
   if (job.isPaused || job.next < job.batchEnd) return true
   return job.runs.some(({ state, kept }) => (state === 'queued' || state === 'retry_wait') && kept === undefined)
 }
 
-/** Lets the next pending runs of the batch that is due go, up to the fan-out. */
+/** Releases the next pending runs of the present batch, up to the fan-out. */
 export function release(before: MachineJob): MachineJob {
   const job = closeStart(before)
   if (job.stop !== undefined || job.isPaused) return job

@@ -1,8 +1,8 @@
 /**
- * The state machine of a job and its runs, as one pure function: what every Lua script of `../lua` does, without Redis,
- * clocks by number and no tickets. The tests of the scripts compare each step with it; nothing else uses it.
+ * The state machine of a job and its runs as one pure function: what the Lua scripts of libs/ledger do, without Redis
+ * and tickets, and with clocks as facts. ledger-model.test.ts compares each step of the scripts with it.
  *
- * A run, in words (the columns are what happens to it):
+ * A run (the columns are what happens to it):
  *
  *   state      │ claim            dispatch          finish                     worker dies          cancel · too late
  *   ───────────┼──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -13,21 +13,21 @@
  *   running    │ held ⁴           go again          retry_wait or terminal     lost, or nobody's ⁴  its worker kills it
  *   terminal   │ ended            fenced            fenced: late result        –                    –
  *
- *   ¹ `cancelled`, or `skipped` for the start deadline and the time limit of the job; at once, or at its next claim. An
- *     earlier attempt that had started is not forgotten: then the run ends as that attempt did.
- *   ² Not when the job or the run is to stop, or a clock is over: then the worker is told so, and ends it as never started.
- *   ³ As another attempt, not counted as a retry; the third time `unreachable`. `e` is the epoch: every change of hands raises it, and a worker that
- *     comes with an older one is fenced: it changes nothing. Redis may forget a claim (a failover) and give its epoch out
- *     again: then the nonce of the claim tells which of the two it is.
- *   ⁴ A durable run goes on at its host: it is nobody's (epoch + 1) until the next claim attaches to it (epoch + 1).
+ *   ¹ `cancelled`, or `skipped` for the start deadline and the time limit of the job; at once, or at its next claim.
+ *     If an earlier attempt had started, the run ends as that attempt did.
+ *   ² Not when the job or the run is to stop, or a clock is over: the worker is told so, and ends it as never started.
+ *   ³ As another attempt, not counted as a retry; the third time `unreachable`. `e` is the epoch: every change of hands
+ *     raises it, and a worker that comes with an older one is fenced: it changes nothing. After a failover Redis may
+ *     forget a claim and give its epoch out again; then the nonce of the claim tells which of the two it is.
+ *   ⁴ A durable run goes on at its host. No worker holds it (epoch + 1) until the next claim takes it over (epoch + 1).
  *
- * `retry_wait` needs a retry that is left, and an end that may be tried again: never started (and the worker holds it
- * for promising), or listed in `retry_on`. A job ends when all its runs have.
+ * A run waits in `retry_wait` when it has a retry left and its end may be tried again: it never started (and its worker
+ * thinks another attempt promising), or `retry_on` lists the end. A job ends when all its runs have ended.
  *
- * Of a job: `pending` runs are let go in order, `concurrency` at a time, within the batch that is due. When a batch has
- * ended the next is due; with a manual gate the job is `paused` before it. One error more than are tolerated ends what
- * waits as `skipped`, and nothing more starts. Left out: that workers and hosts have only so many places, the circuit
- * breakers, and pauses between batches; what a run waits for changes nothing of what may happen to it.
+ * `pending` runs of a job are released in order, `concurrency` at a time, within the present batch. When a batch has
+ * ended the next one begins; with a manual gate the job is `paused` before it. One error more than are tolerated ends
+ * what waits as `skipped`, and nothing more starts. Left out, because they change nothing of what may happen to a run:
+ * the places of workers and machines, the circuit breakers, and the pauses between batches.
  */
 import { isTerminalRun } from '@muster/contract'
 import {
@@ -45,7 +45,7 @@ import {
   whyNot,
 } from './machine-job.ts'
 
-/** A claim, as the worker that has it shows it. */
+/** What tells a claim from others. */
 type MachineClaim = { readonly index: number; readonly epoch: number; readonly nonce: string }
 
 /** What happens. `index` names the run. */
@@ -69,13 +69,13 @@ export type MachineEvent =
   | { readonly kind: 'start_deadline' }
   | { readonly kind: 'job_timeout' }
 
-/** The job afterwards, and what the one who asked is told. */
+/** The job afterwards, and the answer to the caller. */
 export type MachineStep = { readonly job: MachineJob; readonly answer: string }
 
 /** A run that takes its workers down with it must not do so for ever. */
 const MOST_ABANDONED = 3
 
-/** What the scripts do, as a function. */
+/** Takes one step. */
 export function step(job: MachineJob, event: MachineEvent): MachineStep {
   switch (event.kind) {
     case 'claim':
@@ -124,7 +124,7 @@ function claim(job: MachineJob, event: EventOf<'claim'>): MachineStep {
   return { job: { ...change(job, event.index, { ...held, state: 'connecting' }), hasStarted: true }, answer: 'start' }
 }
 
-/** Whether a run is in the hands of this claim: another one may have its epoch, where Redis forgot one of them. */
+/** Whether this claim holds the run. Two claims may share an epoch, when Redis forgot one of them. */
 function isOf({ epoch, nonce }: MachineClaim, run: MachineRun): boolean {
   return run.epoch === epoch && run.nonce === nonce
 }
@@ -160,12 +160,12 @@ function finish(job: MachineJob, event: EventOf<'finish'>): MachineStep {
 function handOver(job: MachineJob, event: EventOf<'hand_over'>): MachineStep {
   const run = job.runs[event.index]
   if (run?.state !== 'running' || !isOf(event, run) || !run.isDurable) return { job, answer: 'fenced' }
-  return { job: resume(job, event.index, run), answer: 'resumed' }
+  return { job: offer(job, event.index, run), answer: 'handed_over' }
 }
 
-function resume(job: MachineJob, index: number, run: MachineRun): MachineJob {
-  const { worker: _worker, ...nobodys } = run
-  return replace(job, index, { ...nobodys, epoch: run.epoch + 1, resume: run.resume + 1 })
+function offer(job: MachineJob, index: number, run: MachineRun): MachineJob {
+  const { worker: _worker, ...unheld } = run
+  return replace(job, index, { ...unheld, epoch: run.epoch + 1, resume: run.resume + 1 })
 }
 
 function abandon(job: MachineJob, worker: string): MachineJob {
@@ -173,7 +173,7 @@ function abandon(job: MachineJob, worker: string): MachineJob {
     const run = now.runs[index]
     if (run === undefined || itsWorker !== worker || run.worker !== worker) return now
     if (run.state !== 'connecting' && run.state !== 'running') return now
-    if (run.state === 'running' && run.isDurable) return release(resume(now, index, run))
+    if (run.state === 'running' && run.isDurable) return release(offer(now, index, run))
     const fenced = change(now, index, { epoch: run.epoch + 1 })
     if (run.state === 'connecting') {
       const abandoned = run.abandoned + 1
@@ -213,7 +213,7 @@ function cancel(job: MachineJob, indexes: readonly number[] | undefined): Machin
   return { job: release(stopped), answer: 'cancelling' }
 }
 
-/** The job with the run waiting for another attempt. Undefined when it may have none. */
+/** The job with the run waiting for another attempt. Undefined when the run may have none. */
 function retry(job: MachineJob, index: number, end: MachineEnd): MachineJob | undefined {
   const run = job.runs[index]
   if (run === undefined || run.retried >= job.retries || whyNot(job, run) !== undefined) return undefined

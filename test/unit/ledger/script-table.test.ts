@@ -5,6 +5,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { StoredRun } from '../../../libs/ledger/src/job/stored-run.ts'
+import { LONGEST_OPEN_MS } from '../../../libs/ledger/src/read/breakers.ts'
 import { CLAIMED_FIELDS, SCRIPTS, TICKET_FIELDS } from '../../../libs/ledger/src/redis/script-table.ts'
 
 const LUA = new URL('../../../libs/ledger/lua/', import.meta.url)
@@ -47,6 +48,11 @@ test('a ticket has the same fields on both sides', () => {
 
 test('a claim is told the same fields on both sides', () => {
   expect(listIn('steps/claim.lua', 'CLAIMED_FIELDS')).toEqual(CLAIMED_FIELDS)
+})
+
+test('a breaker is open at most as long on both sides', () => {
+  const [, openMs = ''] = /local OPEN_MS = \{([^}]*)\}/.exec(readLua('shared/breaker.lua')) ?? []
+  expect(Math.max(...[...openMs.matchAll(/\d+/g)].map(Number))).toBe(LONGEST_OPEN_MS)
 })
 
 test('each field of a run that somebody reads is one that somebody writes', () => {

@@ -1,15 +1,15 @@
 /**
- * What every process does beside its own work, so that jobs go on and end: it issues tickets that are due, and sweeps when
- * it is its turn. Its own clock decides nothing but how often it asks.
+ * What every process does beside its own work, so that jobs go on and end: it issues tickets that are due, and it
+ * sweeps when it is its turn. Its own clock decides only how often it asks.
  */
 import { Queue } from 'bullmq'
 import type { Ledger } from '../redis/open-ledger.ts'
 import { startDueTickets } from './due-tickets.ts'
 import { startSweeps } from './sweep-turns.ts'
 
-/** Starts both. */
+/** Starts issuing due tickets and sweeping, until `stop` is called. `onError` hears of steps that fail. */
 export async function startClockwork(ledger: Ledger, onError: (error: Error) => void): Promise<{ stop(): void }> {
-  // Where Redis is full it may stay: it only issues tickets that nobody fetches.
+  // When Redis is full it cannot be removed. It does no harm: it issues tickets that nobody fetches.
   await removeOldSweep(ledger).catch(onError)
   const running = [startDueTickets(ledger, onError), startSweeps(ledger, onError)]
   return {
@@ -19,7 +19,7 @@ export async function startClockwork(ledger: Ledger, onError: (error: Error) => 
   }
 }
 
-/** The sweep was a BullMQ scheduler once, whose next turn was by the clock of whoever had the last. */
+/** The queue of an older Muster, whose sweeps were scheduled by BullMQ. */
 const OLD_QUEUE = 'sweep'
 
 async function removeOldSweep({ redis, keys }: Ledger): Promise<void> {

@@ -1,6 +1,6 @@
 /**
- * Issues the tickets that were to wait: for a retry, or for the end of a pause between batches. Redis' clock says when
- * (due.lua); every process looks, and whichever is first takes them.
+ * Issues the tickets that had to wait, for a retry or for the end of a pause between batches. Redis' clock says when
+ * they are due (due.lua). Every process looks, and the first one takes them.
  */
 import { z } from 'zod'
 import type { Ledger } from '../redis/open-ledger.ts'
@@ -9,14 +9,14 @@ import { parseReleased } from '../tickets/released.ts'
 import { issueTickets } from '../tickets/ticket.ts'
 import { type Repeated, repeat } from './repeat.ts'
 
-/** A ticket comes at most so late. One look takes Redis about 20 µs. */
+/** A ticket is at most this late. One look takes Redis about 20 µs. */
 const LOOK_EVERY_MS = 200
-/** Tickets of one look; while there are more, the next comes at once. */
+/** Most tickets of one look. While more are due, the next look follows at once. */
 const MOST_TICKETS = 500
 
 const Answer = z.tuple([z.coerce.number(), z.string()]).rest(z.string())
 
-/** Starts issuing what is due. */
+/** Starts issuing the tickets that are due. */
 export function startDueTickets(ledger: Ledger, onError: (error: Error) => void): Repeated {
   const { keys, tickets } = ledger
   let seenMs: number | '' = ''

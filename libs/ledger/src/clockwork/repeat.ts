@@ -1,17 +1,17 @@
-/** Something that a process does again and again, by its monotonic clock: setting its date changes nothing. */
+/** Takes a step again and again, by the monotonic clock of the process, so that setting its date changes nothing. */
 
-/** Between a step that failed and the next. */
+/** The pause after a step that failed. */
 const AFTER_FAULT_MS = 1_000
 
-/** Something that goes on until it is stopped. */
+/** Steps that are taken until they are stopped. */
 export type Repeated = {
-  /** Begins no further step. One that is under way ends by itself, and is not waited for. */
+  /** Takes no further step. Does not wait for the step under way. */
   stop(): void
 }
 
 /**
- * Takes a step now, and the next so many milliseconds after it as it resolves with. `onError` is told of a step that
- * fails, but not of the same again until one has gone well.
+ * Takes a step now. It resolves with the number of milliseconds until the next one. `onError` hears of a step that
+ * fails, but of the same error again only after a step that went well.
  */
 export function repeat(step: () => Promise<number>, onError: (error: Error) => void): Repeated {
   let timer: NodeJS.Timeout | undefined

@@ -1,6 +1,6 @@
 /**
- * When this process sweeps: every process asks, and Redis says whose turn it is, by its own clock (sweep-turn.lua). When
- * the one that sweeps dies, the next has its turn five seconds later.
+ * When this process sweeps. Every process asks, and Redis says whose turn it is, by its own clock (sweep-turn.lua).
+ * When the process that sweeps dies, the next one has its turn five seconds later.
  */
 import { z } from 'zod'
 import type { Ledger } from '../redis/open-ledger.ts'
@@ -8,12 +8,12 @@ import { runScript } from '../redis/scripts.ts'
 import { type Repeated, repeat } from './repeat.ts'
 import { sweep } from './sweep.ts'
 
-/** From the last sign of a sweep to the next one. */
+/** The time between the last sign of a sweep and the next sweep. */
 const SWEEP_EVERY_MS = 5_000
-/** How often a process asks, or says that it still sweeps. */
+/** How often a process asks for its turn, or gives a sign that it still sweeps. */
 const SIGN_EVERY_MS = 1_000
 
-/** Starts asking, and sweeping when it is the turn of this process. */
+/** Starts asking for turns, and sweeps when it is the turn of this process. */
 export function startSweeps(ledger: Ledger, onError: (error: Error) => void): Repeated {
   const { keys } = ledger
   const turn = async (word: 'begin' | 'keep') =>

@@ -1,7 +1,7 @@
 /**
- * The sweep: finds what fell between two steps because a process died there, and what the clocks of a job have ended.
- * A run that waits without a ticket gets one; a run whose worker is dead, or knows nothing of it, is queued again (it had
- * not started), handed to another worker (durable) or lost (it may have run).
+ * The sweep: finds what fell between two steps because a process died, and what the clocks of a job have ended. A run
+ * that waits without a ticket gets one. A run whose worker is dead, or does not know of it, is queued again when it had
+ * not started, handed to another worker when it is durable, and else lost, because it may have run.
  *
  * One process at a time sweeps (sweep-turns.ts). Sweeping twice does no harm.
  */
@@ -14,24 +14,24 @@ import type { Released } from '../tickets/released.ts'
 import { issueTickets, ticketId } from '../tickets/ticket.ts'
 import { claimsOfLease, nameOf } from '../workers/heartbeat.ts'
 
-/** A run that waited longer than this is asked about; a ticket on its way is not. */
+/** How long a run may wait before the sweep looks for its ticket, which may just be on its way. */
 const TICKET_GRACE_MS = 10_000
-/** Most runs of one job looked at in one sweep, so that no sweep is long. */
+/** Most runs of one job that one sweep looks at, so that no sweep takes long. */
 const SWEEP_LIMIT = 1_000
 /**
- * A worker without its lease is given up at the second look, so long after the first: when Redis itself was away, all
- * leases have run out, and the workers renew them as soon as they are connected again.
+ * How long after the first look a worker without a lease is given up. When Redis itself was away, all leases have run
+ * out, and the workers renew them as soon as they are connected again.
  */
 const SUSPECT_MS = 3_000
 const SUSPECT_KEPT_MS = 10 * 60_000
-/** How long the result of a durable run is waited for after the time its command may take. */
+/** How long after its exec timeout a durable run may still be taken over by another worker. */
 const TAKE_OVER_MS = 15 * 60_000
 
-/** A claim that a lease did not name, and so much later does not name either, is one that its worker does not know. */
+/** How long after the first look a claim that a lease still does not name counts as unknown to its worker. */
 const CLAIM_NAMED_MS = 20_000
 
-/** How patient a sweep is; for tests, which do not wait. */
-export type SweepOptions = {
+/** How patient a sweep is. Tests do not wait. */
+type SweepOptions = {
   readonly ticketGraceMs: number
   readonly suspectMs: number
   readonly claimNamedMs: number
@@ -42,14 +42,17 @@ const PATIENT: SweepOptions = {
   claimNamedMs: CLAIM_NAMED_MS,
 }
 
-/** One sweep over all jobs that have not ended. */
+/**
+ * Sweeps all jobs that have not ended, once.
+ * @throws {AggregateError} after sweeping the others, when some jobs could not be swept
+ */
 export async function sweep(ledger: Ledger, options: SweepOptions = PATIENT): Promise<void> {
   const { redis, keys } = ledger
-  const leases = new Map<string, Lease>()
+  const leases = new Map<string, StoredLease>()
   const faults: unknown[] = []
   await runScript(ledger, 'recount', { slots: keys.slots })
   for (const jobId of await redis.smembers(keys.active)) {
-    // One job that cannot be swept must not keep the others from it.
+    // A job that cannot be swept must not keep the others from being swept.
     await sweepJob(ledger, jobId, leases, options).catch((error: unknown) => faults.push(error))
   }
   if (faults.length > 0) throw new AggregateError(faults, `${faults.length} jobs could not be swept`)
@@ -58,7 +61,7 @@ export async function sweep(ledger: Ledger, options: SweepOptions = PATIENT): Pr
 async function sweepJob(
   ledger: Ledger,
   jobId: string,
-  leases: Map<string, Lease>,
+  leases: Map<string, StoredLease>,
   options: SweepOptions,
 ): Promise<void> {
   await releaseTickets(ledger, await runScript(ledger, 'tend', { jobId }))
@@ -76,18 +79,18 @@ type OpenRun = {
   state: string
   worker: string
   nonce: string
-  /** Undefined while a worker holds it. */
+  /** Since when it waits for a worker. Undefined while a worker holds it. */
   waits: Wait | undefined
 }
 
-/** A worker as its lease shows it. Without `claims` it is not known which it knows. */
-type Lease = { readonly isGone: boolean; readonly claims?: ReadonlySet<string> | undefined }
+/** A worker, as its lease shows it. Without `claims` nobody knows which claims the worker knows. */
+type StoredLease = { readonly isGone: boolean; readonly claims?: ReadonlySet<string> | undefined }
 
 async function settleAbandoned(
   ledger: Ledger,
   jobId: string,
   runs: readonly OpenRun[],
-  leases: Map<string, Lease>,
+  leases: Map<string, StoredLease>,
   options: SweepOptions,
 ): Promise<void> {
   for (const run of runs) {
@@ -104,20 +107,20 @@ async function settleAbandoned(
   }
 }
 
-/** Whether the lease of a worker has run out, and had already some time ago; and which claims it names. */
-async function readLease(ledger: Ledger, worker: string, suspectMs: number): Promise<Lease> {
+/** Reads the lease of a worker, which is gone when the lease has run out and had run out some time ago. */
+async function readLease(ledger: Ledger, worker: string, suspectMs: number): Promise<StoredLease> {
   const { redis, keys } = ledger
-  // Without a worker it is a durable run that waits for one; it too is given up at some time.
+  // A durable run without a worker waits for one, and is given up at some time too.
   if (worker === '') return { isGone: true }
   const key = keys.worker(worker)
   const [lease, leftMs] = await Promise.all([redis.get(key), redis.pttl(key)])
   if (lease === null) return { isGone: (await suspectedMs(ledger, worker)) >= suspectMs }
-  // Redis' clock was set back: the lease of a dead worker would last for as long.
+  // Redis' clock was set back. Without this, the lease of a dead worker would last that much longer.
   if (leftMs > LEASE_MS) await redis.pexpire(key, LEASE_MS)
   return { isGone: false, claims: claimsOfLease(lease) }
 }
 
-/** For how long this has been suspected: 0 at the first look. */
+/** How long something has been suspected, in milliseconds: 0 at the first look. */
 async function suspectedMs(ledger: Ledger, name: string): Promise<number> {
   const given = { suspicion: ledger.keys.suspect(name), keptMs: SUSPECT_KEPT_MS }
   return z.number().parse(await runScript(ledger, 'suspect', given))
@@ -136,10 +139,13 @@ async function issueMissing(ledger: Ledger, jobId: string, runs: readonly OpenRu
   await issueTickets(ledger.tickets, missing.flat())
 }
 
-/** Since when a run waits for a worker, by Redis' clock; `planned`: it is to wait until then. */
+/** Since when a run waits for a worker, by Redis' clock. `isPlanned`: it is to wait until then. */
 type Wait = { readonly sinceMs: number; readonly isPlanned: boolean }
 
-/** For how long it has waited. What began in the future began before the clock was set back: long enough ago to look. */
+/**
+ * How long a run has waited. A wait that began in the future began before the clock was set back: its ticket is looked
+ * for.
+ */
 function waitedMs({ sinceMs, isPlanned }: Wait, nowMs: number): number {
   return sinceMs > nowMs && !isPlanned ? Number.POSITIVE_INFINITY : nowMs - sinceMs
 }
@@ -181,21 +187,21 @@ async function readOpenRuns({ redis, keys }: Ledger, jobId: string): Promise<Ope
   )
 }
 
-/** States of a ticket that no worker will get any more. */
+/** The states of a ticket that no worker will get any more. */
 const OVER: ReadonlySet<string> = new Set(['completed', 'failed', 'unknown'])
 
-/** The run, as a ticket for it may be issued now; nothing while one is on its way to a worker. */
+/** The run, if a ticket for it may be issued now; nothing while a ticket is on its way to a worker. */
 async function withoutTicket({ tickets }: Ledger, run: Released): Promise<Released[]> {
   for (const isAgain of [false, true]) {
     const ticket = await tickets.getJob(ticketId({ ...run, job_id: run.jobId, isAgain }))
     const state = ticket === undefined ? 'none' : await ticket.getState()
-    // One that is over is removed, so that its ID is free again.
+    // A ticket that is over is removed, to free its ID.
     if (OVER.has(state)) await ticket?.remove()
     if (ticket === undefined || OVER.has(state)) return [{ ...run, isAgain }]
-    // An older Muster issued it, to be delivered by the clock of whoever fetches it.
+    // An older Muster issued it with a delay.
     if (state === 'delayed') await ticket.promote()
-    // A worker that takes a ticket claims the run at once, or has died. BullMQ finds that out by Redis' clock, which may
-    // have been set back; so another one is issued beside it.
+    // A worker that took a ticket claims the run at once, or has died. BullMQ finds out by Redis' clock, which may have
+    // been set back; so another ticket is issued beside it.
     if (state !== 'active') return []
   }
   return []

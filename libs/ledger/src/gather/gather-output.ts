@@ -1,6 +1,6 @@
 /**
- * The output of a whole job, folded: hosts that ended alike with the same output are one group. Of each group one host
- * is read; how groups are made, `output-groups.ts` knows.
+ * Gathers the output of a whole job: hosts that ended alike with the same output are one group. Reads the output of one
+ * host of each group. output-groups.ts makes the groups.
  */
 import { setImmediate as turn } from 'node:timers/promises'
 import { foldHosts, type GatheredOutput, JobState, type OutputGroup, type OutputMask } from '@muster/contract'
@@ -18,8 +18,8 @@ import { collectGroups, hasOutput, inOrder, isSameOutput, type OutcomeGroup, ref
 const ANSWER_LIMIT_BYTES = 4 * 1024 * 1024
 
 /**
- * Every host of the job, in a group with its output, among those without, or among those left out. Undefined when there
- * is no such job.
+ * Returns every host of the job: in a group with its output, among the hosts without output, or among those left out.
+ * Undefined when there is no such job.
  * @throws {MusterError} ledger_unavailable
  */
 export async function gatherOutput(
@@ -61,8 +61,8 @@ export async function gatherOutput(
 }
 
 /**
- * The first groups, and in any case the one that the others are compared with. Half of the room is for those that went
- * wrong, should they be small ones among many: they are what is looked for.
+ * The first groups, and in any case the reference. Half of the room is for groups that went wrong, even if they are
+ * small ones among many, because callers look for those.
  */
 function chosen(ordered: readonly OutcomeGroup[], reference: OutcomeGroup | undefined, limit: number) {
   const wrong = ordered.filter(({ first }) => first.hasEnded && first.state !== 'succeeded')
@@ -99,7 +99,7 @@ async function toGroup(
   }
 }
 
-/** A diff for each group that has one, in their order, one after the other. */
+/** The diff of each group in order; null for the reference and for groups whose commands go on. */
 async function diffsOf(
   ledger: Ledger,
   jobId: string,
@@ -123,7 +123,7 @@ async function diffsOf(
       continue
     }
     const diff = diffOutputs(compared, await read(group))
-    // What is no text is shown as a replacement, whatever it was.
+    // Bytes that are not text all look alike in a diff.
     const isHidden = diff === '' && masks.size === 0 && !isSameOutput(group.first, reference.first)
     diffs.push(isHidden ? '\\ They differ in bytes that are not text.\n' : diff)
   }

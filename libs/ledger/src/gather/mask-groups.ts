@@ -1,6 +1,6 @@
 /**
- * Joins groups whose output is the same after masking. For that the output of one host of each group is read, as much
- * as one call may; what is not read whole is never joined, and counted.
+ * Joins groups whose output is the same after masking. Reads the output of one host of each group, up to what one call
+ * may read. A group whose output is not read whole is never joined, and its hosts are counted.
  */
 import { createHash } from 'node:crypto'
 import { setImmediate as turn } from 'node:timers/promises'
@@ -12,14 +12,17 @@ import { joinMasked, type OutcomeGroup } from './output-groups.ts'
 
 /** Longest stream that is masked. */
 const STREAM_LIMIT_BYTES = 64 * 1024
-/** Most that one call reads, over all groups. */
+/** Most bytes that one call reads, over all groups. */
 const READ_LIMIT_BYTES = 32 * 1024 * 1024
-/** Between so many bytes that are masked, others get their turn. */
+/** After masking this many bytes, others get their turn. */
 const TURN_BYTES = 64 * 1024
 /** Groups read at once. */
 const READ_AT_ONCE = 20
 
-/** The groups after masking, and how many hosts could not be compared. */
+/**
+ * Returns the groups after masking, and how many hosts could not be compared.
+ * @throws {MusterError} ledger_unavailable
+ */
 export async function maskGroups(
   ledger: Ledger,
   jobId: string,
@@ -52,7 +55,7 @@ export async function maskGroups(
   return { groups: joinMasked(groups, masked), uncomparedHosts: hosts - compared }
 }
 
-/** Groups whose output is all there and short enough, as many as may be read: the largest first. */
+/** The groups whose output is stored whole and short enough, as many as may be read, the largest first. */
 function withinLimit(groups: readonly OutcomeGroup[]): OutcomeGroup[] {
   let left = READ_LIMIT_BYTES
   return [...groups]
@@ -66,14 +69,16 @@ function withinLimit(groups: readonly OutcomeGroup[]): OutcomeGroup[] {
     })
 }
 
-/** A digest of both streams after masking. Read byte by byte, so that output that is no text is told apart exactly. */
+/**
+ * A digest of both streams after masking. Each byte is one character, so that bytes which are not text stay different.
+ */
 function digestOf(
   { runs, first }: OutcomeGroup,
   { stdout, stderr }: WholeOutput,
   masks: ReadonlySet<OutputMask>,
 ): string {
   const texts = [stdout, stderr].map((bytes) => bytes.toString('latin1'))
-  // Equal output may come from several hosts and hold the name of one of them.
+  // The equal output of several hosts may hold the name of one of them.
   const names = runs.map(({ host }) => host)
   const host = (masks.has('host') ? hostNamedIn(texts.join('\n'), names) : undefined) ?? first.host
   const masked = texts.map((text) => maskText(text, masks, host))

@@ -1,10 +1,10 @@
 /**
- * Hosts that ended alike with the same output, as groups: by the digest that the worker made of all they printed, and
- * with masks also by what their output is after masking. Pure; reads nothing.
+ * Groups hosts that ended alike with the same output: by the digest that the worker made of all they printed, and with
+ * masks also by their output after masking. Pure; reads nothing.
  */
 import type { Outcome } from '../read/read-outcomes.ts'
 
-/** Runs that are one group, in the order of the frozen set. */
+/** The runs of one group, in the order of the frozen set; at least one. */
 export type OutcomeGroup = {
   readonly first: Outcome
   readonly runs: readonly Outcome[]
@@ -12,18 +12,18 @@ export type OutcomeGroup = {
   readonly distinct: number
 }
 
-/** Whether a run belongs to a group; the others are told by state alone. */
+/** Whether a run belongs to a group. The others are told by their state only. */
 export function hasOutput({ remote, bytes }: Outcome): boolean {
-  // A command that ended belongs to a group even when it printed nothing; sudo that refused is no command.
+  // A command that ended belongs to a group even if it printed nothing. A refusal by sudo is not a command.
   return remote === 'ended' || bytes.stdout + bytes.stderr > 0
 }
 
-/** What the runs of a group have in common beside their output: groups that differ in it are never joined. */
+/** What the runs of a group have in common beside their output. */
 function endOf({ hasEnded, state, reason, exit_code, signal, output_complete }: Outcome): unknown[] {
   return [hasEnded, state, reason, exit_code, signal, output_complete]
 }
 
-/** Collects runs into groups whose output is equal byte for byte; `groups` are those of all that were added. */
+/** Collects runs into groups whose output is equal byte for byte. `groups` returns the groups of all added runs. */
 export function collectGroups(): { add(run: Outcome): void; groups(): OutcomeGroup[] } {
   const collected = new Map<string, [Outcome, ...Outcome[]]>()
   return {
@@ -44,11 +44,11 @@ export function isSameOutput(a: Outcome, b: Outcome): boolean {
 
 function outputOf({ index, bytes, digest, hasEnded, output_complete: isComplete }: Outcome): string | number {
   if (hasEnded && isComplete && bytes.stdout + bytes.stderr === 0) return ''
-  // Without a digest nobody has seen all of the output: such a run is told by itself.
+  // Without a digest nobody has seen all of the output, so such a run is a group of its own.
   return digest === '' || !hasEnded ? index : digest
 }
 
-/** The same groups, those joined whose output is the same after masking. A group that is not in the map stays alone. */
+/** Joins the groups whose digest in `masked` is the same. A group that is not in `masked` stays alone. */
 export function joinMasked(groups: readonly OutcomeGroup[], masked: ReadonlyMap<OutcomeGroup, string>): OutcomeGroup[] {
   const joined = new Map<string, OutcomeGroup[]>()
   for (const group of groups) {
@@ -67,7 +67,7 @@ function join(alike: readonly OutcomeGroup[]): OutcomeGroup {
   return { first, runs, distinct: alike.reduce((sum, { distinct }) => sum + distinct, 0) }
 }
 
-/** Those whose commands ended before those that go on; then the largest first, then that of the first host. */
+/** Sorts groups: those whose commands have ended first, then the largest, then the one with the first host. */
 export function inOrder(groups: readonly OutcomeGroup[]): OutcomeGroup[] {
   return [...groups].sort(
     (a, b) =>
@@ -77,7 +77,7 @@ export function inOrder(groups: readonly OutcomeGroup[]): OutcomeGroup[] {
   )
 }
 
-/** The group to compare with: lowest exit code, then largest, then first. Undefined when no command has ended. */
+/** The group to compare the others with: the lowest exit code, then the first. Undefined when no command has ended. */
 export function referenceOf(ordered: readonly OutcomeGroup[]): OutcomeGroup | undefined {
   const code = ({ first }: OutcomeGroup) => first.exit_code ?? Number.POSITIVE_INFINITY
   const ended = ordered.filter(({ first }) => first.hasEnded)

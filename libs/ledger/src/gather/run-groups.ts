@@ -1,4 +1,4 @@
-/** The runs of a job with those together that printed the same; without reading what they printed. */
+/** Groups the runs of a job that printed the same, without reading what they printed. */
 import { setImmediate as turn } from 'node:timers/promises'
 import { JobState } from '@muster/contract'
 import { readStoredJob } from '../job/stored-job.ts'
@@ -6,17 +6,17 @@ import { type Outcome, readOutcomes } from '../read/read-outcomes.ts'
 import type { Ledger } from '../redis/open-ledger.ts'
 import { collectGroups, hasOutput, inOrder, type OutcomeGroup } from './output-groups.ts'
 
-/** Every run of a job is in exactly one group, or among those without output. */
-export type RunGroups = {
+/** The runs of a job: each is in exactly one group, or among those without output. */
+type RunGroups = {
   readonly state: JobState
   readonly total: number
-  /** Runs that ended alike with the same output, the largest group first; then those whose command goes on. */
+  /** Groups of runs that ended alike with the same output, the largest first; then runs whose command goes on. */
   readonly groups: readonly OutcomeGroup[]
   readonly without: readonly Outcome[]
 }
 
 /**
- * All runs of a job. Undefined when there is no such job.
+ * Returns all runs of a job, in groups. Undefined when there is no such job.
  * @throws {MusterError} ledger_unavailable
  */
 export async function readRunGroups(ledger: Ledger, jobId: string): Promise<RunGroups | undefined> {

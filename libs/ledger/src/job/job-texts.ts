@@ -1,7 +1,7 @@
 /**
- * Large texts of a job, its script and its stdin: they lie beside the job's hash, each under a key of its own, so that
- * reading how a job stands never reads them. They are stored in pieces before the job is accepted, so that no command
- * holds Redis or the connection up; what is not taken by a job in time lapses.
+ * The large texts of a job, its script and its stdin. Each has a key of its own beside the job's hash, so that reading
+ * how a job stands never reads them. They are stored in pieces before the job is accepted, so that no command holds up
+ * Redis or the connection. Texts that no job accepts in time lapse.
  */
 import { createHash } from 'node:crypto'
 import { JobSpec, MusterError } from '@muster/contract'
@@ -9,13 +9,13 @@ import { ask, type Ledger } from '../redis/open-ledger.ts'
 import { runScript } from '../redis/scripts.ts'
 import { orDamaged } from './stored-job.ts'
 
-/** What may be large, by its field. */
+/** The fields of a job that may be large. */
 const TEXT_NAMES = ['script', 'stdin'] as const
 export type TextName = (typeof TEXT_NAMES)[number]
 
 /** A shorter text stays with the rest of the job: another key would cost more than it saves. */
 const LARGE_BYTES = 16 * 1024
-/** Written and read at once. */
+/** Written or read with one command. */
 const PIECE_BYTES = 1024 * 1024
 /** How long the pieces of a job wait for it to be accepted. */
 const KEPT_MS = 10 * 60_000
@@ -23,7 +23,7 @@ const KEPT_MS = 10 * 60_000
 /** A text that is stored beside its job. */
 export type LargeText = { readonly name: TextName; readonly bytes: Buffer; readonly sha256: string }
 
-/** The options of a job without their large texts, and those. */
+/** The options of a job without its large texts, and those texts. */
 export function splitTexts(spec: JobSpec): { spec: JobSpec; texts: LargeText[] } {
   const small = { ...spec }
   const texts: LargeText[] = []
@@ -52,15 +52,15 @@ export async function storeTexts(ledger: Ledger, jobId: string, texts: readonly 
   return true
 }
 
-/** Gives up the texts of a job that was not accepted, as soon as Redis can be told; else they lapse. */
+/** Deletes the texts of a job that was not accepted. When Redis does not answer, they lapse. */
 export async function dropTexts({ redis, keys }: Ledger, jobId: string, texts: readonly LargeText[]): Promise<void> {
   if (texts.length === 0) return
   await redis.unlink(texts.map(({ name }) => keys.text(jobId, name))).catch(() => undefined)
 }
 
 /**
- * The command of a job and how to run it, as it was submitted. Undefined when there is no such job.
- * @throws {MusterError} job_damaged, also when a text is not as long as it was; ledger_unavailable
+ * The command and the options of a job, as they were submitted. Undefined when there is no such job.
+ * @throws {MusterError} job_damaged, also when a text has lost some of its bytes; ledger_unavailable
  */
 export async function readSpec(ledger: Ledger, jobId: string): Promise<JobSpec | undefined> {
   const { redis, keys } = ledger
@@ -90,11 +90,11 @@ async function readText(
   }
   const bytes = Buffer.concat(pieces)
   if (bytes.length === length) return bytes.toString()
-  const message = `of the ${name} of job ${jobId}, Redis has ${bytes.length} bytes, and it had ${length}: submit it again`
+  const message = `Redis has ${bytes.length} of ${length} bytes of the ${name} of job ${jobId}: submit the job again`
   throw new MusterError('job_damaged', message, { details: { job_id: jobId } })
 }
 
-/** The first bytes of a large text, or fewer: a character is not cut in two. */
+/** At most the first `bytes` bytes of a large text; no character is cut in two. */
 export async function readBeginning(
   { redis, keys }: Ledger,
   jobId: string,

@@ -1,5 +1,5 @@
 /**
- * The numbers of a rollout, from the options of a job and the size of its frozen set. Pure; the Lua scripts go by them.
+ * The numbers of a rollout, from the options of a job and the size of its frozen set. The Lua scripts use them. Pure.
  */
 import { CONCURRENCY_LIMIT, type Concurrency, countOf, type JobSpec, type RunState } from '@muster/contract'
 
@@ -10,18 +10,18 @@ export function isErrorState(state: RunState): boolean {
   return ERROR_STATES.has(state)
 }
 
-/** What the scripts need to know. */
+/** The numbers that the scripts need. */
 export type Rollout = {
   readonly concurrency: number
-  /** Errors that are tolerated; one more is too many. */
+  /** How many errors are tolerated. */
   readonly maxErrors: number
-  /** Runs of the kind that may be on a host at once. */
+  /** How many runs of the job's kind (changing or read-only) may be at a machine at once. */
   readonly hostLimit: number
-  /** Sizes of the batches, the last of which repeats. Empty: no batches. */
+  /** Sizes of the batches; the last repeats. Empty: no batches. */
   readonly batches: readonly number[]
 }
 
-/** Runs at once on a host, unless the job says another number. */
+/** Runs at a machine at once, unless the job says another number. */
 const CHANGING_LIMIT = 1
 const READ_ONLY_LIMIT = 4
 
@@ -39,14 +39,14 @@ export function rolloutOf(spec: JobSpec, total: number): Rollout {
 }
 
 /**
- * How many of `total` runs may go at once. Scripts look at all that are open: Redis does nothing else meanwhile, so that a
- * percentage may not be more than a number may.
+ * How many of `total` runs may be in flight at once. A script may look at all open runs, and Redis does nothing else
+ * meanwhile; so a percentage has the same limit as a number.
  */
 export function concurrencyOf(concurrency: Concurrency, total: number): number {
   return Math.min(CONCURRENCY_LIMIT, Math.max(1, countOf(concurrency, total, 'up')))
 }
 
-/** How many batches there are of these sizes, the last of which repeats. */
+/** How many batches of these sizes `total` runs make; the last size repeats. */
 export function batchCount(sizes: readonly number[], total: number): number {
   let left = total
   for (const [i, size] of sizes.entries()) {

@@ -1,4 +1,4 @@
-/** A job as Redis holds it, beside its counts. Reads only; the Lua scripts write. */
+/** A job as Redis holds it, without its counts. Only the Lua scripts write it. */
 import { MusterError, Reason, TerminalRunState } from '@muster/contract'
 import { z } from 'zod'
 import { ask, type Ledger } from '../redis/open-ledger.ts'
@@ -8,7 +8,7 @@ const time = z.coerce.number().min(0).max(LAST_MS)
 const millis = time.optional()
 const bytes = z.coerce.number().int().optional()
 
-/** The fields of a job; counts are read apart. */
+/** The fields of a job. The counts are read separately. */
 export const StoredJob = z.object({
   state: z.string(),
   title: z.string(),
@@ -19,36 +19,39 @@ export const StoredJob = z.object({
   /** The API key that submitted it. Absent: its ID is the owner's name. */
   key_id: z.string().optional(),
   traceparent: z.string().optional(),
-  /** The options as JSON, without a script or stdin that is large: those are so many bytes, under keys of their own. */
+  /** The options as JSON. A large script or stdin is under a key of its own, and only its length is here. */
   spec: z.string(),
   script_bytes: bytes,
   stdin_bytes: bytes,
   created: time,
-  /** Grows with every change. */
+  /** Grows with every change that callers can see. */
   version: z.coerce.number().int().default(0),
   started: millis,
   ended: millis,
   exec_timeout_ms: z.coerce.number(),
   cancel_requested: millis,
-  /** How the hosts were selected, as JSON. */
+  /** How the hosts were selected beside the target expression, as JSON. */
   selection: z.string(),
   rerun_of: z.string().optional(),
   max_errors: z.coerce.number().int(),
   on_budget: z.enum(['drain', 'cancel']),
   /** How many errors there were when the error budget was exceeded; absent while it holds. */
   tripped_at: z.coerce.number().int().optional(),
-  /** Sizes of the batches, `1,10,50`; the last repeats. Absent without batches, as all that follows. */
+  /**
+   * Sizes of the batches, such as `1,10,50`; the last repeats. Like the fields down to `paused_because`, absent without
+   * batches.
+   */
   batches: z.string().optional(),
-  /** The batch it is at, from 0; where it begins and ends in the frozen set; and until when it waits to start. */
+  /** The present batch, from 0; where it begins and ends in the frozen set; and when the pause before it is over. */
   batch: z.coerce.number().int().default(0),
   batch_from: z.coerce.number().int().default(0),
   batch_end: z.coerce.number().int().default(0),
   batch_due: millis,
   paused_because: z.enum(['gate', 'nothing_ran']).optional(),
   start_deadline: time,
-  /** Which hosts are one machine under several users (job-notices.ts). Absent: none. */
+  /** Which hosts share a machine under several users (job-notices.ts). Absent: none do. */
   shared: z.string().optional(),
-  /** Index from which on runs ended without ever having been released, as what, why, when, and how many. */
+  /** The runs from this index on ended without ever being released: in which state, why, when, and how many. */
   rest_from: z.coerce.number().int().optional(),
   rest_state: TerminalRunState.optional(),
   rest_reason: Reason.optional(),
@@ -67,8 +70,8 @@ export async function readStoredJob(ledger: Ledger, jobId: string): Promise<Stor
 }
 
 /**
- * Reads something of the record of a job, and tells it from a fault of ours that the record is damaged.
- * @throws {MusterError} job_damaged in place of what parsing throws
+ * Reads something of the record of a job. A record that cannot be parsed is damaged, not a fault of ours.
+ * @throws {MusterError} job_damaged in place of the error of the parser
  */
 export async function orDamaged<T>(jobId: string, read: () => T | Promise<T>): Promise<T> {
   try {

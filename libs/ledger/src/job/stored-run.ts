@@ -1,6 +1,6 @@
 /**
- * A run as Redis holds it. A record that is damaged, or of another version, is told as what is left of it: one bad record
- * must never fail the answer about all the others of its job.
+ * A run as Redis holds it. Of a record that is damaged, or of another version, the rest is read: one bad record must
+ * never fail the answer about all the other runs of its job.
  */
 import { isTerminalRun, LateResult, Reason, Remote, RunMode, RunState } from '@muster/contract'
 import { z } from 'zod'
@@ -29,11 +29,11 @@ const json = z.string().transform((text, context) => {
   }
 })
 
-/** Fields that do not apply are absent, and so are those with a value that goes without saying. */
+/** The fields of a run. Fields that do not apply are absent, and so are fields with their usual value. */
 export const StoredRun = z.object({
   host: z.string().optional(),
   state: RunState,
-  /** Never absent once the run has ended: what is not there must not be taken for "not started". */
+  /** Present in every run that has ended: a field that was lost must not read as "not started". */
   remote: Remote.optional(),
   attempt: whole.default(1),
   mode: RunMode.optional(),
@@ -42,7 +42,7 @@ export const StoredRun = z.object({
   retry_at: millis,
   /** Since when it waits for its turn at the host. */
   waits: millis,
-  /** Which breaker barred it, and until when that was open. */
+  /** The breaker that barred it, and until when that was open. */
   barred_kind: z.enum(['connect', 'auth']).optional(),
   barred_until: millis,
   reason: Reason.optional(),
@@ -69,10 +69,10 @@ export const StoredRun = z.object({
 })
 export type StoredRun = z.infer<typeof StoredRun> & { readonly remote: Remote }
 
-/** Without one of these nobody knows how the run ended, whatever the others say. */
+/** Without one of these nobody knows how the run ended. */
 const DECISIVE = ['state', 'remote', 'exit_code'] as const
 
-/** Reads a record that is there. Never throws: what cannot be read is left out, and that is told. */
+/** Reads a record that exists. Never throws: it leaves out what it cannot read, and says so in `notice` or `detail`. */
 export function readStoredRun(fields: Readonly<Record<string, string>>): StoredRun {
   const { success, data, error } = StoredRun.safeParse(fields)
   const bad = success ? contradictions(data) : new Set(error.issues.map(({ path }) => String(path[0])))
@@ -93,7 +93,7 @@ export function readStoredRun(fields: Readonly<Record<string, string>>): StoredR
   return { ...known, remote }
 }
 
-/** What can be read and cannot be true, of a run that has ended. */
+/** The fields of an ended run that can be read and cannot be true. */
 function contradictions({ state, remote, exit_code: exitCode }: z.infer<typeof StoredRun>): Set<string> {
   const isWrong = state === 'succeeded' && exitCode !== undefined && exitCode !== 0
   return new Set([

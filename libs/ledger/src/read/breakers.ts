@@ -1,11 +1,11 @@
 /**
- * The circuit breakers: which hosts are not tried for a while because connecting failed several times in a row.
- * The scripts open, probe and close them (host.lua); this only reads.
+ * Reads the circuit breakers: the hosts that are not tried for a while, because reaching them failed several times in a
+ * row. The scripts open, probe and close them (breaker.lua).
  */
 import { ledgerNowMs } from '../redis/ledger-time.ts'
 import { ask, type Ledger } from '../redis/open-ledger.ts'
 
-/** An open breaker. */
+/** An open circuit breaker. */
 export type OpenBreaker = {
   /** What failed: reaching the host, or logging in to it. */
   readonly kind: 'connect' | 'auth'
@@ -13,17 +13,17 @@ export type OpenBreaker = {
   readonly untilMs: number
 }
 
-/** No breaker is open for longer (host.lua): one that would be is from before Redis' clock was set back. */
-const LONGEST_MS = 15 * 60_000
+/** No breaker is open for longer (breaker.lua). One that would be was opened before Redis' clock was set back. */
+export const LONGEST_OPEN_MS = 15 * 60_000
 
 /**
- * The open breakers by host.
+ * Returns the open breakers by host.
  * @throws {MusterError} ledger_unavailable
  */
 export async function openBreakers(ledger: Ledger): Promise<Map<string, OpenBreaker>> {
   const { redis, keys } = ledger
   const now = await ledgerNowMs(ledger)
-  const rows = await ask(redis, () => redis.zrangebyscore(keys.breakers, now, now + LONGEST_MS, 'WITHSCORES'))
+  const rows = await ask(redis, () => redis.zrangebyscore(keys.breakers, now, now + LONGEST_OPEN_MS, 'WITHSCORES'))
   const open = new Map<string, OpenBreaker>()
   for (let i = 0; i + 1 < rows.length; i += 2) {
     const [kind, ...host] = (rows[i] ?? '').split(':')

@@ -1,6 +1,6 @@
 /**
- * What else is to be known of a job, beside the ends of its runs: notices of its runs, hosts that are one machine under
- * several users, and hosts that showed one host key. Nothing of it changes what becomes of a run.
+ * What there is to know about a job beside the ends of its runs: the notices of its runs, hosts that are one machine
+ * under several users, and hosts that showed the same host key. None of it changes what becomes of a run.
  */
 import { foldHosts, type HostsNoticed, type Run } from '@muster/contract'
 import { z } from 'zod'
@@ -8,17 +8,17 @@ import type { StoredJob } from '../job/stored-job.ts'
 import { ask, type Ledger } from '../redis/open-ledger.ts'
 import { readRuns } from './read-run.ts'
 
-/** Most hosts that a notice names; its count is of all. */
+/** Most hosts that a notice names. Its count is of all hosts. */
 const HOSTS_LIMIT = 200
-/** With more host keys that several hosts showed, one notice tells of all. */
+/** When several hosts showed one key, for more keys than this, one notice tells of all of them. */
 const KEYS_LIMIT = 5
 
 const KEY_MEANS = 'one machine under several addresses, or copies of one image'
 
-/** Hosts of a job that are not each a machine of their own, as the job stores it. */
+/** The hosts of a job that share machines, as the job stores them. */
 const SharedMachines = z.object({ hosts: z.string(), count: z.number().int(), machines: z.number().int() })
 
-/** The field of a job that says which of its hosts share a machine; none where no two do. */
+/** The field of a job that says which of its hosts share machines. Empty when no two hosts do. */
 export function sharedMachines(hosts: readonly string[], machines: readonly string[]): Array<['shared', string]> {
   const counts = new Map<string, number>()
   for (const machine of machines) counts.set(machine, (counts.get(machine) ?? 0) + 1)
@@ -30,7 +30,11 @@ export function sharedMachines(hosts: readonly string[], machines: readonly stri
   return [['shared', JSON.stringify(SharedMachines.parse(told))]]
 }
 
-/** All notices of a job, hosts folded: first those of its runs, as some readers only see the first few. */
+/**
+ * Returns all notices of a job, hosts folded. Those of its runs come first, because some readers see only the first
+ * few.
+ * @throws {MusterError} ledger_unavailable
+ */
 export async function readNotices(ledger: Ledger, jobId: string, job: StoredJob): Promise<HostsNoticed[]> {
   const { redis, keys } = ledger
   const noticed = await ask(redis, () => redis.srandmember(keys.noticed(jobId), HOSTS_LIMIT))
@@ -49,7 +53,7 @@ function sharedNotice({ shared }: StoredJob): HostsNoticed[] {
   return [{ notice, hosts, count }]
 }
 
-/** Twins are hosts that showed a key which another one, the first, had shown before. */
+/** Notices about twins: hosts that showed a key which another host, the first, had shown before. */
 async function keyNotices(ledger: Ledger, jobId: string): Promise<HostsNoticed[]> {
   const { redis, keys } = ledger
   const twins = keys.twins(jobId)
@@ -74,7 +78,7 @@ async function keyNotices(ledger: Ledger, jobId: string): Promise<HostsNoticed[]
   return Promise.all(notices)
 }
 
-/** Twins of the first hosts from one index to another: so many of their names, and the count of all. */
+/** The twins of the first hosts between two indexes: some of their names, and the count of all. */
 async function readTwins({ redis, keys }: Ledger, jobId: string, from: string, to: string) {
   const twins = keys.twins(jobId)
   const [count, indexes] = await ask(redis, () =>
@@ -89,7 +93,7 @@ async function readTwins({ redis, keys }: Ledger, jobId: string, from: string, t
   return { hosts, count }
 }
 
-/** So many of the names, folded; "…" stands for the others. */
+/** Some of the names, folded; "…" stands for the others. */
 function foldSome(names: readonly string[], count: number): string {
   const folded = foldHosts(names.slice(0, HOSTS_LIMIT))
   return count > HOSTS_LIMIT ? `${folded},…` : folded

@@ -1,4 +1,4 @@
-/** Jobs by pages, newest first: all, or those of one owner. Who may see which, the caller knows. */
+/** Lists jobs in pages, newest first: all of them, or those of one owner. Does not decide who may see which. */
 import { type Job, type JobState, MusterError } from '@muster/contract'
 import { z } from 'zod'
 import { ask, type Ledger } from '../redis/open-ledger.ts'
@@ -6,7 +6,7 @@ import { readCursor, writeCursor } from './page-cursor.ts'
 import { readAll } from './read-in-turns.ts'
 import { findJob } from './read-job.ts'
 
-/** Most jobs whose state one page looks at, so that no call is long. */
+/** Most jobs whose state one page reads, so that no call takes long. */
 const SCAN_LIMIT = 5_000
 /** States read in one round trip. */
 const CHUNK = 500
@@ -15,8 +15,8 @@ const PLACE = /^job_[a-z2-7]{26}$/
 const States = z.array(z.string().nullable())
 
 /**
- * A page of jobs. A filtered page may be short, even empty, and have a `next_cursor`: it ended at the most jobs one
- * call looks at. A job whose record is damaged is left out: asked for itself, it is told as such.
+ * A page of jobs. A filtered page may be short or empty and still have a `next_cursor`: it ended after the most jobs
+ * that one call looks at. Leaves out jobs whose record is damaged; reading one of those alone says so.
  * @throws {MusterError} invalid_request for a cursor of no page with this owner and state; ledger_unavailable
  */
 export async function listJobs(

@@ -1,6 +1,6 @@
 /**
- * The runs of a job by pages. With a filter only states are read first, and of few runs where the ledger knows which
- * ones can be meant; the runs of the page are read last.
+ * Lists the runs of a job in pages. With a filter it first reads states only, and only of the runs that can be meant,
+ * and then the runs of the page.
  */
 import { isTerminalRun, type Run, type RunState } from '@muster/contract'
 import { z } from 'zod'
@@ -14,7 +14,7 @@ import { readRuns, unreleasedEnd } from './read-run.ts'
 const CHUNK = 100
 /** States read in one round trip. */
 const STATES_CHUNK = 500
-/** Most states that one page looks at, so that no call is long. */
+/** Most states that one page reads, so that no call takes long. */
 const SCAN_LIMIT = 20_000
 
 const Indexes = z.array(z.coerce.number().int())
@@ -24,8 +24,8 @@ const PLACE = /^\d{1,9}$/
 type RunPage = { runs: Run[]; next_cursor: string | null }
 
 /**
- * A page of runs in the order of the frozen set. Undefined when there is no such job. A filtered page of a job with very
- * many runs may be short, even empty, and have a `next_cursor`: it ended at the most states one call looks at.
+ * A page of runs in the order of the frozen set. Undefined when there is no such job. A filtered page of a very large
+ * job may be short or empty and still have a `next_cursor`: it ended after the most states that one call reads.
  * @throws {MusterError} invalid_request for a cursor of no page of this job with this filter; ledger_unavailable
  */
 export async function listRuns(
@@ -48,7 +48,7 @@ export async function listRuns(
   const found: number[] = []
   for await (const index of inTurns(looked, STATES_CHUNK, (part) => inState(ledger, jobId, job, part, state))) {
     found.push(index)
-    // One more than fit is where the next page begins.
+    // The first run that does not fit begins the next page.
     if (found.length > limit) break
   }
   // Some may have changed since their state was read.
@@ -56,7 +56,7 @@ export async function listRuns(
   return { runs, next_cursor: cursorTo(found[limit] ?? candidates[SCAN_LIMIT]) }
 }
 
-/** The runs with these indexes; with a state only those whose record has it, be it readable otherwise or not. */
+/** The runs with these indexes. With a state, only those whose record has it, even if the rest cannot be read. */
 async function readPage(
   ledger: Ledger,
   jobId: string,
@@ -72,7 +72,7 @@ async function readPage(
   return runs
 }
 
-/** Which of these runs are in the state. */
+/** The indexes of those runs that are in the state. */
 async function inState(
   ledger: Ledger,
   jobId: string,
@@ -87,7 +87,7 @@ async function inState(
   return indexes.filter((index, i) => (states[i] ?? unreleasedEnd(index, job).state) === state)
 }
 
-/** Indexes from `start` on of runs that can be in the state, in order, and more of them than one page looks at. */
+/** The indexes from `start` on of runs that may be in the state, in order: one more than a page looks at is enough. */
 async function candidatesOf(
   { redis, keys }: Ledger,
   jobId: string,
@@ -101,7 +101,7 @@ async function candidatesOf(
   if (state === 'pending') return from(Number(next))
   if (state === 'succeeded') return from(0)
   const isOpen = !isTerminalRun(state)
-  // A list as long as this takes longer to read than the states.
+  // So long a list takes longer to read than the states.
   if (!isOpen && (await ask(redis, () => redis.llen(keys.wrong(jobId)))) > SCAN_LIMIT) return from(0)
   const listed = await ask(redis, () =>
     isOpen ? redis.smembers(keys.open(jobId)) : redis.lrange(keys.wrong(jobId), 0, -1),

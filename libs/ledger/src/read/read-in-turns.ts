@@ -1,10 +1,11 @@
-/**
- * Reading much without holding up anybody: a part in one round trip, then everybody else's turn.
- */
+/** Reads much without holding up others: one part in one round trip, then everybody else's turn. */
 import { setImmediate as turn } from 'node:timers/promises'
 import { ask, type Ledger } from '../redis/open-ledger.ts'
 
-/** The answers to some read commands, in their order, in one round trip. @throws {MusterError} ledger_unavailable */
+/**
+ * Returns the answers to some read commands, in their order, in one round trip.
+ * @throws {MusterError} ledger_unavailable
+ */
 export async function readAll(
   ledger: Ledger,
   commands: ReadonlyArray<readonly (string | number)[]>,
@@ -20,7 +21,7 @@ export async function readAll(
   return (answers ?? []).map(([, answer]) => answer)
 }
 
-/** Reads for so many indexes at once, one part after the other; between two, the event loop is free. */
+/** Reads for `most` indexes at a time. Between two parts the event loop is free. */
 export async function* inTurns<T>(
   indexes: readonly number[],
   most: number,

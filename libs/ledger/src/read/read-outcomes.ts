@@ -1,4 +1,4 @@
-/** How all runs of a job stand, as far as gathering and looking need it: a few fields of each, read in parts. */
+/** Reads how all runs of a job stand: the few fields of each that gathering and looking need, in parts. */
 import { isTerminalRun, type Run } from '@muster/contract'
 import { z } from 'zod'
 import type { StoredJob } from '../job/stored-job.ts'
@@ -10,18 +10,18 @@ import { barredDetail, unreleasedRun } from './read-run.ts'
 /** Runs read in one round trip. */
 const CHUNK = 200
 
-/** How a run stands, and what tells its output from that of others. */
+/** How a run stands or ended, and what tells its output from that of others. */
 export type Outcome = Pick<
   Run,
   'host' | 'index' | 'state' | 'reason' | 'detail' | 'exit_code' | 'signal' | 'remote' | 'output_complete'
 > & {
   readonly hasEnded: boolean
   readonly bytes: { readonly stdout: number; readonly stderr: number }
-  /** How long reaching the host took. Null where it was not reached. */
+  /** Milliseconds that reaching the host took. Null when it was not reached. */
   readonly connect_ms: number | null
-  /** Whether every byte of both streams was kept. */
+  /** Whether every byte of both streams is stored. */
   readonly isKept: boolean
-  /** Equal digests, equal output. "" when nobody has seen all of it. */
+  /** Equal for equal output. "" when nobody has seen all of the output. */
   readonly digest: string
 }
 
@@ -47,7 +47,7 @@ const Stored = z.array(z.string().nullable())
 const Names = z.array(z.string())
 
 /**
- * All runs, in the order of the frozen set.
+ * Yields all runs in the order of the frozen set.
  * @throws {MusterError} ledger_unavailable
  */
 export function readOutcomes(ledger: Ledger, jobId: string, job: StoredJob): AsyncGenerator<Outcome> {

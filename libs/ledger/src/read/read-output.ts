@@ -1,8 +1,8 @@
 /**
- * Reading one stream of one run by byte offset, also while the command runs.
+ * Reads a stream of a run by byte offset, even while the command runs.
  *
- * Offsets count the bytes the command wrote. A long stream is kept as head and tail; the bytes between are gone,
- * and a page never joins the two: it says how many are missing.
+ * Offsets count the bytes that the command wrote. Of a long stream the head and the tail are kept, and the bytes
+ * between them are gone. A page never joins the two; it says how many bytes are missing.
  */
 import { isTerminalRun, type OutputPage, type OutputStream } from '@muster/contract'
 import { z } from 'zod'
@@ -11,7 +11,7 @@ import { ask, type Ledger } from '../redis/open-ledger.ts'
 import { runScriptForBytes } from '../redis/scripts.ts'
 import { findRunWithDigest } from './read-run.ts'
 
-/** What is asked for. */
+/** Which part of which stream to read. */
 export type OutputQuery = {
   stream: OutputStream
   offset: number
@@ -20,7 +20,7 @@ export type OutputQuery = {
 }
 
 /**
- * A page of output. Undefined when there is no such job, or the host is not in it.
+ * Returns a page of output. Undefined when there is no such job, or the host is not in it.
  * @throws {MusterError} ledger_unavailable
  */
 export async function readOutput(
@@ -37,7 +37,7 @@ export async function readOutput(
   const hasEnded = isTerminalRun(run.state)
   const totalBytes = Math.max(stored.bytes, part.knownBytes)
   const isEnd = hasEnded && part.offset + part.bytes.length >= totalBytes
-  // Text is cut between characters, so that pages join up; the rest of a character comes with the next page.
+  // Text is cut between characters, so that pages join up. The rest of a character comes with the next page.
   const mayGrow = !hasEnded && part.offset + part.bytes.length >= part.knownBytes
   const bytes = query.encoding === 'utf8' && !isEnd ? wholeCharacters(part.bytes, mayGrow) : part.bytes
   const nextOffset = part.offset + bytes.length
@@ -90,20 +90,23 @@ async function readPart(
   return { ...part, startedMs: startedMs === 0 ? undefined : startedMs }
 }
 
-/** Leaves out a UTF-8 character (RFC 3629) whose last bytes are not there yet; at most three bytes. */
+/** Leaves out a UTF-8 character (RFC 3629) at the end whose last bytes are missing: at most three bytes. */
 function wholeCharacters(bytes: Buffer, mayGrow: boolean): Buffer {
   for (let back = 1; back <= Math.min(3, bytes.length); back += 1) {
     const byte = bytes[bytes.length - back] ?? 0
     if ((byte & 0b1100_0000) === 0b1000_0000) continue
     const length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1
-    // A page that holds nothing but such a beginning is given as it is, or no page would ever pass it; unless the rest
-    // of the character may still come.
+    // A page that holds nothing else is returned as it is, because no page would ever get past it otherwise; unless the
+    // rest of the character may still come.
     return length > back && (bytes.length > back || mayGrow) ? bytes.subarray(0, bytes.length - back) : bytes
   }
   return bytes
 }
 
-/** The first bytes kept of a stream, as text, and whether that is all of it. */
+/**
+ * Returns the first bytes that are kept of a stream, as text, and whether that is all of it.
+ * @throws {MusterError} ledger_unavailable
+ */
 export async function readBeginning(
   ledger: Ledger,
   jobId: string,
@@ -116,7 +119,7 @@ export async function readBeginning(
 }
 
 /**
- * The first bytes kept of a stream of the run with this index, as they are, and whether that is all of it.
+ * Returns the first bytes that are kept of a stream, and whether that is all of it.
  * @throws {MusterError} ledger_unavailable
  */
 export async function readBeginningBytes(
@@ -130,7 +133,7 @@ export async function readBeginningBytes(
     readPart(ledger, jobId, index, { stream, offset, limitBytes: most, encoding: 'utf8' })
   const head = await read(0, limitBytes)
   const isHeadOnly = head.omittedBytes > 0 || head.bytes.length >= Math.min(limitBytes, head.knownBytes)
-  // Where nothing was left out between head and tail, the two read as one.
+  // When nothing was left out between head and tail, the two read as one.
   const tail = isHeadOnly ? Buffer.alloc(0) : (await read(head.bytes.length, limitBytes - head.bytes.length)).bytes
   const bytes = Buffer.concat([head.bytes, tail])
   return { bytes, isAll: bytes.length >= head.knownBytes }

@@ -1,15 +1,15 @@
-/** What is needed to run a job again: its command and options, and those of its hosts that ended in certain states. */
+/** Reads what a rerun needs: the command and options of a job, and those of its hosts that ended in certain states. */
 import { foldHosts, type Input, type TerminalRunState } from '@muster/contract'
 import { readSpec } from '../job/job-texts.ts'
 import { readStoredJob, type StoredJob } from '../job/stored-job.ts'
 import { ask, type Ledger } from '../redis/open-ledger.ts'
 
-/** Runs looked at in one round trip. */
+/** Runs whose state is read in one round trip. */
 const CHUNK = 2_000
 
 /**
- * A request for the same command with the same options, and the hosts of the job that ended in one of `states`, in their
- * order; maybe none. Hosts that have not ended are not among them. Undefined when there is no such job.
+ * A request for the same command with the same options, and the hosts whose run ended in one of `states`, in their
+ * order; there may be none. Undefined when there is no such job.
  * @throws {MusterError} ledger_unavailable
  */
 export async function readRerun(

@@ -1,4 +1,4 @@
-/** Reading runs: one by its host, some by their index. Pages of them, `list-runs.ts` makes. */
+/** Reads runs: one by its host, or some by their indexes. list-runs.ts makes pages of them. */
 import { isSafeToRetry, isTerminalRun, type Reason, type Run, type RunState, UNLESS_FORCED } from '@muster/contract'
 import { z } from 'zod'
 import { isoTime, readStoredJob, type StoredJob } from '../job/stored-job.ts'
@@ -6,20 +6,20 @@ import { readStoredRun, type StoredRun } from '../job/stored-run.ts'
 import { ask, type Ledger } from '../redis/open-ledger.ts'
 import { readAll } from './read-in-turns.ts'
 
-const Fields = z.record(z.string(), z.string())
+const Hash = z.record(z.string(), z.string())
 const Names = z.array(z.string())
 
-/** SHA-256 of nothing: what a command printed nothing to. */
+/** SHA-256 of a stream without bytes. */
 const SHA256_OF_NOTHING = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
 
 /**
- * A run with the digest of its output: equal digests, equal output; and with the state that its record has, which is
- * another one where that cannot be read.
+ * A run with the digest of its output, which is equal for equal output, and with the state in its record, which differs
+ * from `state` when the record cannot be read.
  */
 export type RunWithDigest = Run & { readonly digest: string; readonly storedState: string }
 
 /**
- * The run of a job on a host. Undefined when there is no such job, or the host is not in it.
+ * Returns the run of a job on a host. Undefined when there is no such job, or the host is not in it.
  * @throws {MusterError} ledger_unavailable
  */
 export async function findRun(ledger: Ledger, jobId: string, host: string): Promise<Run | undefined> {
@@ -29,7 +29,7 @@ export async function findRun(ledger: Ledger, jobId: string, host: string): Prom
   return run
 }
 
-/** The same, and how the run is stored. */
+/** The same, with the digest and the index of the run. */
 export async function findRunWithDigest(ledger: Ledger, jobId: string, host: string) {
   const job = await readStoredJob(ledger, jobId)
   if (job === undefined) return undefined
@@ -39,7 +39,10 @@ export async function findRunWithDigest(ledger: Ledger, jobId: string, host: str
   return run === undefined ? undefined : { run, index }
 }
 
-/** The runs with these indexes, in one round trip. */
+/**
+ * Returns the runs with these indexes, in one round trip; a second one reads the hosts of damaged or unreleased runs.
+ * @throws {MusterError} ledger_unavailable
+ */
 export async function readRuns(
   ledger: Ledger,
   jobId: string,
@@ -50,7 +53,7 @@ export async function readRuns(
     ledger,
     indexes.map((index) => ['hgetall', ledger.keys.run(jobId, index)]),
   )
-  const stored = indexes.map((index, i) => ({ index, fields: Fields.parse(answers[i]) }))
+  const stored = indexes.map((index, i) => ({ index, fields: Hash.parse(answers[i]) }))
   const nameless = stored.filter(({ fields }) => fields.host === undefined).map(({ index }) => index)
   const hosts = await readHosts(ledger, jobId, nameless)
   return stored.map(({ index, fields }) => {
@@ -61,7 +64,7 @@ export async function readRuns(
   })
 }
 
-/** Names of hosts, for runs that do not say them. */
+/** The hosts of runs that do not name theirs, by index. */
 async function readHosts(ledger: Ledger, jobId: string, indexes: readonly number[]): Promise<Map<number, string>> {
   const list = ledger.keys.hosts(jobId)
   const names = await readAll(
@@ -75,7 +78,7 @@ async function readHosts(ledger: Ledger, jobId: string, indexes: readonly number
   )
 }
 
-/** Indexes that follow one another, as where they begin and end: a list is read by such. */
+/** Joins indexes that follow one another, because a list is read from one index to another. */
 function spansOf(indexes: readonly number[]): { first: number; last: number }[] {
   const spans: { first: number; last: number }[] = []
   for (const index of indexes) {
@@ -86,7 +89,7 @@ function spansOf(indexes: readonly number[]): { first: number; last: number }[] 
   return spans
 }
 
-/** How a run stands that was never released: pending, or ended with the rest of its job. */
+/** How a run stands that was never released: it is pending, or ended with the rest of its job. */
 export function unreleasedEnd(
   index: number,
   job: StoredJob,
@@ -96,7 +99,7 @@ export function unreleasedEnd(
   return { state: job.rest_state ?? 'cancelled', reason: job.rest_reason, ended: job.rest_at }
 }
 
-/** The same as a record would say it. */
+/** The record that a run which was never released would have. */
 export function unreleasedRun(index: number, job: StoredJob): StoredRun {
   const nothing = { stdout: 0, stderr: 0, stdout_omitted: 0, stderr_omitted: 0, digest: '' }
   return { remote: 'not_started', attempt: 0, ...unreleasedEnd(index, job), ...nothing }
@@ -150,7 +153,7 @@ function waitingDetail(run: StoredRun): string | null {
   return barredDetail(run)
 }
 
-/** Why a host was not tried, until when, and what goes past that. Null for a run that was not barred. */
+/** Why a host was not tried, until when, and how to try it anyway. Null for a run that was not barred. */
 export function barredDetail({ state, barred_kind: kind, barred_until: until }: StoredRun): string | null {
   if (state !== 'skipped' || until === undefined) return null
   const what =
@@ -159,7 +162,7 @@ export function barredDetail({ state, barred_kind: kind, barred_until: until }: 
   return `${what}, and is not tried before ${isoTime(until)} ${UNLESS_FORCED.asField}${test}`
 }
 
-/** A stream that ended empty has the digest of nothing, which is not stored. */
+/** The digest of a stream that ended empty; it is not stored. */
 function emptySha256({ digest }: { digest: string }, bytes: number): string | null {
   return digest !== '' && bytes === 0 ? SHA256_OF_NOTHING : null
 }

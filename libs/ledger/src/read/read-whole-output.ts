@@ -1,10 +1,10 @@
-/** All that some runs have printed, in few round trips. For runs that have ended and whose output was kept whole. */
+/** Reads all that some runs have printed, in few round trips. For ended runs whose output is stored whole. */
 import { OutputStream } from '@muster/contract'
 import { z } from 'zod'
 import type { Ledger } from '../redis/open-ledger.ts'
 import { readAll } from './read-in-turns.ts'
 
-/** What is asked for: a run, and how much it has printed. */
+/** A run, and how much it has printed. */
 type WholeRun = { readonly index: number; readonly bytes: { readonly [S in OutputStream]: number } }
 /** Both streams. */
 export type WholeOutput = { readonly [S in OutputStream]: Buffer }
@@ -12,7 +12,7 @@ export type WholeOutput = { readonly [S in OutputStream]: Buffer }
 const Part = z.instanceof(Buffer).nullable()
 
 /**
- * The output of each run, in their order. Undefined where not every byte is there.
+ * Returns the output of each run, in their order. Undefined for a run of which not every byte is stored.
  * @throws {MusterError} ledger_unavailable
  */
 export async function readWholeOutputs(
@@ -27,7 +27,7 @@ export async function readWholeOutputs(
       return { index, run, stream, bytes: bytes[stream], parts }
     }),
   )
-  // Few are so long that they have a tail.
+  // Few streams are so long that they have a tail.
   for (const keyOf of [keys.head, keys.tail]) {
     const short = streams.filter(({ bytes, parts }) => lengthOf(parts) < bytes)
     const answers = await readAll(

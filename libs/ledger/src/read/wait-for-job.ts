@@ -1,21 +1,21 @@
-/** Waiting for a job to change or to end, without asking all the time. */
+/** Waits until a job changes or ends, without polling. */
 import { setMaxListeners } from 'node:events'
 import { setTimeout } from 'node:timers/promises'
 import { isTerminalJob, JobState } from '@muster/contract'
 import { ask, type Ledger } from '../redis/open-ledger.ts'
 
-/** A message may be lost with its connection, so a waiter also looks by itself this often. */
+/** How often a waiter looks by itself: a message may be lost with its connection. */
 const LOOK_EVERY_MS = 2_000
-/** Changes come in bursts; one look serves a burst. */
+/** How long a waiter gathers changes, which come in bursts, before it looks. */
 const GATHER_MS = 25
 
-/** What ends a wait beside its time: the end of the job, that or a pause that somebody must end, or any change. */
+/** What ends a wait before its time: the end of the job, its end or a pause that somebody must end, or any change. */
 export type WaitUntil = 'done' | 'done_or_paused' | 'any_change'
 
 /**
- * Resolves when the job has ended, is paused or has changed, as `until` says (`any_change`: since the call, or since its
- * `changes` were `after`), when `waitMs` is over, when `signal` aborts, or at once when there is no such job.
- * Tells nothing: read the job afterwards.
+ * Resolves when the job has ended, is paused or has changed, as `until` says; when `waitMs` is over; when `signal`
+ * aborts; or at once when there is no such job. `any_change` counts from `after`, a value of the job's `changes`;
+ * absent: from now. Does not tell what happened: read the job afterwards.
  * @throws {MusterError} ledger_unavailable
  */
 export async function waitForJob(
@@ -24,8 +24,7 @@ export async function waitForJob(
   options: { until: WaitUntil; after?: number | undefined; waitMs: number; signal: AbortSignal },
 ): Promise<void> {
   if (options.waitMs <= 0) return
-  // A timer of our own: Node 20 loses that of AbortSignal.timeout inside AbortSignal.any when garbage is collected, and
-  // the wait would never end.
+  // Not AbortSignal.timeout: inside AbortSignal.any, Node 20 may collect its timer as garbage, and the wait never ends.
   const over = new AbortController()
   const timer = globalThis.setTimeout(() => over.abort(), options.waitMs)
   const stop = AbortSignal.any([options.signal, over.signal])
@@ -57,22 +56,22 @@ async function look(ledger: Ledger, jobId: string): Promise<Look> {
   return state == null ? undefined : { state: JobState.parse(state), version: Number(version ?? 0) }
 }
 
-/** Tells when a job may have changed. */
-export type Doorbell = {
+/** Rings when a job may have changed. */
+type Doorbell = {
   /**
-   * Resolves soon after a change, also one since the last call; after 2 s without any, as a message may be lost; and
-   * when `stop` aborts.
+   * Resolves soon after a change, including one since the last call; after 2 s without a change, because a message may
+   * be lost; and when `stop` aborts.
    */
   ring(stop: AbortSignal): Promise<void>
-  /** To be called at the end. */
+  /** Stops listening. Call it at the end. */
   remove(): void
 }
 
-/** Listens for changes of a job. One subscription serves all who listen in a process. */
+/** Listens for changes of a job. One subscription serves all listeners of a process. */
 export function listenToJob(ledger: Ledger, jobId: string): Doorbell {
   const listener = ledger.listener()
   setMaxListeners(0, listener)
-  // A ring between two waits must not be missed, so it is remembered.
+  // Remembers a ring between two waits.
   let rung = false
   let wake = () => {}
   const ring = () => {
@@ -83,8 +82,8 @@ export function listenToJob(ledger: Ledger, jobId: string): Doorbell {
     if (channel === ledger.keys.changed && changed === jobId) ring()
   }
   listener.on('message', onMessage)
-  // Subscribing again is a no-op for Redis. What happened before the first subscription held was not heard, so a look
-  // is due then; while Redis is away the regular looks must do.
+  // Subscribing again is a no-op for Redis. Nothing was heard before the first subscription held, so it is followed by
+  // a look. While Redis is away, the regular looks must do.
   listener.subscribe(ledger.keys.changed).then(ring, () => {})
   return {
     ring: async (stop: AbortSignal) => {

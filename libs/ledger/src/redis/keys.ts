@@ -1,19 +1,19 @@
 /**
- * The names of everything the ledger keeps in Redis. All carry one hash tag, so that they live in one slot of a
+ * The names of everything that the ledger keeps in Redis. All carry one hash tag, so that they live in one slot of a
  * Redis Cluster and a Lua script may touch several of them.
  */
 
 /** The BullMQ queue that tickets wait in. */
 export const TICKET_QUEUE = 'tickets'
 
-/** Builds the key names for one prefix, such as "muster". Two prefixes share nothing. */
+/** The key names under one prefix. */
 export type Keys = ReturnType<typeof keysOf>
 
-/** Key names under `{prefix}`. */
+/** Builds the key names under a prefix, such as "muster". Two prefixes share nothing. */
 export function keysOf(prefix: string) {
   const base = `{${prefix}}`
   return {
-    /** What every name begins with; also the prefix of BullMQ's own keys. */
+    /** The beginning of every name; also the prefix of BullMQ's own keys. */
     base,
     /** Hash: a job's facts and counts. */
     job: (jobId: string) => `${base}:job:${jobId}`,
@@ -23,17 +23,17 @@ export function keysOf(prefix: string) {
     hosts: (jobId: string) => `${base}:job:${jobId}:hosts`,
     /** Set: indexes of the runs that were released and have not ended. */
     open: (jobId: string) => `${base}:job:${jobId}:open`,
-    /** Sorted set: hosts that showed a host key which another one had shown, by index; the score is the other's. */
+    /** Sorted set: indexes of hosts that showed a host key after another host; the score is that other host's index. */
     twins: (jobId: string) => `${base}:job:${jobId}:twins`,
-    /** List: indexes of the runs that ended in any other way than success, in the order they ended. */
+    /** List: indexes of the runs that did not succeed, in the order in which they ended. */
     wrong: (jobId: string) => `${base}:job:${jobId}:wrong`,
-    /** List: indexes of the runs that count against the error budget, in the order they ended. */
+    /** List: indexes of the runs that count against the error budget, in the order in which they ended. */
     errors: (jobId: string) => `${base}:job:${jobId}:errors`,
-    /** Set: indexes of the runs of which there is something else to know: a notice, or a late result. */
+    /** Set: indexes of the runs that have a notice or a late result. */
     noticed: (jobId: string) => `${base}:job:${jobId}:noticed`,
-    /** List: the jobs that ran this one again on some of its hosts. */
+    /** List: the jobs that reran this one. */
     reruns: (jobId: string) => `${base}:job:${jobId}:reruns`,
-    /** Hash: one run; exists from its release on. */
+    /** Hash: one run. Exists from its release on. */
     run: (jobId: string, index: number) => `${base}:run:${jobId}:${index}`,
     /** String: the first bytes of a stream. */
     head: (jobId: string, index: number, stream: string) => `${base}:out:${jobId}:${index}:${stream}`,
@@ -41,33 +41,36 @@ export function keysOf(prefix: string) {
     tail: (jobId: string, index: number, stream: string) => `${base}:out:${jobId}:${index}:${stream}:tail`,
     /** Sorted set: all jobs by the time of their submission. */
     jobs: `${base}:jobs`,
-    /** Sorted set: the same of one owner. */
+    /** Sorted set: the jobs of one owner, by the time of their submission. */
     jobsOf: (owner: string) => `${base}:jobs:${owner}`,
     /** Set: jobs that have not ended. */
     active: `${base}:active`,
     /** String with a time to live: the lease of a worker. */
     worker: (workerId: string) => `${base}:worker:${workerId}`,
-    /** Hash: workers, and how many runs each takes at once. */
+    /** Hash: how many runs each worker takes at once. */
     slots: `${base}:slots`,
-    /** String with a time to live: the job an idempotency key stands for. */
+    /** Hash with a time to live: the job that an idempotency key stands for, and a digest of its request. */
     idempotency: (owner: string, keyDigest: string) => `${base}:idem:${owner}:${keyDigest}`,
-    /** Sorted set: `connect:HOST` and `auth:HOST` of open circuit breakers, by when they may be tried again. */
+    /** Sorted set: open circuit breakers as `connect:HOST` and `auth:HOST`, by when the host may be tried again. */
     breakers: `${base}:breakers`,
-    /** Sorted set: who is making a handshake with or through a jump host, by when they lose their slot. */
+    /** Sorted set: the holders of slots for handshakes with or through a jump host, by when they lose their slot. */
     dialSlots: (jumpName: string) => `${base}:dial-slots:${jumpName}`,
     /** Hash: API keys by ID (libs/access). */
     apiKeys: `${base}:api-keys`,
-    /** String: what the seals of durable runs are made of. */
+    /** String: the secret that the seals of durable runs are made with. */
     durableSecret: `${base}:durable-secret`,
     /** Channel: the ID of a job that changed. */
     changed: `${base}:changed`,
-    /** String with a time to live: since when a worker, or a claim, is suspected to be gone. */
+    /** String with a time to live: since when a worker or a claim is suspected to be gone. */
     suspect: (name: string) => `${base}:suspect:${name}`,
-    /** Sorted set: tickets that are to be issued later, by when. */
+    /** Sorted set: tickets to issue later, by when. */
     due: `${base}:due`,
-    /** String: when a process last gave a sign that it sweeps. */
+    /** String: when a process last signalled that it sweeps. */
     sweepTurn: `${base}:sweep-turn`,
-    /** Channel: the ID of a job that workers must look at: it is to stop, in part or whole, or a limit was raised. */
+    /**
+     * Channel: the ID of a job that workers must look at, because it is to stop (all of it or some runs) or has more
+     * time.
+     */
     orders: `${base}:orders`,
   }
 }

@@ -1,9 +1,9 @@
-/** The time by Redis' own clock: the only one that every process shares. */
+/** The time by Redis' own clock, the only clock that all processes share. */
 import { z } from 'zod'
 import { ask, type Ledger } from './open-ledger.ts'
 import { runScript } from './scripts.ts'
 
-/** How long a lease lasts after its last renewal: a dead worker is noticed this much later, plus two sweeps. */
+/** How long a lease lasts after its last renewal. A dead worker is noticed this much later, plus two sweeps. */
 export const LEASE_MS = 12_000
 
 /**

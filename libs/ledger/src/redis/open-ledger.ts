@@ -1,6 +1,6 @@
 /**
- * Opens the ledger: the connections to Redis and the ticket queue. What is done with it stands in the other files
- * of this package, as functions over a {@link Ledger}.
+ * Opens the ledger: the connections to Redis and the ticket queue. The other files of this package are functions over a
+ * {@link Ledger}.
  */
 import { MusterError } from '@muster/contract'
 import { Queue } from 'bullmq'
@@ -13,22 +13,22 @@ export type Ledger = {
   readonly keys: Keys
   /** The queue of tickets, for Bull Board. */
   readonly tickets: Queue
-  /** A second connection that only listens. Made on first use, closed with the ledger. */
+  /** A second connection, which only listens. It is made on first use and closed with the ledger. */
   readonly listener: () => Redis
-  /** Another connection with the same address, for BullMQ's blocking reads. The caller closes it. */
+  /** Makes another connection to the same Redis, for BullMQ's blocking reads. The caller closes it. */
   readonly connectBlocking: () => Redis
   /** @throws {MusterError} ledger_unavailable when Redis does not answer */
   ping(): Promise<void>
-  /** Closes all connections. Does not wait for anybody's work. */
+  /** Closes all connections, whatever is under way. */
   close(): Promise<void>
 }
 
-/** How long a process waits at its start for Redis. */
+/** How long a process waits for Redis when it starts. */
 const OPEN_TIMEOUT_MS = 10_000
 
 /**
- * A server would rather refuse than wait: a request that is answered 503 must not be carried out later
- * (facts: an offline queue makes exactly that happen).
+ * A server refuses rather than waits: a request that was answered 503 must not be carried out later, as an offline
+ * queue would do.
  */
 const FAIL_FAST: RedisOptions = {
   enableOfflineQueue: false,
@@ -37,7 +37,7 @@ const FAIL_FAST: RedisOptions = {
   retryStrategy: (times) => Math.min(times * 100, 1_000),
 }
 
-/** A worker would rather wait: it holds the results of commands that have already run. */
+/** A worker waits: it holds the results of commands that have already run. */
 const PATIENT: RedisOptions = {
   maxRetriesPerRequest: null,
   retryStrategy: (times) => Math.min(times * 200, 2_000),
@@ -49,11 +49,11 @@ const PATIENT: RedisOptions = {
  */
 export async function openLedger(options: {
   redisUrl: string
-  /** Keeps two Musters on one Redis apart. */
+  /** Keeps two Musters on one Redis apart. Absent: "muster". */
   prefix?: string
-  /** A server fails fast while Redis is away; a worker waits. */
+  /** While Redis is away, a server fails fast and a worker waits. */
   role: 'server' | 'worker'
-  /** Told of connection errors; ioredis goes on trying by itself. */
+  /** Hears of connection errors; ioredis reconnects by itself. */
   onError?: (error: Error) => void
 }): Promise<Ledger> {
   const keys = keysOf(options.prefix ?? 'muster')
@@ -119,8 +119,9 @@ async function ping(redis: Redis): Promise<void> {
 }
 
 /**
- * Asks Redis, and turns "it is away" and "it is full" into our own errors.
- * @throws {MusterError} ledger_unavailable; `cause` tells whether the question was sent at all
+ * Asks Redis, and turns "it is away" and "it is full" into our own errors; other errors pass. With `jobId`, the errors
+ * name that job in `details.job_id`.
+ * @throws {MusterError} ledger_unavailable: the question may have been carried out all the same
  * @throws {MusterError} ledger_full, and nothing was stored
  */
 export async function ask<T>(redis: Redis, question: () => Promise<T>, jobId?: string): Promise<T> {
@@ -134,7 +135,7 @@ export async function ask<T>(redis: Redis, question: () => Promise<T>, jobId?: s
   }
 }
 
-/** What a caller is told whose request Redis has no memory for. */
+/** What a caller is told when Redis has no memory for the request. */
 export const FULL = 'Redis is full: it has reached its limit, maxmemory, or nearly so, and nothing was stored'
 
 /** Whether Redis refused a command because it is full. */
@@ -142,12 +143,16 @@ function isFull(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith('OOM ')
 }
 
+/** What ioredis says when it cannot reach Redis, and what Redis says when it cannot serve. */
+const AWAY = [
+  /Command timed out|Connection is closed|max retries|enableOfflineQueue|ECONN|EPIPE/,
+  /LOADING|MISCONF|READONLY/,
+]
+
 function isUnavailable(error: unknown, redis: Redis): boolean {
   if (!(error instanceof Error)) return false
   if (redis.status !== 'ready') return true
-  return /Command timed out|Connection is closed|max retries|enableOfflineQueue|ECONN|EPIPE|LOADING|MISCONF|READONLY/.test(
-    `${error.name} ${error.message}`,
-  )
+  return AWAY.some((words) => words.test(`${error.name} ${error.message}`))
 }
 
 function withoutPassword(url: string): string {

@@ -1,9 +1,10 @@
 /**
- * Every Lua script: where its file is, which shared files stand before it, and what it is given, by name and in order.
- * Here TypeScript and Lua agree: test/unit/ledger/script-table.test.ts compares the rows with the heads of the scripts.
+ * Every Lua script: its file, the shared files that stand before it, and what it is given, by name and in order. This
+ * is where TypeScript and Lua agree; test/unit/ledger/script-table.test.ts compares the rows with the heads of the
+ * scripts.
  *
- * `keys` are KEYS[1] and on; the scripts of one job (`isOfJob`) get the job's own key before them. ARGV[1] is the base of
- * all key names and ARGV[2] the job ID, or ''; `args` are ARGV[3] and on; `rest` is how the script calls what follows.
+ * `keys` begin at KEYS[1]; a script of one job (`isOfJob`) gets the key of the job before them. ARGV[1] is the base of
+ * all key names and ARGV[2] the job ID, or ''. `args` begin at ARGV[3], and `rest` names what follows them.
  */
 
 import { loadScript } from './load-script.ts'

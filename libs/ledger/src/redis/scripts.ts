@@ -1,6 +1,6 @@
 /**
- * Runs the Lua scripts of `../../lua`, each one atomic step. A caller names what it gives a script; script-table.ts knows
- * the order.
+ * Runs the Lua scripts of `../../lua`, each one atomic step. A caller names what it gives a script; script-table.ts
+ * knows the order.
  *
  * Does not say what a script means; the module that runs it does.
  */
@@ -14,7 +14,7 @@ type Named<Name extends ScriptName> = Row<Name>['keys'][number] | Row<Name>['arg
 type Given<Name extends ScriptName> = Readonly<Record<Named<Name>, Value>> &
   (Row<Name>['isOfJob'] extends true ? { readonly jobId: string } : unknown)
 
-/** Runs a script. `rest` follows its named arguments. Rejects with the error of ioredis. */
+/** Runs a script and returns its answer. `rest` follows its named arguments. Rejects with errors of ioredis. */
 export async function runScript<Name extends ScriptName>(
   { redis, keys }: Ledger,
   name: Name,
@@ -28,7 +28,7 @@ export async function runScript<Name extends ScriptName>(
   )
 }
 
-/** Runs a script that answers with bytes: every text in the answer is a buffer. */
+/** Runs a script that answers with bytes: each text in the answer is a buffer. Rejects with errors of ioredis. */
 export async function runScriptForBytes<Name extends ScriptName>(
   { redis, keys }: Ledger,
   name: Name,

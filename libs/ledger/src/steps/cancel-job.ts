@@ -1,6 +1,6 @@
 /**
- * Stopping a job, or some of its runs, and raising its limit. The workers that hold runs of it are told by a message,
- * and look for themselves when the message was lost (job-watch.ts).
+ * Stops a job or some of its runs, or raises its exec timeout. A message tells the workers that hold runs of it; they
+ * also look by themselves, because a message may be lost (job-watch.ts).
  */
 import { MusterError } from '@muster/contract'
 import { z } from 'zod'
@@ -9,18 +9,18 @@ import { ask, type Ledger } from '../redis/open-ledger.ts'
 import { runScript } from '../redis/scripts.ts'
 import { releaseTickets } from '../tickets/release-tickets.ts'
 
-/** Runs cancelled by one script: about 10 ms, in which Redis does nothing else. */
+/** Runs cancelled by one script. It takes about 10 ms, in which Redis does nothing else. */
 const CANCEL_AT_ONCE = 1_000
 
 /**
- * Cancels a job, or those of its runs on `hosts`: runs that no worker holds end at once, the others when their worker
- * has killed them. Cancelling what has ended changes nothing. False when there is no such job.
+ * Cancels a job, or its runs on `hosts`. Runs that no worker holds end at once, the others when their worker has killed
+ * them. Cancelling what has ended changes nothing. Resolves to false when there is no such job.
  * @throws {MusterError} unknown_target when one of `hosts` is not in the job; ledger_unavailable
  */
 export async function cancelJob(ledger: Ledger, jobId: string, hosts?: readonly string[]): Promise<boolean> {
   const indexes = hosts === undefined ? [] : await indexesOf(ledger, jobId, hosts)
   if (indexes === undefined) return false
-  // The last first: those that have not been released must not be, in place of those that are cancelled before them.
+  // From the last to the first: cancelling a run releases the next pending one, which must not be one of these.
   const last = [...indexes].sort((a, b) => b - a)
   for (let from = 0; from === 0 || from < last.length; from += CANCEL_AT_ONCE) {
     const some = last.slice(from, from + CANCEL_AT_ONCE)
@@ -31,8 +31,8 @@ export async function cancelJob(ledger: Ledger, jobId: string, hosts?: readonly 
 }
 
 /**
- * Raises the exec timeout of a job that has not ended; commands that run get the new limit too. `unknown`: there is
- * no such job. `ended`: it has ended, and nothing was changed.
+ * Raises the exec timeout of a job that has not ended, also for commands that run. `unknown`: there is no such job.
+ * `ended`: it has ended, and nothing was changed.
  * @throws {MusterError} invalid_request when the limit is less than the present one
  */
 export async function extendJob(
@@ -51,7 +51,9 @@ export async function extendJob(
   )
 }
 
-/** Undefined when there is no such job. An empty list is a mistake of ours: it would mean the whole job. */
+/**
+ * The indexes of hosts in the frozen set. Undefined when there is no such job. No host at all would mean the whole job.
+ */
 async function indexesOf(ledger: Ledger, jobId: string, hosts: readonly string[]): Promise<number[] | undefined> {
   if (hosts.length === 0) throw new MusterError('no_targets', `no host of job ${jobId} is selected`)
   const all = await hostsOfJob(ledger, jobId)

@@ -1,12 +1,12 @@
 /**
- * What a worker does to a run, step by step. Each is a compare-and-set on the epoch and the nonce of its claim, so a worker
- * whose claim was taken away changes nothing any more.
+ * What a worker does to a run, step by step. Each step compares the epoch and the nonce of the claim, so a worker whose
+ * claim was taken away changes nothing any more.
  *
  *   queued ──claimRun──► connecting ──dispatchRun──► running ──finishRun──► terminal, or retry_wait
  *                             └──────────finishRun (never started)─────────────┘
- *   running (durable) ──handOver──► nobody's ──claimRun──► running
+ *   running (durable) ──handOver──► running, without a worker ──claimRun──► running
  *
- * Knows nothing of SSH, and starts nothing by itself. How a run ends is in finish-run.ts.
+ * Knows nothing of SSH, and starts nothing. finish-run.ts ends runs.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -20,8 +20,8 @@ import { releaseTickets } from '../tickets/release-tickets.ts'
 import type { Ticket } from '../tickets/ticket.ts'
 
 /**
- * A run that this worker holds. `epoch` fences off every earlier claim on it, and `nonce` one that Redis forgot: after a
- * failover the same epoch may be given out again.
+ * A run that this worker holds. `epoch` fences off every earlier claim. `nonce` fences off a claim that Redis forgot:
+ * after a failover it may give the same epoch out again.
  */
 export type Claim = {
   readonly jobId: string
@@ -32,16 +32,16 @@ export type Claim = {
   readonly nonce: string
   /** The worker's ID. */
   readonly worker: string
-  /** Absent: the command is to be started. Else it was started so long ago, is durable, and goes on at its host. */
+  /** How long ago the command of a durable run was started, which goes on at its host. Absent: it is to be started. */
   readonly startedAgoMs?: number
-  /** Time left for the whole job, from the claim on. Absent: no limit. */
+  /** How long the job may still take, from the claim on. Absent: it has no limit. */
   readonly jobLeftMs?: number
-  /** How long the command may take, as of now. */
+  /** How long the command may take; the limit may be raised later. */
   readonly execTimeoutMs: number
 }
 
 const Answer = z.array(z.string()).min(1)
-/** 96 bits: a job has at most some ten thousand host keys. */
+/** 96 bits, enough for the at most ten thousand or so host keys of a job. */
 const KEY_DIGEST_CHARS = 16
 
 const optionalMs = z.string().transform((text) => (text === '' ? undefined : Number(text)))
@@ -53,13 +53,14 @@ const Claimed = z.object({
   exec_timeout_ms: z.coerce.number(),
 })
 
-/** A digest of what would be tried at a host: to reach it, or to log in. Undefined when that is not known. */
+/** Returns a digest of what would be tried at a host, to reach it or to log in. Undefined when that is not known. */
 export type TriedWith = (host: string, kind: 'connect' | 'auth') => Promise<string | undefined>
 
 /**
- * Takes the run a ticket asks for. Undefined when there is nothing to do: someone holds it, it has ended, it must not
- * start any more, or the ticket is of an earlier attempt. Then the ticket is done with; the sweep watches over whoever
- * holds the run. An open breaker does not hold off what has not failed yet, as `triedWith` tells; without it, all.
+ * Takes the run that a ticket asks for. Undefined when there is nothing to do: another worker holds the run, it has
+ * ended, it must not start any more, or the ticket is of an earlier attempt. Then the ticket is done; the sweep watches
+ * over the worker that holds the run. An open breaker lets through what has not failed yet, as `triedWith` tells;
+ * without `triedWith`, nothing.
  */
 export async function claimRun(
   ledger: Ledger,
@@ -69,15 +70,15 @@ export async function claimRun(
 ): Promise<Claim | undefined> {
   const { job_id: jobId, index, attempt, resume } = ticket
   const nonce = randomBytes(6).toString('base64url')
-  const ask = async (tried: string) => {
+  const tryWith = async (tried: string) => {
     const given = { jobId, index, attempt, resume, worker, nonce, tried }
     return Answer.parse(await runScript(ledger, 'claim', given))
   }
-  let answer = await ask(triedWith === undefined ? '-' : '')
+  let answer = await tryWith(triedWith === undefined ? '-' : '')
   if (answer[0] === 'tried with') {
     const [word, host = '', kind, ...tickets] = answer
     await releaseTickets(ledger, [word, ...tickets])
-    answer = await ask((await triedWith?.(host, kind === 'auth' ? 'auth' : 'connect')) ?? '-')
+    answer = await tryWith((await triedWith?.(host, kind === 'auth' ? 'auth' : 'connect')) ?? '-')
   }
   const [word, ...rest] = answer
   if (word !== 'claimed') {
@@ -101,18 +102,21 @@ export async function claimRun(
   }
 }
 
-/** What a worker is told that asks to send a command. */
+/** The answer to a worker that is about to send a command. */
 export type DispatchAnswer =
-  /** Send it, before `performance.now()` reaches `sendBeforeMs`; later the lease may have run out. */
+  /** Send it before `performance.now()` reaches `sendBeforeMs`; after that the lease may have run out. */
   | { readonly word: 'go'; readonly sendBeforeMs: number }
-  /** It must not start any more; finish the run so, as never started. */
+  /** It must not start any more: finish the run as never started, in this state and for this reason. */
   | { readonly word: 'over'; readonly state: TerminalRunState; readonly reason: Reason }
-  /** The claim is not ours any more: do nothing. */
+  /** The claim no longer holds: do nothing. */
   | { readonly word: 'fenced' }
   /** The lease has run out: finish the run as never started. */
   | { readonly word: 'no_lease' }
 
-/** Longer than it takes a worker that lives to renew its lease, after Redis' clock was set ahead. */
+/**
+ * How long a lease that has run out is waited for. A living worker renews it sooner, even after Redis' clock was set
+ * ahead.
+ */
 const NO_LEASE_MS = 4_000
 const ASK_AGAIN_MS = 200
 
@@ -124,9 +128,9 @@ type DispatchOptions = {
 }
 
 /**
- * Writes the dispatch mark; only after `go` may the command be sent. Hosts of a job with one `hostKey` are told of in its
- * notices; absent: nothing is said of the key. `notice` is what else there is to tell of
- * the connection. A lease that has run out is waited for: it may be about to be renewed.
+ * Writes the dispatch mark; only after `go` may the command be sent. The notices of the job name hosts that share a
+ * `hostKey`; absent: the host is not compared. `notice` is what to tell people about the connection. Waits for a lease
+ * that has run out, because it may be about to be renewed.
  */
 export async function dispatchRun(ledger: Ledger, claim: Claim, options: DispatchOptions): Promise<DispatchAnswer> {
   const giveUpMs = performance.now() + NO_LEASE_MS
@@ -151,24 +155,26 @@ async function askToDispatch(ledger: Ledger, claim: Claim, options: DispatchOpti
   const [word, first, second] = Answer.parse(answer)
   if (word === 'go') {
     const leaseMs = Number(first)
-    // -1: a lease that does not run out. One that lasts longer than any does is from before Redis' clock was set back.
+    // -1: the lease has no end. A lease with more time than any gets was renewed before Redis' clock was set back.
     return { word, sendBeforeMs: leaseMs === -1 ? Number.POSITIVE_INFINITY : askedMs + Math.min(leaseMs, LEASE_MS) }
   }
   if (word === 'over') return { word, state: TerminalRunState.parse(first), reason: Reason.parse(second) }
   return { word: z.enum(['fenced', 'no_lease']).parse(word) }
 }
 
-/** Says that a run that was to be durable is attached, before it is sent. False when the claim is not ours any more. */
+/** Makes a durable run attached, before its command is sent. Resolves to false when the claim no longer holds. */
 export async function fallBackToAttached(ledger: Ledger, claim: Claim, notice: string): Promise<boolean> {
   return (await runScript(ledger, 'fall-back', { ...claimed(claim), notice })) === 'ok'
 }
 
-/** Hands a durable run that goes on at its host to another worker. False when the claim is not ours any more. */
+/**
+ * Hands a durable run, which goes on at its host, to another worker. Resolves to false when the claim no longer holds.
+ */
 export async function handOver(ledger: Ledger, claim: Claim): Promise<boolean> {
   return (await releaseTickets(ledger, await runScript(ledger, 'hand-over', claimed(claim)))) === 'handed_over'
 }
 
-/** Whether a claim still holds: a worker that slept past its lease asks. */
+/** Whether a claim still holds. A worker that slept past its lease asks this. */
 export async function holdsClaim(ledger: Ledger, claim: Claim): Promise<boolean> {
   const { redis, keys } = ledger
   const run = keys.run(claim.jobId, claim.index)
@@ -181,9 +187,9 @@ const AppendAnswer = z.enum(['ok', 'fenced', 'gap', 'full', 'unmarked'])
 type AppendAnswer = z.infer<typeof AppendAnswer>
 
 /**
- * Stores output while the command runs: bytes of the `head` of a stream at their offset, or its present `tail`, in place
- * of what was stored of the tail before. Nothing was stored when the claim is not ours any more (`fenced`), when Redis has
- * forgotten bytes of the head before these (`gap`) or the dispatch mark of this claim (`unmarked`), or when it is `full`.
+ * Stores output while the command runs: bytes of the `head` of a stream at their offset, or its present `tail` in place
+ * of the tail that is stored. Stores nothing when the claim no longer holds (`fenced`), when Redis has forgotten bytes
+ * of the head before these (`gap`) or the dispatch mark of this claim (`unmarked`), or when Redis is `full`.
  */
 export async function appendOutput(
   ledger: Ledger,

@@ -1,6 +1,7 @@
 /**
- * The secret that the seals of durable runs are made of: one for all workers of a ledger, as any of them may have to
- * tell whether a result was written by what watches over the run on its host. Never leaves Redis and the workers.
+ * The secret that the seals of durable runs are made with. All workers of a ledger share it, because any of them may
+ * have to tell whether a result was written by the program that watches over the run on its host. It never leaves Redis
+ * and the workers.
  */
 import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
@@ -9,7 +10,7 @@ import { runScript } from '../redis/scripts.ts'
 
 const Secret = z.string().regex(/^[0-9a-f]{64}$/)
 
-/** The secret; made by the first who asks, and kept for good. */
+/** Returns the secret. The first caller makes it, and it is kept for good. */
 export async function durableSecret(ledger: Ledger): Promise<string> {
   const key = ledger.keys.durableSecret
   const found = await ledger.redis.get(key)

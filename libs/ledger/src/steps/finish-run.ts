@@ -1,6 +1,6 @@
 /**
- * The end of an attempt: what is left of its output is stored, then one step ends the run, or lets it wait for another
- * attempt, and lets the next runs of the job go.
+ * Ends an attempt: stores the tails of its output, and then takes one step that ends the run, or lets it wait for
+ * another attempt, and releases the next runs of the job.
  */
 import type { OutputStream, Reason, Remote, TerminalRunState } from '@muster/contract'
 import { z } from 'zod'
@@ -9,7 +9,7 @@ import { runScript } from '../redis/scripts.ts'
 import { releaseTickets } from '../tickets/release-tickets.ts'
 import { appendOutput, type Claim, claimed } from './claim.ts'
 
-/** In place of the digest of no output at all. */
+/** Stands for the digest of no output. */
 const EMPTY_DIGEST = 'empty'
 
 const STREAMS = ['stdout', 'stderr'] as const
@@ -19,29 +19,29 @@ export type RunEnd = {
   readonly state: TerminalRunState
   readonly remote: Remote
   readonly reason: Reason | null
-  /** The reason in words. Null when there is nothing to add. */
+  /** The reason in words. Null when there is nothing to say. */
   readonly detail: string | null
-  /** As the host reported it; null when it did not. */
+  /** As the host reported it. Null when it reported none. */
   readonly exitCode: number | null
   readonly signal: string | null
-  /** Whether another attempt may go better, for one that never started. Whether there is one, the job's options say. */
+  /** Whether another attempt may go better than this one, which never started. The options of the job decide. */
   readonly isRetryable: boolean
-  /** Whether the host itself was asked and did not let us in: only that counts for its circuit breaker. Absent: not. */
+  /** Whether the host itself was asked and did not let us in; only that counts for its circuit breaker. Absent: no. */
   readonly isHostsFault?: boolean
-  /** A digest of what the host was tried with: its breaker holds off nothing else. Absent where that is not known. */
+  /** A digest of what the host was tried with; its breaker holds off nothing else. Absent when that is not known. */
   readonly tried?: string
   /** Absent when the command was never sent. */
   readonly output?: {
     readonly stdout: StreamEnd
     readonly stderr: StreamEnd
-    /** False when bytes may be missing, such as those of a child left in the background. */
+    /** False when bytes may be missing, such as those of a child that was left in the background. */
     readonly complete: boolean
-    /** A digest of all bytes of both streams, kept or not: equal digests, equal output. At most 64 characters. */
+    /** A digest of all bytes of both streams, kept or not; equal for equal output. At most 64 characters. */
     readonly digest: string
   }
 }
 
-/** The end of one stream: what is kept beyond the head that was appended. */
+/** The end of one stream. `omittedBytes` are those that the output limit left out between head and tail. */
 type StreamEnd = {
   readonly bytes: number
   readonly omittedBytes: number
@@ -50,9 +50,9 @@ type StreamEnd = {
 }
 
 /**
- * Ends the attempt. `finished`: the run has ended. `retrying`: it waits for another attempt. `fenced`: the claim is not
- * ours any more, and what was found is kept as the run's late result. A tail that Redis has no room for is offered again
- * while `waitForRoom` says so; then it is left out, and the run tells it as omitted. Absent: it is offered once.
+ * Ends the attempt. `finished`: the run has ended. `retrying`: it waits for another attempt. `fenced`: the claim no
+ * longer holds, and what was found is kept as the run's late result. A tail that finds no room in Redis is offered
+ * again as long as `waitForRoom` resolves to true; after that it counts as omitted. Absent: it is offered once.
  */
 export async function finishRun(
   ledger: Ledger,
@@ -86,7 +86,10 @@ export async function finishRun(
   return z.enum(['finished', 'retrying', 'fenced']).parse(await releaseTickets(ledger, answer))
 }
 
-/** The tail goes first: a run that has ended has all its output. Answers how many bytes of each were taken. */
+/**
+ * Stores the tails before the run ends, because a run that has ended has all its output. Returns how many bytes were
+ * stored.
+ */
 async function storeTails(
   ledger: Ledger,
   claim: Claim,
@@ -114,7 +117,7 @@ function fieldsOf(end: RunEnd): Array<[string, string | number]> {
   if (end.tried !== undefined) fields.push(['tried', end.tried])
   if (end.output === undefined) return fields
   const { stdout, stderr, complete, digest } = end.output
-  // What goes without saying is not stored: most runs of a large job print little, and there may be very many.
+  // Usual values are not stored: a job may have very many runs, and most print little.
   const isEmpty = complete && stdout.bytes === 0 && stderr.bytes === 0
   for (const [stream, { bytes, sha256, omittedBytes }] of Object.entries({ stdout, stderr })) {
     if (bytes > 0) fields.push([stream, bytes], [`${stream}_sha256`, sha256])

@@ -1,4 +1,4 @@
-/** Steering a job that runs: going on after a gate, and how many runs may be in flight. */
+/** Steers a job: lets it go on after a gate, or changes how many of its runs may be in flight. */
 import type { Concurrency } from '@muster/contract'
 import { z } from 'zod'
 import { concurrencyOf } from '../job/rollout.ts'
@@ -7,9 +7,9 @@ import { runScript } from '../redis/scripts.ts'
 import { releaseTickets } from '../tickets/release-tickets.ts'
 
 /**
- * Lets a job that is paused after a batch go on with the next. With `batch`, from 0, only if it is paused after that one,
- * so that a request that is sent twice opens one gate. `unknown`: there is no such job. `not_paused`: it does
- * not wait, and nothing was changed.
+ * Lets a job that is paused after a batch go on with the next batch. With `batch`, counted from 0, only if it is paused
+ * after that batch, so that a request which is sent twice opens one gate. `unknown`: there is no such job.
+ * `not_paused`: it does not wait, and nothing was changed.
  * @throws {MusterError} ledger_unavailable
  */
 export async function resumeJob(
@@ -23,8 +23,9 @@ export async function resumeJob(
 }
 
 /**
- * Changes how many runs of a job may be in flight; a percentage is one of its frozen set. With fewer than are in flight
- * nothing is stopped: the next ones wait. `ended`: the job has ended, and nothing was changed.
+ * Changes how many runs of a job may be in flight; a percentage is of its frozen set. Never stops a run: when more are
+ * in flight already, the next ones wait. `unknown`: there is no such job. `ended`: it has ended, and nothing was
+ * changed.
  * @throws {MusterError} ledger_unavailable
  */
 export async function setConcurrency(

@@ -1,6 +1,6 @@
 /**
- * Accepting a job: one atomic step that stores it with its frozen hosts, then tickets for the first runs.
- * Resolving the hosts is libs/inventory's; whether the caller may is libs/access's.
+ * Accepts a job: one atomic step stores it with its frozen hosts, and then tickets are issued for the first runs.
+ * libs/inventory resolves the hosts, and libs/access decides whether the caller may submit.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { type Input, JobSpec, MusterError, type Selection } from '@muster/contract'
@@ -14,42 +14,41 @@ import { releaseTickets } from '../tickets/release-tickets.ts'
 
 const Answer = z.array(z.string())
 
-/** How long an idempotency key stands for its job. */
+/** How many seconds an idempotency key stands for its job. */
 const IDEMPOTENCY_S = 24 * 3600
 
 const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567'
 
-/** A job to be accepted. */
+/** A job to accept. */
 export type NewJob = {
   request: Input<'submit_job'>
-  /** The resolved names, in order, without repetition; at least one. */
+  /** The names of the resolved hosts, in order, each once; at least one. */
   hosts: readonly string[]
   /**
-   * The machine of each of them, named after one of its hosts: hosts of one machine share its places. Absent: each is a
-   * machine of its own.
+   * The machine of each host, named after one of its hosts. Hosts of one machine share its places. Absent: each host is
+   * a machine of its own.
    */
   machines?: readonly string[]
-  /** Whose job it is: the owner of the API key that asks. */
+  /** The owner of the API key that submits it; the job is theirs. */
   owner: string
-  /** The ID of that key. Absent: it is that of the owner. */
+  /** The ID of that API key. Absent: it is the owner's name. */
   keyId?: string
-  /** W3C trace context of the call, valid. Absent when none came. */
+  /** The valid W3C trace context of the call. Absent when there was none. */
   traceparent?: string
-  /** The seed with which hosts were drawn or shuffled. Absent when nothing was left to chance. */
+  /** The seed with which hosts were drawn or shuffled. Absent when they were not. */
   seed?: number
-  /** The job that is run again, on those of its hosts that had ended in these states. Absent for any other. */
+  /** The job that this one reruns, on the hosts that had ended in these states. Absent when this is no rerun. */
   rerun?: { of: string; states: readonly string[] }
-  /** Whether it goes past a breaker that is open because the host could not be reached: to find out whether it can. */
+  /** Whether it tests the connection, and so goes past a breaker that is open because the host could not be reached. */
   isTest?: boolean
 }
 
 /**
- * Stores a job and lets its first runs go. `created` is false when the same request came before under the same
- * idempotency key: then it is that job's ID.
+ * Stores a job and releases its first runs. `created` is false when the same request came before under the same
+ * idempotency key; then `jobId` is the earlier job.
  * @throws {MusterError} idempotency_conflict when the key stood for another request
- * @throws {MusterError} ledger_full when Redis has no room for it: nothing was stored
- * @throws {MusterError} ledger_unavailable with `details.job_id`: the ID under which the job would be found, should
- *   it have been stored after all
+ * @throws {MusterError} ledger_full when Redis has no room for it; nothing was stored
+ * @throws {MusterError} ledger_unavailable; if the job was stored after all, its ID is `details.job_id`
  */
 export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: string; created: boolean }> {
   const { redis, keys } = ledger
@@ -77,9 +76,8 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
     ['exec_timeout_ms', toMs(spec.exec_timeout_s)],
     ['retries', spec.retries],
     ['backoff_ms', toMs(spec.retry_backoff_s)],
-    // Commas at both ends, so that a script finds a word by its commas.
+    // With commas at both ends, so that retry.lua finds a word between commas.
     ['retry_on', `,${(spec.retry_on ?? []).join(',')},`],
-    // Of hosts that are one machine all but the first are elsewhere.
     ...(elsewhere.length === 0 ? [] : sharedMachines(job.hosts, machines)),
   ]
   if (job.keyId !== undefined) fields.push(['key_id', job.keyId])
@@ -112,10 +110,10 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
   if (word !== 'accepted') await dropTexts(ledger, jobId, texts)
   if (word === 'seen') return { jobId: seenJobId, created: false }
   if (word === 'conflict') throw conflict(seenJobId)
-  // Texts that found no room are incomplete; but the same request may have been accepted before.
+  // Texts without room were not stored; but the same request may have been accepted before, which is no error.
   if (word === 'full' || !areStored) throw new MusterError('ledger_full', FULL)
   if (word === 'incomplete') {
-    throw new MusterError('ledger_unavailable', 'Redis has lost a part of the job while it was stored')
+    throw new MusterError('ledger_unavailable', 'Redis lost a part of the job while it was being stored')
   }
   await releaseTickets(ledger, answer)
   return { jobId, created: true }
@@ -135,7 +133,7 @@ function digest(text: string): string {
   return createHash('sha256').update(text).digest('base64url')
 }
 
-/** `job_` and 128 random bits in base 32: unguessable, and one word to a double click. */
+/** `job_` and 128 random bits in base 32: nobody can guess it, and a double click selects it. */
 function newJobId(): string {
   let bits = BigInt(`0x${randomBytes(16).toString('hex')}`)
   let text = ''
@@ -146,15 +144,13 @@ function newJobId(): string {
   return `job_${text}`
 }
 
-/** What was asked for beside the expression. */
+/** How the hosts were selected beside the target expression. */
 function selectionOf(request: Input<'submit_job'>, seed: number | undefined): Selection {
   const { exclude = null, pick = null, order, limit = null } = request
   return { exclude, pick, order, limit, seed: seed ?? null }
 }
 
-/**
- * The name of the program, for lists and Bull Board. Not the command line: that may hold a password.
- */
+/** The name of the program, for lists and Bull Board. Not the command line, which may hold a password. */
 function programName(request: { command?: string; argv?: string[]; script?: string }): string {
   if (request.script !== undefined) return 'script'
   const words = request.argv ?? request.command?.trim().split(/\s+/) ?? []

@@ -1,15 +1,15 @@
 /**
- * What differs between the outputs of two groups of hosts: a unified diff of each stream, bounded in time and size.
- * Where it is not all, a line that begins with a backslash says so; to programs that read diffs such a line is a remark.
+ * Compares the outputs of two groups of hosts: a unified diff of each stream, bounded in time and size. When a diff is
+ * not complete, a line that begins with a backslash says so; programs that read diffs take such a line for a remark.
  */
 import { OutputStream } from '@muster/contract'
 import { FILE_HEADERS_ONLY, formatPatch, structuredPatch } from 'diff'
 
 /** Most bytes of a stream that are compared. */
 export const COMPARED_BYTES = 64 * 1024
-/** With more lines added and removed than this, nobody would read it; and the work grows with the square. */
+/** Nobody would read a diff with more lines added and removed, and the work grows with their square. */
 const EDITS_LIMIT = 400
-/** The longest that one comparison may take; the event loop waits for it. */
+/** The longest that comparing one stream may take, because the event loop waits for it. */
 const TIME_LIMIT_MS = 20
 /** Longest diff of one group, in characters. */
 const DIFF_LIMIT_CHARS = 16_384
@@ -19,7 +19,7 @@ type ComparedText = { readonly text: string; readonly isAll: boolean }
 /** Both streams. */
 export type ComparedOutput = { readonly [S in OutputStream]: ComparedText }
 
-/** The difference from `reference` to `other`; "" when they are equal. */
+/** Returns the diff from `reference` to `other`; "" when they are equal. */
 export function diffOutputs(reference: ComparedOutput, other: ComparedOutput): string {
   return withinLimit(
     OutputStream.options.map((stream) => diffStream(stream, reference[stream], other[stream])).join(''),
@@ -41,12 +41,12 @@ function diffStream(stream: OutputStream, from: ComparedText, to: ComparedText):
   return `--- ${names[0]}\n+++ ${names[1]}\n\\ Too different to be compared line by line.\n${note}`
 }
 
-/** A line that was cut would seem to differ. */
+/** Leaves out a last line that was cut, because it would seem to differ. */
 function wholeLines({ text, isAll }: ComparedText): string {
   return isAll ? text : text.slice(0, text.lastIndexOf('\n') + 1)
 }
 
-/** Cut between lines, if need be, and said so. */
+/** Cuts a long diff between two lines, and says so. */
 function withinLimit(diff: string): string {
   if (diff.length <= DIFF_LIMIT_CHARS) return diff
   const end = diff.lastIndexOf('\n', DIFF_LIMIT_CHARS) + 1

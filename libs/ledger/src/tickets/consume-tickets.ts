@@ -1,8 +1,8 @@
 /**
- * Takes tickets from BullMQ and hands them to a worker's handler, so many at a time.
+ * Takes tickets from BullMQ and hands them to a worker's handler, a number of them at a time.
  *
- * Decides nothing: a ticket delivered twice is told apart by the claim (claim.lua), and a ticket whose handler threw
- * is issued again by the sweep. So BullMQ itself never retries.
+ * Decides nothing: the claim refuses a ticket that is delivered twice (claim.lua), and the sweep issues a ticket again
+ * when its handler threw. So BullMQ itself never retries.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'bullmq'
@@ -11,23 +11,23 @@ import type { Ledger } from '../redis/open-ledger.ts'
 import { Ticket } from './ticket.ts'
 
 /** A process that takes tickets. */
-export type Consumer = {
-  /** Takes no more tickets, and waits for those at hand; without a limit of its own. */
+type Consumer = {
+  /** Takes no more tickets, and waits for the handlers that run, however long they take. */
   drain(): Promise<void>
-  /** Lets go of everything at once. */
+  /** Closes at once, without waiting for the handlers that run. */
   close(): Promise<void>
 }
 
 /**
- * With the default of 1, BullMQ fails tickets of runs that never started when connections are reset (facts/bullmq.md,
- * section 4). Delivery after delivery is harmless here.
+ * How often BullMQ may deliver a ticket again before it fails it. At the default of 1 a reset connection is enough to
+ * fail tickets of runs that never started. Here another delivery is harmless.
  */
 const MAX_STALLED_COUNT = 100
 
-/** After a ticket that Redis refused. */
+/** The pause after Redis refused to give out a ticket. */
 const REST_MS = 1_000
 
-/** BullMQ asks for a ticket again at once where Redis refuses it one, as when it is full: this one rests first. */
+/** When Redis refuses a ticket, for example because it is full, BullMQ asks again at once. This worker rests first. */
 class RestingWorker extends Worker<unknown, string> {
   protected override async moveToActive(token: string, name?: string) {
     try {
@@ -40,8 +40,8 @@ class RestingWorker extends Worker<unknown, string> {
 }
 
 /**
- * Starts taking tickets, `concurrency` at a time. `handle` resolves with a short word for Bull Board; when it rejects,
- * that is a fault of ours and the ticket fails.
+ * Starts taking tickets, `concurrency` at a time. `handle` resolves with a short word for Bull Board. It rejects only
+ * for a fault of ours: then the ticket fails, and `onError` hears of it.
  */
 export function consumeTickets(
   ledger: Ledger,
@@ -56,7 +56,8 @@ export function consumeTickets(
     connection,
     prefix: ledger.keys.base,
     concurrency: options.concurrency,
-    // A ticket that a dead worker took and never claimed is delivered again so soon. A lock that is lost does no harm.
+    // A ticket that a worker took and did not claim before it died is delivered again after this. Losing a lock is
+    // harmless.
     lockDuration: 20_000,
     stalledInterval: 5_000,
     maxStalledCount: MAX_STALLED_COUNT,

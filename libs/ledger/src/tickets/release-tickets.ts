@@ -1,11 +1,12 @@
-/** What follows every script that may let runs go: tickets for them. */
+/** Issues the tickets of the runs that a script has released. */
 import type { Ledger } from '../redis/open-ledger.ts'
 import { parseReleased } from './released.ts'
 import { issueTickets } from './ticket.ts'
 
 /**
- * Issues the tickets a script handed back, and answers its first word. The step itself is taken, so a Redis that is full
- * or away by now does not make it a failure: the queue tells of that, and the sweep issues what is missing.
+ * Issues the tickets in the answer of a script, and returns the first word of the answer. The script has taken its
+ * step, so a Redis that is full or away by now is no failure of it: the error goes to the `error` listener of the
+ * queue, and the sweep issues what is missing.
  */
 export async function releaseTickets(ledger: Ledger, answer: unknown): Promise<string> {
   const { word, released } = parseReleased(answer)

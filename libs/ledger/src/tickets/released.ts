@@ -16,7 +16,7 @@ export type Released = {
 }
 
 const Words = z.array(z.string()).min(1)
-const Fields = z
+const TicketWords = z
   .object({
     job_id: z.string(),
     title: z.string(),
@@ -32,7 +32,7 @@ export function parseReleased(answer: unknown): { word: string; released: Releas
   const [word = '', ...rest] = Words.parse(answer)
   const released: Released[] = []
   for (let from = 0; from + TICKET_FIELDS.length <= rest.length; from += TICKET_FIELDS.length) {
-    released.push(Fields.parse(Object.fromEntries(TICKET_FIELDS.map((field, i) => [field, rest[from + i]]))))
+    released.push(TicketWords.parse(Object.fromEntries(TICKET_FIELDS.map((field, i) => [field, rest[from + i]]))))
   }
   return { word, released }
 }

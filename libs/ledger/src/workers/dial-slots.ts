@@ -1,18 +1,20 @@
 /**
- * Slots for handshakes with, and through, each jump host, shared by all workers: an sshd drops log-ins at random when
- * too many are under way (MaxStartups). Who holds a slot renews it; that of a dead worker comes free within seconds.
+ * Slots for handshakes with and through each jump host, shared by all workers. An sshd drops log-ins at random when too
+ * many are under way (MaxStartups). The holder of a slot renews it; a slot of a dead worker comes free within seconds.
  *
- * Does not dial, and knows nothing of hosts but the name of the jump host.
+ * Does not dial, and knows nothing about hosts but the name of the jump host.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Ledger } from '../redis/open-ledger.ts'
 import { runScript } from '../redis/scripts.ts'
 
-/** The slots as one worker sees them. */
-export type DialSlots = {
-  /** Waits for a slot; what it gives returns it. Rejects when the signal aborts, or Redis does not answer. */
+/** The slots, for one worker. */
+type DialSlots = {
+  /**
+   * Waits for a slot, and resolves with a function that gives it back. Rejects when the signal aborts or Redis fails.
+   */
   take(jumpName: string, signal: AbortSignal): Promise<() => void>
-  /** Renews none any more. */
+  /** Renews no slot any more. */
   close(): void
 }
 
@@ -20,14 +22,14 @@ export type DialSlots = {
 const SLOTS = 8
 const HOLD_MS = 10_000
 const RENEW_EVERY_MS = 3_000
-/** Between two tries to get a slot: about this long. */
+/** The pause between two tries to get a slot, about. */
 const AGAIN_MS = 25
 
 /** Opens the slots for this worker. */
 export function openDialSlots(ledger: Ledger, workerId: string): DialSlots {
   const held = new Set<NodeJS.Timeout>()
   let count = 0
-  /** Takes or keeps a slot; with 0 ms, gives it back. Answers whether it is held. */
+  /** Takes or renews a slot; with 0 ms, gives it back. Resolves to whether it is held. */
   const hold = async (jumpName: string, holder: string, holdMs: number) => {
     const given = { slots: ledger.keys.dialSlots(jumpName), holder, limit: SLOTS, holdMs }
     return (await runScript(ledger, 'dial-slot', given)) === 1
@@ -39,7 +41,7 @@ export function openDialSlots(ledger: Ledger, workerId: string): DialSlots {
       while (!(await hold(jumpName, holder, HOLD_MS))) {
         await sleep(AGAIN_MS * (0.5 + Math.random()), undefined, { signal })
       }
-      // What goes wrong with Redis here shows in everything else too; the slot then comes free by itself.
+      // Trouble with Redis shows everywhere else too, and the slot comes free by itself.
       const renewal = setInterval(() => void hold(jumpName, holder, HOLD_MS).catch(() => {}), RENEW_EVERY_MS)
       held.add(renewal)
       return () => {

@@ -1,10 +1,11 @@
 /**
- * The lease of a worker: a key with a time to live, renewed by heartbeat. While it lives, the runs the worker holds
- * are left alone; when it has run out, the sweep settles them (abandon.lua).
+ * The lease of a worker: a key with a time to live, renewed by heartbeats. While it lives, nobody else touches the runs
+ * of the worker; when it has run out, the sweep settles them (abandon.lua).
  *
- * One lease for all runs of a worker. It is Redis' clock that lets it run out; the worker's own only ever says "this
- * long ago I certainly had it". The lease names the claims the worker knows: a run that Redis takes for this worker's
- * and the worker does not (Redis forgot its end, a fault of ours dropped it) is found by the sweep and settled too.
+ * A worker has one lease for all its runs. Redis' clock lets it run out; the worker's own clock only tells how long ago
+ * the worker certainly had it. The lease names the claims that the worker knows. So the sweep also finds and settles a
+ * run that Redis thinks is this worker's and the worker does not know: Redis forgot its end, or a fault of ours dropped
+ * it.
  */
 import { z } from 'zod'
 import { LEASE_MS } from '../redis/ledger-time.ts'
@@ -12,20 +13,20 @@ import type { Ledger } from '../redis/open-ledger.ts'
 import { runScript } from '../redis/scripts.ts'
 import type { Claim } from '../steps/claim.ts'
 
-/** Three renewals may fail before the lease runs out. */
+/** Three renewals in a row may fail before the lease runs out. */
 const RENEW_EVERY_MS = 3_000
 
-/** A lease that is being renewed. */
-export type Lease = {
-  /** Gives it up. */
+/** The lease of a worker, which is being renewed. */
+export type WorkerLease = {
+  /** Stops renewing the lease, and gives it up. */
   stop(): Promise<void>
 }
 
-/** Who wants to know about a lease. */
-export type LeaseOptions = {
-  /** Told when a renewal fails; the next one is tried all the same. */
+/** What a lease names, and who hears of it. */
+type LeaseOptions = {
+  /** Hears of a renewal that fails; the next one is tried all the same. */
   readonly onError: (error: unknown) => void
-  /** It had run out and was taken anew: what the worker holds may have been given to others meanwhile. */
+  /** Hears that the lease had run out and was taken anew: other workers may have taken runs over meanwhile. */
   readonly onLapse: () => void
   /** The claims the worker holds now. */
   readonly claims: () => readonly Claim[]
@@ -33,8 +34,8 @@ export type LeaseOptions = {
   readonly slots: number
 }
 
-/** Takes the lease, and renews it until `stop` is called. */
-export async function startHeartbeat(ledger: Ledger, workerId: string, options: LeaseOptions): Promise<Lease> {
+/** Takes the lease of a worker, and renews it until `stop` is called. */
+export async function startHeartbeat(ledger: Ledger, workerId: string, options: LeaseOptions): Promise<WorkerLease> {
   const { redis, keys } = ledger
   const key = keys.worker(workerId)
   const renew = async () => {
@@ -59,17 +60,16 @@ export async function startHeartbeat(ledger: Ledger, workerId: string, options: 
   }
 }
 
-/** What all workers take together has changed. */
+/** Counts anew how many runs all workers take together. */
 async function recount(ledger: Ledger): Promise<void> {
   await runScript(ledger, 'recount', { slots: ledger.keys.slots })
 }
 
-/** An older Muster names claims by their epoch: then nothing is known of them. */
+/** The names of claims, which end in a nonce. An older Muster writes epochs there, which say nothing. */
 const Known = z.array(z.string().regex(/:[\w-]{8}$/))
 
-/** What a lease names. Undefined when there is no lease; without claims where it names none in our form. */
-export function claimsOfLease(lease: string | null): ReadonlySet<string> | undefined {
-  if (lease === null) return undefined
+/** The names of the claims in a lease. Undefined when the lease does not name them in our form. */
+export function claimsOfLease(lease: string): ReadonlySet<string> | undefined {
   try {
     return new Set(Known.parse(JSON.parse(lease)))
   } catch {
@@ -77,7 +77,9 @@ export function claimsOfLease(lease: string | null): ReadonlySet<string> | undef
   }
 }
 
-/** How a claim is named in a lease: by its nonce, as two claims may have one epoch where Redis forgot one of them. */
+/**
+ * The name of a claim in a lease. It has the nonce, because two claims share an epoch when Redis forgot one of them.
+ */
 export function nameOf({ jobId, index, nonce }: Pick<Claim, 'jobId' | 'index' | 'nonce'>): string {
   return `${jobId}:${index}:${nonce}`
 }

@@ -1,33 +1,33 @@
 /**
- * Tells a worker what it must know of the jobs whose runs it holds: that a run is to stop, or that its limit was raised.
- * At once by a message, and every few seconds by a look, because a message sent while the connection was down is gone.
+ * Tells a worker what happens to the jobs whose runs it holds: a run is to stop, or its exec timeout was raised. A
+ * message tells it at once; it also looks every few seconds, because a message is lost while the connection is down.
  */
 import { z } from 'zod'
 import type { Ledger } from '../redis/open-ledger.ts'
 
-/** How often the jobs at hand are looked at. */
+/** How often it looks at the jobs that it watches. */
 const LOOK_EVERY_MS = 3_000
 
-/** Why a run is to stop. */
 const StopReason = z.enum(['cancelled_by_user', 'job_timeout', 'error_budget'])
+/** Why a run is to stop. */
 export type StopReason = z.infer<typeof StopReason>
 
-/** What a worker wants to hear of a run. */
-export type RunOrders = {
-  /** The run is to stop. May be called more than once. */
+/** What a worker hears about a run. */
+type RunOrders = {
+  /** The run is to stop. Called at every look from then on. */
   onStop(reason: StopReason): void
-  /** The present exec timeout of the job. Called at every look, also when it did not change. */
+  /** The present exec timeout of the job. Called at every look, even when it did not change. */
   onExecTimeout(execTimeoutMs: number): void
 }
 
-/** Watches runs. */
+/** Watches the runs of a worker. */
 export type JobWatch = {
-  /** Reports until the returned function is called. */
+  /** Reports on a run until the returned function is called. */
   watch(jobId: string, index: number, orders: RunOrders): () => void
   stop(): void
 }
 
-/** Starts watching. `onError` is told when a look fails; the next one is made all the same. */
+/** Starts watching. `onError` hears of a look that fails; the next one is made all the same. */
 export async function watchJobs(ledger: Ledger, onError: (error: unknown) => void): Promise<JobWatch> {
   const { redis, keys } = ledger
   const watched = new Map<string, Map<RunOrders, number>>()
@@ -39,7 +39,7 @@ export async function watchJobs(ledger: Ledger, onError: (error: unknown) => voi
       redis.hmget(keys.job(jobId), 'stop', 'exec_timeout_ms', 'on_budget'),
       Promise.all(runs.map(([, index]) => redis.hget(keys.run(jobId, index), 'stop'))),
     ])
-    // A budget that is spent ends what runs only where the job says so.
+    // A spent error budget stops what runs only if the job says so.
     const jobStop = stop === 'error_budget' && onBudget !== 'cancel' ? null : stop
     runs.forEach(([orders], i) => {
       const reason = StopReason.safeParse(jobStop ?? runStops[i])
