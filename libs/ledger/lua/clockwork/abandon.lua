@@ -12,7 +12,7 @@ local MOST_ABANDONED = 3
 
 let_in()
 local key = run_key(index)
-local run = read(key, 'state', 'worker', 'host', 'mode', 'started', 'kept_remote', 'nonce')
+local run = read(key, 'state', 'worker', 'host', 'mode', 'started', 'kept_remote', 'nonce', 'stop', 'kept_state')
 
 -- Whether the worker of the run may still bring it to an end.
 local function is_held()
@@ -32,7 +32,7 @@ end
 
 -- Why a run must not be queued again. Nothing when it may be.
 local function why_not_again(now)
-  local to, reason = why_not(index, now)
+  local to, reason = why_not(run, now)
   if to then return to, reason end
   if redis.call('HINCRBY', key, 'abandoned', 1) < MOST_ABANDONED then return nil end
   redis.call('HSET', key, 'detail', 'each worker that took it died or was out of reach before the command was sent')

@@ -32,27 +32,24 @@ local function is_forced(kind)
   return force and (force == 'all' or force == kind)
 end
 
--- The kind of the breaker that holds this job off a host now. Nil when none does.
-local function shut_by(host, now)
+-- The breaker of a host, if it has been open and this job does not go past it. `is_shut` tells whether it holds the job
+-- off now.
+local function breaker_before(host, now)
   local breaker = read(breaker_of(host), 'until', 'probe_until', 'kind')
-  local opened_until = breaker['until']
-  if not opened_until or is_forced(breaker.kind) then return nil end
-  local is_shut = is_ahead(opened_until, now, OPEN_MS[breaker.kind]) or is_ahead(breaker.probe_until, now, PROBE_MS)
-  if is_shut then return breaker.kind end
+  if not breaker['until'] or is_forced(breaker.kind) then return nil end
+  breaker.is_shut = is_ahead(breaker['until'], now, OPEN_MS[breaker.kind])
+    or is_ahead(breaker.probe_until, now, PROBE_MS)
+  return breaker
 end
 
--- Whether a run must not try this host now. The first one that may try again is the probe. `tried` is a digest of what
--- the run would try, such as its credentials, or '-' when nobody knows; what has not failed yet may be tried at once.
-local function is_barred(host, now, tried)
+-- Whether a run must not try a host with this breaker now. `tried` is a digest of what the run would try, such as its
+-- credentials, or '-' when nobody knows; what has not failed yet may be tried at once. The first run that may try again
+-- is the probe.
+local function is_barred(host, breaker, now, tried)
   local key = breaker_of(host)
-  if shut_by(host, now) then
-    return tried == '-' or redis.call('HEXISTS', key, 'tried:' .. tried) == 1
-  end
-  local breaker = read(key, 'until', 'kind')
-  if breaker['until'] and not is_forced(breaker.kind) then
-    redis.call('HSET', key, 'probe_until', now + PROBE_MS)
-    list_breaker(host, breaker.kind, now + PROBE_MS)
-  end
+  if breaker.is_shut then return tried == '-' or redis.call('HEXISTS', key, 'tried:' .. tried) == 1 end
+  redis.call('HSET', key, 'probe_until', now + PROBE_MS)
+  list_breaker(host, breaker.kind, now + PROBE_MS)
   return false
 end
 

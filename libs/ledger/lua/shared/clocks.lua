@@ -7,15 +7,17 @@ local function at_most(field, at, latest)
   return latest
 end
 
--- No clock may have longer to run than it was given. One that has was set before Redis' clock was set back, and begins
--- anew.
-local function rewind(now)
+-- Reads the clocks, and what else decides whether a job goes on. No clock may have longer to run than it was given: one
+-- that has was set before Redis' clock was set back, and begins anew.
+local function read_clocks(now)
   local facts = read(job, 'batch_due', 'batch_pause_ms', 'start_deadline', 'start_within_ms', 'job_deadline',
-    'job_within_ms')
-  local due = at_most('batch_due', facts.batch_due, facts.batch_pause_ms and now + facts.batch_pause_ms)
-  local start = math.max(now, due or now)
-  at_most('start_deadline', facts.start_deadline, facts.start_within_ms and start + facts.start_within_ms)
-  at_most('job_deadline', facts.job_deadline, facts.job_within_ms and now + facts.job_within_ms)
+    'job_within_ms', 'stop', 'ended')
+  local pause, start_within, within = facts.batch_pause_ms, facts.start_within_ms, facts.job_within_ms
+  facts.batch_due = at_most('batch_due', facts.batch_due, pause and now + pause)
+  local start = math.max(now, facts.batch_due or now)
+  facts.start_deadline = at_most('start_deadline', facts.start_deadline, start_within and start + start_within)
+  facts.job_deadline = at_most('job_deadline', facts.job_deadline, within and now + within)
+  return facts
 end
 
 -- Whether a run waits that was to start by the deadline: one of the present batch, if there are batches.
@@ -31,23 +33,22 @@ end
 
 -- Ends what the clocks have ended. A batch that did not start in time takes those after it along.
 local function expire(now)
-  rewind(now)
-  local facts = read(job, 'stop', 'job_deadline', 'start_deadline', 'ended')
+  local facts = read_clocks(now)
   if facts.ended then return end
-  local is_over = facts.job_deadline and tonumber(facts.job_deadline) <= now
+  local is_over = facts.job_deadline and facts.job_deadline <= now
   if is_over and (not facts.stop or facts.stop == 'error_budget') then
     redis.call('HSET', job, 'stop', 'job_timeout')
     close_waiting('skipped', 'job_timeout', now)
     order()
-  elseif not facts.stop and tonumber(facts.start_deadline) <= now and has_late_runs() then
+  elseif not facts.stop and facts.start_deadline <= now and has_late_runs() then
     close_waiting('skipped', 'start_deadline', now)
   end
 end
 
 -- Why a run must not start any more: the state and the reason with which it then ends. Nothing while it may start.
-local function why_not(index, now)
+-- `run` has its fields `stop` and `kept_state`.
+local function why_not(run, now)
   local facts = read(job, 'stop', 'job_deadline', 'start_deadline')
-  local run = read(run_key(index), 'stop', 'kept_state')
   if facts.stop == 'cancelled_by_user' or run.stop then return 'cancelled', 'cancelled_by_user' end
   local is_over = facts.job_deadline and tonumber(facts.job_deadline) <= now
   if facts.stop == 'job_timeout' or is_over then return 'skipped', 'job_timeout' end

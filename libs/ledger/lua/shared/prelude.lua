@@ -42,9 +42,8 @@ end
 
 -- Some fields of a hash, as a table by field name. Fields that are not there are nil.
 local function read(key, ...)
-  local values = redis.call('HMGET', key, ...)
-  local fields = {}
-  for i, name in ipairs({...}) do fields[name] = values[i] or nil end
+  local fields, names = redis.call('HMGET', key, ...), {...}
+  for i = 1, #names do fields[names[i]] = fields[i] or nil end
   return fields
 end
 

@@ -18,11 +18,11 @@ end
 -- Lets a run wait for another attempt, if it may have one. Returns whether it does.
 local function retry(index, from, to, remote, reason, exit_code, is_retryable, now)
   local facts = read(job, 'retries', 'retry_on', 'backoff_ms', 'job_deadline', 'start_deadline')
-  local key = run_key(index)
-  local run = read(key, 'retried', 'attempt', 'kept_state', 'kept_remote')
-  local retried = tonumber(run.retried or 0)
   if not is_retry_wanted(facts.retry_on, to, remote, reason, exit_code, is_retryable) then return false end
-  if retried >= tonumber(facts.retries) or why_not(index, now) then return false end
+  local key = run_key(index)
+  local run = read(key, 'retried', 'attempt', 'kept_state', 'kept_remote', 'stop')
+  local retried = tonumber(run.retried or 0)
+  if retried >= tonumber(facts.retries) or why_not(run, now) then return false end
   local has_started = remote ~= 'not_started'
   local delay = backoff(facts.backoff_ms, retried)
   local due = now + delay

@@ -15,7 +15,8 @@ local CLAIMED_FIELDS = {'epoch', 'host', 'how', 'started_ago_ms', 'job_left_ms',
 let_in()
 local now = now_ms()
 local key = run_key(index)
-local run = read(key, 'state', 'attempt', 'resume', 'host', 'nonce', 'epoch', 'worker', 'started', 'reason')
+local run = read(key, 'state', 'attempt', 'resume', 'host', 'nonce', 'epoch', 'worker', 'started', 'reason', 'stop',
+  'kept_state')
 
 local function claimed(epoch, how)
   local facts = read(job, 'job_deadline', 'exec_timeout_ms')
@@ -40,9 +41,8 @@ end
 -- Claims the first ticket of a batch, after the pause before it: now the other runs may go as well. Returns false for a
 -- ticket that comes too early, because it was issued before Redis' clock was set back; it comes again.
 local function end_pause()
-  rewind(now)
-  local facts = read(job, 'batch_due', 'batch_pause_ms')
-  if tonumber(facts.batch_due) > now then
+  local facts = read_clocks(now)
+  if facts.batch_due > now then
     redis.call('HSET', key, 'due', facts.batch_due)
     issue_later(index, attempt, facts.batch_due, facts.batch_pause_ms)
     return false
@@ -54,8 +54,7 @@ local function end_pause()
 end
 
 -- How a run ends that its host's breaker holds off.
-local function end_barred()
-  local breaker = read(breaker_of(run.host), 'kind', 'until')
+local function end_barred(breaker)
   redis.call('HSET', key, 'barred_kind', breaker.kind, 'barred_until', breaker['until'])
   -- An attempt that has failed already says more than that the next one is not made.
   if run.state == 'retry_wait' and run.reason then return 'unreachable', run.reason end
@@ -96,14 +95,14 @@ if not WAITING[run.state] then return {'held'} end
 local facts = read(job, 'batch_due', 'state')
 if facts.batch_due and not end_pause() then return {'early'} end
 
-local to, reason = why_not(index, now)
+local to, reason = why_not(run, now)
 if to then return end_here(to, reason) end
-local shut = tried == '' and shut_by(run.host, now)
-if shut then return reply('tried with', run.host, shut) end
+local breaker = breaker_before(run.host, now)
+if breaker and breaker.is_shut and tried == '' then return reply('tried with', run.host, breaker.kind) end
 if not enter_host(index, attempt, now) then
   redis.call('HSET', key, 'waits', now)
   rest(index)
   return reply('waits')
 end
-if is_barred(run.host, now, tried) then return end_here(end_barred()) end
+if breaker and is_barred(run.host, breaker, now, tried) then return end_here(end_barred(breaker)) end
 return start(facts.state)

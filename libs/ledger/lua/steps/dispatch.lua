@@ -8,7 +8,7 @@ local connect_ms, mode, host_key, notice = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 
 let_in()
 local key = run_key(index)
-local run = read(key, 'state', 'epoch', 'worker', 'attempt', 'host', 'nonce')
+local run = read(key, 'state', 'epoch', 'worker', 'attempt', 'host', 'nonce', 'stop', 'kept_state')
 local lease = base .. ':worker:' .. (run.worker or '')
 
 local function go() return {'go', tostring(redis.call('PTTL', lease))} end
@@ -34,7 +34,7 @@ if is_own and run.state == 'running' then return go() end
 if not is_own or run.state ~= 'connecting' then return {'fenced'} end
 if redis.call('EXISTS', lease) == 0 then return {'no_lease'} end
 local now = now_ms()
-local to, reason = why_not(index, now)
+local to, reason = why_not(run, now)
 if to then return {'over', to, reason} end
 
 clear_earlier_attempt()
