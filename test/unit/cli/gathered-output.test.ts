@@ -64,8 +64,9 @@ test('a diff shows the group that others are compared with first, and what was l
       '── web[01-40] (40 hosts): failed, exit code 1\n│ -well\n│ +ill \\x1b[2J\n' +
       '[what was masked differs from host to host]\n\n' +
       '── db2: succeeded, exit code 9\n[the same output as the first group]\n' +
-      `[1 more groups of 3 hosts; less differs with muster output ${JOB_ID} --diff --mask host,address,time,pid,number; ` +
-      `one host: muster output ${JOB_ID} HOST]\n` +
+      `[1 more groups with 3 hosts; for fewer groups: muster output ${JOB_ID} --diff ` +
+      `--mask host,address,time,pid,number; ` +
+      `for one host: muster output ${JOB_ID} HOST]\n` +
       '── db[3-5] (3 hosts): lost, conn_lost, the connection was lost; nobody knows how the command ended\n' +
       '[2 hosts whose output could not be masked]\n',
   ])

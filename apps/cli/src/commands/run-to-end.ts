@@ -15,7 +15,7 @@ export const END_SWITCHES: readonly Switch[] = [
   JSON_SWITCH,
 ]
 
-/** How long a request without an answer is repeated. There is no job to show yet, so the person hears of it soon. */
+/** How long to repeat a request that gets no answer. There is no job to show yet, so the person hears of it soon. */
 const SEND_PATIENCE_MS = 10_000
 
 /** A request that makes a job. It has an idempotency key, so sending it again runs nothing twice. */

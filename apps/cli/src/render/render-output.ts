@@ -37,7 +37,7 @@ export function gatheredText(gathered: GatheredOutput): string {
   })
   const { omitted_groups: omitted, uncompared_hosts: uncompared } = gathered
   const left =
-    omitted === 0 ? '' : `[${omitted} more groups of ${gathered.omitted_hosts} hosts; ${shorterText(gathered)}]\n`
+    omitted === 0 ? '' : `[${omitted} more groups with ${gathered.omitted_hosts} hosts; ${shorterText(gathered)}]\n`
   const unmasked = uncompared === 0 ? '' : `[${uncompared} hosts whose output could not be masked]\n`
   const parts = [left, problemsText(gathered.omitted), unmasked, problemsText(gathered.without_output)]
   return `${groups.join('\n')}${parts.join('')}`
@@ -46,7 +46,8 @@ export function gatheredText(gathered: GatheredOutput): string {
 /** How to see more of too many groups. */
 function shorterText({ job_id }: GatheredOutput): string {
   const masks = OutputMask.options.join(',')
-  return `less differs with muster output ${job_id} --diff --mask ${masks}; one host: muster output ${job_id} HOST`
+  const output = `muster output ${job_id}`
+  return `for fewer groups: ${output} --diff --mask ${masks}; for one host: ${output} HOST`
 }
 
 function streamsText({ stdout, stderr, truncated }: OutputGroup): string {

@@ -1,8 +1,8 @@
 /**
  * A free TCP port on loopback, for programs that must be told their port before they start.
  *
- * The port is not reserved: another process can take it in between, so whoever uses it retries with a new one.
- * Servers of our own listen on port 0 and need none of this.
+ * The port is not reserved: another process can take it in between, so callers try again with a new one. Our own
+ * servers listen on port 0 and do not need this.
  */
 import { once } from 'node:events'
 import { createServer } from 'node:net'

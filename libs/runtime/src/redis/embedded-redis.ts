@@ -22,8 +22,8 @@ const READY_TIMEOUT_MS = 30_000
 const STOP_TIMEOUT_MS = 10_000
 const PING_TIMEOUT_MS = 2_000
 /** How long the Redis of a killed process may take to end. */
-const HANDOVER_MS = 5_000
-const HANDOVER_STEP_MS = 50
+const ENDING_MS = 5_000
+const ENDING_LOOK_EVERY_MS = 50
 /** A free port can be taken before Redis binds it. */
 const PORT_TRIES = 5
 /** EX_TEMPFAIL of sysexits.h: the exit status of the script below when another process holds the lock. */
@@ -220,12 +220,12 @@ async function refuseIfInUse(directory: string): Promise<void> {
   const endpoint = await readEndpoint(directory)
   if (endpoint === undefined) return
   const { url, pid } = endpoint
-  const until = performance.now() + HANDOVER_MS
+  const until = performance.now() + ENDING_MS
   while (isInUse(await pingRedis(url, PING_TIMEOUT_MS))) {
     if (isAlive(pid) || performance.now() > until) {
       throw inUse(directory, `by process ${pid}, whose Redis answers at ${redisAddress(url)}`)
     }
-    await delay(HANDOVER_STEP_MS)
+    await delay(ENDING_LOOK_EVERY_MS)
   }
 }
 
