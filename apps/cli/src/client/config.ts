@@ -23,10 +23,16 @@ export type CliConfig = z.infer<typeof CliConfig>
 export async function findServer(config: CliConfig): Promise<{ url: string; apiKey: string }> {
   const dataDir = config.MUSTER_DATA_DIR
   const url = config.MUSTER_URL ?? (await localUrl(dataDir))
-  const apiKey = config.MUSTER_API_KEY ?? (await readFile(join(dataDir, 'api-key'), 'utf8').catch(() => '')).trim()
-  if (apiKey !== '') return { url: url.replace(/\/$/, ''), apiKey }
+  const apiKey = config.MUSTER_API_KEY ?? (await readLocalKey(dataDir))
+  if (apiKey !== undefined) return { url: url.replace(/\/$/, ''), apiKey }
   const advice = `set MUSTER_API_KEY, or MUSTER_DATA_DIR to the server's data directory (now ${dataDir})`
   throw new MusterError('invalid_config', `no API key: ${advice}`)
+}
+
+/** The API key in the file `api-key` of a data directory; undefined when the file is missing or empty. */
+export async function readLocalKey(dataDir: string): Promise<string | undefined> {
+  const text = await readFile(join(dataDir, 'api-key'), 'utf8').catch(() => '')
+  return text.trim() || undefined
 }
 
 async function localUrl(dataDir: string): Promise<string> {

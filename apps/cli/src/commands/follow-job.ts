@@ -10,6 +10,8 @@ import { gateText } from '../render/render-job.ts'
 const WAIT_S = 20
 /** The least time between two looks at a job that changes all the time. */
 const LOOK_EVERY_MS = 200
+/** How long to wait for a second Ctrl-C. */
+const GRACE_MS = 2_000
 
 /** How following ended. */
 export type Followed = { readonly job: JobReport; readonly status: number }
@@ -73,6 +75,3 @@ async function interrupted({ client, interrupts, say }: Cli, job: JobReport): Pr
   say(`Asked to cancel; the job is ${cancelled.state}.`)
   return { job: cancelled, status: EXIT.interrupted }
 }
-
-/** How long to wait for a second Ctrl-C. */
-const GRACE_MS = 2_000

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { MusterError } from '@muster/contract'
 import { z } from 'zod'
+import { readLocalKey } from '../client/config.ts'
 import type { StackProcess } from '../stack/stack-process.ts'
 import type { ServerAddress } from './forward-message.ts'
 
@@ -110,10 +111,10 @@ async function runningServer(dataDir: string): Promise<string | undefined> {
 }
 
 async function keyIn(dataDir: string): Promise<string> {
-  const file = join(dataDir, 'api-key')
-  const key = (await readFile(file, 'utf8').catch(() => '')).trim()
-  if (key !== '') return key
-  throw new MusterError('invalid_config', `There is no API key in ${file}. Set MUSTER_API_KEY to a key of the server.`)
+  const key = await readLocalKey(dataDir)
+  if (key !== undefined) return key
+  const advice = 'Set MUSTER_API_KEY to a key of the server.'
+  throw new MusterError('invalid_config', `There is no API key in ${join(dataDir, 'api-key')}. ${advice}`)
 }
 
 async function withPatience<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {

@@ -12,6 +12,7 @@ import { describeError } from './logged-error.ts'
 import { leaveOutRepeated } from './repeated-lines.ts'
 import { SecretScrubber } from './secret-scrubber.ts'
 
+/** A logger of pino. */
 export type { Logger } from 'pino'
 
 /** How much is logged. Each level includes those after it. */
