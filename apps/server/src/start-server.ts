@@ -10,7 +10,7 @@ import { openLedger, startClockwork } from '@muster/ledger'
 import type { Life, Logger } from '@muster/runtime'
 import { announceServer } from './announce-server.ts'
 import type { ServerConfig } from './config.ts'
-import { isLoopback } from './origin-check.ts'
+import { isLoopback } from './http/origin-check.ts'
 import { buildServer } from './server.ts'
 
 /** Starts the server; resolves with its address when it listens. `print` shows a line to the operator, once. */

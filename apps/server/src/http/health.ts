@@ -1,0 +1,23 @@
+/** `/livez` and `/readyz`, for supervisors and load balancers. They need no key and tell nothing secret. */
+import type { FastifyInstance } from 'fastify'
+import type { OperationDeps } from '../operations/operations.ts'
+
+/** `/livez` answers 200 as long as the process does; `/readyz` 200 when it can do its work, else 503. */
+export function addHealth(app: FastifyInstance, { ledger, inventory }: OperationDeps): void {
+  app.get('/livez', async () => ({ status: 'ok' }))
+  app.get('/readyz', async (_request, reply) => {
+    // Bounded: the ledger of a server fails fast.
+    const hasRedis = await ledger.ping().then(
+      () => true,
+      () => false,
+    )
+    const hasInventory = inventory.current().hosts.size > 0
+    const isReady = hasRedis && hasInventory
+    if (!isReady) reply.code(503).header('retry-after', '2')
+    return {
+      status: isReady ? 'ok' : 'unavailable',
+      redis: hasRedis ? 'ok' : 'unavailable',
+      inventory: hasInventory ? 'ok' : 'unavailable',
+    }
+  })
+}

@@ -1,0 +1,99 @@
+/**
+ * The Model Context Protocol at `POST /mcp`: streamable HTTP without sessions, in both generations of the protocol.
+ *
+ * All that is about transport is here and in the two legs; what the tools are, the servers know that it is given. Every
+ * request has a server of its own, so that nothing of one caller can reach another, and nothing is kept between two.
+ */
+import type { Server as LegacyServer } from '@modelcontextprotocol/sdk/server/index.js'
+import { classifyInboundRequest, type McpServer, type Server } from '@modelcontextprotocol/server'
+import type { Logger } from '@muster/runtime'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { CallerOf } from '../http/caller.ts'
+import type { Caller } from '../operations/operations.ts'
+import { serveLegacy } from './legacy.ts'
+import { refuseMessages } from './messages.ts'
+import { createModernLeg } from './modern.ts'
+import { sendRpcError } from './rpc-errors.ts'
+
+/** Longest body of a call: what a model writes. Longer scripts go over REST or the CLI. */
+const BODY_LIMIT_BYTES = 256 * 1024
+
+/** What a server is made for: one request. */
+export type McpContext = {
+  readonly caller: Caller
+  /** As it is told in the header `X-Request-Id`, and logged. */
+  readonly requestId: string
+}
+
+/** Makes a fresh server for a request, of the generation that it speaks. */
+export type McpServers = {
+  /** Revisions 2024-11-05 to 2025-11-25. */
+  legacy(context: McpContext): Pick<LegacyServer, 'connect' | 'close'>
+  /** Revision 2026-07-28. */
+  modern(context: McpContext): McpServer | Server
+  /**
+   * Whether legacy servers notify and ask their client unasked, so that every answer must be a stream. Without, only
+   * calls with a progress token are answered with one.
+   */
+  readonly streams?: boolean
+}
+
+/** Adds the endpoint. */
+export function addMcp(
+  app: FastifyInstance,
+  { servers, callerOf, logger }: { servers: McpServers; callerOf: CallerOf; logger: Logger },
+): void {
+  const modern = createModernLeg(servers, logger)
+  app.addHook('onClose', () => modern.close())
+  app.route({
+    method: 'POST',
+    url: '/mcp',
+    bodyLimit: BODY_LIMIT_BYTES,
+    errorHandler: (error, request, reply) => sendRpcError(reply, request, error, logger),
+    handler: async (request, reply) => {
+      const refusal = refuseMessages(request.body)
+      // A request that gets an answer of its own is answered; anything else is no good as a whole.
+      if (refusal !== undefined) return reply.code(refusal.id === null ? 400 : 200).send(refusal)
+      const context = { caller: callerOf(request, reply), requestId: request.id }
+      takeOver(reply)
+      try {
+        if (isLegacy(request)) await serveLegacy(servers, context, request, reply.raw)
+        else await modern.serve(context, request, reply.raw)
+      } catch (error) {
+        logger.error({ err: error, request_id: request.id }, 'an MCP request failed')
+        if (!reply.raw.headersSent) reply.raw.writeHead(500)
+        reply.raw.end()
+      }
+    },
+  })
+  app.route({
+    method: ['GET', 'DELETE'],
+    url: '/mcp',
+    handler: async (_request, reply) => reply.code(405).header('allow', 'POST').send(),
+  })
+}
+
+/** The SDK's own rule; what it does not call legacy, refusals included, is the modern leg's to answer. */
+function isLegacy({ body, headers }: FastifyRequest): boolean {
+  if (body === undefined) return true
+  const [version, method, name] = ['mcp-protocol-version', 'mcp-method', 'mcp-name'].map((header) => {
+    const value = headers[header]
+    return Array.isArray(value) ? value[0] : value
+  })
+  const { kind } = classifyInboundRequest({
+    httpMethod: 'POST',
+    body,
+    ...(version === undefined ? {} : { protocolVersionHeader: version }),
+    ...(method === undefined ? {} : { mcpMethodHeader: method }),
+    ...(name === undefined ? {} : { mcpNameHeader: name }),
+  })
+  return kind === 'legacy'
+}
+
+/** The connection becomes the SDK's, with the headers that other routes have too. */
+function takeOver(reply: FastifyReply): void {
+  for (const [name, value] of Object.entries(reply.getHeaders())) {
+    if (value !== undefined) reply.raw.setHeader(name, value)
+  }
+  reply.hijack()
+}

@@ -1,0 +1,55 @@
+/**
+ * What the MCP endpoint looks at in a body before one of the SDKs does: how many messages came at once, whether the
+ * arguments of calls can be arguments, and whether somebody wants to hear of progress.
+ *
+ * Everything else is the SDKs' to check.
+ */
+import { ProtocolErrorCode } from '@modelcontextprotocol/server'
+import { z } from 'zod'
+import { type RpcRefusal, rpcRefusal } from './rpc-errors.ts'
+
+/** A batch (revision 2025-03-26) runs at once, so it must not be a way to have a thousand calls counted as one. */
+const BATCH_LIMIT = 20
+
+const ProgressToken = z.union([z.string(), z.number()])
+const RequestId = z.union([z.string(), z.number()])
+const Call = z.looseObject({ method: z.literal('tools/call') })
+const Name = z.looseObject({ params: z.looseObject({ name: z.string() }) })
+const Arguments = z.looseObject({ params: z.looseObject({ arguments: z.record(z.string(), z.unknown()).optional() }) })
+const Identified = z.looseObject({ id: RequestId })
+const WithToken = z.looseObject({
+  params: z.looseObject({ _meta: z.looseObject({ progressToken: ProgressToken }) }),
+})
+
+/** Why a body cannot be served, in words that tell what to do; undefined when an SDK may have it. */
+export function refuseMessages(body: unknown): RpcRefusal | undefined {
+  const messages = messagesIn(body)
+  if (messages.length > BATCH_LIMIT) {
+    const message = `the batch has ${messages.length} messages; at most ${BATCH_LIMIT} are taken, so send fewer at once`
+    return rpcRefusal(ProtocolErrorCode.InvalidRequest, message)
+  }
+  for (const message of messages) {
+    const trouble = troubleOf(message)
+    if (trouble === undefined) continue
+    const id = Array.isArray(body) ? null : (Identified.safeParse(message).data?.id ?? null)
+    return rpcRefusal(ProtocolErrorCode.InvalidParams, trouble, id)
+  }
+  return undefined
+}
+
+/** Whether a message of the body asks to be told how it goes on, which takes a stream for an answer. */
+export function wantsProgress(body: unknown): boolean {
+  return messagesIn(body).some((message) => WithToken.safeParse(message).success)
+}
+
+function messagesIn(body: unknown): readonly unknown[] {
+  return Array.isArray(body) ? body : [body]
+}
+
+/** The SDKs would tell these as a list of what their schemas expected. */
+function troubleOf(message: unknown): string | undefined {
+  if (!Call.safeParse(message).success) return undefined
+  if (!Name.safeParse(message).success) return 'params.name must be the name of a tool; tools/list lists them'
+  if (Arguments.safeParse(message).success) return undefined
+  return 'params.arguments must be a JSON object with the fields of the tool, or be left out'
+}

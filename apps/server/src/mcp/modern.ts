@@ -1,0 +1,78 @@
+/**
+ * Revision 2026-07-28 over HTTP, through the SDK of that generation.
+ *
+ * Each request has a server of its own. What older revisions ask for is refused here, as `mcp.ts` sends it elsewhere.
+ */
+import type { ServerResponse } from 'node:http'
+import { toNodeHandler } from '@modelcontextprotocol/node'
+import { createMcpHandler, Server } from '@modelcontextprotocol/server'
+import type { Logger } from '@muster/runtime'
+import type { FastifyRequest } from 'fastify'
+import { VERSION } from '../rest/openapi.ts'
+import type { CallDeps } from './answer-call.ts'
+import type { McpContext, McpServers } from './endpoint.ts'
+import { INSTRUCTIONS } from './instructions.ts'
+import type { ProgressNotice } from './progress.ts'
+import { addTasks, answerWithTask, TASKS_CAPABILITY } from './tasks.ts'
+
+/** The tools change only with a release; which of them a key may use is for its own eyes. */
+const CACHE = { ttlMs: 300_000, cacheScope: 'private' } as const
+
+/** Answers requests of this generation. */
+export type ModernLeg = {
+  serve(context: McpContext, request: FastifyRequest, response: ServerResponse): Promise<void>
+  /** Ends what is still open. */
+  close(): Promise<void>
+}
+
+/** The leg over the servers of the second kind. */
+export function createModernLeg(servers: McpServers, logger: Logger): ModernLeg {
+  // The one thing that reaches the factory of a request is the request.
+  const contexts = new WeakMap<Request, McpContext>()
+  const handler = createMcpHandler(
+    ({ requestInfo }) => {
+      const context = requestInfo === undefined ? undefined : contexts.get(requestInfo)
+      if (context === undefined) throw new Error('an MCP request came without its caller')
+      return servers.modern(context)
+    },
+    { legacy: 'reject', onerror: (error) => logger.debug({ err: error }, 'an MCP request was not answered') },
+  )
+  return {
+    serve: async (context, request, response) => {
+      const onerror = (error: Error) =>
+        logger.error({ err: error, request_id: context.requestId }, 'an MCP request failed')
+      const answer = toNodeHandler(
+        {
+          fetch: (web, options) => {
+            contexts.set(web, context)
+            return handler.fetch(web, options)
+          },
+        },
+        { onerror },
+      )
+      await answer(request.raw, response, request.body)
+    },
+    close: () => handler.close(),
+  }
+}
+
+/** A server of the product for one request. */
+export function createModernServer(deps: CallDeps, context: McpContext): Server {
+  const server = new Server(
+    { name: 'muster', version: VERSION },
+    {
+      capabilities: { tools: { listChanged: false }, extensions: TASKS_CAPABILITY },
+      instructions: INSTRUCTIONS,
+      cacheHints: { 'tools/list': CACHE, 'server/discover': CACHE },
+    },
+  )
+  server.setRequestHandler('tools/list', () => ({ tools: [...deps.tools.list(context.caller.scopes)] }))
+  server.setRequestHandler('tools/call', async ({ params }, { mcpReq }) => {
+    const { name, arguments: fields = {} } = params
+    const { signal, _meta: meta = {} } = mcpReq
+    const notify = (progress: ProgressNotice) => mcpReq.notify({ method: 'notifications/progress', params: progress })
+    return { ...(await answerWithTask(deps, context, { name, fields, meta, signal, notify }, mcpReq)) }
+  })
+  addTasks(server, deps, context)
+  return server
+}

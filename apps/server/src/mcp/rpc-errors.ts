@@ -1,0 +1,57 @@
+/**
+ * Errors of the MCP endpoint as JSON-RPC, with the text and the HTTP status that any other route would answer with.
+ *
+ * Who is refused before (by Host, Origin or key) is told as on every route, with a problem: that is no matter of MCP.
+ */
+import { ProtocolError, ProtocolErrorCode } from '@modelcontextprotocol/server'
+import { escapeControl, escapeLine, type Problem, toProblem } from '@muster/contract'
+import type { Logger } from '@muster/runtime'
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import { asMusterError } from '../http/problems.ts'
+
+/** An error of JSON-RPC. Its ID is null when it answers no request in particular. */
+export type RpcRefusal = {
+  readonly jsonrpc: '2.0'
+  readonly id: string | number | null
+  readonly error: { readonly code: number; readonly message: string }
+}
+
+/** A refusal of a message, or of all that came at once. */
+export function rpcRefusal(code: number, message: string, id: RpcRefusal['id'] = null): RpcRefusal {
+  return { jsonrpc: '2.0', id, error: { code, message: escapeControl(message) } }
+}
+
+/** Answers with what went wrong before any message could be read. Faults of ours are logged, and not told. */
+export function sendRpcError(
+  reply: FastifyReply,
+  request: FastifyRequest,
+  error: FastifyError,
+  logger: Logger,
+): FastifyReply {
+  const problem = toProblem(asMusterError(error, request))
+  if (problem.status >= 500) logger.error({ err: error, request_id: request.id }, 'an MCP request failed')
+  const isParse = problem.code === 'invalid_request' && request.body === undefined
+  const code = isParse ? ProtocolErrorCode.ParseError : rpcCodeOf(problem)
+  return reply.code(problem.status).send(rpcRefusal(code, rpcText(problem)))
+}
+
+/** What an operation threw as an error of JSON-RPC, for methods that answer no tool result. Faults of ours are logged. */
+export function toProtocolError(
+  error: unknown,
+  { logger, requestId }: { logger: Logger; requestId: string },
+): ProtocolError {
+  const problem = toProblem(error)
+  if (problem.status >= 500) logger.error({ err: error, request_id: requestId }, 'an MCP request failed')
+  return new ProtocolError(rpcCodeOf(problem), `${rpcText(problem)}\nRequest: ${requestId}`)
+}
+
+function rpcCodeOf({ status, code }: Problem): number {
+  if (status >= 500) return ProtocolErrorCode.InternalError
+  return code === 'invalid_request' || code === 'not_found'
+    ? ProtocolErrorCode.InvalidParams
+    : ProtocolErrorCode.InvalidRequest
+}
+
+function rpcText({ code, detail, next }: Problem): string {
+  return `${code}: ${escapeLine(detail)}\nWhat to do: ${next}`
+}

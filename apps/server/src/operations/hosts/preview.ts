@@ -1,0 +1,79 @@
+/** The preview of a target expression: what it selects, and on which of these hosts a job would not start. Runs nothing. */
+import { foldHosts, type HostsUnavailable, type Input, type Output } from '@muster/contract'
+import type { Inventory } from '@muster/inventory'
+import { type OpenBreaker, openBreakers } from '@muster/ledger'
+import type { OperationDeps } from '../operations.ts'
+import { selectHosts } from './select-hosts.ts'
+
+/** Values of a label that are counted one by one; there may be one for each host. */
+const VALUES_LIMIT = 50
+
+/**
+ * What a request with these fields would select now.
+ * @throws {MusterError} invalid_target, unknown_target, no_targets, ledger_unavailable
+ */
+export async function resolveTargets(
+  { inventory, ledger }: OperationDeps,
+  input: Input<'resolve_targets'>,
+): Promise<Output<'resolve_targets'>> {
+  const known = inventory.current()
+  const { hosts, seed } = selectHosts(known, input)
+  const shown = hosts.slice(0, input.hosts_limit)
+  return {
+    count: hosts.length,
+    folded: foldHosts(hosts),
+    hosts: shown,
+    hosts_omitted: hosts.length - shown.length,
+    labels: countLabels(hosts, known),
+    unavailable: [...disabledHosts(hosts, known), ...brokenHosts(hosts, await openBreakers(ledger))],
+    seed: seed ?? null,
+  }
+}
+
+function countLabels(hosts: readonly string[], inventory: Inventory): Record<string, Record<string, number>> {
+  const counts = new Map<string, Map<string, number>>()
+  for (const host of hosts) {
+    for (const [key, value] of Object.entries(inventory.hosts.get(host)?.labels ?? {})) {
+      const values = counts.get(key) ?? new Map<string, number>()
+      counts.set(key, values.set(value, (values.get(value) ?? 0) + 1))
+    }
+  }
+  return Object.fromEntries([...counts].map(([key, values]) => [key, mostFrequent(values)]))
+}
+
+function mostFrequent(values: ReadonlyMap<string, number>): Record<string, number> {
+  return Object.fromEntries([...values].sort(([, a], [, b]) => b - a).slice(0, VALUES_LIMIT))
+}
+
+function disabledHosts(hosts: readonly string[], inventory: Inventory): HostsUnavailable[] {
+  const byReason = grouped(hosts, (host) => inventory.hosts.get(host)?.disabled)
+  return [...byReason].map(([detail, names]) => unavailable('host_disabled', detail, names))
+}
+
+function brokenHosts(hosts: readonly string[], breakers: ReadonlyMap<string, OpenBreaker>): HostsUnavailable[] {
+  const byKind = grouped(hosts, (host) => breakers.get(host)?.kind)
+  return [...byKind].map(([kind, names]) => {
+    const untils = names.flatMap((name) => breakers.get(name)?.untilMs ?? [])
+    const what = kind === 'auth' ? 'logging in' : 'connecting'
+    // The first of them: what holds for all. A run that probes a host then may hold up others for longer.
+    const when = new Date(Math.min(...untils)).toISOString()
+    return unavailable('breaker_open', `${what} failed too often in a row; not tried before ${when}`, names)
+  })
+}
+
+function unavailable(reason: HostsUnavailable['reason'], detail: string, names: readonly string[]): HostsUnavailable {
+  return { reason, detail, hosts: foldHosts(names), count: names.length }
+}
+
+/** The hosts by what is said of them, in their order; those of which nothing is said are left out. */
+function grouped<K>(hosts: readonly string[], keyOf: (host: string) => K | undefined): Map<K, string[]> {
+  const groups = new Map<K, string[]>()
+  for (const host of hosts) {
+    const key = keyOf(host)
+    if (key === undefined) continue
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, [host])
+    else group.push(host)
+  }
+  return groups
+}

@@ -1,0 +1,107 @@
+/**
+ * Following a job: events as it changes, or as one of its hosts prints, until it has ended.
+ *
+ * Each event is made when the one before was taken, so a reader who is slow costs nothing and misses nothing but states
+ * of the job in between. How events travel, `event-stream.ts` knows.
+ */
+import { setTimeout } from 'node:timers/promises'
+import { type Input, isTerminalJob, isTerminalRun, type JobEvent } from '@muster/contract'
+import { findJob, findRun, listenToJob, readOutput } from '@muster/ledger'
+import type { Caller, OperationDeps } from '../operations.ts'
+import { reportOf } from './jobs.ts'
+import { getRun } from './runs.ts'
+
+/** Most bytes of output in one event. */
+const PAGE_BYTES = 64 * 1024
+/** The least time between two looks at a job that changes all the time. */
+const JOB_EVERY_MS = 250
+/** Between two looks at the output of a command that is running: nobody is told when it grows. */
+const OUTPUT_EVERY_MS = 250
+
+/**
+ * The events, which begin when they are asked for. They stop without an `end` when the caller is gone or the server
+ * closes, and throw ledger_unavailable when Redis goes away meanwhile.
+ * @throws {MusterError} not_found
+ */
+export async function followJob(
+  deps: OperationDeps,
+  input: Input<'follow_job'>,
+  { signal }: Caller,
+): Promise<AsyncIterable<JobEvent>> {
+  const { job_id: jobId, host } = input
+  if (host === undefined) {
+    await reportOf(deps, jobId)
+    return jobEvents(deps, jobId, signal)
+  }
+  await getRun(deps, { job_id: jobId, host })
+  return outputEvents(deps, { ...input, host }, signal)
+}
+
+/** The job at once and at every change; changes that come fast are one event. */
+async function* jobEvents({ ledger }: OperationDeps, jobId: string, signal: AbortSignal): AsyncGenerator<JobEvent> {
+  const doorbell = listenToJob(ledger, jobId)
+  try {
+    let shown = ''
+    while (!signal.aborted) {
+      const nextLookMs = performance.now() + JOB_EVERY_MS
+      const job = await findJob(ledger, jobId)
+      if (job === undefined) return
+      const text = JSON.stringify(job)
+      if (text !== shown) yield { event: 'job', data: job }
+      shown = text
+      if (isTerminalJob(job.state)) return yield { event: 'end', data: job }
+      await doorbell.ring(signal)
+      await pause(nextLookMs - performance.now(), signal)
+    }
+  } finally {
+    doorbell.remove()
+  }
+}
+
+/**
+ * What the host prints, from `offset` on, and from 0 again when another attempt starts the command anew. The run is
+ * looked at only when there is nothing more to read.
+ */
+async function* outputEvents(
+  { ledger }: OperationDeps,
+  { job_id: jobId, host, stream, offset: start, after, encoding }: Input<'follow_job'> & { host: string },
+  signal: AbortSignal,
+): AsyncGenerator<JobEvent> {
+  const doorbell = listenToJob(ledger, jobId)
+  try {
+    const [seenStartMs, seenOffset] = after?.split('-').map(Number) ?? []
+    let offset = seenOffset ?? start
+    // An offset counts what one start of the command has printed: after another one there is nothing to go on from.
+    let startedAt = seenStartMs === undefined ? null : new Date(seenStartMs).toISOString()
+    let hadEnded = false
+    while (!signal.aborted) {
+      const page = await readOutput(ledger, jobId, host, { stream, offset, limitBytes: PAGE_BYTES, encoding })
+      if (page === undefined) return
+      const isAnotherAttempt = startedAt !== null && page.started_at !== startedAt
+      startedAt = page.started_at
+      if (isAnotherAttempt && offset > 0) {
+        offset = 0
+        continue
+      }
+      if (page.data !== '') {
+        yield { event: 'output', data: page }
+        offset = page.next_offset
+        continue
+      }
+      const run = await findRun(ledger, jobId, host)
+      if (run === undefined) return
+      // What a run printed is stored before its end is, so the page read after that end is the last.
+      if (hadEnded) return yield { event: 'end', data: run }
+      hadEnded = isTerminalRun(run.state)
+      if (run.state === 'running') await pause(OUTPUT_EVERY_MS, signal)
+      else if (!hadEnded) await doorbell.ring(signal)
+    }
+  } finally {
+    doorbell.remove()
+  }
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  // Being aborted is no fault: the caller is gone.
+  if (ms > 0) await setTimeout(ms, undefined, { signal }).catch(() => {})
+}

@@ -1,0 +1,158 @@
+/** Reading and awaiting jobs, cancelling them in whole or in part, and raising their limit. */
+import { requireScope } from '@muster/access'
+import { type Input, type JobReport, MusterError, type Output } from '@muster/contract'
+import {
+  cancelJob,
+  extendJob,
+  hostsOfJob,
+  listJobs,
+  reportJob,
+  resumeJob,
+  setConcurrency,
+  type WaitUntil,
+  waitForJob,
+} from '@muster/ledger'
+import { resolveField } from '../hosts/resolve-hosts.ts'
+import type { Caller, OperationDeps } from '../operations.ts'
+
+/**
+ * The report of a job, after waiting for its end or a change if that was asked for.
+ * @throws {MusterError} not_found
+ */
+export async function getJob(
+  deps: OperationDeps,
+  input: Omit<Input<'get_job'>, 'until'> & { until: WaitUntil },
+  caller: Caller,
+): Promise<JobReport> {
+  const { job_id: jobId, wait_s: waitS, until, after } = input
+  const waitMs = waitS * 1_000
+  if (waitMs > 0) caller.onWait?.(jobId, waitMs)
+  await waitForJob(deps.ledger, jobId, { until, after, waitMs, signal: caller.signal })
+  return reportOf(deps, jobId)
+}
+
+/**
+ * A page of the jobs that the caller may see, newest first.
+ * @throws {MusterError} insufficient_scope when it asks for those of another owner, whether there is one or not
+ */
+export async function listJobsFor(
+  deps: OperationDeps,
+  input: Input<'list_jobs'>,
+  caller: Caller,
+): Promise<Output<'list_jobs'>> {
+  const seesAll = caller.scopes.has('jobs:all')
+  const owner = input.owner ?? (seesAll ? undefined : caller.owner)
+  if (owner !== caller.owner) requireScope(caller, 'jobs:all', 'listing the jobs of another owner')
+  return listJobs(deps.ledger, { ...input, owner })
+}
+
+/**
+ * Cancels a job, or its runs on the hosts that `targets` selects, and reports it. Runs that a worker holds end a little
+ * later.
+ * @throws {MusterError} not_found; invalid_target, unknown_target or no_targets, and then nothing is cancelled
+ */
+export async function requestCancel(
+  deps: OperationDeps,
+  { job_id: jobId, targets }: Input<'cancel_job'>,
+  caller: Caller,
+): Promise<JobReport> {
+  const hosts = targets === undefined ? undefined : await selectOfJob(deps, jobId, targets)
+  if (!(await cancelJob(deps.ledger, jobId, hosts))) throw noSuchJob(jobId)
+  deps.logger.info({ job_id: jobId, hosts: hosts?.length ?? 'all', key_id: caller.keyId }, 'job cancelled on request')
+  return reportOf(deps, jobId)
+}
+
+/**
+ * The hosts of the job that an expression selects. It names hosts of the job only, also such that have left the
+ * inventory since, and "@*" is all of them; other groups, and labels, are those of the inventory as it is now.
+ */
+async function selectOfJob({ ledger, inventory }: OperationDeps, jobId: string, targets: string): Promise<string[]> {
+  const ofJob = await hostsOfJob(ledger, jobId)
+  if (ofJob === undefined) throw noSuchJob(jobId)
+  const hosts = [...resolveField(inventory.current(), 'targets', targets, ofJob)]
+  if (hosts.length > 0) return hosts
+  throw new MusterError('no_targets', `"${targets.slice(0, 200)}" selects no host of job ${jobId}`, {
+    details: { field: 'targets', job_id: jobId },
+  })
+}
+
+/**
+ * Raises the exec timeout of a job that has not ended, and reports it.
+ * @throws {MusterError} not_found, job_ended; invalid_request when the limit is less than the present one
+ */
+export async function requestExtend(
+  deps: OperationDeps,
+  { job_id: jobId, exec_timeout_s: execTimeoutS }: Input<'extend_job'>,
+  caller: Caller,
+): Promise<JobReport> {
+  const outcome = await extendJob(deps.ledger, jobId, execTimeoutS * 1_000)
+  const report = await reportOfChange(deps, jobId, outcome, 'its exec timeout cannot be raised any more')
+  deps.logger.info({ job_id: jobId, exec_timeout_s: execTimeoutS, key_id: caller.keyId }, 'exec timeout raised')
+  return report
+}
+
+/**
+ * Lets a job that is paused after a batch go on, and reports it; with `batch` only if it is paused after that one.
+ * @throws {MusterError} not_found, job_not_paused
+ */
+export async function requestResume(
+  deps: OperationDeps,
+  { job_id: jobId, batch }: Input<'resume_job'>,
+  caller: Caller,
+): Promise<JobReport> {
+  const outcome = await resumeJob(deps.ledger, jobId, batch === undefined ? undefined : batch - 1)
+  if (outcome === 'unknown') throw noSuchJob(jobId)
+  const report = await reportOf(deps, jobId)
+  if (outcome === 'not_paused') {
+    const at = report.state === 'paused' && report.batch !== null ? ` after batch ${report.batch.number}` : ''
+    const wanted = batch === undefined ? '' : ` after batch ${batch}`
+    const message = `job ${jobId} is ${report.state}${at}, not paused${wanted}`
+    throw new MusterError('job_not_paused', message, { details: { job_id: jobId } })
+  }
+  deps.logger.info({ job_id: jobId, batch: report.batch?.number, key_id: caller.keyId }, 'job resumed on request')
+  return report
+}
+
+/**
+ * Changes how many runs of a job may be in flight, and reports it.
+ * @throws {MusterError} not_found, job_ended
+ */
+export async function requestConcurrency(
+  deps: OperationDeps,
+  { job_id: jobId, concurrency }: Input<'set_concurrency'>,
+  caller: Caller,
+): Promise<JobReport> {
+  const outcome = await setConcurrency(deps.ledger, jobId, concurrency)
+  const report = await reportOfChange(deps, jobId, outcome, 'its concurrency cannot be changed any more')
+  deps.logger.info({ job_id: jobId, concurrency: report.concurrency, key_id: caller.keyId }, 'concurrency changed')
+  return report
+}
+
+/** The report of a job after it was to be changed; `tooLate` says what is not to be had of one that had ended before. */
+async function reportOfChange(
+  deps: OperationDeps,
+  jobId: string,
+  outcome: Awaited<ReturnType<typeof extendJob | typeof setConcurrency>>,
+  tooLate: string,
+): Promise<JobReport> {
+  if (outcome === 'unknown') throw noSuchJob(jobId)
+  const report = await reportOf(deps, jobId)
+  if (outcome !== 'ended') return report
+  const message = `job ${jobId} is ${report.state} already; ${tooLate}`
+  throw new MusterError('job_ended', message, { details: { job_id: jobId } })
+}
+
+/**
+ * The report of a job as it is now.
+ * @throws {MusterError} not_found
+ */
+export async function reportOf(deps: OperationDeps, jobId: string): Promise<JobReport> {
+  const report = await reportJob(deps.ledger, jobId)
+  if (report === undefined) throw noSuchJob(jobId)
+  return report
+}
+
+/** The fault for a job ID that names nothing. */
+export function noSuchJob(jobId: string): MusterError {
+  return new MusterError('not_found', `there is no job ${jobId}`, { details: { field: 'job_id', job_id: jobId } })
+}

@@ -1,0 +1,95 @@
+/**
+ * Submitting jobs: the target expression becomes a frozen set of hosts, the ledger accepts the job, and the answer waits
+ * for its end if that was asked for. A wait that ends early leaves the job as it is.
+ */
+import { foldHosts, type Input, type JobReport, MusterError } from '@muster/contract'
+import type { Inventory } from '@muster/inventory'
+import { type NewJob, readRerun, submitJob, type WaitUntil, waitForJob } from '@muster/ledger'
+import { selectHosts } from '../hosts/select-hosts.ts'
+import type { Caller, OperationDeps } from '../operations.ts'
+import { noSuchJob, reportOf } from './jobs.ts'
+
+/**
+ * Submits a job and reports it. `until` says what ends the wait. `isTest`: it is to find out whether a host can be reached, so a breaker that is open because
+ * it could not be is no reason not to try.
+ * @throws {MusterError} invalid_target, unknown_target, no_targets, idempotency_conflict, ledger_unavailable
+ */
+export async function submit(
+  deps: OperationDeps,
+  request: Input<'submit_job'>,
+  caller: Caller,
+  { isTest = false, until = 'done' }: { isTest?: boolean; until?: WaitUntil } = {},
+): Promise<JobReport> {
+  const { ledger, inventory, logger } = deps
+  const known = inventory.current()
+  const { hosts, seed } = selectHosts(known, request)
+  const { jobId, created } = await submitJob(ledger, {
+    request,
+    hosts,
+    machines: machinesOf(hosts, known),
+    ...submitter(caller),
+    isTest,
+    ...(seed === undefined ? {} : { seed }),
+  })
+  if (created) logger.info({ job_id: jobId, hosts: hosts.length, key_id: caller.keyId }, 'job submitted')
+  await waitFor(deps, jobId, request.wait_s, until, caller)
+  return reportOf(deps, jobId)
+}
+
+/**
+ * Runs a job again on those of its hosts that ended in `states`: those of the frozen set, whatever the inventory says now.
+ * Of those that have become aliases since, the hosts are taken, each once. `until` says what ends the wait.
+ * @throws {MusterError} not_found; no_targets when no host ended so; idempotency_conflict, ledger_unavailable
+ */
+export async function rerun(
+  deps: OperationDeps,
+  input: Input<'rerun_job'>,
+  caller: Caller,
+  until: WaitUntil = 'done',
+): Promise<JobReport> {
+  const { ledger, logger, inventory } = deps
+  const { job_id: rerunOf, states, wait_s, idempotency_key } = input
+  const again = await readRerun(ledger, rerunOf, states)
+  if (again === undefined) throw noSuchJob(rerunOf)
+  if (again.hosts.length === 0) {
+    throw new MusterError('no_targets', `no host of job ${rerunOf} has ended as ${states.join(', ')}`, {
+      details: { field: 'states', job_id: rerunOf },
+    })
+  }
+  const known = inventory.current()
+  const hosts = [...new Set(again.hosts.map((name) => known.find(name)?.name ?? name))]
+  const request = {
+    ...again.request,
+    targets: foldHosts(hosts),
+    wait_s,
+    ...(idempotency_key === undefined ? {} : { idempotency_key }),
+  }
+  const rerun = { of: rerunOf, states: [...states].sort() }
+  const job = { request, hosts, machines: machinesOf(hosts, known), ...submitter(caller), rerun }
+  const { jobId } = await submitJob(ledger, job)
+  logger.info({ job_id: jobId, rerun_of: rerunOf, hosts: hosts.length, key_id: caller.keyId }, 'job run again')
+  await waitFor(deps, jobId, wait_s, until, caller)
+  return reportOf(deps, jobId)
+}
+
+/** The machine of each host. One that has left the inventory is told apart by its name. */
+function machinesOf(hosts: readonly string[], inventory: Inventory): string[] {
+  return hosts.map((name) => inventory.find(name)?.machine ?? name)
+}
+
+/** Whose the job is, by which key, and as part of which trace it was asked for. */
+function submitter({ owner, keyId, traceparent }: Caller): Pick<NewJob, 'owner' | 'keyId' | 'traceparent'> {
+  return { owner, keyId, ...(traceparent === undefined ? {} : { traceparent }) }
+}
+
+async function waitFor(
+  { ledger }: OperationDeps,
+  jobId: string,
+  waitS: number,
+  until: WaitUntil,
+  { signal, onWait }: Caller,
+): Promise<void> {
+  const waitMs = waitS * 1_000
+  if (waitMs > 0) onWait?.(jobId, waitMs)
+  await waitForJob(ledger, jobId, { until, waitMs, signal })
+}

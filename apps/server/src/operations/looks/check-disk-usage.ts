@@ -1,0 +1,128 @@
+/** How full the file systems of hosts are: the fullest first, and hosts where one is as full in one row. */
+import { setImmediate as turn } from 'node:timers/promises'
+import { type DiskRow, type DiskUsage, escapeLine, type Input, type NextCall } from '@muster/contract'
+import { type OutcomeGroup, readBeginningBytes } from '@muster/ledger'
+import type { Caller, OperationDeps } from '../operations.ts'
+import { clip } from '../output/output-text.ts'
+import { diskCommand, isDisk, type ReadDisk, readDisks } from './disk-program.ts'
+import {
+  countsOf,
+  type FoundProblem,
+  type Look,
+  type Looked,
+  lookAtHosts,
+  namesOf,
+  problemsOf,
+  waitAgain,
+} from './look.ts'
+
+const EXEC_TIMEOUT_S = 30
+/** Hundreds of file systems; a host with more is told as far as they go. */
+const READ_BYTES = 128 * 1024
+/** Outputs that are read side by side. */
+const READ_AT_ONCE = 50
+/** Most rows that can be asked for, and how much a next call asks for. */
+const ROWS_LIMIT = 500
+const MORE_ROWS = 60
+/** A title has at most 80 characters. */
+const TITLE_PATH_CHARS = 60
+
+/**
+ * The file systems of the hosts, or the one that holds a path.
+ * @throws {MusterError} invalid_target, unknown_target, no_targets, idempotency_conflict
+ */
+export async function checkDiskUsage(
+  deps: OperationDeps,
+  input: Input<'check_disk_usage'>,
+  caller: Caller,
+): Promise<DiskUsage> {
+  const { idempotency_key: idempotencyKey, ...fields } = input
+  const { path, min_used_percent: minPercent, limit } = input
+  const of = path === undefined ? '' : ` of ${clip(escapeLine(path), TITLE_PATH_CHARS)}`
+  const look: Look = {
+    tool: 'check_disk_usage',
+    title: `disk usage${of}`,
+    argv: diskCommand(path),
+    execTimeoutS: EXEC_TIMEOUT_S,
+    ...{ fields, targets: input.targets, waitS: input.wait_s, idempotencyKey },
+  }
+  const looked = await lookAtHosts(deps, look, caller)
+  const { disks, problems } = await readAll(deps, looked, path !== undefined)
+  const rows = rowsOf(disks.filter(({ disk }) => disk.usedPercent >= minPercent))
+  const left = Math.max(0, rows.length - limit)
+  const next = waitAgain(look, looked) ?? moreRows(look, looked, { limit, left })
+  return {
+    ...countsOf(looked),
+    problems: await problemsOf(deps, looked, problems),
+    filesystems: rows.slice(0, limit),
+    filesystems_left_out: left,
+    ...(next === undefined ? {} : { next }),
+  }
+}
+
+type HostDisk = { readonly host: string; readonly disk: ReadDisk }
+
+async function readAll(deps: OperationDeps, { jobId, groups }: Looked, hasPath: boolean) {
+  const disks: HostDisk[] = []
+  const problems: FoundProblem[] = []
+  // No two hosts are as full to the byte, so there are nearly as many outputs as hosts.
+  for (let from = 0; from < groups.length; from += READ_AT_ONCE) {
+    const some = groups.slice(from, from + READ_AT_ONCE)
+    const read = await Promise.all(some.map((group) => readGroup(deps, jobId, group)))
+    for (const { hosts, found, problem } of read) {
+      for (const disk of hasPath ? found : found.filter(isDisk)) {
+        for (const host of hosts) disks.push({ host, disk })
+      }
+      if (problem !== undefined) problems.push({ hosts, state: 'succeeded', problem, likeness: problem })
+    }
+    await turn()
+  }
+  return { disks, problems }
+}
+
+async function readGroup({ ledger }: OperationDeps, jobId: string, { first, runs }: OutcomeGroup) {
+  const hosts = runs.map(({ host }) => host)
+  const { bytes } = await readBeginningBytes(ledger, jobId, first.index, 'stdout', READ_BYTES)
+  const found = readDisks(bytes.toString('utf8'))
+  if (first.bytes.stderr === 0) {
+    const problem = found.length === 0 ? 'the answer of the host cannot be read: it names no file system' : undefined
+    return { hosts, found, problem }
+  }
+  const said = await readBeginningBytes(ledger, jobId, first.index, 'stderr', 1_000)
+  const [line = ''] = said.bytes.toString('utf8').split('\n', 1)
+  return { hosts, found, problem: `not all file systems could be looked at: ${line}` }
+}
+
+/** The fullest first; of those as full, the one with the least room. */
+function rowsOf(disks: readonly HostDisk[]): DiskRow[] {
+  const rows = new Map<string, { hosts: string[]; disk: ReadDisk; used: number; available: number }>()
+  for (const { host, disk } of disks) {
+    const key = JSON.stringify([disk.mount, disk.filesystem, disk.sizeBytes, disk.usedPercent, disk.inodesUsedPercent])
+    const row = rows.get(key) ?? { hosts: [], disk, used: disk.usedBytes, available: disk.availableBytes }
+    row.hosts.push(host)
+    row.used = Math.max(row.used, disk.usedBytes)
+    row.available = Math.min(row.available, disk.availableBytes)
+    rows.set(key, row)
+  }
+  return [...rows.values()]
+    .sort((a, b) => b.disk.usedPercent - a.disk.usedPercent || a.available - b.available)
+    .map(({ hosts, disk, used, available }) => ({
+      hosts: namesOf(hosts),
+      count: hosts.length,
+      mount: disk.mount,
+      filesystem: disk.filesystem,
+      size_bytes: disk.sizeBytes,
+      used_bytes: used,
+      available_bytes: available,
+      used_percent: disk.usedPercent,
+      ...(disk.inodesUsedPercent === undefined ? {} : { inodes_used_percent: disk.inodesUsedPercent }),
+    }))
+}
+
+/** More of the same look: how many rows are wanted is no part of the job. */
+function moreRows(look: Look, { key }: Looked, { limit, left }: { limit: number; left: number }): NextCall | undefined {
+  if (left === 0 || limit >= ROWS_LIMIT) return undefined
+  const wanted = Math.min(ROWS_LIMIT, Math.max(MORE_ROWS, limit * 2))
+  const why = `${left} less full file systems; min_used_percent leaves out the others`
+  return { why, tool: look.tool, arguments: { ...look.fields, limit: wanted, idempotency_key: key } }
+}

@@ -1,0 +1,151 @@
+/** What is in a directory on hosts, typed; hosts where it holds the same are told once. */
+import { setImmediate as turn } from 'node:timers/promises'
+import { type DirectoryEntry, type DirectoryList, escapeLine, type Input, type NextCall } from '@muster/contract'
+import { type OutcomeGroup, readBeginningBytes } from '@muster/ledger'
+import type { Caller, OperationDeps } from '../operations.ts'
+import { clip } from '../output/output-text.ts'
+import { directoryCommand, type ReadDirectory, readDirectory } from './directory-program.ts'
+import { readAfter, writeAfter } from './host-path.ts'
+import {
+  countsOf,
+  expressionOf,
+  type FoundProblem,
+  type Look,
+  type Looked,
+  lookAtHosts,
+  namesOf,
+  problemsOf,
+  waitAgain,
+} from './look.ts'
+
+const EXEC_TIMEOUT_S = 30
+/** A thousand names and targets of a usual length; longer ones are on the next page. */
+const READ_BYTES = 512 * 1024
+/** Most different outputs that are read and compared. */
+const OUTPUTS_LIMIT = 100
+/** Most groups that are told. */
+const GROUPS_LIMIT = 20
+/** All groups together show at most so many times what one may. */
+const SHARED_LIMITS = 2
+/** However many groups there are, each shows the first so many entries. */
+const ENTRIES_LEAST = 5
+/** A title has at most 80 characters. */
+const TITLE_PATH_CHARS = 60
+
+/**
+ * The entries of a directory, or what else is at the path.
+ * @throws {MusterError} invalid_request for `after`; invalid_target, unknown_target, no_targets, idempotency_conflict
+ */
+export async function listDirectory(
+  deps: OperationDeps,
+  input: Input<'list_directory'>,
+  caller: Caller,
+): Promise<DirectoryList> {
+  const { idempotency_key: idempotencyKey, ...fields } = input
+  const { path, limit } = input
+  const after = input.after === undefined ? undefined : readAfter(input.after)
+  const look: Look = {
+    tool: 'list_directory',
+    title: `list directory ${clip(escapeLine(path), TITLE_PATH_CHARS)}`,
+    argv: directoryCommand(path, limit, after),
+    execTimeoutS: EXEC_TIMEOUT_S,
+    ...{ fields, targets: input.targets, waitS: input.wait_s, idempotencyKey },
+  }
+  const looked = await lookAtHosts(deps, look, caller)
+  const { found, unread, problems } = await readAll(deps, looked, limit, after)
+  const groups = alike(found)
+  const shown = groups.slice(0, GROUPS_LIMIT)
+  const share = Math.floor((SHARED_LIMITS * limit) / Math.max(1, shown.length))
+  const most = Math.min(limit, Math.max(ENTRIES_LEAST, share))
+  const told = shown.map((group) => ({ group, ...pageOf(group, most) }))
+  const leftOut = [...groups.slice(GROUPS_LIMIT).flatMap(({ hosts }) => hosts), ...unread]
+  const next = waitAgain(look, looked) ?? nextPage(look, told) ?? theOthers(look, leftOut)
+  return {
+    ...countsOf(looked),
+    problems: await problemsOf(deps, looked, problems),
+    groups: told.map(({ group, entries, next_after }) => ({
+      hosts: namesOf(group.hosts),
+      count: group.hosts.length,
+      is_directory: group.read.isDirectory,
+      entries,
+      total_entries: group.read.total,
+      ...(next_after === undefined ? {} : { next_after }),
+    })),
+    hosts_left_out: leftOut.length,
+    ...(next === undefined ? {} : { next }),
+  }
+}
+
+/** Hosts whose directory holds the same. */
+type Alike = { readonly hosts: string[]; readonly read: ReadDirectory; isSameTime: boolean[] }
+type Found = { readonly hosts: readonly string[]; readonly read: ReadDirectory }
+
+async function readAll({ ledger }: OperationDeps, { jobId, groups }: Looked, limit: number, after: Buffer | undefined) {
+  const found: Found[] = []
+  const problems: FoundProblem[] = []
+  for (const { first, runs } of groups.slice(0, OUTPUTS_LIMIT)) {
+    const hosts = hostsOf(runs)
+    const { bytes, isAll } = await readBeginningBytes(ledger, jobId, first.index, 'stdout', READ_BYTES)
+    const read = readDirectory(bytes, after)
+    if (read === undefined) {
+      const problem = 'the answer of the host cannot be read: something else prints in its shell'
+      problems.push({ hosts, state: first.state, problem, likeness: problem })
+    } else {
+      // More than is asked for means that there is more; the same when not all was read.
+      const entries = isAll ? read.entries : read.entries.slice(0, limit + 1)
+      found.push({ hosts, read: { ...read, entries } })
+    }
+    await turn()
+  }
+  return { found, problems, unread: groups.slice(OUTPUTS_LIMIT).flatMap(({ runs }) => hostsOf(runs)) }
+}
+
+function hostsOf(runs: OutcomeGroup['runs']): string[] {
+  return runs.map(({ host }) => host)
+}
+
+/** When an entry was changed need not be the same: that is nearly never so on two hosts. */
+function alike(found: readonly Found[]): Alike[] {
+  const groups = new Map<string, Alike>()
+  for (const { hosts, read } of found) {
+    const key = JSON.stringify([read.isDirectory, read.total, read.entries.map(factsOf)])
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, { hosts: [...hosts], read, isSameTime: read.entries.map(() => true) })
+    else {
+      group.hosts.push(...hosts)
+      const isSame = (same: boolean, i: number) =>
+        same && group.read.entries[i]?.modified_at === read.entries[i]?.modified_at
+      group.isSameTime = group.isSameTime.map(isSame)
+    }
+  }
+  return [...groups.values()].sort((a, b) => b.hosts.length - a.hosts.length)
+}
+
+function factsOf({ bytes, type, size_bytes, mode, owner, group, target }: ReadDirectory['entries'][number]) {
+  return [bytes.toString('latin1'), type, size_bytes, mode, owner, group, target]
+}
+
+function pageOf({ read, isSameTime }: Alike, most: number) {
+  const shown = read.entries.slice(0, most)
+  const last = shown.at(-1)
+  const entries = shown.map(({ bytes: _bytes, modified_at: modifiedAt, ...entry }, i): DirectoryEntry => {
+    return isSameTime[i] === true && modifiedAt !== undefined ? { ...entry, modified_at: modifiedAt } : entry
+  })
+  return { entries, next_after: last !== undefined && read.entries.length > most ? writeAfter(last.bytes) : undefined }
+}
+
+function nextPage(
+  look: Look,
+  told: readonly { group: Alike; entries: readonly DirectoryEntry[]; next_after: string | undefined }[],
+): NextCall | undefined {
+  const first = told.find(({ next_after }) => next_after !== undefined)
+  if (first === undefined) return undefined
+  const targets = told.length === 1 ? look.targets : expressionOf(first.group.hosts, look.targets)
+  return { why: 'more entries', tool: look.tool, arguments: { ...look.fields, targets, after: first.next_after } }
+}
+
+function theOthers(look: Look, hosts: readonly string[]): NextCall | undefined {
+  const targets = expressionOf(hosts, '')
+  if (hosts.length === 0 || targets === '') return undefined
+  return { why: 'the hosts left out', tool: look.tool, arguments: { ...look.fields, targets } }
+}

@@ -1,0 +1,191 @@
+/**
+ * Looking at hosts: a small job that only reads, waited for within the call. Its answer says who has answered, who has
+ * not yet, and what went wrong, and names the call that brings the rest: the same one with the same key, so that it finds
+ * the same job and nothing runs twice.
+ *
+ * What the job prints means, its callers know.
+ */
+import { randomBytes } from 'node:crypto'
+import { setImmediate as turn } from 'node:timers/promises'
+import { foldHosts, type HostsWithProblem, MusterError, type NextCall, Submit } from '@muster/contract'
+import { causeOf, type OutcomeGroup, readBeginningBytes, readRunGroups } from '@muster/ledger'
+import { submit } from '../jobs/submit.ts'
+import type { Caller, OperationDeps } from '../operations.ts'
+import { clip } from '../output/output-text.ts'
+
+/** Limits of a look: whoever asked is waiting. */
+const CONNECT_TIMEOUT_S = 10
+const RETRIES = 1
+/** A look that comes much later is of no use to anybody. */
+const START_DEADLINE_S = 300
+
+/** Most problems in an answer, and how many different outputs are read to tell them in the words of the hosts. */
+const PROBLEMS_LIMIT = 12
+const WORDS_LIMIT = 100
+const PROBLEM_CHARS = 200
+/** Longest list of names in an answer. */
+const NAMES_CHARS = 400
+/** A target expression in a next call that is longer is left as it was given. */
+const EXPRESSION_CHARS = 1_000
+
+/** What to run, for whom, and how the call was made. */
+export type Look = {
+  readonly tool: 'list_directory' | 'check_disk_usage' | 'test_connection'
+  readonly title: string
+  readonly argv: readonly string[]
+  readonly execTimeoutS: number
+  readonly isTest?: boolean
+  /** The fields of the call, for the next one. */
+  readonly fields: Readonly<Record<string, unknown>>
+  readonly targets: string
+  readonly waitS: number
+  readonly idempotencyKey: string | undefined
+}
+
+/** What came of it so far. */
+export type Looked = {
+  readonly jobId: string
+  /** With it the same look is asked for again. */
+  readonly key: string
+  readonly total: number
+  readonly notEnded: number
+  /** Hosts where it ran and succeeded, those that printed the same together. */
+  readonly groups: readonly OutcomeGroup[]
+  readonly others: readonly OutcomeGroup[]
+}
+
+/**
+ * Runs the look, or finds the one that was begun with the same key, and waits for it.
+ * @throws {MusterError} invalid_target, unknown_target, no_targets, idempotency_conflict, ledger_unavailable
+ */
+export async function lookAtHosts(deps: OperationDeps, look: Look, caller: Caller): Promise<Looked> {
+  const key = look.idempotencyKey ?? `look-${randomBytes(12).toString('base64url')}`
+  const request = Submit.parse({
+    targets: look.targets,
+    argv: look.argv,
+    title: look.title,
+    // Messages of programs, and the order of names, are the same everywhere.
+    env: { LC_ALL: 'C' },
+    read_only: true,
+    connect_timeout_s: CONNECT_TIMEOUT_S,
+    exec_timeout_s: look.execTimeoutS,
+    start_deadline_s: START_DEADLINE_S,
+    retries: RETRIES,
+    idempotency_key: key,
+    wait_s: look.waitS,
+  })
+  const { job_id: jobId } = await submit(deps, request, caller, { isTest: look.isTest === true })
+  const job = await readRunGroups(deps.ledger, jobId)
+  if (job === undefined) throw new MusterError('not_found', `there is no job ${jobId} any more`)
+  const all = [...job.groups, ...job.without.map((run) => ({ first: run, runs: [run], distinct: 1 }))]
+  const isAnswer = ({ first }: OutcomeGroup) => first.state === 'succeeded' && first.output_complete
+  return {
+    ...{ jobId, key, total: job.total },
+    notEnded: all.reduce((sum, { first, runs }) => sum + (first.hasEnded ? 0 : runs.length), 0),
+    groups: all.filter(isAnswer),
+    others: all.filter((group) => !isAnswer(group)),
+  }
+}
+
+/** The counts that every answer begins with. */
+export function countsOf({ jobId, total, notEnded, groups }: Looked) {
+  const answered = groups.reduce((sum, { runs }) => sum + runs.length, 0)
+  return { job_id: jobId, hosts: total, answered, not_ended: notEnded }
+}
+
+/** The call that waits for those that have not answered yet. Undefined when all have. */
+export function waitAgain(look: Look, { notEnded, key }: Looked): NextCall | undefined {
+  if (notEnded === 0) return undefined
+  const why = `${notEnded} ${notEnded === 1 ? 'host has' : 'hosts have'} not answered yet; nothing runs twice`
+  return { why, tool: look.tool, arguments: { ...look.fields, idempotency_key: key } }
+}
+
+/**
+ * What went wrong, hosts with the same trouble together, the most first. A host that has not ended has no trouble yet;
+ * one that is lost or out of reach is told as that, whatever the command would have found.
+ */
+export async function problemsOf(
+  { ledger }: OperationDeps,
+  { jobId, others }: Looked,
+  more: readonly FoundProblem[] = [],
+): Promise<HostsWithProblem[]> {
+  const found: FoundProblem[] = [...more]
+  for (const [i, { first, runs }] of others.entries()) {
+    if (!first.hasEnded) continue
+    const hosts = runs.map(({ host }) => host)
+    const { state, reason, exit_code: code, index, bytes } = first
+    const isTold = i < WORDS_LIMIT && reason === 'exit_nonzero' && bytes.stderr > 0
+    const said = isTold ? await readBeginningBytes(ledger, jobId, index, 'stderr', 2_000) : undefined
+    const words = said === undefined ? undefined : firstLine(said.bytes)
+    found.push({
+      ...{ hosts, state, problem: words ?? first.detail ?? reason ?? state },
+      ...(code === null ? {} : { exit_code: code }),
+      // Words that name a host or an address are not the same twice: then the cause says what is alike.
+      likeness: words ?? `${reason} ${causeOf(first)}`,
+    })
+  }
+  await turn()
+  return folded(found)
+}
+
+/** Hosts with a problem, before they are folded. */
+export type FoundProblem = Omit<HostsWithProblem, 'hosts' | 'count'> & {
+  readonly hosts: readonly string[]
+  /** Problems in which this is the same are one. */
+  readonly likeness: string
+}
+
+function folded(found: readonly FoundProblem[]): HostsWithProblem[] {
+  const merged = merge(found)
+  const shown = merged.slice(0, PROBLEMS_LIMIT)
+  const left = merged.slice(PROBLEMS_LIMIT)
+  const hosts = left.flatMap((problem) => problem.hosts)
+  if (hosts.length > 0) {
+    shown.push({ hosts, state: 'various', problem: `${left.length} more kinds of problems: get_job tells them` })
+  }
+  return shown.map((problem) => ({ ...problem, hosts: namesOf(problem.hosts), count: problem.hosts.length }))
+}
+
+function merge(found: readonly FoundProblem[]) {
+  const merged = new Map<string, { first: FoundProblem; hosts: string[]; isSame: boolean }>()
+  for (const problem of found) {
+    const key = JSON.stringify([problem.state, problem.exit_code, problem.likeness])
+    const alike = merged.get(key) ?? { first: problem, hosts: [], isSame: true }
+    alike.hosts.push(...problem.hosts)
+    alike.isSame &&= alike.first.problem === problem.problem
+    merged.set(key, alike)
+  }
+  return [...merged.values()]
+    .sort((a, b) => b.hosts.length - a.hosts.length)
+    .map(({ first: { likeness: _likeness, ...first }, hosts, isSame }) => {
+      const problem = isSame ? first.problem : `${first.hosts[0]}, for example: ${first.problem}`
+      return { ...first, hosts, problem: clip(problem, PROBLEM_CHARS) }
+    })
+}
+
+function firstLine(bytes: Buffer): string | undefined {
+  const line = bytes
+    .toString('utf8')
+    .split('\n')
+    .find((text) => text.trim() !== '')
+  return line?.trim()
+}
+
+/** Names, folded; of too many the first, and how many more there are. */
+export function namesOf(hosts: readonly string[]): string {
+  const all = foldHosts(hosts)
+  if (all.length <= NAMES_CHARS) return all
+  let count = hosts.length
+  let some = all
+  while (some.length > NAMES_CHARS && count > 1) {
+    count = Math.ceil(count / 2)
+    some = foldHosts(hosts.slice(0, count))
+  }
+  return `${clip(some, NAMES_CHARS)} and ${hosts.length - count} more`
+}
+
+/** These hosts as a target expression, or the one that was given when it would be too long. */
+export function expressionOf(hosts: readonly string[], given: string): string {
+  const expression = foldHosts(hosts)
+  return expression.length <= EXPRESSION_CHARS ? expression : given
+}

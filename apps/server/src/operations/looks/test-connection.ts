@@ -1,0 +1,77 @@
+/** Whether hosts can be reached and logged in to: one or a group, those with the same answer together. */
+import type { ConnectionTest, Input } from '@muster/contract'
+import { byCause, type Cause, type Outcome } from '@muster/ledger'
+import type { Caller, OperationDeps } from '../operations.ts'
+import { countsOf, type Look, lookAtHosts, namesOf, waitAgain } from './look.ts'
+
+/** `true` takes no time; a host that takes longer is not well. */
+const EXEC_TIMEOUT_S = 10
+
+/**
+ * Runs `true` on the hosts and tells which could be reached and logged in to, the others first.
+ * @throws {MusterError} invalid_target, unknown_target, no_targets, idempotency_conflict
+ */
+export async function testConnection(
+  deps: OperationDeps,
+  input: Input<'test_connection'>,
+  caller: Caller,
+): Promise<ConnectionTest> {
+  const { idempotency_key: idempotencyKey, ...fields } = input
+  const look: Look = {
+    tool: 'test_connection',
+    title: 'connection test',
+    argv: ['true'],
+    execTimeoutS: EXEC_TIMEOUT_S,
+    isTest: true,
+    ...{ fields, targets: input.targets, waitS: input.wait_s, idempotencyKey },
+  }
+  const looked = await lookAtHosts(deps, look, caller)
+  const runs = [...looked.others, ...looked.groups].flatMap((group) => group.runs)
+  const next = waitAgain(look, looked)
+  return { ...countsOf(looked), groups: groupsOf(runs), ...(next === undefined ? {} : { next }) }
+}
+
+function groupsOf(runs: readonly Outcome[]): ConnectionTest['groups'] {
+  const groups = new Map<string, { ok: boolean | null; runs: Outcome[] }>()
+  for (const run of [...runs].sort((a, b) => a.index - b.index)) {
+    const ok = okOf(run)
+    const key = JSON.stringify([ok, ok === null ? null : run.reason])
+    const group = groups.get(key) ?? { ok, runs: [] }
+    group.runs.push(run)
+    groups.set(key, group)
+  }
+  const rank = (ok: boolean | null) => [false, null, true].indexOf(ok)
+  return [...groups.values()]
+    .flatMap(({ ok, runs: alike }) => causesOf(ok, alike).map((cause) => ({ ok, ...cause })))
+    .sort((a, b) => rank(a.ok) - rank(b.ok) || b.runs.length - a.runs.length)
+    .map(({ ok, runs: alike, detail }) => {
+      const reason = ok === null ? null : alike[0]?.reason
+      return {
+        hosts: namesOf(alike.map(({ host }) => host)),
+        count: alike.length,
+        ok,
+        ...(reason == null ? {} : { reason }),
+        ...(ok === true ? {} : { detail: detail ?? alike[0]?.state ?? '' }),
+        ...timesOf(alike),
+      }
+    })
+}
+
+/** Of a test that was cancelled, or that has not ended, nothing is known. */
+function okOf({ hasEnded, state }: Outcome): boolean | null {
+  return hasEnded && state !== 'cancelled' ? state === 'succeeded' : null
+}
+
+/** Hosts that could not be reached by their causes; the others together. */
+function causesOf(ok: boolean | null, runs: readonly Outcome[]): Cause<Outcome>[] {
+  if (ok === false) return byCause(runs)
+  const isOpen = runs.some(({ hasEnded }) => !hasEnded)
+  return [{ runs, detail: ok === null && isOpen ? 'No answer yet.' : null }]
+}
+
+function timesOf(runs: readonly Outcome[]) {
+  const times = runs.flatMap(({ connect_ms: ms }) => (ms === null ? [] : [ms])).sort((a, b) => a - b)
+  const [median, slowest] = [times[Math.floor((times.length - 1) / 2)], times.at(-1)]
+  if (median === undefined || slowest === undefined) return {}
+  return { connect_ms_median: median, connect_ms_slowest: slowest }
+}

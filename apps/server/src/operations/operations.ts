@@ -1,0 +1,122 @@
+/**
+ * The operations of the contract, each with the function that carries it out. REST and MCP both call them through
+ * {@link callOperation}, so that both check, refuse and answer in the same way.
+ */
+import type { Principal } from '@muster/access'
+import { type Input, OPERATIONS, type OperationName, type Output } from '@muster/contract'
+import type { Inventory } from '@muster/inventory'
+import { type Ledger, ledgerNowMs } from '@muster/ledger'
+import type { Logger } from '@muster/runtime'
+import { type Admission, createAdmission, type RateLimits } from './admission.ts'
+import { type Fields, type InputSchema, parseInput } from './call/request-input.ts'
+import { listHosts, testHost } from './hosts/list-hosts.ts'
+import { resolveTargets } from './hosts/preview.ts'
+import { followJob } from './jobs/follow-job.ts'
+import { getJob, listJobsFor, requestCancel, requestConcurrency, requestExtend, requestResume } from './jobs/jobs.ts'
+import { getRun, listRunsOf, withHostOfJob } from './jobs/runs.ts'
+import { rerun, submit } from './jobs/submit.ts'
+import { createApiKey, listApiKeys, revokeApiKey } from './keys.ts'
+import { checkDiskUsage } from './looks/check-disk-usage.ts'
+import { listDirectory } from './looks/list-directory.ts'
+import { testConnection } from './looks/test-connection.ts'
+import { gatherAll, getOutput, readPage } from './output/output.ts'
+
+/** What the operations need. */
+export type OperationDeps = {
+  readonly ledger: Ledger
+  readonly inventory: { current(): Inventory }
+  readonly logger: Logger
+  /** How often a key may call. Absent: as often as it likes. */
+  readonly limits?: RateLimits
+}
+
+/** Who calls. */
+export type Caller = Principal & {
+  /** W3C trace context of the call. Absent when none came, or one that is not valid. */
+  readonly traceparent?: string
+  /** Aborts when the caller is gone or the server ends: waits end then. The job goes on. */
+  readonly signal: AbortSignal
+  /** Hears of it when an operation begins to wait for a job, so that the caller can be told how it goes on. */
+  readonly onWait?: (jobId: string, waitMs: number) => void
+}
+
+/** What carrying out an operation gives: its output, or one after the other where the table says `events`. */
+export type Answer<N extends OperationName> = (typeof OPERATIONS)[N] extends { rest: { answers: 'events' } }
+  ? AsyncIterable<Output<N>>
+  : Output<N>
+
+/** A function for each operation. They throw MusterError, with the codes that the contract documents. */
+type Functions = { readonly [N in OperationName]: (input: Input<N>, caller: Caller) => Promise<Answer<N>> }
+
+/** The operations of a server, and who is let in to them. Called by {@link callOperation} only. */
+export type Operations = {
+  readonly admission: Admission
+  readonly functions: Functions
+  /** The time by which jobs are dated, in milliseconds since 1970: Redis', whatever the date of this server. */
+  readonly nowMs: () => Promise<number>
+}
+
+/**
+ * The operations over a ledger and an inventory. Those that only tools have do not wait on through a pause: whoever waits
+ * there may be the one to end it.
+ */
+export function createOperations(deps: OperationDeps): Operations {
+  const { ledger, limits } = deps
+  return {
+    admission: createAdmission(ledger, limits),
+    functions: functionsOver(deps),
+    nowMs: () => ledgerNowMs(ledger),
+  }
+}
+
+function functionsOver(deps: OperationDeps): Functions {
+  return {
+    submit_job: (input, caller) => submit(deps, input, caller),
+    run_command: (input, caller) => submit(deps, input, caller, { until: 'done_or_paused' }),
+    list_jobs: (input, caller) => listJobsFor(deps, input, caller),
+    get_job: (input, caller) => getJob(deps, input, caller),
+    wait_job: (input, caller) =>
+      getJob(deps, { ...input, until: input.until === 'done' ? 'done_or_paused' : input.until }, caller),
+    list_runs: (input) => listRunsOf(deps, input),
+    get_run: async (input) => getRun(deps, await withHostOfJob(deps, input)),
+    read_output: async (input) => readPage(deps, await withHostOfJob(deps, input)),
+    follow_job: async (input, caller) => followJob(deps, await withHostOfJob(deps, input), caller),
+    gather_output: (input) => gatherAll(deps, input),
+    get_output: async (input, caller) => getOutput(deps, await withHostOfJob(deps, input), caller),
+    cancel_job: (input, caller) => requestCancel(deps, input, caller),
+    extend_job: (input, caller) => requestExtend(deps, input, caller),
+    resume_job: (input, caller) => requestResume(deps, input, caller),
+    set_concurrency: (input, caller) => requestConcurrency(deps, input, caller),
+    rerun_job: (input, caller) => rerun(deps, input, caller),
+    rerun_command: (input, caller) => rerun(deps, input, caller, 'done_or_paused'),
+    resolve_targets: (input) => resolveTargets(deps, input),
+    list_hosts: async (input) => listHosts(deps, input),
+    test_host: (input, caller) => testHost(deps, input, caller),
+    test_connection: (input, caller) => testConnection(deps, input, caller),
+    list_directory: (input, caller) => listDirectory(deps, input, caller),
+    check_disk_usage: (input, caller) => checkDiskUsage(deps, input, caller),
+    create_key: (input, caller) => createApiKey(deps, input, caller),
+    list_keys: (_input, caller) => listApiKeys(deps, caller),
+    revoke_key: (input, caller) => revokeApiKey(deps, input, caller),
+  }
+}
+
+type InputSchemas = { readonly [N in OperationName]: { readonly input: InputSchema<Input<N>> } }
+const SCHEMAS: InputSchemas = OPERATIONS
+
+/**
+ * Lets a caller in or not, checks the fields of a call and carries it out. Whatever is refused has changed nothing.
+ * @throws {MusterError} rate_limited, insufficient_scope; invalid_request for fields that are not as documented;
+ *   not_found for a job that is not there or not theirs; and what the operation throws
+ */
+export async function callOperation<N extends OperationName>(
+  { admission, functions }: Operations,
+  name: N,
+  fields: Fields,
+  caller: Caller,
+): Promise<Answer<N>> {
+  await admission.letIn(name, caller)
+  const input = parseInput<Input<N>>(SCHEMAS[name].input, fields)
+  await admission.letAtJob(input, caller)
+  return functions[name](input, caller)
+}

@@ -1,0 +1,63 @@
+/** Reading output: a page of one host, all hosts folded, either as data or as text for AI agents. */
+import { randomBytes } from 'node:crypto'
+import { type GatheredOutput, type Input, type OutputPage, PAGE_LIMIT_BYTES } from '@muster/contract'
+import { gatherOutput, readOutput } from '@muster/ledger'
+import { noSuchJob } from '../jobs/jobs.ts'
+import { noSuchRun } from '../jobs/runs.ts'
+import type { Caller, OperationDeps } from '../operations.ts'
+import { writeGathered } from './gathered-text.ts'
+import { readHostOutput } from './read-host-output.ts'
+import { searchGroups, searchHost } from './search-output.ts'
+
+/**
+ * A page of what a host printed.
+ * @throws {MusterError} not_found
+ */
+export async function readPage(deps: OperationDeps, input: Input<'read_output'>): Promise<OutputPage> {
+  const { job_id: jobId, host, stream, offset, limit_bytes: limitBytes, encoding } = input
+  const page = await readOutput(deps.ledger, jobId, host, { stream, offset, limitBytes, encoding })
+  if (page === undefined) throw await noSuchRun(deps, jobId, host)
+  return page
+}
+
+/**
+ * The output of all hosts, folded.
+ * @throws {MusterError} not_found
+ */
+export async function gatherAll(deps: OperationDeps, input: Input<'gather_output'>): Promise<GatheredOutput> {
+  const gathered = await gatherOutput(deps.ledger, input.job_id, {
+    limitBytes: input.limit_bytes,
+    masks: input.mask,
+    withDiff: input.diff,
+    groupsLimit: input.groups_limit,
+  })
+  if (gathered === undefined) throw noSuchJob(input.job_id)
+  return gathered
+}
+
+/**
+ * Output as text, at most `max_chars` long, with control characters escaped.
+ * @throws {MusterError} not_found; invalid_request for a bad pattern or cursor
+ */
+export async function getOutput(
+  deps: OperationDeps,
+  input: Input<'get_output'>,
+  caller: Pick<Caller, 'signal'>,
+): Promise<string> {
+  const { job_id, host, stream, grep, mask, diff, max_chars: maxChars } = input
+  // The output cannot know this word, so it cannot pretend to have ended.
+  const limits = { maxChars, fence: randomBytes(4).toString('hex') }
+  if (host !== undefined) {
+    if (grep !== undefined) return searchHost(deps, { ...input, host, grep }, caller, limits)
+    return readHostOutput(deps, { ...input, host }, limits)
+  }
+  if (grep !== undefined) return searchGroups(deps, { job_id, grep, stream }, caller, limits)
+  const gathered = await gatherAll(deps, {
+    job_id,
+    limit_bytes: Math.min(maxChars, PAGE_LIMIT_BYTES),
+    mask,
+    diff,
+    groups_limit: 100,
+  })
+  return writeGathered(gathered, limits)
+}

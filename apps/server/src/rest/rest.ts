@@ -1,0 +1,79 @@
+/** One REST route for each operation of the table that has one. What an operation does, `operations.ts` knows. */
+import { Job, MusterError, OPERATION_NAMES, OPERATIONS, type Operation, type Scope } from '@muster/contract'
+import type { Logger } from '@muster/runtime'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { KeyWatch } from '../http/authentication.ts'
+import { createBodyRoom } from '../http/body-room.ts'
+import type { CallerOf } from '../http/caller.ts'
+import { type Fields, gatherFields } from '../operations/call/request-input.ts'
+import { type Caller, callOperation, type Operations } from '../operations/operations.ts'
+import { createEventStreams, isEvents } from './event-stream.ts'
+
+/** Adds the routes. */
+export function addRest(
+  app: FastifyInstance,
+  {
+    operations,
+    callerOf,
+    keyWatch,
+    logger,
+  }: { operations: Operations; callerOf: CallerOf; keyWatch: KeyWatch; logger: Logger },
+): void {
+  const streams = createEventStreams(logger)
+  const room = createBodyRoom()
+  const takingLarge = (limitBytes: number, scope: Scope) => ({
+    bodyLimit: limitBytes,
+    onRequest: async (request: FastifyRequest, reply: FastifyReply) =>
+      room.enter(request, reply, { limitBytes, scope }),
+  })
+  for (const name of OPERATION_NAMES) {
+    const { rest, input, scope }: Operation = OPERATIONS[name]
+    if (rest === undefined) continue
+    app.route({
+      method: rest.method,
+      url: rest.path,
+      ...(rest.bodyLimitBytes === undefined ? {} : takingLarge(rest.bodyLimitBytes, scope)),
+      handler: async (request, reply) => {
+        const { params: path, query, body } = request
+        const fields = gatherFields(input.shape, { method: rest.method, path, query, body })
+        const keyed = Object.hasOwn(input.shape, 'idempotency_key') ? withIdempotencyKey(fields, request) : fields
+        const given = rest.answers === 'events' ? withLastEventId(keyed, request) : keyed
+        const caller = callerOf(request, reply)
+        const answer = await callOperation(
+          operations,
+          name,
+          given,
+          rest.answers === 'events' ? whileKeyLasts(caller, keyWatch(request, reply)) : caller,
+        )
+        reply.code(rest.status)
+        if (isEvents(answer)) return streams.send(request, reply, answer)
+        if (name === 'submit_job') reply.header('location', Job.parse(answer).links.self)
+        return answer
+      },
+    })
+  }
+}
+
+/** A stream may go on for days: it ends with its key. */
+function whileKeyLasts(caller: Caller, refused: AbortSignal): Caller {
+  return { ...caller, signal: AbortSignal.any([caller.signal, refused]) }
+}
+
+/** The header is the usual place for the key; the field of the body says the same for MCP. */
+function withIdempotencyKey(fields: Fields, request: FastifyRequest): Fields {
+  const header = request.headers['idempotency-key']
+  if (header === undefined) return fields
+  const field = fields.idempotency_key
+  if (field !== undefined && field !== header) {
+    const message = 'idempotency_key: the field and the Idempotency-Key header differ; give one of them'
+    throw new MusterError('invalid_request', message, { details: { field: 'idempotency_key' } })
+  }
+  return { ...fields, idempotency_key: header }
+}
+
+/** A browser that connects again repeats the query it had, and says in this header how far it got. */
+function withLastEventId(fields: Fields, request: FastifyRequest): Fields {
+  const header = request.headers['last-event-id']
+  if (header === undefined || fields.host === undefined) return fields
+  return { ...fields, after: header }
+}

@@ -1,0 +1,144 @@
+/**
+ * A job as an AI agent reads it: what its report says, without what is null or empty, with what it has printed once it has
+ * ended or is paused, and with the calls that lead on.
+ */
+import {
+  type AnswerOutput,
+  type Counts,
+  escapeControl,
+  isTerminalJob,
+  type JobAnswer,
+  type JobReport,
+  nextPollS,
+  RunState,
+} from '@muster/contract'
+import { clip } from '../operations/output/output-text.ts'
+import { callsAfterJob } from './next-calls.ts'
+import { clipHosts } from './short-groups.ts'
+
+/** Most rows of hosts that went wrong, and most notices. */
+const ROWS_LIMIT = { problems: 10, notices: 3 } as const
+/** Longest text in words of a row. */
+const WORDS_CHARS = 120
+/** The same of all problems together: a few have room to say more. */
+const PROBLEM_CHARS = { all: 1_200, one: 300 } as const
+/** Longest command shown. */
+const COMMAND_CHARS = 300
+
+/** Whether a job is to be told with what it has printed: later it may print more, or wait for somebody who must read it. */
+export function isShownWithOutput({ state }: Pick<JobReport, 'state'>): boolean {
+  return isTerminalJob(state) || state === 'paused'
+}
+
+/** The answer. `output` is what was printed, for a job that is told with it; `withCommand` for who cannot know the command. */
+export function toJobAnswer(
+  report: JobReport,
+  output: AnswerOutput | undefined,
+  { withCommand, now }: { withCommand: boolean; now: number },
+): JobAnswer {
+  const hasEnded = isTerminalJob(report.state)
+  const endMs = report.ended_at === null ? now : Date.parse(report.ended_at)
+  const elapsedS = Math.max(0, Math.round((endMs - Date.parse(report.created_at)) / 100) / 10)
+  const problems = problemsOf(report, output)
+  return {
+    job_id: report.job_id,
+    state: report.state,
+    hosts: report.total,
+    counts: countsAboveZero(report.counts),
+    elapsed_s: elapsedS,
+    changes: report.changes,
+    ...(withCommand ? { command: commandOf(report) } : {}),
+    ...(report.rerun_of === null ? {} : { rerun_of: report.rerun_of }),
+    ...(report.reruns.length === 0 ? {} : { reruns: report.reruns.slice(-ROWS_LIMIT.notices) }),
+    ...(report.cancel_requested_at === null ? {} : { cancel_requested_at: report.cancel_requested_at }),
+    ...batchOf(report, hasEnded),
+    ...budgetOf(report),
+    ...problems,
+    ...(report.notices.length === 0 ? {} : { notices: noticesOf(report) }),
+    ...(output === undefined || output.groups.length === 0 ? {} : output),
+    next_poll_s: hasEnded ? null : nextPollS(elapsedS),
+    next: callsAfterJob(report, output),
+  }
+}
+
+/** What runs; the arguments of a script come before its text, which may be long. */
+function commandOf({ command, arguments: args }: JobReport): string {
+  const given = args === null ? '' : `script with arguments ${clip(escapeControl(args), WORDS_CHARS)}: `
+  return clip(`${given}${escapeControl(command)}`, COMMAND_CHARS)
+}
+
+/** Only the states in which there are runs. */
+export function countsAboveZero(counts: Counts): JobAnswer['counts'] {
+  return Object.fromEntries(RunState.options.flatMap((state) => (counts[state] > 0 ? [[state, counts[state]]] : [])))
+}
+
+/** What went wrong. A single host whose command failed by itself is told by its group alone. */
+function problemsOf(
+  report: JobReport,
+  output: AnswerOutput | undefined,
+): Pick<JobAnswer, 'problems' | 'problems_omitted'> {
+  const isTold = (row: ProblemRow) =>
+    report.total === 1 && output?.groups.length === 1 && row.reason === 'exit_nonzero' && wordsOf(row, 1) === ''
+  const rows = report.problems.filter((row) => !isTold(row))
+  const shown = rows.slice(0, ROWS_LIMIT.problems)
+  const omitted = report.problems_omitted + rows.slice(shown.length).reduce((sum, { count }) => sum + count, 0)
+  return {
+    ...(shown.length === 0 ? {} : { problems: shown.map((row) => problemRow(row, shown.length)) }),
+    ...(omitted === 0 ? {} : { problems_omitted: omitted }),
+  }
+}
+
+type ProblemRow = JobReport['problems'][number]
+
+/** What is said in words and not by the exit code. What is too long loses its middle: the cause often stands last. */
+function wordsOf({ detail, exit_code: exitCode }: ProblemRow, rows: number): string {
+  if (detail === null || detail === `exit status ${exitCode}`) return ''
+  const text = escapeControl(detail)
+  const limit = Math.min(PROBLEM_CHARS.one, Math.floor(PROBLEM_CHARS.all / rows))
+  const half = Math.floor(limit / 2)
+  return text.length <= limit ? text : `${clip(text, half)}${text.slice(-half).replace(/^[\uDC00-\uDFFF]/, '')}`
+}
+
+function problemRow(row: ProblemRow, rows: number) {
+  const { state, reason, exit_code: exitCode, hosts, count } = row
+  const words = wordsOf(row, rows)
+  return {
+    state,
+    ...(reason === null ? {} : { reason }),
+    ...(exitCode === null ? {} : { exit_code: exitCode }),
+    hosts: clipHosts(hosts),
+    count,
+    ...(words === '' ? {} : { detail: words }),
+  }
+}
+
+function noticesOf({ notices }: JobReport): JobReport['notices'] {
+  return notices.slice(0, ROWS_LIMIT.notices).map(({ notice, hosts, count }) => ({
+    notice: clip(escapeControl(notice), WORDS_CHARS),
+    hosts: clipHosts(hosts),
+    count,
+  }))
+}
+
+/** Where a job with batches is. Of one that has ended, only if it did not get through them all. */
+function batchOf({ batch, counts }: JobReport, hasEnded: boolean): Pick<JobAnswer, 'batch'> {
+  if (batch === null || (hasEnded && counts.skipped + counts.cancelled === 0)) return {}
+  const { number, of, starts_at: startsAt, paused_because: because, paused_until: until } = batch
+  return {
+    batch: {
+      number,
+      of,
+      ...(startsAt === null ? {} : { starts_at: startsAt }),
+      ...(because === null ? {} : { paused_because: because }),
+      ...(until === null ? {} : { paused_until: until }),
+    },
+  }
+}
+
+function budgetOf({ budget, tripped_by: trippedBy }: JobReport): Pick<JobAnswer, 'budget'> {
+  if (!budget.exceeded) return {}
+  const { max_errors, errors } = budget
+  return {
+    budget: { exceeded: true, max_errors, errors, ...(trippedBy === null ? {} : { tripped_by: clipHosts(trippedBy) }) },
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * The JSON Schemas of the MCP tools as they are listed. An agent reads all of them before it does anything, so limits
+ * that a call is checked against anyway are left out; nothing is said that is not so. Complete in themselves, because
+ * not every client follows references.
+ */
+import { TOOLS, type Tool, type ToolName } from '@muster/contract'
+import { inputSchemaOf, JsonSchema, type ObjectSchema, outputSchemaOf } from '../operations/operation-schemas.ts'
+
+/** What a call is checked against whether or not it is listed. */
+const UNLISTED: ReadonlySet<string> = new Set([
+  'pattern',
+  'format',
+  'minLength',
+  'maxLength',
+  'minItems',
+  'maxItems',
+  'minimum',
+  'propertyNames',
+])
+/** A higher limit says no more than that there is one. */
+const TOLD_LIMIT = 100_000
+
+/** What a tool takes and what it answers; the second is absent when it answers text. Unlisted fields are refused. */
+export function toolSchemasOf(name: ToolName): { inputSchema: ObjectSchema; outputSchema?: ObjectSchema } {
+  const { operation, fields, output }: Tool = TOOLS[name]
+  const input = inputSchemaOf(operation)
+  const properties = Object.entries(fields).map(([field, description]) => {
+    const schema = leaveOut(input.properties[field] ?? {})
+    return [field, description === '' ? schema : { ...schema, description }]
+  })
+  const required = input.required?.filter((field) => Object.hasOwn(fields, field)) ?? []
+  const inputSchema = {
+    type: input.type,
+    properties: Object.fromEntries(properties),
+    ...(required.length === 0 ? {} : { required }),
+    additionalProperties: false,
+  }
+  return output === undefined ? { inputSchema } : { inputSchema, outputSchema: outline(outputSchemaOf(output)) }
+}
+
+/** A schema without what need not be told, and without descriptions: those of the table take their place. */
+function leaveOut(schema: JsonSchema): JsonSchema {
+  const entries = Object.entries(schema).flatMap(([key, value]) => {
+    if (UNLISTED.has(key) || key === 'description') return []
+    if (key === 'maximum' && Number(value) > TOLD_LIMIT) return []
+    // What is off unless it is asked for needs no words.
+    if (key === 'default' && (value === false || isEmpty(value))) return []
+    if (key === 'properties') {
+      const parts = Object.entries(JsonSchema.parse(value)).map(([field, part]) => [field, leaveOutOf(part)])
+      return [[key, Object.fromEntries(parts)]]
+    }
+    return [[key, leaveOutOf(value)]]
+  })
+  return Object.fromEntries(entries)
+}
+
+function leaveOutOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(leaveOutOf)
+  const schema = JsonSchema.safeParse(value)
+  return schema.success ? leaveOut(schema.data) : value
+}
+
+function isEmpty(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0
+}
+
+/** Only what the members of an answer are called and of which type they are: an answer is read, not written. */
+function outline({ properties, required }: ObjectSchema): ObjectSchema {
+  const types = Object.entries(properties).map(([field, schema]) => [field, typeOf(schema)])
+  return {
+    type: 'object',
+    properties: Object.fromEntries(types),
+    required: required ?? [],
+    additionalProperties: false,
+  }
+}
+
+function typeOf({ type, anyOf, items }: JsonSchema): JsonSchema {
+  if (type === 'array') return { type, items: typeOf(JsonSchema.parse(items)) }
+  if (type !== undefined) return { type }
+  return Array.isArray(anyOf) ? { anyOf: anyOf.map((part) => typeOf(JsonSchema.parse(part))) } : {}
+}
