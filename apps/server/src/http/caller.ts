@@ -1,6 +1,6 @@
 /** Who calls, as part of which trace, and until when: a wait ends when its caller is gone or the server closes. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Caller } from '../operations/operations.ts'
+import type { Caller } from '../operations/call/operation.ts'
 import { readTraceparent } from './traceparent.ts'
 
 /** Makes a caller out of a request. */

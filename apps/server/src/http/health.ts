@@ -1,6 +1,6 @@
 /** `/livez` and `/readyz`, for supervisors and load balancers. They need no key and tell nothing secret. */
 import type { FastifyInstance } from 'fastify'
-import type { OperationDeps } from '../operations/operations.ts'
+import type { OperationDeps } from '../operations/call/operation.ts'
 
 /** `/livez` answers 200 as long as the process does; `/readyz` 200 when it can do its work, else 503. */
 export function addHealth(app: FastifyInstance, { ledger, inventory }: OperationDeps): void {

@@ -2,37 +2,15 @@
  * A call of a tool, as both generations of the protocol carry it out: with its trace context, told of progress when it
  * asks to be, ended when its caller goes away.
  *
- * Knows no transport. What the tools do, `mcp-tools.ts` knows.
+ * Knows no transport. What the tools do, `tools.ts` knows.
  */
 import { ProtocolError, ProtocolErrorCode } from '@modelcontextprotocol/server'
 import { escapeControl } from '@muster/contract'
-import type { Ledger } from '@muster/ledger'
-import type { Logger } from '@muster/runtime'
 import { readTraceparent } from '../http/traceparent.ts'
-import type { Fields } from '../operations/call/request-input.ts'
-import type { Caller, Operations } from '../operations/operations.ts'
+import type { Caller } from '../operations/call/operation.ts'
 import type { ToolResult } from '../tools/tool-result.ts'
-import type { Tools } from '../tools/tools.ts'
-import type { McpContext } from './endpoint.ts'
-import { type ProgressNotice, reportProgress } from './progress.ts'
-
-/** What calls need. */
-export type CallDeps = {
-  readonly tools: Tools
-  readonly operations: Operations
-  readonly ledger: Ledger
-  readonly logger: Logger
-}
-
-/** A call, without the words of an SDK. */
-export type ToolCall = {
-  readonly name: string
-  readonly fields: Fields
-  readonly meta: { readonly [name: string]: unknown; readonly progressToken?: string | number | undefined }
-  /** Aborts when the caller cancels the call or is gone. */
-  readonly signal: AbortSignal
-  readonly notify: (progress: ProgressNotice) => Promise<void>
-}
+import { reportProgress } from './progress.ts'
+import type { CallDeps, McpContext, ToolCall } from './request.ts'
 
 /**
  * Carries out a call. A refusal or a fault of ours is an answer too.

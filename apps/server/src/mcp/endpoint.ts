@@ -4,39 +4,18 @@
  * All that is about transport is here and in the two legs; what the tools are, the servers know that it is given. Every
  * request has a server of its own, so that nothing of one caller can reach another, and nothing is kept between two.
  */
-import type { Server as LegacyServer } from '@modelcontextprotocol/sdk/server/index.js'
-import { classifyInboundRequest, type McpServer, type Server } from '@modelcontextprotocol/server'
+import { classifyInboundRequest } from '@modelcontextprotocol/server'
 import type { Logger } from '@muster/runtime'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { CallerOf } from '../http/caller.ts'
-import type { Caller } from '../operations/operations.ts'
 import { serveLegacy } from './legacy.ts'
 import { refuseMessages } from './messages.ts'
 import { createModernLeg } from './modern.ts'
+import type { McpServers } from './request.ts'
 import { sendRpcError } from './rpc-errors.ts'
 
 /** Longest body of a call: what a model writes. Longer scripts go over REST or the CLI. */
 const BODY_LIMIT_BYTES = 256 * 1024
-
-/** What a server is made for: one request. */
-export type McpContext = {
-  readonly caller: Caller
-  /** As it is told in the header `X-Request-Id`, and logged. */
-  readonly requestId: string
-}
-
-/** Makes a fresh server for a request, of the generation that it speaks. */
-export type McpServers = {
-  /** Revisions 2024-11-05 to 2025-11-25. */
-  legacy(context: McpContext): Pick<LegacyServer, 'connect' | 'close'>
-  /** Revision 2026-07-28. */
-  modern(context: McpContext): McpServer | Server
-  /**
-   * Whether legacy servers notify and ask their client unasked, so that every answer must be a stream. Without, only
-   * calls with a progress token are answered with one.
-   */
-  readonly streams?: boolean
-}
 
 /** Adds the endpoint. */
 export function addMcp(

@@ -7,13 +7,12 @@ import type { ServerResponse } from 'node:http'
 import { Server } from '@modelcontextprotocol/sdk/server/index.js'
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js'
 import { CallToolRequestSchema, ListToolsRequestSchema } from '@modelcontextprotocol/sdk/types.js'
+import { VERSION } from '@muster/contract'
 import type { FastifyRequest } from 'fastify'
-import { VERSION } from '../rest/openapi.ts'
-import { answerCall, type CallDeps } from './answer-call.ts'
-import type { McpContext, McpServers } from './endpoint.ts'
+import { answerCall } from './answer-call.ts'
 import { INSTRUCTIONS } from './instructions.ts'
 import { wantsProgress } from './messages.ts'
-import type { ProgressNotice } from './progress.ts'
+import type { CallDeps, McpContext, McpServers, ProgressNotice } from './request.ts'
 
 /** Answers one request: with one JSON document, or with a stream when it asks for progress. */
 export async function serveLegacy(

@@ -1,18 +1,16 @@
 /**
  * Revision 2026-07-28 over HTTP, through the SDK of that generation.
  *
- * Each request has a server of its own. What older revisions ask for is refused here, as `mcp.ts` sends it elsewhere.
+ * Each request has a server of its own. What older revisions ask for is refused here, as `endpoint.ts` sends it elsewhere.
  */
 import type { ServerResponse } from 'node:http'
 import { toNodeHandler } from '@modelcontextprotocol/node'
 import { createMcpHandler, Server } from '@modelcontextprotocol/server'
+import { VERSION } from '@muster/contract'
 import type { Logger } from '@muster/runtime'
 import type { FastifyRequest } from 'fastify'
-import { VERSION } from '../rest/openapi.ts'
-import type { CallDeps } from './answer-call.ts'
-import type { McpContext, McpServers } from './endpoint.ts'
 import { INSTRUCTIONS } from './instructions.ts'
-import type { ProgressNotice } from './progress.ts'
+import type { CallDeps, McpContext, McpServers, ProgressNotice } from './request.ts'
 import { addTasks, answerWithTask, TASKS_CAPABILITY } from './tasks.ts'
 
 /** The tools change only with a release; which of them a key may use is for its own eyes. */

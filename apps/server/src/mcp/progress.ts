@@ -8,21 +8,13 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { isTerminalRun, type Job, RunState } from '@muster/contract'
 import { findJob, type Ledger } from '@muster/ledger'
 import type { Logger } from '@muster/runtime'
-import type { Caller } from '../operations/operations.ts'
-import type { ToolCall } from './answer-call.ts'
+import type { Caller } from '../operations/call/operation.ts'
+import type { ToolCall } from './request.ts'
 
 /** 5 s and a little: a timer may be a millisecond early. */
 const EVERY_MS = 5_010
 /** Clients need this long to take a notification in before the result comes. */
 const QUIET_MS = 300
-
-/** What a caller is told: seconds of the longest wait that have gone by, and how the job is doing. */
-export type ProgressNotice = {
-  readonly progressToken: string | number
-  readonly progress: number
-  readonly total: number
-  readonly message: string
-}
 
 /**
  * Does `work` with a caller that is told how its wait goes on. A result that comes just after a notification is held back

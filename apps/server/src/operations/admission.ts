@@ -8,16 +8,10 @@ import { type Principal, requireScope } from '@muster/access'
 import { MusterError, OPERATIONS, type OperationName, type Scope } from '@muster/contract'
 import { type Ledger, ownerOfJob } from '@muster/ledger'
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
-import { noSuchJob } from './jobs/jobs.ts'
+import { noSuchJob } from './call/not-found.ts'
+import type { RateLimits } from './call/operation.ts'
 
 const MINUTE_S = 60
-
-/** Most calls of one key in a minute, on this server; 0 is no limit. */
-export type RateLimits = {
-  readonly callsPerMin: number
-  /** Of those calls, most that make jobs or change how one runs. */
-  readonly jobsPerMin: number
-}
 
 /** What stands before every operation. */
 export type Admission = {

@@ -1,7 +1,7 @@
 /** The operations on API keys. What a key may give away and which may be revoked, libs/access knows. */
 import { createKey, listKeys, revokeKey } from '@muster/access'
 import type { ApiKey, Input, Output } from '@muster/contract'
-import type { Caller, OperationDeps } from './operations.ts'
+import type { Caller, OperationDeps } from './call/operation.ts'
 
 /**
  * Makes a key. Its text is in the answer alone, and never logged.

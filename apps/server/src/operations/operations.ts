@@ -2,14 +2,12 @@
  * The operations of the contract, each with the function that carries it out. REST and MCP both call them through
  * {@link callOperation}, so that both check, refuse and answer in the same way.
  */
-import type { Principal } from '@muster/access'
-import { type Input, OPERATIONS, type OperationName, type Output } from '@muster/contract'
-import type { Inventory } from '@muster/inventory'
-import { type Ledger, ledgerNowMs } from '@muster/ledger'
-import type { Logger } from '@muster/runtime'
-import { type Admission, createAdmission, type RateLimits } from './admission.ts'
+import { type Input, OPERATIONS, type OperationName } from '@muster/contract'
+import { ledgerNowMs } from '@muster/ledger'
+import { type Admission, createAdmission } from './admission.ts'
+import type { Answer, Caller, OperationDeps } from './call/operation.ts'
 import { type Fields, type InputSchema, parseInput } from './call/request-input.ts'
-import { listHosts, testHost } from './hosts/list-hosts.ts'
+import { listHosts } from './hosts/list-hosts.ts'
 import { resolveTargets } from './hosts/preview.ts'
 import { followJob } from './jobs/follow-job.ts'
 import { getJob, listJobsFor, requestCancel, requestConcurrency, requestExtend, requestResume } from './jobs/jobs.ts'
@@ -19,31 +17,8 @@ import { createApiKey, listApiKeys, revokeApiKey } from './keys.ts'
 import { checkDiskUsage } from './looks/check-disk-usage.ts'
 import { listDirectory } from './looks/list-directory.ts'
 import { testConnection } from './looks/test-connection.ts'
+import { testHost } from './looks/test-host.ts'
 import { gatherAll, getOutput, readPage } from './output/output.ts'
-
-/** What the operations need. */
-export type OperationDeps = {
-  readonly ledger: Ledger
-  readonly inventory: { current(): Inventory }
-  readonly logger: Logger
-  /** How often a key may call. Absent: as often as it likes. */
-  readonly limits?: RateLimits
-}
-
-/** Who calls. */
-export type Caller = Principal & {
-  /** W3C trace context of the call. Absent when none came, or one that is not valid. */
-  readonly traceparent?: string
-  /** Aborts when the caller is gone or the server ends: waits end then. The job goes on. */
-  readonly signal: AbortSignal
-  /** Hears of it when an operation begins to wait for a job, so that the caller can be told how it goes on. */
-  readonly onWait?: (jobId: string, waitMs: number) => void
-}
-
-/** What carrying out an operation gives: its output, or one after the other where the table says `events`. */
-export type Answer<N extends OperationName> = (typeof OPERATIONS)[N] extends { rest: { answers: 'events' } }
-  ? AsyncIterable<Output<N>>
-  : Output<N>
 
 /** A function for each operation. They throw MusterError, with the codes that the contract documents. */
 type Functions = { readonly [N in OperationName]: (input: Input<N>, caller: Caller) => Promise<Answer<N>> }

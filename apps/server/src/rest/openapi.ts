@@ -1,14 +1,19 @@
 /** The OpenAPI 3.1 document of the REST interface, made from the operation table. Describes no route of its own. */
-import { ERRORS, OPERATION_NAMES, OPERATIONS, type Operation, type OperationName, Problem } from '@muster/contract'
+import {
+  ERRORS,
+  OPERATION_NAMES,
+  OPERATIONS,
+  type Operation,
+  type OperationName,
+  Problem,
+  VERSION,
+} from '@muster/contract'
 import {
   componentSchemaOf,
   inputSchemaOf,
   type JsonSchema,
   type ObjectSchema,
 } from '../operations/operation-schemas.ts'
-
-/** The version of Muster, as callers are told. */
-export const VERSION = '0.2.0'
 
 /** An OpenAPI document. */
 export type OpenApiDocument = {

@@ -5,8 +5,9 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { KeyWatch } from '../http/authentication.ts'
 import { createBodyRoom } from '../http/body-room.ts'
 import type { CallerOf } from '../http/caller.ts'
+import type { Caller } from '../operations/call/operation.ts'
 import { type Fields, gatherFields } from '../operations/call/request-input.ts'
-import { type Caller, callOperation, type Operations } from '../operations/operations.ts'
+import { callOperation, type Operations } from '../operations/operations.ts'
 import { createEventStreams, isEvents } from './event-stream.ts'
 
 /** Adds the routes. */

@@ -12,7 +12,7 @@ import {
   nextPollS,
   RunState,
 } from '@muster/contract'
-import { clip } from '../operations/output/output-text.ts'
+import { clip } from '../text/clip.ts'
 import { callsAfterJob } from './next-calls.ts'
 import { clipHosts } from './short-groups.ts'
 

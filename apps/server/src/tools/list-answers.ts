@@ -7,7 +7,7 @@ import {
   type Output,
   type TargetsAnswer,
 } from '@muster/contract'
-import { clip } from '../operations/output/output-text.ts'
+import { clip } from '../text/clip.ts'
 import { countsAboveZero } from './job-answer.ts'
 
 /** Longest title or target expression of a job in a list. */

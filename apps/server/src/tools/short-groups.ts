@@ -12,7 +12,7 @@ import {
   type OutputGroup,
   type OutputMask,
 } from '@muster/contract'
-import { clip } from '../operations/output/output-text.ts'
+import { clip } from '../text/clip.ts'
 import { takeTokens, takeTokensFromEnd } from '../text/token-estimate.ts'
 
 /** Tokens for all that hosts have printed: where all hosts have the same output, and where there are several. */

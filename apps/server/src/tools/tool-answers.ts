@@ -3,8 +3,9 @@
  */
 import type { JobAnswer, JobReport, TOOLS, ToolName } from '@muster/contract'
 import type { z } from 'zod'
+import type { Answer, Caller } from '../operations/call/operation.ts'
 import type { Fields } from '../operations/call/request-input.ts'
-import type { Answer, Caller, Operations } from '../operations/operations.ts'
+import type { Operations } from '../operations/operations.ts'
 import { createGroupCache } from './group-cache.ts'
 import { isShownWithOutput, toJobAnswer } from './job-answer.ts'
 import { toHostList, toJobList, toTargets } from './list-answers.ts'

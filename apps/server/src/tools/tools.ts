@@ -13,9 +13,10 @@ import {
   type ToolName,
   toProblem,
 } from '@muster/contract'
+import type { Caller } from '../operations/call/operation.ts'
 import { type Fields, refuseUnknown } from '../operations/call/request-input.ts'
 import type { JsonSchema } from '../operations/operation-schemas.ts'
-import { type Caller, callOperation, type Operations } from '../operations/operations.ts'
+import { callOperation, type Operations } from '../operations/operations.ts'
 import { createToolAnswers, type ToolAnswers } from './tool-answers.ts'
 import { refusalOf, resultOf, type ToolResult } from './tool-result.ts'
 import { toolSchemasOf } from './tool-schemas.ts'

@@ -1,23 +1,8 @@
-/** Which hosts there are, and whether one can be reached. */
-import {
-  type Host,
-  type HostTest,
-  type Input,
-  isHostName,
-  isTerminalRun,
-  MusterError,
-  type Output,
-  type Run,
-  Submit,
-} from '@muster/contract'
+/** Which hosts there are. */
+import { type Host, type Input, MusterError, type Output } from '@muster/contract'
 import type { InventoryHost } from '@muster/inventory'
-import { getRun, withHostOfJob } from '../jobs/runs.ts'
-import { submit } from '../jobs/submit.ts'
-import type { Caller, OperationDeps } from '../operations.ts'
+import type { OperationDeps } from '../call/operation.ts'
 import { resolveHosts } from './resolve-hosts.ts'
-
-/** `true` takes no time; a host that takes longer is not well. */
-const TEST_EXEC_TIMEOUT_S = 10
 
 /**
  * A page of hosts, without credentials.
@@ -60,41 +45,4 @@ function readCursor(cursor: string): number {
   throw new MusterError('invalid_request', `cursor: "${cursor}" is not the next_cursor of a page of hosts`, {
     details: { field: 'cursor' },
   })
-}
-
-/**
- * Runs `true` on a host and tells whether it could be reached and logged in to.
- * @throws {MusterError} unknown_target for a host that is not in the inventory
- */
-export async function testHost(deps: OperationDeps, input: Input<'test_host'>, caller: Caller): Promise<HostTest> {
-  const { host, wait_s } = input
-  if (!isHostName(host)) {
-    throw new MusterError('invalid_request', `host: ${JSON.stringify(host)} is not the name of one host`, {
-      details: { field: 'host' },
-    })
-  }
-  const request = Submit.parse({
-    targets: host,
-    argv: ['true'],
-    title: 'connection test',
-    // It disturbs nothing on the host.
-    read_only: true,
-    exec_timeout_s: TEST_EXEC_TIMEOUT_S,
-    wait_s,
-  })
-  const { job_id: jobId } = await submit(deps, request, caller, { isTest: true })
-  return toHostTest(await getRun(deps, await withHostOfJob(deps, { job_id: jobId, host })))
-}
-
-function toHostTest(run: Run): HostTest {
-  const hasEnded = isTerminalRun(run.state)
-  return {
-    host: run.host,
-    ok: hasEnded ? run.state === 'succeeded' : null,
-    state: run.state,
-    reason: run.reason,
-    detail: hasEnded ? run.detail : 'No answer yet; the test goes on under its job ID.',
-    connect_ms: run.connect_ms,
-    job_id: run.job_id,
-  }
 }

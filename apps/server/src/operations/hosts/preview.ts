@@ -2,7 +2,7 @@
 import { foldHosts, type HostsUnavailable, type Input, type Output } from '@muster/contract'
 import type { Inventory } from '@muster/inventory'
 import { type OpenBreaker, openBreakers } from '@muster/ledger'
-import type { OperationDeps } from '../operations.ts'
+import type { OperationDeps } from '../call/operation.ts'
 import { selectHosts } from './select-hosts.ts'
 
 /** Values of a label that are counted one by one; there may be one for each host. */

@@ -7,7 +7,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { type Input, isTerminalJob, isTerminalRun, type JobEvent } from '@muster/contract'
 import { findJob, findRun, listenToJob, readOutput } from '@muster/ledger'
-import type { Caller, OperationDeps } from '../operations.ts'
+import type { Caller, OperationDeps } from '../call/operation.ts'
 import { reportOf } from './jobs.ts'
 import { getRun } from './runs.ts'
 

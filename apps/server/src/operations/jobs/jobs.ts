@@ -12,8 +12,9 @@ import {
   type WaitUntil,
   waitForJob,
 } from '@muster/ledger'
+import { noSuchJob } from '../call/not-found.ts'
+import type { Caller, OperationDeps } from '../call/operation.ts'
 import { resolveField } from '../hosts/resolve-hosts.ts'
-import type { Caller, OperationDeps } from '../operations.ts'
 
 /**
  * The report of a job, after waiting for its end or a change if that was asked for.
@@ -150,9 +151,4 @@ export async function reportOf(deps: OperationDeps, jobId: string): Promise<JobR
   const report = await reportJob(deps.ledger, jobId)
   if (report === undefined) throw noSuchJob(jobId)
   return report
-}
-
-/** The fault for a job ID that names nothing. */
-export function noSuchJob(jobId: string): MusterError {
-  return new MusterError('not_found', `there is no job ${jobId}`, { details: { field: 'job_id', job_id: jobId } })
 }

@@ -1,9 +1,8 @@
 /** Reading the runs of a job. */
-import { type Input, MusterError, type Output, type Run } from '@muster/contract'
-import { findJob, findRun, listRuns } from '@muster/ledger'
-import { quoted } from '../../text/quoted.ts'
-import type { OperationDeps } from '../operations.ts'
-import { noSuchJob } from './jobs.ts'
+import type { Input, Output, Run } from '@muster/contract'
+import { findRun, listRuns } from '@muster/ledger'
+import { noSuchJob, noSuchRun } from '../call/not-found.ts'
+import type { OperationDeps } from '../call/operation.ts'
 
 /**
  * A page of the runs of a job.
@@ -21,7 +20,7 @@ export async function listRunsOf(deps: OperationDeps, input: Input<'list_runs'>)
  */
 export async function getRun(deps: OperationDeps, { job_id: jobId, host }: Input<'get_run'>): Promise<Run> {
   const run = await findRun(deps.ledger, jobId, host)
-  if (run === undefined) throw await noSuchRun(deps, jobId, host)
+  if (run === undefined) throw await noSuchRun(deps.ledger, jobId, host)
   return run
 }
 
@@ -35,12 +34,4 @@ export async function withHostOfJob<Named extends { job_id: string; host?: strin
   if (host === undefined || known === undefined || known.name === host) return input
   // A job keeps the names that its hosts had when it was submitted.
   return (await findRun(ledger, jobId, host)) === undefined ? { ...input, host: known.name } : input
-}
-
-/** The fault for a run that is not there: because of the job, or because of the host. */
-export async function noSuchRun(deps: OperationDeps, jobId: string, host: string): Promise<MusterError> {
-  const job = await findJob(deps.ledger, jobId)
-  if (job === undefined) return noSuchJob(jobId)
-  const message = `job ${jobId} has no host "${host}"; its targets are ${quoted(job.targets, 200)}`
-  return new MusterError('not_found', message, { details: { field: 'host', job_id: jobId } })
 }

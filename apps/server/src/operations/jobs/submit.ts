@@ -5,9 +5,10 @@
 import { foldHosts, type Input, type JobReport, MusterError } from '@muster/contract'
 import type { Inventory } from '@muster/inventory'
 import { type NewJob, readRerun, submitJob, type WaitUntil, waitForJob } from '@muster/ledger'
+import { noSuchJob } from '../call/not-found.ts'
+import type { Caller, OperationDeps } from '../call/operation.ts'
 import { selectHosts } from '../hosts/select-hosts.ts'
-import type { Caller, OperationDeps } from '../operations.ts'
-import { noSuchJob, reportOf } from './jobs.ts'
+import { reportOf } from './jobs.ts'
 
 /**
  * Submits a job and reports it. `until` says what ends the wait. `isTest`: it is to find out whether a host can be reached, so a breaker that is open because

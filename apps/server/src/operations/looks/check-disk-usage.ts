@@ -2,8 +2,8 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { type DiskRow, type DiskUsage, escapeLine, type Input, type NextCall } from '@muster/contract'
 import { type OutcomeGroup, readBeginningBytes } from '@muster/ledger'
-import type { Caller, OperationDeps } from '../operations.ts'
-import { clip } from '../output/output-text.ts'
+import { clip } from '../../text/clip.ts'
+import type { Caller, OperationDeps } from '../call/operation.ts'
 import { diskCommand, isDisk, type ReadDisk, readDisks } from './disk-program.ts'
 import {
   countsOf,

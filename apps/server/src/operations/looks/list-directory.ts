@@ -2,8 +2,8 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { type DirectoryEntry, type DirectoryList, escapeLine, type Input, type NextCall } from '@muster/contract'
 import { type OutcomeGroup, readBeginningBytes } from '@muster/ledger'
-import type { Caller, OperationDeps } from '../operations.ts'
-import { clip } from '../output/output-text.ts'
+import { clip } from '../../text/clip.ts'
+import type { Caller, OperationDeps } from '../call/operation.ts'
 import { directoryCommand, type ReadDirectory, readDirectory } from './directory-program.ts'
 import { readAfter, writeAfter } from './host-path.ts'
 import {

@@ -9,9 +9,9 @@ import { randomBytes } from 'node:crypto'
 import { setImmediate as turn } from 'node:timers/promises'
 import { foldHosts, type HostsWithProblem, MusterError, type NextCall, Submit } from '@muster/contract'
 import { causeOf, type OutcomeGroup, readBeginningBytes, readRunGroups } from '@muster/ledger'
+import { clip } from '../../text/clip.ts'
+import type { Caller, OperationDeps } from '../call/operation.ts'
 import { submit } from '../jobs/submit.ts'
-import type { Caller, OperationDeps } from '../operations.ts'
-import { clip } from '../output/output-text.ts'
 
 /** Limits of a look: whoever asked is waiting. */
 const CONNECT_TIMEOUT_S = 10

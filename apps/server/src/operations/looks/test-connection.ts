@@ -1,7 +1,7 @@
 /** Whether hosts can be reached and logged in to: one or a group, those with the same answer together. */
 import type { ConnectionTest, Input } from '@muster/contract'
 import { byCause, type Cause, type Outcome } from '@muster/ledger'
-import type { Caller, OperationDeps } from '../operations.ts'
+import type { Caller, OperationDeps } from '../call/operation.ts'
 import { countsOf, type Look, lookAtHosts, namesOf, waitAgain } from './look.ts'
 
 /** `true` takes no time; a host that takes longer is not well. */

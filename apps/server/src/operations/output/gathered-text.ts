@@ -5,8 +5,9 @@
  * Reads nothing; `output.ts` does.
  */
 import { escapeControl, type GatheredOutput, type HostsByState, type OutputGroup } from '@muster/contract'
+import { clip } from '../../text/clip.ts'
 import { quoted } from '../../text/quoted.ts'
-import { clip, ROOMY_CHARS, type TextLimits } from './output-text.ts'
+import { ROOMY_CHARS, type TextLimits } from './output-text.ts'
 
 /** Longest list of host names shown. */
 const HOSTS_CHARS = 200

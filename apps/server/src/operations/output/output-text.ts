@@ -6,6 +6,7 @@
  */
 import { isUtf8 } from 'node:buffer'
 import { escapeControl, type OutputStream } from '@muster/contract'
+import { clip } from '../../text/clip.ts'
 import { writeOutputCursor } from './output-cursor.ts'
 
 /** How long the text may be, and the word that fences output off; output must not be able to know it. */
@@ -234,10 +235,4 @@ function characterLength(first: number): number {
 
 function couldBeCharacter(bytes: Buffer): boolean {
   return bytes.subarray(1).every((byte) => (byte & 0b1100_0000) === 0b1000_0000)
-}
-
-/** Never longer than asked for, and never half of a surrogate pair. */
-export function clip(text: string, maxChars: number): string {
-  if (text.length <= maxChars) return text
-  return `${text.slice(0, Math.max(0, maxChars - 1)).replace(/[\uD800-\uDBFF]$/, '')}…`.slice(0, maxChars)
 }

@@ -2,9 +2,8 @@
 import { randomBytes } from 'node:crypto'
 import { type GatheredOutput, type Input, type OutputPage, PAGE_LIMIT_BYTES } from '@muster/contract'
 import { gatherOutput, readOutput } from '@muster/ledger'
-import { noSuchJob } from '../jobs/jobs.ts'
-import { noSuchRun } from '../jobs/runs.ts'
-import type { Caller, OperationDeps } from '../operations.ts'
+import { noSuchJob, noSuchRun } from '../call/not-found.ts'
+import type { Caller, OperationDeps } from '../call/operation.ts'
 import { writeGathered } from './gathered-text.ts'
 import { readHostOutput } from './read-host-output.ts'
 import { searchGroups, searchHost } from './search-output.ts'
@@ -16,7 +15,7 @@ import { searchGroups, searchHost } from './search-output.ts'
 export async function readPage(deps: OperationDeps, input: Input<'read_output'>): Promise<OutputPage> {
   const { job_id: jobId, host, stream, offset, limit_bytes: limitBytes, encoding } = input
   const page = await readOutput(deps.ledger, jobId, host, { stream, offset, limitBytes, encoding })
-  if (page === undefined) throw await noSuchRun(deps, jobId, host)
+  if (page === undefined) throw await noSuchRun(deps.ledger, jobId, host)
   return page
 }
 

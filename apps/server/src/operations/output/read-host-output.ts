@@ -1,8 +1,8 @@
 /** Reads what of the output of one host is to be shown: a page from a cursor, its last lines, or its two ends. */
 import { type Input, isTerminalRun, MusterError, type OutputPage, type OutputStream, type Run } from '@muster/contract'
 import { findRun, readOutput } from '@muster/ledger'
-import { noSuchRun } from '../jobs/runs.ts'
-import type { OperationDeps } from '../operations.ts'
+import { noSuchRun } from '../call/not-found.ts'
+import type { OperationDeps } from '../call/operation.ts'
 import { readOutputCursor } from './output-cursor.ts'
 import { type Segment, type StreamFacts, type TextLimits, writeEnds, writePage, writeTail } from './output-text.ts'
 
@@ -16,7 +16,7 @@ export type HostQuery = Input<'get_output'> & { host: string }
 export async function readHostOutput(deps: OperationDeps, query: HostQuery, limits: TextLimits): Promise<string> {
   const { job_id: jobId, host, tail, cursor } = query
   const run = await findRun(deps.ledger, jobId, host)
-  if (run === undefined) throw await noSuchRun(deps, jobId, host)
+  if (run === undefined) throw await noSuchRun(deps.ledger, jobId, host)
   const { maxChars } = limits
   if (cursor !== undefined) return readOn(deps, query, run, cursor, limits)
   const stream = query.stream ?? streamOf(run)

@@ -1,9 +1,8 @@
 /** Searching the output of a job for lines: of one host, or each different output once. */
 import { foldHosts, type OutputStream, type Run } from '@muster/contract'
 import { findRun, type OutcomeGroup, readOutput, readRunGroups } from '@muster/ledger'
-import { noSuchJob } from '../jobs/jobs.ts'
-import { noSuchRun } from '../jobs/runs.ts'
-import type { Caller, OperationDeps } from '../operations.ts'
+import { noSuchJob, noSuchRun } from '../call/not-found.ts'
+import type { Caller, OperationDeps } from '../call/operation.ts'
 import { compilePattern, type LinePattern, type SearchedBytes, searchLines } from './line-search.ts'
 import { readOutputCursor, writeOutputCursor } from './output-cursor.ts'
 import type { TextLimits } from './output-text.ts'
@@ -30,7 +29,7 @@ export async function searchHost(
   const { job_id: jobId, host, grep, tail, cursor } = query
   const pattern = compilePattern(grep)
   const run = await findRun(deps.ledger, jobId, host)
-  if (run === undefined) throw await noSuchRun(deps, jobId, host)
+  if (run === undefined) throw await noSuchRun(deps.ledger, jobId, host)
   const place = cursor === undefined ? undefined : readOutputCursor({ jobId, host }, cursor)
   const streams = streamsOf(place?.stream ?? query.stream)
   const searching = {

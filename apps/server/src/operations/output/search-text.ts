@@ -3,8 +3,9 @@
  * saying how much was searched, what was not, and how to go on.
  */
 import { escapeControl, escapeLine, type OutputStream } from '@muster/contract'
+import { clip } from '../../text/clip.ts'
 import type { FoundLine, LineSearch } from './line-search.ts'
-import { clip, type TextLimits } from './output-text.ts'
+import type { TextLimits } from './output-text.ts'
 
 /** Longest list of host names shown. */
 const HOSTS_CHARS = 200

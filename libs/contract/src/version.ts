@@ -1,0 +1,2 @@
+/** The version of Muster, as callers are told. */
+export const VERSION = '0.2.0'
