@@ -6,8 +6,9 @@
  */
 import { escapeControl, type GatheredOutput, type HostsByState, type OutputGroup } from '@muster/contract'
 import { clip } from '../../text/clip.ts'
+import { fenced, type TextLimits } from '../../text/fence.ts'
 import { quoted } from '../../text/quoted.ts'
-import { ROOMY_CHARS, type TextLimits } from './output-text.ts'
+import { ROOMY_CHARS } from './output-text.ts'
 
 /** Longest list of host names shown. */
 const HOSTS_CHARS = 200
@@ -106,7 +107,7 @@ function groupText(group: OutputGroup, room: number, { jobId, fence }: { jobId: 
   const { parts, isCut } = group.diff === null ? streamParts(group, space) : diffParts(group.diff, space)
   const bodies = parts
     .filter(({ text }) => text !== '')
-    .map(({ what, text }) => `<<<${fence} ${what}\n${text.replace(/\n$/, '')}\n${fence}>>>`)
+    .map(({ what, text }) => fenced(fence, what, text.replace(/\n$/, '')))
   // The note comes last, and room was kept for it: a cut takes a few of its characters, and never the end of a fence.
   return clip([name, ...bodies, ...remarks, ...(isCut ? [note] : [])].join('\n'), room)
 }

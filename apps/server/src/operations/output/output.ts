@@ -1,7 +1,7 @@
 /** Reading output: a page of one host, all hosts folded, either as data or as text for AI agents. */
-import { randomBytes } from 'node:crypto'
 import { type GatheredOutput, type Input, type OutputPage, PAGE_LIMIT_BYTES } from '@muster/contract'
 import { gatherOutput, readOutput } from '@muster/ledger'
+import { newFence } from '../../text/fence.ts'
 import { noSuchJob, noSuchRun } from '../call/not-found.ts'
 import type { Caller, OperationDeps } from '../call/operation.ts'
 import { writeGathered } from './gathered-text.ts'
@@ -44,8 +44,7 @@ export async function getOutput(
   caller: Pick<Caller, 'signal'>,
 ): Promise<string> {
   const { job_id, host, stream, grep, mask, diff, max_chars: maxChars } = input
-  // The output cannot know this word, so it cannot pretend to have ended.
-  const limits = { maxChars, fence: randomBytes(4).toString('hex') }
+  const limits = { maxChars, fence: newFence() }
   if (host !== undefined) {
     if (grep !== undefined) return searchHost(deps, { ...input, host, grep }, caller, limits)
     return readHostOutput(deps, { ...input, host }, limits)

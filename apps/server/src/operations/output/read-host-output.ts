@@ -1,10 +1,11 @@
 /** Reads what of the output of one host is to be shown: a page from a cursor, its last lines, or its two ends. */
 import { type Input, isTerminalRun, MusterError, type OutputPage, type OutputStream, type Run } from '@muster/contract'
 import { findRun, readOutput } from '@muster/ledger'
+import type { TextLimits } from '../../text/fence.ts'
 import { noSuchRun } from '../call/not-found.ts'
 import type { OperationDeps } from '../call/operation.ts'
 import { readOutputCursor } from './output-cursor.ts'
-import { type Segment, type StreamFacts, type TextLimits, writeEnds, writePage, writeTail } from './output-text.ts'
+import { type Segment, type StreamFacts, writeEnds, writePage, writeTail } from './output-text.ts'
 
 /** What is asked for of one host. */
 export type HostQuery = Input<'get_output'> & { host: string }

@@ -1,11 +1,11 @@
 /** Searching the output of a job for lines: of one host, or each different output once. */
 import { foldHosts, type OutputStream, type Run } from '@muster/contract'
 import { findRun, type OutcomeGroup, readOutput, readRunGroups } from '@muster/ledger'
+import type { TextLimits } from '../../text/fence.ts'
 import { noSuchJob, noSuchRun } from '../call/not-found.ts'
 import type { Caller, OperationDeps } from '../call/operation.ts'
 import { compilePattern, type LinePattern, type SearchedBytes, searchLines } from './line-search.ts'
 import { readOutputCursor, writeOutputCursor } from './output-cursor.ts'
-import type { TextLimits } from './output-text.ts'
 import { endOf, type HostQuery } from './read-host-output.ts'
 import { type SearchedGroup, type SearchedStream, writeGroupSearch, writeHostSearch } from './search-text.ts'
 
