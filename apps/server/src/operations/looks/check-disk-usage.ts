@@ -1,19 +1,20 @@
 /** How full the file systems of hosts are: the fullest first, and hosts where one is as full in one row. */
 import { setImmediate as turn } from 'node:timers/promises'
-import { type DiskRow, type DiskUsage, escapeLine, type Input, type NextCall } from '@muster/contract'
+import type { DiskRow, DiskUsage, Input, NextCall } from '@muster/contract'
 import { type OutcomeGroup, readBeginningBytes } from '@muster/ledger'
-import { clip } from '../../text/clip.ts'
 import type { Caller, OperationDeps } from '../call/operation.ts'
 import { diskCommand, isDisk, type ReadDisk, readDisks } from './disk-program.ts'
 import {
+  callAgain,
   countsOf,
   type FoundProblem,
   type Look,
   type Looked,
   lookAtHosts,
   namesOf,
+  nextOf,
   problemsOf,
-  waitAgain,
+  titleOf,
 } from './look.ts'
 
 const EXEC_TIMEOUT_S = 30
@@ -24,8 +25,6 @@ const READ_AT_ONCE = 50
 /** Most rows that can be asked for, and how much a next call asks for. */
 const ROWS_LIMIT = 500
 const MORE_ROWS = 60
-/** A title has at most 80 characters. */
-const TITLE_PATH_CHARS = 60
 
 /**
  * The file systems of the hosts, or the one that holds a path.
@@ -36,27 +35,24 @@ export async function checkDiskUsage(
   input: Input<'check_disk_usage'>,
   caller: Caller,
 ): Promise<DiskUsage> {
-  const { idempotency_key: idempotencyKey, ...fields } = input
   const { path, min_used_percent: minPercent, limit } = input
-  const of = path === undefined ? '' : ` of ${clip(escapeLine(path), TITLE_PATH_CHARS)}`
   const look: Look = {
     tool: 'check_disk_usage',
-    title: `disk usage${of}`,
+    title: path === undefined ? 'disk usage' : titleOf('disk usage of', path),
     argv: diskCommand(path),
     execTimeoutS: EXEC_TIMEOUT_S,
-    ...{ fields, targets: input.targets, waitS: input.wait_s, idempotencyKey },
+    input,
   }
   const looked = await lookAtHosts(deps, look, caller)
   const { disks, problems } = await readAll(deps, looked, path !== undefined)
   const rows = rowsOf(disks.filter(({ disk }) => disk.usedPercent >= minPercent))
   const left = Math.max(0, rows.length - limit)
-  const next = waitAgain(look, looked) ?? moreRows(look, looked, { limit, left })
   return {
     ...countsOf(looked),
     problems: await problemsOf(deps, looked, problems),
     filesystems: rows.slice(0, limit),
     filesystems_left_out: left,
-    ...(next === undefined ? {} : { next }),
+    ...nextOf(looked, () => moreRows(looked, { limit, left })),
   }
 }
 
@@ -120,9 +116,9 @@ function rowsOf(disks: readonly HostDisk[]): DiskRow[] {
 }
 
 /** More of the same look: how many rows are wanted is no part of the job. */
-function moreRows(look: Look, { key }: Looked, { limit, left }: { limit: number; left: number }): NextCall | undefined {
+function moreRows({ look, key }: Looked, { limit, left }: { limit: number; left: number }): NextCall | undefined {
   if (left === 0 || limit >= ROWS_LIMIT) return undefined
   const wanted = Math.min(ROWS_LIMIT, Math.max(MORE_ROWS, limit * 2))
   const why = `${left} less full file systems; min_used_percent leaves out the others`
-  return { why, tool: look.tool, arguments: { ...look.fields, limit: wanted, idempotency_key: key } }
+  return callAgain(look, why, { limit: wanted, idempotency_key: key })
 }

@@ -1,12 +1,12 @@
 /** What is in a directory on hosts, typed; hosts where it holds the same are told once. */
 import { setImmediate as turn } from 'node:timers/promises'
-import { type DirectoryEntry, type DirectoryList, escapeLine, type Input, type NextCall } from '@muster/contract'
+import type { DirectoryEntry, DirectoryList, Input, NextCall } from '@muster/contract'
 import { type OutcomeGroup, readBeginningBytes } from '@muster/ledger'
-import { clip } from '../../text/clip.ts'
 import type { Caller, OperationDeps } from '../call/operation.ts'
 import { directoryCommand, type ReadDirectory, readDirectory } from './directory-program.ts'
 import { readAfter, writeAfter } from './host-path.ts'
 import {
+  callAgain,
   countsOf,
   expressionOf,
   type FoundProblem,
@@ -14,8 +14,9 @@ import {
   type Looked,
   lookAtHosts,
   namesOf,
+  nextOf,
   problemsOf,
-  waitAgain,
+  titleOf,
 } from './look.ts'
 
 const EXEC_TIMEOUT_S = 30
@@ -29,8 +30,6 @@ const GROUPS_LIMIT = 20
 const SHARED_LIMITS = 2
 /** However many groups there are, each shows the first so many entries. */
 const ENTRIES_LEAST = 5
-/** A title has at most 80 characters. */
-const TITLE_PATH_CHARS = 60
 
 /**
  * The entries of a directory, or what else is at the path.
@@ -41,15 +40,14 @@ export async function listDirectory(
   input: Input<'list_directory'>,
   caller: Caller,
 ): Promise<DirectoryList> {
-  const { idempotency_key: idempotencyKey, ...fields } = input
   const { path, limit } = input
   const after = input.after === undefined ? undefined : readAfter(input.after)
   const look: Look = {
     tool: 'list_directory',
-    title: `list directory ${clip(escapeLine(path), TITLE_PATH_CHARS)}`,
+    title: titleOf('list directory', path),
     argv: directoryCommand(path, limit, after),
     execTimeoutS: EXEC_TIMEOUT_S,
-    ...{ fields, targets: input.targets, waitS: input.wait_s, idempotencyKey },
+    input,
   }
   const looked = await lookAtHosts(deps, look, caller)
   const { found, unread, problems } = await readAll(deps, looked, limit, after)
@@ -59,7 +57,6 @@ export async function listDirectory(
   const most = Math.min(limit, Math.max(ENTRIES_LEAST, share))
   const told = shown.map((group) => ({ group, ...pageOf(group, most) }))
   const leftOut = [...groups.slice(GROUPS_LIMIT).flatMap(({ hosts }) => hosts), ...unread]
-  const next = waitAgain(look, looked) ?? nextPage(look, told) ?? theOthers(look, leftOut)
   return {
     ...countsOf(looked),
     problems: await problemsOf(deps, looked, problems),
@@ -72,7 +69,7 @@ export async function listDirectory(
       ...(next_after === undefined ? {} : { next_after }),
     })),
     hosts_left_out: leftOut.length,
-    ...(next === undefined ? {} : { next }),
+    ...nextOf(looked, () => nextPage(look, told) ?? theOthers(look, leftOut)),
   }
 }
 
@@ -140,12 +137,13 @@ function nextPage(
 ): NextCall | undefined {
   const first = told.find(({ next_after }) => next_after !== undefined)
   if (first === undefined) return undefined
-  const targets = told.length === 1 ? look.targets : expressionOf(first.group.hosts, look.targets)
-  return { why: 'more entries', tool: look.tool, arguments: { ...look.fields, targets, after: first.next_after } }
+  const given = look.input.targets
+  const targets = told.length === 1 ? given : expressionOf(first.group.hosts, given)
+  return callAgain(look, 'more entries', { targets, after: first.next_after })
 }
 
 function theOthers(look: Look, hosts: readonly string[]): NextCall | undefined {
   const targets = expressionOf(hosts, '')
   if (hosts.length === 0 || targets === '') return undefined
-  return { why: 'the hosts left out', tool: look.tool, arguments: { ...look.fields, targets } }
+  return callAgain(look, 'the hosts left out', { targets })
 }

@@ -7,7 +7,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { setImmediate as turn } from 'node:timers/promises'
-import { foldHosts, type HostsWithProblem, MusterError, type NextCall, Submit } from '@muster/contract'
+import { escapeLine, foldHosts, type HostsWithProblem, MusterError, type NextCall, Submit } from '@muster/contract'
 import { causeOf, type OutcomeGroup, readBeginningBytes, readRunGroups } from '@muster/ledger'
 import { clip } from '../../text/clip.ts'
 import type { Caller, OperationDeps } from '../call/operation.ts'
@@ -28,22 +28,23 @@ const NAMES_CHARS = 400
 /** A target expression in a next call that is longer is left as it was given. */
 const EXPRESSION_CHARS = 1_000
 
+/** A title has at most 80 characters. */
+const TITLE_PATH_CHARS = 60
+
 /** What to run, for whom, and how the call was made. */
 export type Look = {
   readonly tool: 'list_directory' | 'check_disk_usage' | 'test_connection'
   readonly title: string
   readonly argv: readonly string[]
   readonly execTimeoutS: number
+  /** Whether it is to find out if hosts can be reached, so that an open breaker does not keep it from trying. */
   readonly isTest?: boolean
-  /** The fields of the call, for the next one. */
-  readonly fields: Readonly<Record<string, unknown>>
-  readonly targets: string
-  readonly waitS: number
-  readonly idempotencyKey: string | undefined
+  readonly input: { readonly targets: string; readonly wait_s: number; readonly idempotency_key?: string | undefined }
 }
 
 /** What came of it so far. */
 export type Looked = {
+  readonly look: Look
   readonly jobId: string
   /** With it the same look is asked for again. */
   readonly key: string
@@ -59,9 +60,10 @@ export type Looked = {
  * @throws {MusterError} invalid_target, unknown_target, no_targets, idempotency_conflict, ledger_unavailable
  */
 export async function lookAtHosts(deps: OperationDeps, look: Look, caller: Caller): Promise<Looked> {
-  const key = look.idempotencyKey ?? `look-${randomBytes(12).toString('base64url')}`
+  const { targets, wait_s, idempotency_key } = look.input
+  const key = idempotency_key ?? `look-${randomBytes(12).toString('base64url')}`
   const request = Submit.parse({
-    targets: look.targets,
+    targets,
     argv: look.argv,
     title: look.title,
     // Messages of programs, and the order of names, are the same everywhere.
@@ -72,7 +74,7 @@ export async function lookAtHosts(deps: OperationDeps, look: Look, caller: Calle
     start_deadline_s: START_DEADLINE_S,
     retries: RETRIES,
     idempotency_key: key,
-    wait_s: look.waitS,
+    wait_s,
   })
   const { job_id: jobId } = await submit(deps, request, caller, { isTest: look.isTest === true })
   const job = await readRunGroups(deps.ledger, jobId)
@@ -80,7 +82,10 @@ export async function lookAtHosts(deps: OperationDeps, look: Look, caller: Calle
   const all = [...job.groups, ...job.without.map((run) => ({ first: run, runs: [run], distinct: 1 }))]
   const isAnswer = ({ first }: OutcomeGroup) => first.state === 'succeeded' && first.output_complete
   return {
-    ...{ jobId, key, total: job.total },
+    look,
+    jobId,
+    key,
+    total: job.total,
     notEnded: all.reduce((sum, { first, runs }) => sum + (first.hasEnded ? 0 : runs.length), 0),
     groups: all.filter(isAnswer),
     others: all.filter((group) => !isAnswer(group)),
@@ -93,11 +98,27 @@ export function countsOf({ jobId, total, notEnded, groups }: Looked) {
   return { job_id: jobId, hosts: total, answered, not_ended: notEnded }
 }
 
-/** The call that waits for those that have not answered yet. Undefined when all have. */
-export function waitAgain(look: Look, { notEnded, key }: Looked): NextCall | undefined {
+/** What a look at a path is called: with as much of the path as there is room for in a title. */
+export function titleOf(what: string, path: string): string {
+  return `${what} ${clip(escapeLine(path), TITLE_PATH_CHARS)}`
+}
+
+/** The call to make next: the one that waits for hosts that have not answered yet, else what `otherwise` finds, if any. */
+export function nextOf(looked: Looked, otherwise?: () => NextCall | undefined): { next?: NextCall } {
+  const next = waitAgain(looked) ?? otherwise?.()
+  return next === undefined ? {} : { next }
+}
+
+/** The same call with some of its fields changed. It makes a job of its own unless the key is among them. */
+export function callAgain({ tool, input }: Look, why: string, changed: Readonly<Record<string, unknown>>): NextCall {
+  const { idempotency_key: _key, ...fields } = input
+  return { why, tool, arguments: { ...fields, ...changed } }
+}
+
+function waitAgain({ look, notEnded, key }: Looked): NextCall | undefined {
   if (notEnded === 0) return undefined
   const why = `${notEnded} ${notEnded === 1 ? 'host has' : 'hosts have'} not answered yet; nothing runs twice`
-  return { why, tool: look.tool, arguments: { ...look.fields, idempotency_key: key } }
+  return callAgain(look, why, { idempotency_key: key })
 }
 
 /**

@@ -2,7 +2,7 @@
 import type { ConnectionTest, Input } from '@muster/contract'
 import { byCause, type Cause, type Outcome } from '@muster/ledger'
 import type { Caller, OperationDeps } from '../call/operation.ts'
-import { countsOf, type Look, lookAtHosts, namesOf, waitAgain } from './look.ts'
+import { countsOf, type Look, lookAtHosts, namesOf, nextOf } from './look.ts'
 
 /** `true` takes no time; a host that takes longer is not well. */
 const EXEC_TIMEOUT_S = 10
@@ -16,19 +16,17 @@ export async function testConnection(
   input: Input<'test_connection'>,
   caller: Caller,
 ): Promise<ConnectionTest> {
-  const { idempotency_key: idempotencyKey, ...fields } = input
   const look: Look = {
     tool: 'test_connection',
     title: 'connection test',
     argv: ['true'],
     execTimeoutS: EXEC_TIMEOUT_S,
     isTest: true,
-    ...{ fields, targets: input.targets, waitS: input.wait_s, idempotencyKey },
+    input,
   }
   const looked = await lookAtHosts(deps, look, caller)
   const runs = [...looked.others, ...looked.groups].flatMap((group) => group.runs)
-  const next = waitAgain(look, looked)
-  return { ...countsOf(looked), groups: groupsOf(runs), ...(next === undefined ? {} : { next }) }
+  return { ...countsOf(looked), groups: groupsOf(runs), ...nextOf(looked) }
 }
 
 function groupsOf(runs: readonly Outcome[]): ConnectionTest['groups'] {
