@@ -3,8 +3,8 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { createOpenApi } from '@muster/server'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { createOpenApi } from '../../../apps/server/src/rest/openapi.ts'
 
 const SCRIPT = resolve('scripts/tag-release.mjs')
 const CHANGELOG = `# Changelog

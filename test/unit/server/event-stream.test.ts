@@ -1,7 +1,7 @@
 /** Events as text: how they are written, that none is asked for ahead of its reader, and what silence looks like. */
 import { Job, type JobEvent, OutputPage } from '@muster/contract'
-import { framesOf } from '@muster/server'
 import { describe, expect, test } from 'vitest'
+import { framesOf } from '../../../apps/server/src/rest/event-stream.ts'
 import { JOB, JOB_ID } from '../../support/ssh/scripted-server.ts'
 
 const page = OutputPage.parse({

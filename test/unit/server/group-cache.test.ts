@@ -1,7 +1,7 @@
 /** What is remembered of what jobs have printed, and for how long. */
 import type { AnswerOutput } from '@muster/contract'
-import { createGroupCache } from '@muster/server'
 import { expect, test } from 'vitest'
+import { createGroupCache } from '../../../apps/server/src/tools/group-cache.ts'
 
 const output = (stdout: string): AnswerOutput => ({
   data: '',

@@ -1,7 +1,8 @@
 /** Searching lines: what a plain search finds, in time that no pattern and no output can stretch. */
-import { compilePattern, searchLines } from '@muster/server'
+
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { compilePattern, searchLines } from '../../../apps/server/src/operations/output/line-search.ts'
 
 const LIMITS = { deadlineMs: Number.POSITIVE_INFINITY, signal: new AbortController().signal, keptChars: 100_000 }
 

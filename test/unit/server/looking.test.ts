@@ -4,9 +4,11 @@ import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { directoryCommand, diskCommand, isDisk, pathArgument, readDirectory, readDisks } from '@muster/server'
 import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { directoryCommand, readDirectory } from '../../../apps/server/src/operations/looks/directory-program.ts'
+import { diskCommand, isDisk, readDisks } from '../../../apps/server/src/operations/looks/disk-program.ts'
+import { pathArgument } from '../../../apps/server/src/operations/looks/host-path.ts'
 
 const run = promisify(execFile)
 

@@ -1,8 +1,10 @@
 /** Output as text: never too long, nothing lost between pages, nothing that acts on a terminal or hides. */
 import type { GatheredOutput } from '@muster/contract'
-import { readOutputCursor, writeEnds, writeGathered, writeOutputCursor, writePage, writeTail } from '@muster/server'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { writeGathered } from '../../../apps/server/src/operations/output/gathered-text.ts'
+import { readOutputCursor, writeOutputCursor } from '../../../apps/server/src/operations/output/output-cursor.ts'
+import { writeEnds, writePage, writeTail } from '../../../apps/server/src/operations/output/output-text.ts'
 
 const JOB_ID = `job_${'a'.repeat(26)}`
 const RUN = { jobId: JOB_ID, host: 'web01' }

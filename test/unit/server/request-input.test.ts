@@ -1,8 +1,8 @@
 /** What is refused, and in which words: the field, what was given, what is accepted. */
 import { MusterError, OPERATIONS } from '@muster/contract'
-import { gatherFields, parseInput } from '@muster/server'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { gatherFields, parseInput } from '../../../apps/server/src/operations/call/request-input.ts'
 
 const submit = OPERATIONS.submit_job.input
 const getJob = OPERATIONS.get_job.input

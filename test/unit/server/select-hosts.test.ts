@@ -1,9 +1,9 @@
 /** From targets, exclude, pick, order and limit to hosts: in which order they are applied, and that chance repeats. */
 import { MusterError, OPERATIONS, type Request } from '@muster/contract'
 import { parseInventory } from '@muster/inventory'
-import { selectHosts } from '@muster/server'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { selectHosts } from '../../../apps/server/src/operations/hosts/select-hosts.ts'
 
 const INVENTORY = parseInventory(
   `

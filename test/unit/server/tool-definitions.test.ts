@@ -1,8 +1,9 @@
 /** The MCP tools as they are listed: few words, and nothing that is not so. */
 import { OPERATIONS, type Operation, TOOL_NAMES, TOOLS, type Tool } from '@muster/contract'
-import { INSTRUCTIONS, listTools } from '@muster/server'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { INSTRUCTIONS } from '../../../apps/server/src/mcp/instructions.ts'
+import { listTools } from '../../../apps/server/src/tools/tools.ts'
 import { tokensOf } from '../../support/mcp/mcp-client.ts'
 
 const listed = listTools()

@@ -1,6 +1,7 @@
 /** Which trace contexts are kept: valid ones of version 00. All others are as good as none. */
-import { readTraceparent } from '@muster/server'
+
 import { expect, test } from 'vitest'
+import { readTraceparent } from '../../../apps/server/src/http/traceparent.ts'
 
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736'
 const PARENT = '00f067aa0ba902b7'
