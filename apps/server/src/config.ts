@@ -8,11 +8,11 @@ const HOST_NAME = /^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/
 const HostNames = z
   .string()
   .transform((text) => text.split(',').map((name) => name.trim().toLowerCase()))
-  .refine((names) => names.every((name) => HOST_NAME.test(name)), 'names without port, separated by ","')
+  .refine((names) => names.every((name) => HOST_NAME.test(name)), 'names without a port, separated by ","')
 
 const PerMinute = z.coerce.number().int().min(0).max(1_000_000).describe('calls a minute; 0 is no limit')
 
-/** The variables of the server. Everything that is secret is marked so, and can be given as `NAME_FILE`. */
+/** The variables of the server. Secret ones are marked, and can also be given as `NAME_FILE`. */
 export const ServerConfig = z.object({
   REDIS_URL: z.string().meta({ secret: true, description: 'a redis:// or rediss:// address' }),
   MUSTER_PREFIX: z

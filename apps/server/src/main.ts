@@ -1,4 +1,4 @@
-/** The server process: REST, MCP and Bull Board until it is told to stop. Talks to Redis and callers, never to hosts. */
+/** The server process: REST, MCP and Bull Board. Talks to Redis and to callers, never to hosts. */
 import { createLogger, loadDotEnv, parseConfigOrExit, runProcess, SecretScrubber, secretsOf } from '@muster/runtime'
 import { ServerConfig } from './config.ts'
 import { startServer } from './start-server.ts'

@@ -1,7 +1,7 @@
 /**
- * The HTTP server: what every request passes through, and the surfaces behind it.
+ * Puts the HTTP server together: what every request passes through, and the surfaces behind it.
  *
- * Opens nothing but what Fastify opens; what it is given stays its owner's to close.
+ * It opens nothing but what Fastify opens. Whoever passes in a dependency closes it.
  */
 import { randomBytes } from 'node:crypto'
 import type { KeyStore } from '@muster/access'
@@ -24,24 +24,24 @@ import { addDocumentation } from './rest/documentation.ts'
 import { addRest } from './rest/rest.ts'
 import { createTools } from './tools/tools.ts'
 
-/** Longest body of a request, but for the routes that say another length. */
+/** Longest body of a request, unless its route sets another limit. */
 const BODY_LIMIT_BYTES = 1024 * 1024
-/** How long a caller may take to send its headers, and all of its request: 32 MiB over a slow line are minutes. */
+/** How long a caller may take to send its headers, and its whole request: 32 MiB over a slow line take minutes. */
 const HEADERS_TIMEOUT_MS = 10_000
 const REQUEST_TIMEOUT_MS = 300_000
-/** How long a connection may be silent; longer than the longest wait (45 s), during which no byte is sent. */
+/** How long a connection may be silent. Must exceed the longest wait (45 s), during which no byte is sent. */
 const CONNECTION_TIMEOUT_MS = 90_000
 
 /** What the server needs. */
 export type ServerDeps = OperationDeps & {
   readonly keys: KeyStore
-  /** Names that Host and Origin may carry, besides loopback. */
+  /** Names that Host and Origin may carry, in addition to loopback. */
   readonly allowedHosts: readonly string[]
-  /** What answers behind `POST /mcp`. Default: the tools. Conformance tests put servers of their own there. */
+  /** What answers `POST /mcp`. Default: the tools. Conformance tests put servers of their own there. */
   readonly mcpServers?: (deps: CallDeps) => McpServers
 }
 
-/** A server that is ready to listen. Closing it answers waiting calls with what is known, and leaves jobs alone. */
+/** Builds a server that is ready to listen. Closing it answers waiting calls with what is known; jobs go on. */
 export async function buildServer(deps: ServerDeps): Promise<FastifyInstance> {
   const { keys, logger, ledger, allowedHosts } = deps
   const app = Fastify({

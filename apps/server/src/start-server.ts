@@ -1,8 +1,8 @@
 /**
- * Opens what the server needs, each with its close on the next line, and starts listening.
+ * Opens what the server needs, registers each close on the next line, and starts listening.
  *
- * Stopping goes backwards: `server.json` is removed, waiting calls are answered with what is known, connections close.
- * No job is touched: jobs live in Redis.
+ * Stopping goes backwards: it removes `server.json`, answers waiting calls with what is known, then closes connections.
+ * It touches no job: jobs live in Redis.
  */
 import { ensureFirstKey, type FirstKey, openKeyStore } from '@muster/access'
 import { openConfiguredInventory } from '@muster/inventory'
@@ -13,7 +13,7 @@ import type { ServerConfig } from './config.ts'
 import { isLoopback } from './http/origin-check.ts'
 import { buildServer } from './server.ts'
 
-/** Starts the server; resolves with its address when it listens. `print` shows a line to the operator, once. */
+/** Starts the server and resolves with its address once it listens. `print` shows the operator a line, unlogged. */
 export async function startServer(options: {
   config: ServerConfig
   logger: Logger
@@ -32,9 +32,9 @@ export async function startServer(options: {
   const inventory = await openConfiguredInventory(config, logger)
   life.closers.add('inventory', () => inventory.close())
 
-  // Jobs end by their clocks even while no worker lives.
+  // Deadlines of jobs must pass even while no worker is alive.
   const onClockworkError = (error: Error) =>
-    logger.warn({ err: error }, 'Redis trouble; looking what is due again soon')
+    logger.warn({ err: error }, 'Redis trouble; looking again soon for what is due')
   const clockwork = await startClockwork(ledger, onClockworkError)
   life.closers.add('clockwork', () => clockwork.stop())
 
@@ -50,7 +50,7 @@ export async function startServer(options: {
   life.closers.add('server.json', () => announcement.remove())
 
   if (!isLoopback(host)) {
-    logger.warn({ host }, 'listening beyond loopback, and TLS is not built in: put a proxy that speaks it in front')
+    logger.warn({ host }, 'listening beyond loopback without TLS, which is not built in: put a TLS proxy in front')
   }
   logger.info({ url: announcement.url, hosts: inventory.current().hosts.size }, 'ready')
   return { url: announcement.url }

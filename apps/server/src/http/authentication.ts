@@ -1,6 +1,6 @@
 /**
- * Asks every request for an API key, but for the two health routes: as a bearer token, or as the password of HTTP Basic
- * so that a browser can open the board and the documentation.
+ * Requires an API key of every request but those to the two health routes: as a bearer token, or as the password of
+ * HTTP Basic, so that a browser can open the board and the documentation.
  */
 import type { KeyStore, Principal } from '@muster/access'
 import { MusterError } from '@muster/contract'
@@ -10,26 +10,28 @@ import { CHALLENGE, sendProblem } from './problems.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Whose key the request came with; nobody's, which may do nothing, for a request that is not let in. */
+    /** The owner of the request's key. A request that is refused has a principal that may do nothing. */
     principal: Principal
   }
 }
 
-/** For load balancers and supervisors, which have no key. They tell nothing but that the process is well. */
+/** For load balancers and supervisors, which have no key. They only say whether the process is well. */
 const OPEN_ROUTES: ReadonlySet<string> = new Set(['/livez', '/readyz'])
 
-/** So often the key of an answer that goes on for long is looked at again. */
+/** How often the key of a long-running answer is checked again. */
 const LOOK_AGAIN_MS = 2_000
 
-/** Aborts soon after the key of a request is revoked or has expired; watches until the answer is over. */
+/**
+ *  Returns a signal that aborts soon after the key of a request is revoked or expires. Watches until the answer ends.
+ */
 export type KeyWatch = (request: FastifyRequest, reply: FastifyReply) => AbortSignal
 
 const NOBODY: Principal = { keyId: '', owner: '', scopes: new Set() }
 
-/** Checks the key of every request, also of those for routes that do not exist, so that nobody can look around. */
+/** Checks the key of every request, even for routes that do not exist, so that nobody can probe for routes. */
 export function addAuthentication(app: FastifyInstance, keys: KeyStore, logger: Logger): void {
   const principals = new WeakMap<FastifyRequest, Principal>()
-  // Read also where this hook was never reached: a request that the origin check refuses is logged all the same.
+  // The request log reads it even when the origin check refused the request before this hook.
   app.decorateRequest('principal', {
     getter() {
       return principals.get(this) ?? NOBODY
@@ -52,7 +54,7 @@ export function addAuthentication(app: FastifyInstance, keys: KeyStore, logger: 
   })
 }
 
-/** Makes the watch over the keys of requests that were let in. */
+/** Makes a watch over the keys of requests that were let in. */
 export function createKeyWatch(keys: KeyStore): KeyWatch {
   return (request, reply) => {
     const refused = new AbortController()
@@ -60,7 +62,7 @@ export function createKeyWatch(keys: KeyStore): KeyWatch {
       try {
         await authenticate(request, keys)
       } catch (error) {
-        // While Redis is away nobody knows; the answer itself will end by that.
+        // While Redis is away nobody knows whether the key is still valid; the answer itself will fail then.
         if (error instanceof MusterError && error.code === 'unauthorized') refused.abort(error)
       }
     }

@@ -1,7 +1,8 @@
 /**
- * Bull Board at `/board`, to look at tickets. Read-only: whoever could add a ticket there could have a run carried out.
- * The key is asked for by `authentication.ts`, as for every other route; as the tickets are those of all owners, it must
- * have the scope `jobs:all`.
+ * Bull Board at `/board`, to look at tickets. Read-only: whoever can add a ticket can have a run carried out.
+ *
+ * `authentication.ts` checks the key, as for every other route. The board shows the tickets of all owners, so the key
+ * needs the scope `jobs:all`.
  */
 import { createBullBoard } from '@bull-board/api'
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter'
@@ -15,7 +16,7 @@ import { sendProblem } from './problems.ts'
 /** Where the board is. */
 const BASE_PATH = '/board'
 
-/** Adds the board. Tickets hold IDs and titles, no command and no output. */
+/** Adds the board. Tickets hold IDs and titles, but no command and no output. */
 export async function addBoard(app: FastifyInstance, ledger: Ledger, logger: Logger): Promise<void> {
   const serverAdapter = new FastifyAdapter()
   createBullBoard({
@@ -28,8 +29,8 @@ export async function addBoard(app: FastifyInstance, ledger: Ledger, logger: Log
   serverAdapter.setBasePath(BASE_PATH)
   serverAdapter.setErrorHandler((error) => {
     logger.error({ err: error }, 'a request to the board failed')
-    // Its error may be of Redis, whose text is not for the browser.
-    return { status: 500, body: { error: 'The board cannot be read. Look at the log of the server.' } }
+    // The error may come from Redis, and its text is not for the browser.
+    return { status: 500, body: { error: 'The board cannot be read. See the log of the server.' } }
   })
   await app.register(async (scope) => {
     scope.addHook('onRequest', async (request, reply) => {
@@ -38,7 +39,7 @@ export async function addBoard(app: FastifyInstance, ledger: Ledger, logger: Log
       } catch (error) {
         return sendProblem(reply, request, error, logger)
       }
-      // A second lock on the same door: whatever a later version of the board lets through, nothing but reading is.
+      // A second lock on the same door: only reads pass, whatever a later version of the board lets through.
       if (request.method === 'GET' || request.method === 'HEAD') return
       await reply.code(405).header('allow', 'GET, HEAD').send({ error: 'The board is read-only.' })
     })

@@ -1,32 +1,32 @@
 /**
- * Room for large bodies. A body is in memory whole, as bytes, as text and as the fields that are read from it, so that
- * only so many are taken at once; whoever comes then is told to come again, before anything of the body is read.
+ * Limits how many large bodies the server reads at once. A body is in memory three times over: as bytes, as text and as
+ * the fields parsed from it. Callers beyond the limit are told to try again before any of their body is read.
  */
 import { requireScope } from '@muster/access'
 import { MusterError, type Scope } from '@muster/contract'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 
-/** A shorter body is not counted. */
+/** Shorter bodies are not counted. */
 const LARGE_BYTES = 1024 * 1024
-/** Most that large bodies come to at once; one alone may have any length that its route takes. */
+/** Most bytes of large bodies at once. A body that is alone may have any length that its route takes. */
 const ROOM_BYTES = 128 * 1024 * 1024
 
 /** The room of one server. */
 export type BodyRoom = {
   /**
-   * Lets in the body of a request whose route takes up to `limitBytes`, until the request has been answered.
-   * @throws {MusterError} insufficient_scope, which a body of this length is not read for; busy
+   * Reserves room for the body of a request, until the request is answered. `limitBytes` is what its route takes.
+   * @throws {MusterError} insufficient_scope, as no large body is read for a key that may not use the route; busy
    */
   enter(request: FastifyRequest, reply: FastifyReply, route: { limitBytes: number; scope: Scope }): void
 }
 
-/** Makes it, empty. */
+/** Makes an empty room. */
 export function createBodyRoom(): BodyRoom {
   let takenBytes = 0
   return {
     enter: (request, reply, { limitBytes, scope }) => {
       const { 'content-length': declared, 'transfer-encoding': encoding } = request.headers
-      // A body in chunks does not say how long it will be.
+      // A chunked body does not say how long it will be, so it counts as the longest.
       const bytes = encoding === undefined ? Number(declared ?? 0) : limitBytes
       if (bytes <= LARGE_BYTES || bytes > limitBytes) return
       requireScope(request.principal, scope)

@@ -1,16 +1,16 @@
-/** Who calls, as part of which trace, and until when: a wait ends when its caller is gone or the server closes. */
+/** Turns a request into a caller: who calls, as part of which trace, and until when its waits may last. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Caller } from '../operations/call/operation.ts'
 import { readTraceparent } from './traceparent.ts'
 
-/** Makes a caller out of a request. */
+/** Makes a caller from a request. */
 export type CallerOf = (request: FastifyRequest, reply: FastifyReply) => Caller
 
-/** Callers whose waits end when they are gone, or when `closing` aborts. */
+/** Makes callers whose waits end when the caller disconnects, or when `closing` aborts. */
 export function createCallerOf(closing: AbortSignal): CallerOf {
   return (request, reply) => {
     const gone = new AbortController()
-    // Also fires after an answer, when nobody waits any more.
+    // Also fires after the answer, when nobody waits any more.
     const onClose = () => gone.abort(new Error('the caller is gone'))
     if (reply.raw.destroyed) onClose()
     else reply.raw.once('close', onClose)

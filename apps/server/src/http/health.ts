@@ -1,12 +1,12 @@
-/** `/livez` and `/readyz`, for supervisors and load balancers. They need no key and tell nothing secret. */
+/** `/livez` and `/readyz`, for supervisors and load balancers. They need no key and reveal nothing secret. */
 import type { FastifyInstance } from 'fastify'
 import type { OperationDeps } from '../operations/call/operation.ts'
 
-/** `/livez` answers 200 as long as the process does; `/readyz` 200 when it can do its work, else 503. */
+/** Adds both. `/livez` answers 200 while the process runs; `/readyz` answers 200 when it can do its work, else 503. */
 export function addHealth(app: FastifyInstance, { ledger, inventory }: OperationDeps): void {
   app.get('/livez', async () => ({ status: 'ok' }))
   app.get('/readyz', async (_request, reply) => {
-    // Bounded: the ledger of a server fails fast.
+    // Needs no timeout: the ledger of a server fails fast.
     const hasRedis = await ledger.ping().then(
       () => true,
       () => false,

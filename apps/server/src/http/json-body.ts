@@ -1,8 +1,8 @@
-/** Bodies: JSON and nothing else, and none at all where nothing has to be said. What is wrong with a body is told. */
+/** Reads bodies: JSON and nothing else. A body may be empty where a request needs no fields. */
 import { decodeUtf8, MusterError } from '@muster/contract'
 import type { FastifyInstance } from 'fastify'
 
-/** Makes the server read `application/json`; other types are refused by Fastify (415). */
+/** Makes the server read `application/json`. Fastify refuses other types with 415. */
 export function addJsonBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
@@ -14,7 +14,7 @@ export function addJsonBodies(app: FastifyInstance): void {
   })
 }
 
-/** Undefined for an empty body: many clients send the header with every POST. */
+/** Undefined for an empty body: many clients send the content type with every POST. */
 function parse(bytes: Buffer): unknown {
   const decoded = decodeUtf8(bytes)
   if ('badAt' in decoded) throw new MusterError('invalid_request', `the body is not UTF-8 at byte ${decoded.badAt}`)

@@ -1,13 +1,13 @@
 /**
- * How the server closes: waiting calls are told at once and answer with what is known, answers that are under way get
- * out, then connections end, also those on which nothing was ever asked (browsers open some in advance).
+ * Closes the server in order: waiting calls answer at once with what is known, answers under way are sent, then all
+ * connections are closed, including idle ones that never carried a request (browsers open some in advance).
  */
 import type { FastifyInstance } from 'fastify'
 
-/** How long answers that are under way may take to get out. */
+/** How long answers under way may take to be sent. */
 const ANSWER_MS = 2_000
 
-/** Adds it to the server's close. The signal aborts when closing begins. */
+/** Adds the order to the server's close. The returned signal aborts when closing begins. */
 export function addOrderlyClose(app: FastifyInstance): AbortSignal {
   const closing = new AbortController()
   let underWay = 0

@@ -1,23 +1,23 @@
 /**
- * Refuses requests that a web page of another site made a browser send: by its Host header (DNS rebinding) and by its
- * Origin header (cross-site requests). Programs send no Origin, and are not affected.
+ * Refuses requests that a page of another site made a browser send: by the Host header (DNS rebinding) and by the
+ * Origin header (cross-site requests). Programs send no Origin, so they are not affected.
  *
- * Says nothing about who may call; `authentication.ts` does.
+ * It does not decide who may call; `authentication.ts` does.
  */
 import { MusterError } from '@muster/contract'
 import type { Logger } from '@muster/runtime'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { sendProblem } from './problems.ts'
 
-/** A name or IPv4 address, or an IPv6 address in brackets; then perhaps a port (RFC 9110, section 7.2). */
+/** A name or IPv4 address, or an IPv6 address in brackets, and an optional port (RFC 9110, section 7.2). */
 const HOST_HEADER = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::\d{1,5})?$/i
 
-/** Addresses that stand for "all of them" are no name that a caller could use. */
+/** An address that means "all addresses" is not a name that a caller can use. */
 const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::', ''])
 
 /**
- * Checks every request, also those for routes that do not exist. `allowedHosts` are names without ports, in addition to
- * loopback and the address that the connection came in on.
+ * Checks every request, even for routes that do not exist. `allowedHosts` are names without ports that are allowed in
+ * addition to loopback and to the address on which the connection came in.
  */
 export function addOriginCheck(app: FastifyInstance, allowedHosts: readonly string[], logger: Logger): void {
   const allowed = new Set(allowedHosts.map((name) => name.toLowerCase()).filter((name) => !WILDCARDS.has(name)))
@@ -28,7 +28,7 @@ export function addOriginCheck(app: FastifyInstance, allowedHosts: readonly stri
   })
 }
 
-/** Whether a name or address means this computer alone. */
+/** Whether a name or address means this computer only. */
 export function isLoopback(name: string): boolean {
   return name === 'localhost' || name === '::1' || /^127(\.\d{1,3}){3}$/.test(name)
 }
@@ -47,7 +47,7 @@ function findTrouble(request: FastifyRequest, allowed: ReadonlySet<string>): str
 
 /** Same host and port as the request itself: another port is another site. */
 function isSameSite(origin: URL, hostHeader: string, allowed: ReadonlySet<string>): boolean {
-  // Parsed alike, so that a default port that is written out makes no difference.
+  // Both are parsed as URLs, so that spelling out a default port makes no difference.
   return origin.host === new URL(`${origin.protocol}//${hostHeader}`).host || allowed.has(origin.hostname)
 }
 
@@ -56,7 +56,7 @@ function nameIn(hostHeader: string): string | undefined {
   return (ipv6 ?? name)?.toLowerCase()
 }
 
-/** An IPv4 caller of an IPv6 socket has its address written as ::ffff:192.0.2.1. */
+/** On an IPv6 socket, Node writes an IPv4 address as ::ffff:192.0.2.1. */
 function localAddress(request: FastifyRequest): string | undefined {
   return request.socket.localAddress?.replace(/^::ffff:/i, '').toLowerCase()
 }

@@ -1,7 +1,7 @@
 /**
- * Every refusal and fault as `application/problem+json`, those of Fastify included.
+ * Answers every refusal and fault as `application/problem+json`, including those of Fastify.
  *
- * Faults of our own (500 and above) are logged under the request ID, and their text is not told.
+ * Our own faults (500 and above) are logged under the request ID, and the caller does not see their text.
  */
 import { MusterError, toProblem } from '@muster/contract'
 import type { Logger } from '@muster/runtime'
@@ -10,10 +10,10 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 /** Redis needs about this long to come back after a restart. */
 const RETRY_AFTER_S = 2
 
-/** How a caller is told to show its key (RFC 6750, section 3); what else there is to say is added. */
+/** Tells a caller how to present its key (RFC 6750, section 3). An `error` may be appended. */
 export const CHALLENGE = 'Bearer realm="Muster"'
 
-/** Makes the server answer errors, and routes that it does not have, as problems. */
+/** Makes the server answer errors and unknown routes as problems. */
 export function addProblems(app: FastifyInstance, logger: Logger): void {
   app.setErrorHandler<FastifyError>((error, request, reply) => sendProblem(reply, request, error, logger))
   app.setNotFoundHandler((request, reply) => {
@@ -23,7 +23,7 @@ export function addProblems(app: FastifyInstance, logger: Logger): void {
   })
 }
 
-/** Answers with a problem. Hooks use it directly, because plugins may have error handlers of their own. */
+/** Answers with a problem. Hooks call it directly, because plugins may have error handlers of their own. */
 export function sendProblem(
   reply: FastifyReply,
   request: FastifyRequest,
@@ -47,7 +47,7 @@ export function sendProblem(
     .send(problem)
 }
 
-/** An error of Fastify's own in our words. Anything unknown stays as it is, and is a fault of ours. */
+/** Puts an error of Fastify into our words. Anything unknown stays as it is and counts as our fault. */
 export function asMusterError(error: unknown, { routeOptions }: FastifyRequest): unknown {
   if (error instanceof MusterError || !isFastifyError(error)) return error
   const options = { cause: error }

@@ -1,12 +1,12 @@
 /**
- * A line in the log for every request, and the headers that every answer carries.
+ * Logs a line for every request, and sets the headers that every answer carries.
  *
- * Never logs a body, a header or a query: commands, keys and cursors are nobody's business there.
+ * It never logs a body, a header or a query: they hold commands, keys and cursors.
  */
 import type { Logger } from '@muster/runtime'
 import type { FastifyInstance } from 'fastify'
 
-/** Adds both. Requests are logged on level debug; what goes wrong on our side is logged where it is noticed. */
+/** Adds both. Requests are logged at level debug; our own faults are logged where they are noticed. */
 export function addRequestLog(app: FastifyInstance, logger: Logger): void {
   app.addHook('onRequest', async (request, reply) => {
     reply.headers({

@@ -1,8 +1,8 @@
 /**
- * A call of a tool, as both generations of the protocol carry it out: with its trace context, told of progress when it
- * asks to be, ended when its caller goes away.
+ * Answers a tool call, for both generations of the protocol: with its trace context, with progress if it asks for that,
+ * and until its caller goes away.
  *
- * Knows no transport. What the tools do, `tools.ts` knows.
+ * It knows no transport. `tools.ts` knows what the tools do.
  */
 import { ProtocolError, ProtocolErrorCode } from '@modelcontextprotocol/server'
 import { escapeControl } from '@muster/contract'
@@ -14,7 +14,7 @@ import type { CallDeps, McpContext, ToolCall } from './request.ts'
 
 /**
  * Carries out a call. A refusal or a fault of ours is an answer too.
- * @throws {ProtocolError} for a tool that there is not
+ * @throws {ProtocolError} for an unknown tool
  */
 export async function answerCall(deps: CallDeps, context: McpContext, call: ToolCall): Promise<ToolResult> {
   const { tools, logger } = deps
@@ -28,7 +28,7 @@ export async function answerCall(deps: CallDeps, context: McpContext, call: Tool
     tools.call(call.name, call.fields, watched, onFault),
   )
   if (result !== undefined && isFault) {
-    // Nothing of the fault is told; with this it can be found in the log.
+    // The caller learns nothing of the fault, only the ID under which the log has it.
     return { ...result, content: [...result.content, { type: 'text', text: `Request: ${context.requestId}` }] }
   }
   if (result !== undefined) return result

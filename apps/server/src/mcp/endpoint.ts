@@ -1,8 +1,9 @@
 /**
  * The Model Context Protocol at `POST /mcp`: streamable HTTP without sessions, in both generations of the protocol.
  *
- * All that is about transport is here and in the two legs; what the tools are, the servers know that it is given. Every
- * request has a server of its own, so that nothing of one caller can reach another, and nothing is kept between two.
+ * It and the two legs, `legacy.ts` and `modern.ts`, hold everything about transport; the servers passed in know the
+ * tools. Every request has a server of its own, so nothing of one caller can reach another and nothing outlives a
+ * request.
  */
 import { classifyInboundRequest } from '@modelcontextprotocol/server'
 import type { Logger } from '@muster/runtime'
@@ -14,7 +15,7 @@ import { createModernLeg } from './modern.ts'
 import type { McpServers } from './request.ts'
 import { sendRpcError } from './rpc-errors.ts'
 
-/** Longest body of a call: what a model writes. Longer scripts go over REST or the CLI. */
+/** Longest body of a call, which a model has written. Longer scripts go over REST or the CLI. */
 const BODY_LIMIT_BYTES = 256 * 1024
 
 /** Adds the endpoint. */
@@ -31,7 +32,7 @@ export function addMcp(
     errorHandler: (error, request, reply) => sendRpcError(reply, request, error, logger),
     handler: async (request, reply) => {
       const refusal = refuseMessages(request.body)
-      // A request that gets an answer of its own is answered; anything else is no good as a whole.
+      // A refusal with an ID answers that one request; without an ID it refuses the whole body.
       if (refusal !== undefined) return reply.code(refusal.id === null ? 400 : 200).send(refusal)
       const context = { caller: callerOf(request, reply), requestId: request.id }
       takeOver(reply)
@@ -52,7 +53,7 @@ export function addMcp(
   })
 }
 
-/** The SDK's own rule; what it does not call legacy, refusals included, is the modern leg's to answer. */
+/** Applies the SDK's own rule. Whatever it does not call legacy, refusals included, the modern leg answers. */
 function isLegacy({ body, headers }: FastifyRequest): boolean {
   if (body === undefined) return true
   const [version, method, name] = ['mcp-protocol-version', 'mcp-method', 'mcp-name'].map((header) => {
@@ -69,7 +70,7 @@ function isLegacy({ body, headers }: FastifyRequest): boolean {
   return kind === 'legacy'
 }
 
-/** The connection becomes the SDK's, with the headers that other routes have too. */
+/** Hands the connection to the SDK, with the headers that other routes send too. */
 function takeOver(reply: FastifyReply): void {
   for (const [name, value] of Object.entries(reply.getHeaders())) {
     if (value !== undefined) reply.raw.setHeader(name, value)

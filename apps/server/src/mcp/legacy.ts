@@ -1,7 +1,7 @@
 /**
- * Revisions 2024-11-05 to 2025-11-25 over HTTP, through the SDK of that generation.
+ * Serves revisions 2024-11-05 to 2025-11-25 over HTTP, through the SDK of that generation.
  *
- * No sessions: every request has a server and a transport of its own, which end with it.
+ * There are no sessions: every request has a server and a transport of its own, which end with it.
  */
 import type { ServerResponse } from 'node:http'
 import { Server } from '@modelcontextprotocol/sdk/server/index.js'
@@ -39,7 +39,7 @@ export async function serveLegacy(
   }
 }
 
-/** A server of the product for one request. */
+/** Makes the product's server for one request. */
 export function createLegacyServer(deps: CallDeps, context: McpContext): Server {
   const server = new Server(
     { name: 'muster', version: VERSION },

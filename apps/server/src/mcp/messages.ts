@@ -1,8 +1,8 @@
 /**
- * What the MCP endpoint looks at in a body before one of the SDKs does: how many messages came at once, whether the
- * arguments of calls can be arguments, and whether somebody wants to hear of progress.
+ * Looks at a body before one of the SDKs does: how many messages it holds, whether the arguments of calls are objects,
+ * and whether a call asks for progress.
  *
- * Everything else is the SDKs' to check.
+ * The SDKs check everything else.
  */
 import { ProtocolErrorCode } from '@modelcontextprotocol/server'
 import { z } from 'zod'
@@ -21,11 +21,12 @@ const WithToken = z.looseObject({
   params: z.looseObject({ _meta: z.looseObject({ progressToken: ProgressToken }) }),
 })
 
-/** Why a body cannot be served, in words that tell what to do; undefined when an SDK may have it. */
+/** Why a body cannot be served, in words that say what to do; undefined when an SDK may handle it. */
 export function refuseMessages(body: unknown): RpcRefusal | undefined {
   const messages = messagesIn(body)
   if (messages.length > BATCH_LIMIT) {
-    const message = `the batch has ${messages.length} messages; at most ${BATCH_LIMIT} are taken, so send fewer at once`
+    const count = messages.length
+    const message = `the batch has ${count} messages; at most ${BATCH_LIMIT} are accepted, so send fewer at once`
     return rpcRefusal(ProtocolErrorCode.InvalidRequest, message)
   }
   for (const message of messages) {
@@ -37,7 +38,7 @@ export function refuseMessages(body: unknown): RpcRefusal | undefined {
   return undefined
 }
 
-/** Whether a message of the body asks to be told how it goes on, which takes a stream for an answer. */
+/** Whether a message of the body asks for progress, which takes a stream as an answer. */
 export function wantsProgress(body: unknown): boolean {
   return messagesIn(body).some((message) => WithToken.safeParse(message).success)
 }
@@ -46,7 +47,7 @@ function messagesIn(body: unknown): readonly unknown[] {
   return Array.isArray(body) ? body : [body]
 }
 
-/** The SDKs would tell these as a list of what their schemas expected. */
+/** Says in plain words what the SDKs would report as a list of schema issues. Undefined when nothing is wrong. */
 function troubleOf(message: unknown): string | undefined {
   if (!Call.safeParse(message).success) return undefined
   if (!Name.safeParse(message).success) return 'params.name must be the name of a tool; tools/list lists them'

@@ -1,7 +1,8 @@
 /**
- * Revision 2026-07-28 over HTTP, through the SDK of that generation.
+ * Serves revision 2026-07-28 over HTTP, through the SDK of that generation.
  *
- * Each request has a server of its own. What older revisions ask for is refused here, as `endpoint.ts` sends it elsewhere.
+ * Each request has a server of its own. Requests of older revisions are refused here; `endpoint.ts` sends them to
+ * `legacy.ts`.
  */
 import type { ServerResponse } from 'node:http'
 import { toNodeHandler } from '@modelcontextprotocol/node'
@@ -13,19 +14,19 @@ import { INSTRUCTIONS } from './instructions.ts'
 import type { CallDeps, McpContext, McpServers, ProgressNotice } from './request.ts'
 import { addTasks, answerWithTask, TASKS_CAPABILITY } from './tasks.ts'
 
-/** The tools change only with a release; which of them a key may use is for its own eyes. */
+/** The tools change only with a release. The list is private, because it depends on what the key may use. */
 const CACHE = { ttlMs: 300_000, cacheScope: 'private' } as const
 
 /** Answers requests of this generation. */
 export type ModernLeg = {
   serve(context: McpContext, request: FastifyRequest, response: ServerResponse): Promise<void>
-  /** Ends what is still open. */
+  /** Closes what is still open. */
   close(): Promise<void>
 }
 
-/** The leg over the servers of the second kind. */
+/** Makes the leg over the modern servers. */
 export function createModernLeg(servers: McpServers, logger: Logger): ModernLeg {
-  // The one thing that reaches the factory of a request is the request.
+  // The SDK passes its factory nothing but the request, so the request has to lead to the context.
   const contexts = new WeakMap<Request, McpContext>()
   const handler = createMcpHandler(
     ({ requestInfo }) => {
@@ -54,7 +55,7 @@ export function createModernLeg(servers: McpServers, logger: Logger): ModernLeg 
   }
 }
 
-/** A server of the product for one request. */
+/** Makes the product's server for one request. */
 export function createModernServer(deps: CallDeps, context: McpContext): Server {
   const server = new Server(
     { name: 'muster', version: VERSION },

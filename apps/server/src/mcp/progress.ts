@@ -1,8 +1,8 @@
 /**
- * Progress of waits, for callers that gave a token: how many hosts of the job have ended so far.
+ * Reports the progress of waits to callers that gave a token: how many hosts of the job have ended so far.
  *
- * At least 5 s apart, and never just before the result or after it: clients lose such a notification, and some close the
- * connection over it.
+ * Notifications are at least 5 s apart, and none comes just before the result or after it: clients lose such a one, and
+ * some close the connection because of it.
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import { isTerminalRun, type Job, RunState } from '@muster/contract'
@@ -13,12 +13,12 @@ import type { ToolCall } from './request.ts'
 
 /** 5 s and a little: a timer may be a millisecond early. */
 const EVERY_MS = 5_010
-/** Clients need this long to take a notification in before the result comes. */
+/** Clients need this long to handle a notification before the result comes. */
 const QUIET_MS = 300
 
 /**
- * Does `work` with a caller that is told how its wait goes on. A result that comes just after a notification is held back
- * for a moment. Nothing is left when it returns.
+ * Does `work` for a caller that is told how its wait is going. A result that comes just after a notification is held
+ * back for a moment. No timer is left when it returns.
  */
 export async function reportProgress<T>(
   { ledger, logger }: { ledger: Ledger; logger: Logger },
@@ -37,7 +37,7 @@ export async function reportProgress<T>(
     for (;;) {
       await pause(EVERY_MS, undefined, { signal: until })
       const elapsedMs = performance.now() - startMs
-      // The wait is about to end, and with it comes the result.
+      // The wait is about to end, and its end brings the result.
       if (elapsedMs > waitMs - QUIET_MS) return
       const job = await findJob(ledger, jobId)
       if (until.aborted || job === undefined) return
@@ -52,7 +52,7 @@ export async function reportProgress<T>(
   }
   const onWait = (jobId: string, waitMs: number) => {
     telling = tell(jobId, waitMs).catch((error: unknown) => {
-      if (!until.aborted) logger.warn({ err: error, job_id: jobId }, 'progress of a wait could not be told')
+      if (!until.aborted) logger.warn({ err: error, job_id: jobId }, 'progress of a wait could not be reported')
     })
   }
   try {
@@ -65,7 +65,7 @@ export async function reportProgress<T>(
   }
 }
 
-/** Such as "12 of 500 hosts have ended, 1 of them failed; 2 running". */
+/** For example "12 of 500 hosts have ended, 1 of them failed; 2 running". */
 export function progressText({ state, total, counts }: Pick<Job, 'state' | 'total' | 'counts'>): string {
   const ended = RunState.options.filter(isTerminalRun)
   const sum = (states: readonly RunState[]) => states.reduce((hosts, each) => hosts + (counts[each] ?? 0), 0)

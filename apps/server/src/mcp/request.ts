@@ -1,4 +1,4 @@
-/** A request to the MCP endpoint, and a tool call in it, in words of no SDK and no generation of the protocol. */
+/** The types of a request to the MCP endpoint and of a tool call in it. They name no generation of the protocol. */
 import type { Server as LegacyServer } from '@modelcontextprotocol/sdk/server/index.js'
 import type { McpServer, Server } from '@modelcontextprotocol/server'
 import type { Ledger } from '@muster/ledger'
@@ -8,27 +8,27 @@ import type { Fields } from '../operations/call/request-input.ts'
 import type { Operations } from '../operations/operations.ts'
 import type { Tools } from '../tools/tools.ts'
 
-/** What a server is made for: one request. */
+/** The one request that a server is made for. */
 export type McpContext = {
   readonly caller: Caller
-  /** As it is told in the header `X-Request-Id`, and logged. */
+  /** The ID in the header `X-Request-Id` and in the log. */
   readonly requestId: string
 }
 
-/** Makes a fresh server for a request, of the generation that it speaks. */
+/** Makes a fresh server for a request, for the protocol generation of that request. */
 export type McpServers = {
   /** Revisions 2024-11-05 to 2025-11-25. */
   legacy(context: McpContext): Pick<LegacyServer, 'connect' | 'close'>
   /** Revision 2026-07-28. */
   modern(context: McpContext): McpServer | Server
   /**
-   * Whether legacy servers notify and ask their client unasked, so that every answer must be a stream. Without, only
-   * calls with a progress token are answered with one.
+   * Whether legacy servers send notifications and requests on their own, so that every answer must be a stream. If not
+   * set, only calls with a progress token are answered with a stream.
    */
   readonly streams?: boolean
 }
 
-/** What calls need. */
+/** What answering a call needs. */
 export type CallDeps = {
   readonly tools: Tools
   readonly operations: Operations
@@ -36,7 +36,7 @@ export type CallDeps = {
   readonly logger: Logger
 }
 
-/** A call, without the words of an SDK. */
+/** A tool call, in words of neither SDK. */
 export type ToolCall = {
   readonly name: string
   readonly fields: Fields
@@ -46,7 +46,7 @@ export type ToolCall = {
   readonly notify: (progress: ProgressNotice) => Promise<void>
 }
 
-/** What a caller is told: seconds of the longest wait that have gone by, and how the job is doing. */
+/** What a caller is told: how many seconds of the longest wait (`total`) have passed, and how the job is doing. */
 export type ProgressNotice = {
   readonly progressToken: string | number
   readonly progress: number

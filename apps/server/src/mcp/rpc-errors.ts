@@ -1,7 +1,7 @@
 /**
  * Errors of the MCP endpoint as JSON-RPC, with the text and the HTTP status that any other route would answer with.
  *
- * Who is refused before (by Host, Origin or key) is told as on every route, with a problem: that is no matter of MCP.
+ * Callers refused earlier (by Host, Origin or key) get a problem document, as on every route: MCP has no part in that.
  */
 import { ProtocolError, ProtocolErrorCode } from '@modelcontextprotocol/server'
 import { escapeControl, escapeLine, type Problem, toProblem } from '@muster/contract'
@@ -9,19 +9,19 @@ import type { Logger } from '@muster/runtime'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { asMusterError } from '../http/problems.ts'
 
-/** An error of JSON-RPC. Its ID is null when it answers no request in particular. */
+/** A JSON-RPC error. Its ID is null when it answers no particular request. */
 export type RpcRefusal = {
   readonly jsonrpc: '2.0'
   readonly id: string | number | null
   readonly error: { readonly code: number; readonly message: string }
 }
 
-/** A refusal of a message, or of all that came at once. */
+/** Refuses a message, or the whole body. */
 export function rpcRefusal(code: number, message: string, id: RpcRefusal['id'] = null): RpcRefusal {
   return { jsonrpc: '2.0', id, error: { code, message: escapeControl(message) } }
 }
 
-/** Answers with what went wrong before any message could be read. Faults of ours are logged, and not told. */
+/** Answers with what went wrong before any message could be read. Our own faults are logged, not shown. */
 export function sendRpcError(
   reply: FastifyReply,
   request: FastifyRequest,
@@ -35,7 +35,7 @@ export function sendRpcError(
   return reply.code(problem.status).send(rpcRefusal(code, rpcText(problem)))
 }
 
-/** What an operation threw as an error of JSON-RPC, for methods that answer no tool result. Faults of ours are logged. */
+/** Turns what an operation threw into a JSON-RPC error, for methods without a tool result. Logs our own faults. */
 export function toProtocolError(
   error: unknown,
   { logger, requestId }: { logger: Logger; requestId: string },

@@ -4,7 +4,7 @@ import { createLegacyServer } from './legacy.ts'
 import { createModernServer } from './modern.ts'
 import type { CallDeps, McpServers } from './request.ts'
 
-/** Servers over tools that are made once, so that one for each request costs little. */
+/** Makes a server for each request. The tools are made once and shared, so a server costs little. */
 export function createMcpServers(deps: CallDeps): McpServers {
   return {
     legacy: (context) => createLegacyServer(deps, context),

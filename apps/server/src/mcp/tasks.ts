@@ -1,9 +1,9 @@
 /**
- * The Tasks extension (`io.modelcontextprotocol/tasks`, revision 2026-07-28): a wait for a job as a task that the client
- * looks after, so that no call has to stay open.
+ * The Tasks extension (`io.modelcontextprotocol/tasks`, revision 2026-07-28): a wait for a job becomes a task that the
+ * client polls, so that no call has to stay open.
  *
- * Keeps nothing: the ID of a task is that of the job, and its state is the job's. All of the extension is in this file,
- * so that the SDK's own can take its place when there is one.
+ * It keeps no state: the ID of a task is the job ID, and its state is the state of the job. The whole extension is in
+ * this file, so that the SDK's own can replace it when there is one.
  */
 import {
   CLIENT_CAPABILITIES_META_KEY,
@@ -26,7 +26,7 @@ const EXTENSION = 'io.modelcontextprotocol/tasks'
 /** What a server of this generation declares. */
 export const TASKS_CAPABILITY = { [EXTENSION]: {} } as const
 
-/** The one tool that may answer with a task. Submitting never does: its answer has to bring the job ID to the model. */
+/** The only tool that may answer with a task. A submit never does: the model needs the job ID in the answer. */
 const WAIT_TOOL = 'wait_job'
 const Declared = z.looseObject({
   [CLIENT_CAPABILITIES_META_KEY]: z.looseObject({ extensions: z.looseObject({ [EXTENSION]: z.looseObject({}) }) }),
@@ -34,7 +34,7 @@ const Declared = z.looseObject({
 const TaskParams = z.looseObject({ taskId: z.string() })
 const Wait = z.looseObject({ job_id: z.string(), until: z.literal('done').optional() })
 
-/** For calls that shall not wait: they answer with what there is. */
+/** For calls that must not wait: they answer with what is known now. */
 const WAIT_IS_OVER = AbortSignal.abort()
 
 /** A task, as the extension writes it. */
@@ -55,19 +55,19 @@ export function addTasks(server: Server, deps: CallDeps, context: McpContext): v
     if (!isOver(job)) return viewOf(job)
     return { ...viewOf(job), result: { resultType: 'complete', ...(await resultOf(deps, context, taskId)) } }
   })
-  // No job asks for anything.
+  // A job never asks its client for input, so there is nothing to update.
   server.setRequestHandler('tasks/update', { params: TaskParams }, async ({ taskId }, { mcpReq }) => {
     await jobOfTask(deps, context, taskId, mcpReq)
     return {}
   })
-  // The wait is the client's own, and ends when it no longer asks. The job goes on: only cancel_job ends that.
+  // The wait ends when the client stops polling. The job goes on: only cancel_job ends it.
   server.setRequestHandler('tasks/cancel', { params: TaskParams }, async ({ taskId }, { mcpReq }) => {
     await jobOfTask(deps, context, taskId, mcpReq)
     return {}
   })
 }
 
-/** Answers a call of a tool: with a task where it would wait and the request declares the extension. */
+/** Answers a tool call: with a task if the call would wait and the request declares the extension. */
 export async function answerWithTask(
   deps: CallDeps,
   context: McpContext,
@@ -78,7 +78,7 @@ export async function answerWithTask(
   if (call.name !== WAIT_TOOL || !wait.success || !declaresTasks(request)) return answerCall(deps, context, call)
   const job = await lookAt(deps, context, wait.data.job_id)
   if (job === undefined || isOver(job)) return answerCall(deps, context, call)
-  // The answer of the tool comes with it: output schemas ask for one, and clients may show it.
+  // The answer of the tool comes along: its output schema requires one, and clients may show it.
   const now = await answerCall(deps, context, { ...call, signal: WAIT_IS_OVER })
   return now.isError ? now : { ...now, ...viewOf(job), resultType: 'task' }
 }
@@ -87,7 +87,7 @@ function declaresTasks({ envelope }: ServerContext['mcpReq']): boolean {
   return Declared.safeParse(envelope).success
 }
 
-/** The job, or undefined for a call that is refused: the tool says why. */
+/** The job, or undefined when reading it is refused: then the answer of the tool says why. */
 async function lookAt(deps: CallDeps, { caller }: McpContext, jobId: string): Promise<Job | undefined> {
   try {
     return await callOperation(deps.operations, 'get_job', { job_id: jobId }, caller)
@@ -98,8 +98,8 @@ async function lookAt(deps: CallDeps, { caller }: McpContext, jobId: string): Pr
 }
 
 /**
- * The job of a task, for a caller who may know of it.
- * @throws {ProtocolError} also for IDs of another owner's jobs, and such as are no IDs, which are all told alike
+ * The job of a task, if the caller may know of it.
+ * @throws {ProtocolError} for unknown IDs, jobs of another owner and malformed IDs, which all get the same answer
  */
 async function jobOfTask(
   { operations, logger }: CallDeps,
@@ -114,7 +114,8 @@ async function jobOfTask(
     return await callOperation(operations, 'get_job', { job_id: taskId }, caller)
   } catch (error) {
     if (error instanceof MusterError && (error.code === 'not_found' || error.code === 'invalid_request')) {
-      const message = `there is no task ${JSON.stringify(taskId.slice(0, 100))}; a task has the ID of the job that it waits for`
+      const shown = JSON.stringify(taskId.slice(0, 100))
+      const message = `there is no task ${shown}; a task has the ID of the job that it waits for`
       throw new ProtocolError(ProtocolErrorCode.InvalidParams, escapeControl(message))
     }
     throw toProtocolError(error, { logger, requestId })
@@ -125,17 +126,17 @@ async function resultOf(deps: CallDeps, context: McpContext, jobId: string): Pro
   const fields = { job_id: jobId }
   const call = { name: WAIT_TOOL, fields, meta: {}, signal: WAIT_IS_OVER, notify: async () => {} }
   const result = await answerCall(deps, context, call)
-  // A refusal must not become the result of the task, which is final: the next look may bring the real one.
+  // The result of a task is final, so a refusal must not become it: the next poll may bring the real one.
   if (result.isError) throw new ProtocolError(ProtocolErrorCode.InternalError, result.content[0]?.text ?? '')
   return result
 }
 
-/** A paused job waits for its owner, who would never hear of it if the task went on. */
+/** A paused job ends its task too: it waits for its owner, who would never learn of it if the task went on. */
 function isOver({ state }: Job): boolean {
   return isTerminalJob(state) || state === 'paused'
 }
 
-/** A job whose commands failed is a task that completed: failing is for tasks that could not be looked after. */
+/** A task is `completed` even when commands failed: `failed` is for tasks that could not be carried out. */
 function viewOf(job: Job): TaskView {
   const { job_id: taskId, created_at: createdAt, started_at, cancel_requested_at, ended_at } = job
   const changes = [createdAt, started_at, cancel_requested_at, ended_at].filter((time) => time !== null)

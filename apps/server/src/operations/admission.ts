@@ -1,8 +1,8 @@
 /**
- * Who is let in to an operation: a key that has not called too often, has the scope of the operation, and comes for a job
- * of its owner. A job of another owner is answered as one that does not exist.
+ * Decides who may call an operation: a key within its rate limits, with the scope of the operation, for a job of its
+ * owner. A job of another owner gets the same answer as one that does not exist.
  *
- * Who the caller is, `authentication.ts` has found out; what the fields must be like, `request-input.ts` knows.
+ * `authentication.ts` has identified the caller before; `request-input.ts` checks the fields.
  */
 import { type Principal, requireScope } from '@muster/access'
 import { MusterError, OPERATIONS, type OperationName, type Scope } from '@muster/contract'
@@ -13,15 +13,15 @@ import type { RateLimits } from './call/operation.ts'
 
 const MINUTE_S = 60
 
-/** What stands before every operation. */
+/** The check before every operation. */
 export type Admission = {
   /**
-   * Counts the call, and lets it pass if its key may make it.
+   * Counts the call, and passes if the key may make it.
    * @throws {MusterError} rate_limited, insufficient_scope
    */
   letIn(name: OperationName, caller: Principal): Promise<void>
   /**
-   * Passes when the input names no job, or one that the caller may know of.
+   * Passes if the input names no job, or a job that the caller may know of.
    * @throws {MusterError} not_found
    */
   letAtJob(input: object, caller: Principal): Promise<void>
@@ -30,7 +30,7 @@ export type Admission = {
 /** The scopes of operations that put work on hosts. */
 const WORKING: ReadonlySet<Scope> = new Set<Scope>(['jobs:run', 'hosts:inspect'])
 
-/** The admission of one server. Limits are counted in its memory, for a minute, and only for keys that are known. */
+/** Makes the admission of one server. It counts in memory, for a minute, and only calls of valid keys. */
 export function createAdmission(
   ledger: Ledger,
   { callsPerMin, jobsPerMin }: RateLimits = { callsPerMin: 0, jobsPerMin: 0 },
@@ -51,19 +51,19 @@ export function createAdmission(
   }
 }
 
-/** Counts for each key, and refuses what is more than `most` in a minute that begins with its first call. */
+/** Counts the calls of each key. Refuses more than `most` in a minute, which begins with the key's first call. */
 function counterOf(most: number, what: string): (keyId: string) => Promise<void> {
   if (most === 0) return async () => {}
   const limiter = new RateLimiterMemory({ points: most, duration: MINUTE_S })
   return async (keyId) => {
     const refused = await limiter.consume(keyId).then(
       () => undefined,
-      // It rejects with what it counted, which is no error.
+      // It rejects with its count, which is not an Error.
       (counted: unknown) => counted,
     )
     if (refused === undefined) return
     if (!(refused instanceof RateLimiterRes)) throw refused
-    // It reckons by this server's date, which may have been set back since; it forgets in time all the same.
+    // It computes this wait by the server's date, which may have been set back since. Its own timer is not affected.
     const waitS = Math.min(MINUTE_S, Math.max(1, Math.ceil(refused.msBeforeNext / 1_000)))
     const message = `the API key ${keyId} has made its ${most} ${what} of this minute; the next one in ${waitS} s`
     throw new MusterError('rate_limited', message, { details: { retry_after_s: waitS } })

@@ -1,11 +1,11 @@
-/** The operations on API keys. What a key may give away and which may be revoked, libs/access knows. */
+/** The operations on API keys. libs/access decides which scopes a key may pass on and which keys may be revoked. */
 import { createKey, listKeys, revokeKey } from '@muster/access'
 import type { ApiKey, Input, Output } from '@muster/contract'
 import type { Caller, OperationDeps } from './call/operation.ts'
 
 /**
- * Makes a key. Its text is in the answer alone, and never logged.
- * @throws {MusterError} insufficient_scope when it could do what the caller cannot
+ * Makes a key. Its text is only in the answer and never logged.
+ * @throws {MusterError} insufficient_scope if the key could do more than the caller
  */
 export async function createApiKey(
   { ledger, logger }: OperationDeps,
@@ -18,7 +18,7 @@ export async function createApiKey(
   return made
 }
 
-/** The keys that the caller may see, newest first. */
+/** Lists the keys that the caller may see, newest first. */
 export async function listApiKeys({ ledger }: OperationDeps, caller: Caller): Promise<Output<'list_keys'>> {
   return { keys: await listKeys(ledger, caller) }
 }

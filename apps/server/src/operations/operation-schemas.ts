@@ -1,6 +1,6 @@
 /**
- * The JSON Schemas of the operations, made from the zod schemas of the contract: one form for OpenAPI, with named
- * components, and one for MCP tools, each complete in itself because not every client follows references.
+ * The JSON Schemas of the operations, made from the zod schemas of the contract. OpenAPI gets named components; each
+ * MCP tool gets a schema that is complete in itself, because not every client follows references.
  */
 import { OPERATIONS, type OperationName } from '@muster/contract'
 import { z } from 'zod'
@@ -19,12 +19,12 @@ export type ObjectSchema = z.infer<typeof ObjectSchema>
 
 const Definitions = z.record(z.string(), JsonSchema)
 
-/** What an operation takes, complete in itself. Fields that it does not name are refused. */
+/** The input schema of an operation, complete in itself. It refuses fields that it does not name. */
 export function inputSchemaOf(name: OperationName): ObjectSchema {
   return { ...ObjectSchema.parse(inlined(OPERATIONS[name].input, 'input')), additionalProperties: false }
 }
 
-/** What something answers, complete in itself. */
+/** The output schema of an answer, complete in itself. */
 export function outputSchemaOf(schema: z.ZodType): ObjectSchema {
   return ObjectSchema.parse(inlined(schema, 'output'))
 }
@@ -34,7 +34,7 @@ function inlined(schema: z.ZodType, io: 'input' | 'output'): JsonSchema {
   return replaceReferences(root, (id) => definitions[id] ?? {})
 }
 
-/** A schema whose named parts are references into `components` of an OpenAPI document, and those parts. */
+/** The schema with references into `components` of an OpenAPI document, and those components. */
 export function componentSchemaOf(schema: z.ZodType): { schema: JsonSchema; components: Record<string, JsonSchema> } {
   const { schema: root, definitions } = convert(schema, 'output')
   const toComponent = (id: string) => ({ $ref: `#/components/schemas/${id}` })
@@ -48,14 +48,14 @@ function convert(schema: z.ZodType, io: 'input' | 'output') {
   return { schema: root, definitions: Definitions.parse($defs ?? {}) }
 }
 
-/** Limits that any integer in JSON has, and the pattern that repeats what `format: date-time` says. */
+/** Drops limits that every JSON integer has, and the pattern that repeats what `format: date-time` says. */
 function leaveOutNoise(schema: z.core.JSONSchema.BaseSchema): void {
   if (schema.minimum === Number.MIN_SAFE_INTEGER) delete schema.minimum
   if (schema.maximum === Number.MAX_SAFE_INTEGER) delete schema.maximum
   if (schema.format === 'date-time') delete schema.pattern
 }
 
-/** Puts `replacement` where a reference was, and goes on inside it. No schema of the contract contains itself. */
+/** Replaces references, also inside the replacements. It ends because no schema of the contract contains itself. */
 function replaceReferences(schema: JsonSchema, replacement: (id: string) => JsonSchema): JsonSchema {
   return mapReferences(schema, (id) => replaceReferences(replacement(id), replacement))
 }

@@ -1,6 +1,6 @@
 /**
  * The operations of the contract, each with the function that carries it out. REST and MCP both call them through
- * {@link callOperation}, so that both check, refuse and answer in the same way.
+ * {@link callOperation}, so both check, refuse and answer in the same way.
  */
 import { type Input, OPERATIONS, type OperationName } from '@muster/contract'
 import { ledgerNowMs } from '@muster/ledger'
@@ -20,20 +20,20 @@ import { testConnection } from './looks/test-connection.ts'
 import { testHost } from './looks/test-host.ts'
 import { gatherAll, getOutput, readPage } from './output/output.ts'
 
-/** A function for each operation. They throw MusterError, with the codes that the contract documents. */
+/** A function for each operation. Each throws MusterError with the codes that the contract documents. */
 type Functions = { readonly [N in OperationName]: (input: Input<N>, caller: Caller) => Promise<Answer<N>> }
 
-/** The operations of a server, and who is let in to them. Called by {@link callOperation} only. */
+/** The operations of a server, and the check before them. */
 export type Operations = {
   readonly admission: Admission
   readonly functions: Functions
-  /** The time by which jobs are dated, in milliseconds since 1970: Redis', whatever the date of this server. */
+  /** The clock that dates jobs, in ms since 1970. It is Redis' clock, not that of this server. */
   readonly nowMs: () => Promise<number>
 }
 
 /**
- * The operations over a ledger and an inventory. Those that only tools have do not wait on through a pause: whoever waits
- * there may be the one to end it.
+ * Makes the operations over a ledger and an inventory. Operations that only tools have stop waiting at a pause: the
+ * agent that waits may be the one who has to end the pause.
  */
 export function createOperations(deps: OperationDeps): Operations {
   const { ledger, limits } = deps
@@ -80,9 +80,9 @@ type InputSchemas = { readonly [N in OperationName]: { readonly input: InputSche
 const SCHEMAS: InputSchemas = OPERATIONS
 
 /**
- * Lets a caller in or not, checks the fields of a call and carries it out. Whatever is refused has changed nothing.
+ * Checks the key and the fields of a call and carries it out. A refused call has changed nothing.
  * @throws {MusterError} rate_limited, insufficient_scope; invalid_request for fields that are not as documented;
- *   not_found for a job that is not there or not theirs; and what the operation throws
+ *   not_found for a job that does not exist or belongs to another owner; and what the operation throws
  */
 export async function callOperation<N extends OperationName>(
   { admission, functions }: Operations,

@@ -1,4 +1,4 @@
-/** `/openapi.json`, and a page for people at `/docs` that shows it and tries it out. */
+/** `/openapi.json`, and a page at `/docs` where people can read it and try it out. */
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'

@@ -1,8 +1,8 @@
 /**
- * Server-sent events (the WHATWG HTML standard, section 9.2): how events become bytes of an answer that stays open.
+ * Encodes events as server-sent events (the WHATWG HTML standard, section 9.2) in an answer that stays open.
  *
- * An event is asked for when the connection has taken the one before, so nothing piles up here. What the events are,
- * `follow-job.ts` knows.
+ * It asks for an event when the connection has taken the one before, so nothing piles up here. `follow-job.ts` makes
+ * the events.
  */
 import { Readable } from 'node:stream'
 import { setTimeout } from 'node:timers/promises'
@@ -10,26 +10,26 @@ import { type JobEvent, MusterError } from '@muster/contract'
 import type { Logger } from '@muster/runtime'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 
-/** A silent connection gets a comment so often, so that proxies and our own timeout leave it open. */
+/** How often a silent connection gets a comment, so that proxies and our own timeout leave it open. */
 const HEARTBEAT_MS = 15_000
 /** How long a browser waits before it connects again. */
 const RECONNECT_MS = 1_000
-/** Followers at once. Each that follows output asks Redis four times a second. */
+/** Most followers at once. Each follower of output asks Redis four times a second. */
 const FOLLOWERS_LIMIT = 200
 
-/** Whether an operation answered with events. */
+/** Whether an answer of an operation is a sequence of events. */
 export function isEvents(answer: unknown): answer is AsyncIterable<JobEvent> {
   return typeof answer === 'object' && answer !== null && Symbol.asyncIterator in answer
 }
 
-/** Answers with events, for so many callers at once. */
+/** Makes the sender of event streams, which serves a limited number of callers at once. */
 export function createEventStreams(logger: Logger) {
   let following = 0
   return {
     /** @throws {MusterError} busy */
     send: (request: FastifyRequest, reply: FastifyReply, events: AsyncIterable<JobEvent>): FastifyReply => {
       if (following >= FOLLOWERS_LIMIT) {
-        throw new MusterError('busy', `${following} callers follow jobs on this server, and it takes no more`)
+        throw new MusterError('busy', `${following} callers follow jobs on this server, and it accepts no more`)
       }
       if (!reply.raw.destroyed) {
         following += 1
@@ -38,20 +38,20 @@ export function createEventStreams(logger: Logger) {
         })
       }
       const onFault = (error: unknown) =>
-        logger.warn({ err: error, request_id: request.id }, 'a stream of events was cut')
-      // The second header asks proxies not to gather what should arrive at once.
+        logger.warn({ err: error, request_id: request.id }, 'a stream of events was cut off')
+      // The second header asks proxies not to buffer what should arrive at once.
       reply.headers({ 'content-type': 'text/event-stream; charset=utf-8', 'x-accel-buffering': 'no' })
       return reply.send(Readable.from(framesOf(events, { heartbeatMs: HEARTBEAT_MS, onFault })))
     },
   }
 }
 
-/** The events as text, with a comment whenever there was none for a while. A fault cuts the text where it is. */
+/** The events as text, with a comment whenever none came for `heartbeatMs`. A fault cuts the text off. */
 export async function* framesOf(
   events: AsyncIterable<JobEvent>,
   { heartbeatMs, onFault }: { heartbeatMs: number; onFault: (error: unknown) => void },
 ): AsyncGenerator<string> {
-  // Sent at once, so that the caller knows that it is being served.
+  // Sent at once, so that the caller sees that it is being served.
   yield `retry: ${RECONNECT_MS}\n\n`
   const iterator = events[Symbol.asyncIterator]()
   try {
@@ -74,7 +74,7 @@ export async function* framesOf(
   }
 }
 
-/** What the promise gives, or undefined when that takes longer. */
+/** The value of the promise, or undefined when it takes longer than `ms`. */
 async function withinTime<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
   const settled = new AbortController()
   try {
@@ -84,7 +84,7 @@ async function withinTime<T>(promise: Promise<T>, ms: number): Promise<T | undef
   }
 }
 
-/** JSON has no line ends outside of its texts, and there they are escaped: one data line is enough. */
+/** JSON.stringify escapes line ends, so one data line is enough. */
 function frameOf({ event, data }: JobEvent): string {
   const id = event === 'output' ? `id: ${Date.parse(data.started_at ?? '')}-${data.next_offset}\n` : ''
   return `event: ${event}\n${id}data: ${JSON.stringify(data)}\n\n`

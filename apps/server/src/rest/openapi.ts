@@ -29,9 +29,9 @@ const DESCRIPTION =
   'A command that fails on a host is a result; an error answer means that the request itself was not carried out.'
 
 const EVENTS =
-  'Server-sent events. The schema is that of one: its `event` is the event field, its `data` the data field, as JSON on ' +
-  'one line. The ID of an "output" event is its next_offset. Close the connection after "end"; a stream that ends ' +
-  'without it was cut, and goes on where Last-Event-ID or offset says.'
+  'Server-sent events. The schema is that of one: its `event` is the event field, its `data` the data field, as ' +
+  'JSON on one line. The ID of an "output" event is its next_offset. Close the connection after "end"; a stream ' +
+  'that ends without it was cut, and goes on where Last-Event-ID or offset says.'
 
 const LAST_EVENT_ID: JsonSchema = {
   name: 'Last-Event-ID',
@@ -101,7 +101,7 @@ function describeOperation(name: OperationName, { rest, summary }: Operation, an
 function parameter(field: string, place: 'path' | 'query', input: ObjectSchema): JsonSchema {
   const { description, ...schema } = input.properties[field] ?? {}
   const required = place === 'path' || input.required?.includes(field) === true
-  // A list is given as "a,b"; naming the field again works as well, but the document can only say one.
+  // A list is given as "a,b". Repeating the field works as well, but the document can describe only one form.
   const list = place === 'query' && schema.type === 'array' ? { style: 'form', explode: false } : {}
   return { name: field, in: place, required, ...(description === undefined ? {} : { description }), ...list, schema }
 }

@@ -1,4 +1,4 @@
-/** One REST route for each operation of the table that has one. What an operation does, `operations.ts` knows. */
+/** Adds a REST route for each operation whose row has one. `operations.ts` carries the operations out. */
 import { Job, MusterError, OPERATION_NAMES, OPERATIONS, type Operation, type Scope } from '@muster/contract'
 import type { Logger } from '@muster/runtime'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
@@ -55,12 +55,12 @@ export function addRest(
   }
 }
 
-/** A stream may go on for days: it ends with its key. */
+/** A stream may last for days, so it ends when its key does. */
 function whileKeyLasts(caller: Caller, refused: AbortSignal): Caller {
   return { ...caller, signal: AbortSignal.any([caller.signal, refused]) }
 }
 
-/** The header is the usual place for the key; the field of the body says the same for MCP. */
+/** The header is the usual place for the key in HTTP; MCP has the field only. */
 function withIdempotencyKey(fields: Fields, request: FastifyRequest): Fields {
   const header = request.headers['idempotency-key']
   if (header === undefined) return fields
@@ -72,7 +72,7 @@ function withIdempotencyKey(fields: Fields, request: FastifyRequest): Fields {
   return { ...fields, idempotency_key: header }
 }
 
-/** A browser that connects again repeats the query it had, and says in this header how far it got. */
+/** A browser that reconnects repeats its query, and says in this header how far it got. */
 function withLastEventId(fields: Fields, request: FastifyRequest): Fields {
   const header = request.headers['last-event-id']
   if (header === undefined || fields.host === undefined) return fields

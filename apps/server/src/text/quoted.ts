@@ -1,8 +1,8 @@
-/** Words that a host or another person chose, inside a line of ours. */
+/** Shows words that a host or another person chose inside a line of ours. */
 import { escapeLine } from '@muster/contract'
 import { clip } from './clip.ts'
 
-/** They stand in quotes on that line, cannot close them, and hide nothing. */
+/** The text in quotes, on one line: it cannot close the quotes, and control characters are visible. */
 export function quoted(text: string, maxChars: number): string {
   return `"${clip(escapeLine(text), maxChars).replaceAll('"', "'")}"`
 }

@@ -1,4 +1,4 @@
-/** What every operation is given and what it answers with. Stands below the operations, so that each can name it. */
+/** The types that all operations share: their dependencies, their caller and their answers. */
 import type { Principal } from '@muster/access'
 import type { OPERATIONS, OperationName, Output } from '@muster/contract'
 import type { Inventory } from '@muster/inventory'
@@ -10,28 +10,28 @@ export type OperationDeps = {
   readonly ledger: Ledger
   readonly inventory: { current(): Inventory }
   readonly logger: Logger
-  /** How often a key may call. Absent: as often as it likes. */
+  /** How often a key may call. Absent: without limit. */
   readonly limits?: RateLimits
 }
 
-/** Most calls of one key in a minute, on this server; 0 is no limit. */
+/** Most calls of one key per minute on this server; 0 is no limit. */
 export type RateLimits = {
   readonly callsPerMin: number
-  /** Of those calls, most that make jobs or change how one runs. */
+  /** How many of those may make jobs or change how one runs. */
   readonly jobsPerMin: number
 }
 
 /** Who calls. */
 export type Caller = Principal & {
-  /** W3C trace context of the call. Absent when none came, or one that is not valid. */
+  /** The W3C trace context of the call. Absent if the call came with none or an invalid one. */
   readonly traceparent?: string
-  /** Aborts when the caller is gone or the server ends: waits end then. The job goes on. */
+  /** Aborts when the caller is gone or the server closes. Waits end then; the job goes on. */
   readonly signal: AbortSignal
-  /** Hears of it when an operation begins to wait for a job, so that the caller can be told how it goes on. */
+  /** Called when an operation begins to wait for a job, so that progress can be reported. */
   readonly onWait?: (jobId: string, waitMs: number) => void
 }
 
-/** What carrying out an operation gives: its output, or one after the other where the table says `events`. */
+/** What an operation returns: its output, or a sequence of them if its row says `events`. */
 export type Answer<N extends OperationName> = (typeof OPERATIONS)[N] extends { rest: { answers: 'events' } }
   ? AsyncIterable<Output<N>>
   : Output<N>

@@ -1,8 +1,8 @@
 /**
- * Turns what came with a call into the input of an operation, or refuses it with every problem named: the field, what
- * was given, what is accepted.
+ * Turns the fields of a call into the input of an operation, or refuses them and names every problem: the field, what
+ * was received, what is accepted.
  *
- * It knows the fields only from their schemas. Values that may be secret or long are described and not repeated.
+ * It knows the fields from their schemas only. Values that may be secret or long are described, not repeated.
  */
 import { type ErrorDetails, MusterError } from '@muster/contract'
 import { nearest, nearestHint } from '@muster/inventory'
@@ -14,18 +14,18 @@ export type InputSchema<T> = z.ZodType<T> & { readonly shape: z.ZodRawShape }
 /** Fields by name, unchecked. */
 export type Fields = Readonly<Record<string, unknown>>
 
-/** A longer value is told by its length. */
+/** Longer values are cut, and described by their length. */
 const SHOWN_LIMIT_CHARS = 60
-/** A request with more problems than this is no typing mistake. */
+/** Most problems named in a refusal; a request with more is no typing mistake. */
 const PROBLEMS_LIMIT = 20
-/** Fields whose values may hold a password, so they are never repeated. */
+/** Fields whose values may hold a password and are never repeated. */
 const PRIVATE: ReadonlySet<PropertyKey> = new Set(['command', 'argv', 'script', 'script_args', 'stdin', 'env'])
 
 type Trouble = { field: string; text: string; nearest?: string[] }
 
 /**
- * The input, with defaults filled in.
- * @throws {MusterError} invalid_request telling all problems; `details.field` is the first one's
+ * Returns the input, with defaults filled in.
+ * @throws {MusterError} invalid_request, naming all problems; `details.field` is the field of the first
  */
 export function parseInput<T>(schema: InputSchema<T>, given: Fields): T {
   const unknown = Object.keys(given).filter((field) => !Object.hasOwn(schema.shape, field))
@@ -40,7 +40,7 @@ export function parseInput<T>(schema: InputSchema<T>, given: Fields): T {
 }
 
 /**
- * Refuses fields that are not among `known`, naming those that are close.
+ * Refuses fields that are not among `known`, and names similar ones.
  * @throws {MusterError} invalid_request
  */
 export function refuseUnknown(given: Fields, known: readonly string[]): void {
@@ -49,10 +49,10 @@ export function refuseUnknown(given: Fields, known: readonly string[]): void {
 }
 
 /**
- * The fields of a REST call in one record. Fields come from the path, and the rest from the query of a GET or the JSON
- * body of a POST; text of the query becomes a number or boolean where the field is one, and a list, given as `a,b` or by
- * naming the field again, where it is that.
- * @throws {MusterError} invalid_request for a field given twice, in the wrong place, or a body that is no object
+ * Gathers the fields of a REST call: from the path, and from the query of a GET or the JSON body of a POST. Text of the
+ * query becomes a number or boolean if the field is one, and a list, given as `a,b` or by repeating the field, if it is
+ * one.
+ * @throws {MusterError} invalid_request for a field given twice, in the wrong place, or a body that is not an object
  */
 export function gatherFields(
   shape: z.ZodRawShape,
@@ -73,7 +73,7 @@ export function gatherFields(
   const rest = from.method === 'POST' && isFields(body) ? body : fromText(query, shape)
   const twice = Object.keys(path).find((field) => Object.hasOwn(rest, field))
   if (twice !== undefined) throw misplaced(twice, 'it is given by the path, so leave it out elsewhere')
-  // Copied field by field: one named __proto__ stays a field, and is refused as an unknown one.
+  // Spread copies a field named __proto__ as a plain field, which is then refused as an unknown one.
   return { ...rest, ...path }
 }
 
@@ -98,7 +98,7 @@ function withoutDefault(field: unknown): unknown {
   return field
 }
 
-/** Text that is no number stays text, for the schema to refuse with what was given. */
+/** Text that is not a number stays text, so that the schema refuses it and names what was received. */
 function convert(text: string, given: unknown): unknown {
   const field = withoutDefault(given)
   if (field instanceof z.ZodNumber && /^-?\d+(\.\d+)?$/.test(text)) return Number(text)
@@ -133,8 +133,8 @@ function describe(issue: z.core.$ZodIssue, given: Fields, shape: z.ZodRawShape):
   if (issue.code === 'invalid_type' && value === undefined) {
     return { field, text: `is missing; ${accepted}${purpose === '' ? '' : ` (${purpose})`}` }
   }
-  // A rule over several fields has no single value; what was given for private fields is not repeated.
-  // A command line that was given where its object belongs is as private as one in it.
+  // A rule over several fields has no single value to show. Values of private fields are not repeated, and neither is a
+  // command line given in place of the object in which it belongs.
   const isMisplacedText = top === 'health_check' && typeof value !== 'number'
   const isPrivate = issue.code === 'custom' || issue.path.some((key) => PRIVATE.has(key)) || isMisplacedText
   const received = isPrivate ? describePrivate(value) : `; received ${show(value)}`

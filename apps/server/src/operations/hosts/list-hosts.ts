@@ -1,4 +1,4 @@
-/** Which hosts there are. */
+/** Lists the hosts of the inventory. */
 import { type Host, type Input, MusterError, type Output } from '@muster/contract'
 import type { InventoryHost } from '@muster/inventory'
 import type { OperationDeps } from '../call/operation.ts'
@@ -6,7 +6,7 @@ import { resolveHosts } from './resolve-hosts.ts'
 
 /**
  * A page of hosts, without credentials.
- * @throws {MusterError} invalid_target, unknown_target, no_targets; invalid_request for a cursor that is none of ours
+ * @throws {MusterError} invalid_target, unknown_target, no_targets; invalid_request for a cursor that no page gave out
  */
 export function listHosts(deps: OperationDeps, input: Input<'list_hosts'>): Output<'list_hosts'> {
   const inventory = deps.inventory.current()

@@ -1,11 +1,11 @@
-/** The preview of a target expression: what it selects, and on which of these hosts a job would not start. Runs nothing. */
+/** Previews a target expression: which hosts it selects, and on which of them a job would not start. Runs nothing. */
 import { foldHosts, type HostsUnavailable, type Input, type Output } from '@muster/contract'
 import type { Inventory } from '@muster/inventory'
 import { type OpenBreaker, openBreakers } from '@muster/ledger'
 import type { OperationDeps } from '../call/operation.ts'
 import { selectHosts } from './select-hosts.ts'
 
-/** Values of a label that are counted one by one; there may be one for each host. */
+/** Most values of a label that are counted one by one; every host may have its own. */
 const VALUES_LIMIT = 50
 
 /**
@@ -55,7 +55,7 @@ function brokenHosts(hosts: readonly string[], breakers: ReadonlyMap<string, Ope
   return [...byKind].map(([kind, names]) => {
     const untils = names.flatMap((name) => breakers.get(name)?.untilMs ?? [])
     const what = kind === 'auth' ? 'logging in' : 'connecting'
-    // The first of them: what holds for all. A run that probes a host then may hold up others for longer.
+    // The earliest time, as it holds for all of them. A host may stay closed for longer while a run probes it.
     const when = new Date(Math.min(...untils)).toISOString()
     return unavailable('breaker_open', `${what} failed too often in a row; not tried before ${when}`, names)
   })
@@ -65,7 +65,7 @@ function unavailable(reason: HostsUnavailable['reason'], detail: string, names: 
   return { reason, detail, hosts: foldHosts(names), count: names.length }
 }
 
-/** The hosts by what is said of them, in their order; those of which nothing is said are left out. */
+/** Groups hosts by their key, in order. Leaves out hosts without a key. */
 function grouped<K>(hosts: readonly string[], keyOf: (host: string) => K | undefined): Map<K, string[]> {
   const groups = new Map<K, string[]>()
   for (const host of hosts) {

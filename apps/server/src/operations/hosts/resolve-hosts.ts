@@ -1,9 +1,9 @@
-/** From the target expression of a request to the hosts it stands for now. */
+/** Resolves the target expressions of a request to the hosts that they select now. */
 import { MusterError } from '@muster/contract'
 import type { Inventory } from '@muster/inventory'
 
 /**
- * The hosts that the expression in a field selects, in order; maybe none. With `within` only those hosts are known.
+ * The hosts that the expression in a field selects, in order; may be empty. With `within`, no other hosts are known.
  * @throws {MusterError} invalid_target, unknown_target; each names the field
  */
 export function resolveField(

@@ -1,17 +1,17 @@
-/** From what a request selects to the hosts it stands for now, in the order in which they are to be taken. */
+/** Selects the hosts of a request, in the order in which they will start. */
 import { randomInt } from 'node:crypto'
 import { type Input, MusterError } from '@muster/contract'
 import type { Inventory } from '@muster/inventory'
 import { byLabel, byName, shuffled } from './order-hosts.ts'
 import { resolveField, resolveHosts } from './resolve-hosts.ts'
 
-/** What selects hosts in a request. */
+/** The fields of a request that select hosts. */
 export type Selecting = Pick<Input<'submit_job'>, 'targets' | 'exclude' | 'pick' | 'order' | 'limit' | 'seed'>
 
 const SEEDS = 2 ** 32
 
 /**
- * The selected hosts, at least one, and the seed if anything was left to chance. Excluded hosts are gone before any are
+ * The selected hosts, at least one, and the seed if chance decided anything. Excluded hosts are removed before any are
  * picked, so that neither `pick` nor `limit` can bring one back, and `pick: 3` of enough hosts gives three.
  * @throws {MusterError} invalid_target, unknown_target, no_targets; each names the field at fault
  */

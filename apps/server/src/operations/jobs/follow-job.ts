@@ -1,8 +1,8 @@
 /**
- * Following a job: events as it changes, or as one of its hosts prints, until it has ended.
+ * Follows a job: gives an event whenever the job changes, or whenever one of its hosts prints, until the end.
  *
- * Each event is made when the one before was taken, so a reader who is slow costs nothing and misses nothing but states
- * of the job in between. How events travel, `event-stream.ts` knows.
+ * Each event is made once the one before was taken, so a slow reader costs nothing and misses only states of the job in
+ * between. `event-stream.ts` encodes the events.
  */
 import { setTimeout } from 'node:timers/promises'
 import { type Input, isTerminalJob, isTerminalRun, type JobEvent } from '@muster/contract'
@@ -11,16 +11,16 @@ import type { Caller, OperationDeps } from '../call/operation.ts'
 import { reportOf } from './jobs.ts'
 import { getRun } from './runs.ts'
 
-/** Most bytes of output in one event. */
+/** Most bytes of output per event. */
 const PAGE_BYTES = 64 * 1024
-/** The least time between two looks at a job that changes all the time. */
+/** The shortest time between two reads of a job that changes all the time. */
 const JOB_EVERY_MS = 250
-/** Between two looks at the output of a command that is running: nobody is told when it grows. */
+/** The time between two reads of the output of a running command: nothing signals that it grows. */
 const OUTPUT_EVERY_MS = 250
 
 /**
- * The events, which begin when they are asked for. They stop without an `end` when the caller is gone or the server
- * closes, and throw ledger_unavailable when Redis goes away meanwhile.
+ * The events, which are made on demand. They stop without an `end` when the caller is gone or the server closes, and
+ * throw ledger_unavailable when Redis goes away.
  * @throws {MusterError} not_found
  */
 export async function followJob(
@@ -37,7 +37,7 @@ export async function followJob(
   return outputEvents(deps, { ...input, host }, signal)
 }
 
-/** The job at once and at every change; changes that come fast are one event. */
+/** Gives the job at once and at every change. Changes in quick succession are one event. */
 async function* jobEvents({ ledger }: OperationDeps, jobId: string, signal: AbortSignal): AsyncGenerator<JobEvent> {
   const doorbell = listenToJob(ledger, jobId)
   try {
@@ -59,8 +59,8 @@ async function* jobEvents({ ledger }: OperationDeps, jobId: string, signal: Abor
 }
 
 /**
- * What the host prints, from `offset` on, and from 0 again when another attempt starts the command anew. The run is
- * looked at only when there is nothing more to read.
+ * Gives what the host prints, from `offset` on, and from 0 again when another attempt starts the command anew. It reads
+ * the run only when there is no more output to read.
  */
 async function* outputEvents(
   { ledger }: OperationDeps,
@@ -71,7 +71,7 @@ async function* outputEvents(
   try {
     const [seenStartMs, seenOffset] = after?.split('-').map(Number) ?? []
     let offset = seenOffset ?? start
-    // An offset counts what one start of the command has printed: after another one there is nothing to go on from.
+    // An offset counts the output of one attempt, so it means nothing once another attempt has started.
     let startedAt = seenStartMs === undefined ? null : new Date(seenStartMs).toISOString()
     let hadEnded = false
     while (!signal.aborted) {
@@ -90,7 +90,7 @@ async function* outputEvents(
       }
       const run = await findRun(ledger, jobId, host)
       if (run === undefined) return
-      // What a run printed is stored before its end is, so the page read after that end is the last.
+      // The output of a run is stored before its end, so a page read after the end is the last one.
       if (hadEnded) return yield { event: 'end', data: run }
       hadEnded = isTerminalRun(run.state)
       if (run.state === 'running') await pause(OUTPUT_EVERY_MS, signal)
@@ -102,6 +102,6 @@ async function* outputEvents(
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  // Being aborted is no fault: the caller is gone.
+  // An abort is not a fault: the caller is gone.
   if (ms > 0) await setTimeout(ms, undefined, { signal }).catch(() => {})
 }

@@ -1,4 +1,4 @@
-/** Reading and awaiting jobs, cancelling them in whole or in part, and raising their limit. */
+/** Reads jobs, waits for them, cancels them in whole or in part, resumes them and changes their limits. */
 import { requireScope } from '@muster/access'
 import { type Input, type JobReport, MusterError, type Output } from '@muster/contract'
 import {
@@ -17,7 +17,7 @@ import type { Caller, OperationDeps } from '../call/operation.ts'
 import { resolveField } from '../hosts/resolve-hosts.ts'
 
 /**
- * The report of a job, after waiting for its end or a change if that was asked for.
+ * Reports a job, after waiting for its end or a change if the call asks for that.
  * @throws {MusterError} not_found
  */
 export async function getJob(
@@ -33,8 +33,9 @@ export async function getJob(
 }
 
 /**
- * A page of the jobs that the caller may see, newest first.
- * @throws {MusterError} insufficient_scope when it asks for those of another owner, whether there is one or not
+ * Lists the jobs that the caller may see, a page at a time, newest first.
+ * @throws {MusterError} insufficient_scope if the caller may not see jobs of that owner, whether the owner exists or
+ *   not
  */
 export async function listJobsFor(
   deps: OperationDeps,
@@ -50,7 +51,7 @@ export async function listJobsFor(
 /**
  * Cancels a job, or its runs on the hosts that `targets` selects, and reports it. Runs that a worker holds end a little
  * later.
- * @throws {MusterError} not_found; invalid_target, unknown_target or no_targets, and then nothing is cancelled
+ * @throws {MusterError} not_found, invalid_target, unknown_target, no_targets; then nothing is cancelled
  */
 export async function requestCancel(
   deps: OperationDeps,
@@ -64,8 +65,8 @@ export async function requestCancel(
 }
 
 /**
- * The hosts of the job that an expression selects. It names hosts of the job only, also such that have left the
- * inventory since, and "@*" is all of them; other groups, and labels, are those of the inventory as it is now.
+ * The hosts of the job that an expression selects. It can name only hosts of the job, including those that have left
+ * the inventory since; "@*" is all of them. Other groups and labels are those of the inventory as it is now.
  */
 async function selectOfJob({ ledger, inventory }: OperationDeps, jobId: string, targets: string): Promise<string[]> {
   const ofJob = await hostsOfJob(ledger, jobId)
@@ -79,7 +80,7 @@ async function selectOfJob({ ledger, inventory }: OperationDeps, jobId: string, 
 
 /**
  * Raises the exec timeout of a job that has not ended, and reports it.
- * @throws {MusterError} not_found, job_ended; invalid_request when the limit is less than the present one
+ * @throws {MusterError} not_found, job_ended; invalid_request if the limit is lower than the present one
  */
 export async function requestExtend(
   deps: OperationDeps,
@@ -93,7 +94,7 @@ export async function requestExtend(
 }
 
 /**
- * Lets a job that is paused after a batch go on, and reports it; with `batch` only if it is paused after that one.
+ * Resumes a job that is paused after a batch, and reports it. With `batch`, only if it is paused after that batch.
  * @throws {MusterError} not_found, job_not_paused
  */
 export async function requestResume(
@@ -129,7 +130,7 @@ export async function requestConcurrency(
   return report
 }
 
-/** The report of a job after it was to be changed; `tooLate` says what is not to be had of one that had ended before. */
+/** The report of a job after a change, or the refusal if it had ended before. `tooLate` says what cannot be done. */
 async function reportOfChange(
   deps: OperationDeps,
   jobId: string,

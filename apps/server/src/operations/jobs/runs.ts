@@ -1,4 +1,4 @@
-/** Reading the runs of a job. */
+/** Reads the runs of a job. */
 import type { Input, Output, Run } from '@muster/contract'
 import { findRun, listRuns } from '@muster/ledger'
 import { noSuchJob, noSuchRun } from '../call/not-found.ts'
@@ -24,7 +24,7 @@ export async function getRun(deps: OperationDeps, { job_id: jobId, host }: Input
   return run
 }
 
-/** An input that names a host of a job, with the name of that host in place of an alias of it. */
+/** The same input, with an alias of a host replaced by the name that the host has in the job. */
 export async function withHostOfJob<Named extends { job_id: string; host?: string | undefined }>(
   { inventory, ledger }: OperationDeps,
   input: Named,

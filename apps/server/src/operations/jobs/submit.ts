@@ -1,6 +1,6 @@
 /**
- * Submitting jobs: the target expression becomes a frozen set of hosts, the ledger accepts the job, and the answer waits
- * for its end if that was asked for. A wait that ends early leaves the job as it is.
+ * Submits jobs: freezes the hosts that the target expression selects, has the ledger accept the job, and waits for its
+ * end if the call asks for that. A wait that ends early does not touch the job.
  */
 import { foldHosts, type Input, type JobReport, MusterError } from '@muster/contract'
 import type { Inventory } from '@muster/inventory'
@@ -11,8 +11,8 @@ import { selectHosts } from '../hosts/select-hosts.ts'
 import { reportOf } from './jobs.ts'
 
 /**
- * Submits a job and reports it. `until` says what ends the wait. `isTest`: it is to find out whether a host can be reached, so a breaker that is open because
- * it could not be is no reason not to try.
+ * Submits a job and reports it. `until` says what ends the wait. `isTest` is for a job that finds out whether hosts can
+ * be reached: it runs even where a breaker is open because they could not be.
  * @throws {MusterError} invalid_target, unknown_target, no_targets, idempotency_conflict, ledger_unavailable
  */
 export async function submit(
@@ -38,9 +38,10 @@ export async function submit(
 }
 
 /**
- * Runs a job again on those of its hosts that ended in `states`: those of the frozen set, whatever the inventory says now.
- * Of those that have become aliases since, the hosts are taken, each once. `until` says what ends the wait.
- * @throws {MusterError} not_found; no_targets when no host ended so; idempotency_conflict, ledger_unavailable
+ * Runs a job again on those of its hosts that ended in `states`. The hosts come from its frozen set, whatever the
+ * inventory says now; a name that has become an alias since stands for its host, each once. `until` says what ends the
+ * wait.
+ * @throws {MusterError} not_found; no_targets if no host ended so; idempotency_conflict, ledger_unavailable
  */
 export async function rerun(
   deps: OperationDeps,
@@ -73,12 +74,12 @@ export async function rerun(
   return reportOf(deps, jobId)
 }
 
-/** The machine of each host. One that has left the inventory is told apart by its name. */
+/** The machine of each host. A host that has left the inventory counts as a machine of its own. */
 function machinesOf(hosts: readonly string[], inventory: Inventory): string[] {
   return hosts.map((name) => inventory.find(name)?.machine ?? name)
 }
 
-/** Whose the job is, by which key, and as part of which trace it was asked for. */
+/** Who submits the job, with which key, and as part of which trace. */
 function submitter({ owner, keyId, traceparent }: Caller): Pick<NewJob, 'owner' | 'keyId' | 'traceparent'> {
   return { owner, keyId, ...(traceparent === undefined ? {} : { traceparent }) }
 }

@@ -1,4 +1,4 @@
-/** How full the file systems of hosts are: the fullest first, and hosts where one is as full in one row. */
+/** Tells how full the file systems of hosts are, the fullest first. Hosts with an equally full one share a row. */
 import { setImmediate as turn } from 'node:timers/promises'
 import type { DiskRow, DiskUsage, Input, NextCall } from '@muster/contract'
 import { type OutcomeGroup, readBeginningBytes } from '@muster/ledger'
@@ -18,11 +18,11 @@ import {
 } from './look.ts'
 
 const EXEC_TIMEOUT_S = 30
-/** Hundreds of file systems; a host with more is told as far as they go. */
+/** Enough for hundreds of file systems; any beyond that are left out. */
 const READ_BYTES = 128 * 1024
-/** Outputs that are read side by side. */
+/** How many outputs are read side by side. */
 const READ_AT_ONCE = 50
-/** Most rows that can be asked for, and how much a next call asks for. */
+/** Most rows that a call can ask for, and the least that a next call asks for. */
 const ROWS_LIMIT = 500
 const MORE_ROWS = 60
 
@@ -61,7 +61,7 @@ type HostDisk = { readonly host: string; readonly disk: ReadDisk }
 async function readAll(deps: OperationDeps, { jobId, groups }: Looked, hasPath: boolean) {
   const disks: HostDisk[] = []
   const problems: FoundProblem[] = []
-  // No two hosts are as full to the byte, so there are nearly as many outputs as hosts.
+  // Hardly two hosts are full to the same byte, so there are nearly as many outputs as hosts.
   for (let from = 0; from < groups.length; from += READ_AT_ONCE) {
     const some = groups.slice(from, from + READ_AT_ONCE)
     const read = await Promise.all(some.map((group) => readGroup(deps, jobId, group)))
@@ -89,7 +89,7 @@ async function readGroup({ ledger }: OperationDeps, jobId: string, { first, runs
   return { hosts, found, problem: `not all file systems could be looked at: ${line}` }
 }
 
-/** The fullest first; of those as full, the one with the least room. */
+/** The rows, the fullest first; among equally full ones, the one with the least room. */
 function rowsOf(disks: readonly HostDisk[]): DiskRow[] {
   const rows = new Map<string, { hosts: string[]; disk: ReadDisk; used: number; available: number }>()
   for (const { host, disk } of disks) {
@@ -115,7 +115,7 @@ function rowsOf(disks: readonly HostDisk[]): DiskRow[] {
     }))
 }
 
-/** More of the same look: how many rows are wanted is no part of the job. */
+/** More rows of the same look: the limit is not part of the job, so the same key finds it. */
 function moreRows({ look, key }: Looked, { limit, left }: { limit: number; left: number }): NextCall | undefined {
   if (left === 0 || limit >= ROWS_LIMIT) return undefined
   const wanted = Math.min(ROWS_LIMIT, Math.max(MORE_ROWS, limit * 2))

@@ -1,17 +1,18 @@
 /**
- * The program that lists a directory on a host, and how to read what it prints. The program is the same for every call:
- * path, page and limit are its arguments, and never a part of it.
+ * The program that lists a directory on a host, and the parser of its output. The program is the same for every call:
+ * path, page and limit are arguments and never part of its text.
  */
 import type { DirectoryEntry } from '@muster/contract'
 import { nameText, pathArgument, printfText } from './host-path.ts'
 
 /**
- * sh, with GNU find where it is, else with what any sh has and `stat` and `readlink` where they are. Prints records that
- * end with NUL: first `dir/COUNT` or `entry`, then one for each entry, `DOT NAME/TYPE/SIZE/MODE/TIME/OWNER:GROUP:TARGET`.
- * A name has no "/", and the target of a link comes last, so nothing that a name or target holds can be mistaken.
+ * Runs in sh. Uses GNU find if the host has it, else what any sh has, with `stat` and `readlink` where they exist.
+ * Prints records that end with NUL: first `dir/COUNT` or `entry`, then for each entry `DOT
+ * NAME/TYPE/SIZE/MODE/TIME/OWNER:GROUP:TARGET`. A name has no "/" and the target of a link comes last, so nothing in a
+ * name or target can be mistaken for a separator.
  *
- * Arguments: path, most entries, and behind which name to go on (with 0, or 1 where it begins with a dot; for printf %b).
- * In the order of the list, names with a dot come last.
+ * Arguments: the path, the most entries, and the name after which to continue, as two: 1 if it begins with a dot, else
+ * 0; and the name itself, for printf %b. Names with a leading dot come last in the list.
  */
 const PROGRAM = String.raw`
 p=$1 most=$2 dot=$3 after=$4
@@ -20,7 +21,9 @@ nl='
 ls -d "$p" >/dev/null || exit
 fields='%f/%y/%s/%m/%T@/%u:%g:%l\0'
 gnu=0
-find / -maxdepth 0 -printf '' >/dev/null 2>&1 && printf 'x/\0' | sort -z -t/ -k1,1 2>/dev/null | grep -zx -m1 -A 1 -e '[^/]*/' >/dev/null 2>&1 && gnu=1
+find / -maxdepth 0 -printf '' >/dev/null 2>&1 &&
+  printf 'x/\0' | sort -z -t/ -k1,1 2>/dev/null | grep -zx -m1 -A 1 -e '[^/]*/' >/dev/null 2>&1 &&
+  gnu=1
 describe() {
   kind=o
   if [ -L "$1" ]; then kind=l
@@ -31,7 +34,9 @@ describe() {
   elif [ -b "$1" ]; then kind=b
   elif [ -c "$1" ]; then kind=c
   fi
-  facts=$(stat -c '%s/%a/%Y/%U:%G:' "$1" 2>/dev/null) || facts=$(stat -f '%z/%Lp/%m/%Su:%Sg:' "$1" 2>/dev/null) || facts=///::
+  facts=$(stat -c '%s/%a/%Y/%U:%G:' "$1" 2>/dev/null) ||
+    facts=$(stat -f '%z/%Lp/%m/%Su:%Sg:' "$1" 2>/dev/null) ||
+    facts=///::
   target=
   if [ $kind = l ]; then
     target=$(readlink "$1" 2>/dev/null; printf x)
@@ -84,16 +89,16 @@ for path in "$p"/* "$p"/.*; do
 done
 `
 
-/** The words of the command that lists a directory: at most one entry more than `limit`, to know whether there is one. */
+/** The argv that lists a directory: up to one entry more than `limit`, which shows whether there is a next page. */
 export function directoryCommand(path: string, limit: number, after: Buffer | undefined): string[] {
   const place = after === undefined ? ['', ''] : [after[0] === 0x2e ? '1' : '0', printfText(after)]
   return ['sh', '-c', PROGRAM, 'list_directory', pathArgument(path), String(limit + 1), ...place]
 }
 
-/** An entry with its name as it is. */
+/** An entry, and its name as the host has it. */
 type ReadEntry = DirectoryEntry & { readonly bytes: Buffer }
 
-/** What a host told. */
+/** What a host answered. */
 export type ReadDirectory = {
   readonly isDirectory: boolean
   /** How many entries there are in all. */
@@ -102,12 +107,18 @@ export type ReadDirectory = {
 }
 
 const TYPES: Readonly<Record<string, string>> = {
-  ...{ f: 'file', d: 'directory', l: 'symlink', p: 'fifo', s: 'socket', b: 'block', c: 'char' },
+  f: 'file',
+  d: 'directory',
+  l: 'symlink',
+  p: 'fifo',
+  s: 'socket',
+  b: 'block',
+  c: 'char',
 }
 
-/** What the program printed, as far as it is whole; the entry `after` itself is left out. Undefined for anything else. */
+/** Parses the whole records of the output, without the entry `after` itself. Undefined for any other output. */
 export function readDirectory(printed: Buffer, after: Buffer | undefined): ReadDirectory | undefined {
-  // One character for each byte, so that all of them can be told apart again.
+  // latin1 gives one character per byte, so no byte is lost.
   const records = printed.toString('latin1').split('\0').slice(0, -1)
   const [head = '', ...rest] = records
   const [, count] = /^dir\/(\d{1,15})$/.exec(head) ?? []
@@ -124,9 +135,17 @@ export function readDirectory(printed: Buffer, after: Buffer | undefined): ReadD
   return { isDirectory: count !== undefined, total: count === undefined ? 1 : Number(count), entries }
 }
 
-/** A file system may have names longer than the usual 255 bytes, and a link leads no further than a path may be long. */
-const RECORD =
-  /^[01]([^/]{1,1024})\/(\w)\/(\d{0,15})\/([0-7]{0,5})\/(-?\d{0,12}(?:\.\d{0,12})?)\/([^:]{0,255}):([^:]{0,255}):([\s\S]{0,4096})$/
+/** Some file systems have names longer than 255 bytes; a link target is at most as long as a path. */
+const RECORD = new RegExp(
+  [
+    '^[01]([^/]{1,1024})',
+    String.raw`(\w)`,
+    String.raw`(\d{0,15})`,
+    '([0-7]{0,5})',
+    String.raw`(-?\d{0,12}(?:\.\d{0,12})?)`,
+    String.raw`([^:]{0,255}):([^:]{0,255}):([\s\S]{0,4096})$`,
+  ].join('/'),
+)
 
 function readEntry(record: string): ReadEntry | undefined {
   const [, name, kind = '', size, mode, time, owner, group, target = ''] = RECORD.exec(record) ?? []
@@ -147,7 +166,7 @@ function readEntry(record: string): ReadEntry | undefined {
   }
 }
 
-/** To the second: more is of no use, and not every host tells it. */
+/** The time, to the second: more is of no use, and not every host has it. */
 function timeText(seconds: string | undefined): string | undefined {
   const date = new Date(Math.floor(Number(seconds || Number.NaN)) * 1_000)
   return Number.isNaN(date.getTime()) ? undefined : date.toISOString().replace('.000Z', 'Z')

@@ -1,11 +1,11 @@
-/** The program that asks a host how full its file systems are, and how to read what it prints. */
+/** The program that asks a host how full its file systems are, and the parser of its output. */
 import { pathArgument } from './host-path.ts'
 
 const COLUMNS = 'source,fstype,size,used,avail,itotal,iused,pcent,target'
 
 /**
- * sh, with the df of GNU, else one that tells types, else that of POSIX. Its argument, if any, is a path. Without one, a
- * single file system that cannot be looked at is no reason to tell nothing of the others.
+ * Runs in sh. Uses the df of GNU, else a df that prints types, else that of POSIX. Its argument, if any, is a path.
+ * Without a path it succeeds even when some file systems cannot be read, so that the others are reported.
  */
 const PROGRAM = `
 if df -B1 --output=${COLUMNS} / >/dev/null 2>&1; then df -B1 --output=${COLUMNS} "$@"
@@ -20,7 +20,7 @@ status=$?
 exit $status
 `
 
-/** The words of the command; without a path all file systems are asked for. */
+/** The argv; without a path it asks for all file systems. */
 export function diskCommand(path: string | undefined): string[] {
   return ['sh', '-c', PROGRAM, 'check_disk_usage', ...(path === undefined ? [] : [pathArgument(path)])]
 }
@@ -28,13 +28,13 @@ export function diskCommand(path: string | undefined): string[] {
 /** A file system of a host. */
 export type ReadDisk = {
   readonly filesystem: string
-  /** Undefined where the host does not tell. */
+  /** Undefined if the host does not say. */
   readonly type: string | undefined
   readonly mount: string
   readonly sizeBytes: number
   readonly usedBytes: number
   readonly availableBytes: number
-  /** As df counts it: of what ordinary users may have, rounded up. */
+  /** As df counts it: of what ordinary users may use, rounded up. */
   readonly usedPercent: number
   readonly inodesUsedPercent: number | undefined
 }
@@ -43,10 +43,10 @@ const GNU =
   /^(.*?) +([\w.-]{1,64}) +(\d{1,16}) +(\d{1,16}) +(-?\d{1,16}) +(\d{1,16}|-) +(\d{1,16}|-) +(\d{1,3}%|-) (.+)$/
 const TYPED = /^(.*?) +([\w.-]{1,64}) +(\d{1,16}) +(\d{1,16}) +(-?\d{1,16}) +(\d{1,3}%|-) +(.+)$/
 const PLAIN = /^(.*?) +(\d{1,16}) +(\d{1,16}) +(-?\d{1,16}) +(\d{1,3}%|-) +(.+)$/
-/** Longer than a line with a long device, such as a share, and a long mount point. */
+/** Longer lines are skipped. A long device, such as a share, with a long mount point is still shorter. */
 const LINE_CHARS = 2_048
 
-/** The file systems that df printed, in any of its three forms. Lines that are none are left out. */
+/** Parses what df printed, in any of its three forms. Skips lines that are not file systems. */
 export function readDisks(printed: string): ReadDisk[] {
   const [head = '', ...lines] = printed.split('\n').filter((line) => line.length <= LINE_CHARS)
   const isGnu = /^Filesystem.*Inodes.*Mounted on$/.test(head)
@@ -54,7 +54,7 @@ export function readDisks(printed: string): ReadDisk[] {
   return lines.flatMap(read).filter(isPossible)
 }
 
-/** What no disk has, such as more bytes than a number can tell, is no answer of df. */
+/** Whether all numbers are exact integers. Larger ones cannot be an answer of df. */
 function isPossible({ sizeBytes, usedBytes, availableBytes, usedPercent, inodesUsedPercent = 0 }: ReadDisk): boolean {
   return [sizeBytes, usedBytes, availableBytes, usedPercent, inodesUsedPercent].every(Number.isSafeInteger)
 }
@@ -96,17 +96,17 @@ function percentOf(used: number, all: number): number | undefined {
   return all > 0 ? Math.ceil((used * 100) / all) : undefined
 }
 
-/** Types that live in memory, show what is elsewhere, or are images that are always full. */
+/** Types that live in memory, show data from elsewhere, or are images that are always full. */
 const NOT_DISKS: ReadonlySet<string> = new Set(
   (
-    'tmpfs devtmpfs ramfs rootfs proc sysfs cgroup cgroup2 devpts securityfs debugfs tracefs efivarfs squashfs iso9660 ' +
-    'udf erofs autofs overlay aufs fuse.lxcfs fuse.gvfsd-fuse fuse.portal fuse.snapfuse nsfs'
+    'tmpfs devtmpfs ramfs rootfs proc sysfs cgroup cgroup2 devpts securityfs debugfs tracefs efivarfs squashfs ' +
+    'iso9660 udf erofs autofs overlay aufs fuse.lxcfs fuse.gvfsd-fuse fuse.portal fuse.snapfuse nsfs'
   ).split(' '),
 )
-/** What stands in place of a device, on hosts that do not tell types. */
+/** What df prints in place of a device, on hosts where it prints no types. */
 const NO_DEVICE = /^(none|udev|shm|dev|devfs|map .*)$/
 
-/** Whether a file system holds data of its own. Where everything lives on an overlay, as in a container, that counts. */
+/** Whether a file system holds data of its own. The root counts even as the overlay of a container. */
 export function isDisk({ filesystem, type, mount, sizeBytes }: ReadDisk): boolean {
   if (sizeBytes === 0) return false
   const kind = type ?? filesystem

@@ -1,4 +1,4 @@
-/** Paths on hosts: how they become arguments that can be nothing else, and how names of any bytes become text. */
+/** Paths on hosts: makes safe arguments of them, and text of names that may hold any bytes. */
 import { isUtf8 } from 'node:buffer'
 import { MusterError } from '@muster/contract'
 
@@ -6,8 +6,8 @@ import { MusterError } from '@muster/contract'
 const NAME_LIMIT_BYTES = 255
 
 /**
- * The path as an argument that no program takes for an option, an operator or an expression: it begins with "/" or "./".
- * A leading "~" is the home directory, in which commands begin; a file of that name is "./~".
+ * The path as an argument that no program mistakes for an option, an operator or an expression: it begins with "/" or
+ * "./". A leading "~" is the home directory, where commands start; a file of that name is "./~".
  */
 export function pathArgument(path: string): string {
   if (path === '~') return './'
@@ -15,7 +15,7 @@ export function pathArgument(path: string): string {
   return /^\.?\//.test(path) ? path : `./${path}`
 }
 
-/** A name as text: UTF-8 as it is, and bytes that are none as `\xff`. */
+/** A name as text: valid UTF-8 as it is, other bytes as `\xff`. */
 export function nameText(bytes: Buffer): string {
   if (isUtf8(bytes)) return bytes.toString('utf8')
   let text = ''
@@ -28,14 +28,14 @@ export function nameText(bytes: Buffer): string {
   return text
 }
 
-/** The word with which a list goes on behind this name, whatever bytes it has. */
+/** The `after` with which a list continues behind this name, whatever bytes it has. */
 export function writeAfter(name: Buffer): string {
   return name.toString('base64url')
 }
 
 /**
- * The name that such a word stands for.
- * @throws {MusterError} invalid_request for a text that no list gave out
+ * The name that an `after` stands for.
+ * @throws {MusterError} invalid_request for one that no list gave out
  */
 export function readAfter(after: string): Buffer {
   const name = Buffer.from(after, 'base64url')
@@ -46,7 +46,7 @@ export function readAfter(after: string): Buffer {
   })
 }
 
-/** Bytes as text that `printf %b` turns into them again; only letters, digits and "\\". */
+/** Bytes as text that `printf %b` turns back into them. Holds only letters, digits and "\\". */
 export function printfText(bytes: Buffer): string {
   return Array.from(bytes, (byte) => {
     const character = String.fromCharCode(byte)

@@ -1,4 +1,4 @@
-/** What is in a directory on hosts, typed; hosts where it holds the same are told once. */
+/** Lists a directory on hosts, with types. Hosts where it holds the same are one group. */
 import { setImmediate as turn } from 'node:timers/promises'
 import type { DirectoryEntry, DirectoryList, Input, NextCall } from '@muster/contract'
 import { type OutcomeGroup, readBeginningBytes } from '@muster/ledger'
@@ -20,15 +20,15 @@ import {
 } from './look.ts'
 
 const EXEC_TIMEOUT_S = 30
-/** A thousand names and targets of a usual length; longer ones are on the next page. */
+/** Enough for a thousand names and link targets of usual length; what is longer comes on the next page. */
 const READ_BYTES = 512 * 1024
 /** Most different outputs that are read and compared. */
 const OUTPUTS_LIMIT = 100
-/** Most groups that are told. */
+/** Most groups in an answer. */
 const GROUPS_LIMIT = 20
-/** All groups together show at most so many times what one may. */
+/** All groups together may show this many times what one group may. */
 const SHARED_LIMITS = 2
-/** However many groups there are, each shows the first so many entries. */
+/** Every group shows at least this many entries, however many groups there are. */
 const ENTRIES_LEAST = 5
 
 /**
@@ -88,7 +88,7 @@ async function readAll({ ledger }: OperationDeps, { jobId, groups }: Looked, lim
       const problem = 'the answer of the host cannot be read: something else prints in its shell'
       problems.push({ hosts, state: first.state, problem, likeness: problem })
     } else {
-      // More than is asked for means that there is more; the same when not all was read.
+      // One entry beyond the limit shows that there is a next page, also when not all of the output was read.
       const entries = isAll ? read.entries : read.entries.slice(0, limit + 1)
       found.push({ hosts, read: { ...read, entries } })
     }
@@ -101,7 +101,7 @@ function hostsOf(runs: OutcomeGroup['runs']): string[] {
   return runs.map(({ host }) => host)
 }
 
-/** When an entry was changed need not be the same: that is nearly never so on two hosts. */
+/** Groups hosts with the same entries. Modification times may differ: they nearly always do between two hosts. */
 function alike(found: readonly Found[]): Alike[] {
   const groups = new Map<string, Alike>()
   for (const { hosts, read } of found) {

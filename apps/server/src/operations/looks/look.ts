@@ -1,9 +1,9 @@
 /**
- * Looking at hosts: a small job that only reads, waited for within the call. Its answer says who has answered, who has
- * not yet, and what went wrong, and names the call that brings the rest: the same one with the same key, so that it finds
- * the same job and nothing runs twice.
+ * Looks at hosts: submits a small job that only reads, and waits for it within the call. The answer says which hosts
+ * have answered, which have not, and what went wrong. It names the call that brings the rest: the same call with the
+ * same key, which finds the same job, so nothing runs twice.
  *
- * What the job prints means, its callers know.
+ * Each caller reads what its job prints.
  */
 import { randomBytes } from 'node:crypto'
 import { setImmediate as turn } from 'node:timers/promises'
@@ -16,28 +16,28 @@ import { submit } from '../jobs/submit.ts'
 /** Limits of a look: whoever asked is waiting. */
 const CONNECT_TIMEOUT_S = 10
 const RETRIES = 1
-/** A look that comes much later is of no use to anybody. */
+/** Nobody is waiting any more for a look that starts later. */
 const START_DEADLINE_S = 300
 
-/** Most problems in an answer, and how many different outputs are read to tell them in the words of the hosts. */
+/** Most problems in an answer, and most outputs that are read to quote the hosts' own words. */
 const PROBLEMS_LIMIT = 12
 const WORDS_LIMIT = 100
 const PROBLEM_CHARS = 200
-/** Longest list of names in an answer. */
+/** Longest list of host names, in characters. */
 const NAMES_CHARS = 400
-/** A target expression in a next call that is longer is left as it was given. */
+/** Longest target expression in a next call, in characters. */
 const EXPRESSION_CHARS = 1_000
 
 /** A title has at most 80 characters. */
 const TITLE_PATH_CHARS = 60
 
-/** What to run, for whom, and how the call was made. */
+/** What to run, and the input of the call that asked for it. */
 export type Look = {
   readonly tool: 'list_directory' | 'check_disk_usage' | 'test_connection'
   readonly title: string
   readonly argv: readonly string[]
   readonly execTimeoutS: number
-  /** Whether it is to find out if hosts can be reached, so that an open breaker does not keep it from trying. */
+  /** Whether the look finds out if hosts can be reached: then it runs even where a breaker is open. */
   readonly isTest?: boolean
   readonly input: { readonly targets: string; readonly wait_s: number; readonly idempotency_key?: string | undefined }
 }
@@ -46,17 +46,18 @@ export type Look = {
 export type Looked = {
   readonly look: Look
   readonly jobId: string
-  /** With it the same look is asked for again. */
+  /** A call with this idempotency key finds the same job. */
   readonly key: string
   readonly total: number
   readonly notEnded: number
-  /** Hosts where it ran and succeeded, those that printed the same together. */
+  /** Hosts where the job succeeded, grouped by what they printed. */
   readonly groups: readonly OutcomeGroup[]
+  /** All other hosts. */
   readonly others: readonly OutcomeGroup[]
 }
 
 /**
- * Runs the look, or finds the one that was begun with the same key, and waits for it.
+ * Runs the look, or finds the one that began with the same key, and waits for it.
  * @throws {MusterError} invalid_target, unknown_target, no_targets, idempotency_conflict, ledger_unavailable
  */
 export async function lookAtHosts(deps: OperationDeps, look: Look, caller: Caller): Promise<Looked> {
@@ -66,7 +67,7 @@ export async function lookAtHosts(deps: OperationDeps, look: Look, caller: Calle
     targets,
     argv: look.argv,
     title: look.title,
-    // Messages of programs, and the order of names, are the same everywhere.
+    // Makes messages of programs and the order of names the same everywhere.
     env: { LC_ALL: 'C' },
     read_only: true,
     connect_timeout_s: CONNECT_TIMEOUT_S,
@@ -92,24 +93,24 @@ export async function lookAtHosts(deps: OperationDeps, look: Look, caller: Calle
   }
 }
 
-/** The counts that every answer begins with. */
+/** The counts at the beginning of every answer. */
 export function countsOf({ jobId, total, notEnded, groups }: Looked) {
   const answered = groups.reduce((sum, { runs }) => sum + runs.length, 0)
   return { job_id: jobId, hosts: total, answered, not_ended: notEnded }
 }
 
-/** What a look at a path is called: with as much of the path as there is room for in a title. */
+/** The title of a look at a path, with as much of the path as fits. */
 export function titleOf(what: string, path: string): string {
   return `${what} ${clip(escapeLine(path), TITLE_PATH_CHARS)}`
 }
 
-/** The call to make next: the one that waits for hosts that have not answered yet, else what `otherwise` finds, if any. */
+/** The next call: the one that waits for hosts that have not answered yet, else the one that `otherwise` gives. */
 export function nextOf(looked: Looked, otherwise?: () => NextCall | undefined): { next?: NextCall } {
   const next = waitAgain(looked) ?? otherwise?.()
   return next === undefined ? {} : { next }
 }
 
-/** The same call with some of its fields changed. It makes a job of its own unless the key is among them. */
+/** The same call with some fields changed. Without a key among them, it makes a new job. */
 export function callAgain({ tool, input }: Look, why: string, changed: Readonly<Record<string, unknown>>): NextCall {
   const { idempotency_key: _key, ...fields } = input
   return { why, tool, arguments: { ...fields, ...changed } }
@@ -122,8 +123,8 @@ function waitAgain({ look, notEnded, key }: Looked): NextCall | undefined {
 }
 
 /**
- * What went wrong, hosts with the same trouble together, the most first. A host that has not ended has no trouble yet;
- * one that is lost or out of reach is told as that, whatever the command would have found.
+ * What went wrong: hosts with the same problem are one entry, the largest first. Hosts that have not ended are left
+ * out.
  */
 export async function problemsOf(
   { ledger }: OperationDeps,
@@ -139,9 +140,11 @@ export async function problemsOf(
     const said = isTold ? await readBeginningBytes(ledger, jobId, index, 'stderr', 2_000) : undefined
     const words = said === undefined ? undefined : firstLine(said.bytes)
     found.push({
-      ...{ hosts, state, problem: words ?? first.detail ?? reason ?? state },
+      hosts,
+      state,
+      problem: words ?? first.detail ?? reason ?? state,
       ...(code === null ? {} : { exit_code: code }),
-      // Words that name a host or an address are not the same twice: then the cause says what is alike.
+      // Details that name a host or an address differ from host to host, so those are merged by their cause.
       likeness: words ?? `${reason} ${causeOf(first)}`,
     })
   }
@@ -149,10 +152,10 @@ export async function problemsOf(
   return folded(found)
 }
 
-/** Hosts with a problem, before they are folded. */
+/** Hosts with a problem, before problems are merged. */
 export type FoundProblem = Omit<HostsWithProblem, 'hosts' | 'count'> & {
   readonly hosts: readonly string[]
-  /** Problems in which this is the same are one. */
+  /** Problems with the same likeness become one. */
   readonly likeness: string
 }
 
@@ -162,7 +165,7 @@ function folded(found: readonly FoundProblem[]): HostsWithProblem[] {
   const left = merged.slice(PROBLEMS_LIMIT)
   const hosts = left.flatMap((problem) => problem.hosts)
   if (hosts.length > 0) {
-    shown.push({ hosts, state: 'various', problem: `${left.length} more kinds of problems: get_job tells them` })
+    shown.push({ hosts, state: 'various', problem: `${left.length} more kinds of problems: call get_job to see them` })
   }
   return shown.map((problem) => ({ ...problem, hosts: namesOf(problem.hosts), count: problem.hosts.length }))
 }
@@ -192,7 +195,7 @@ function firstLine(bytes: Buffer): string | undefined {
   return line?.trim()
 }
 
-/** Names, folded; of too many the first, and how many more there are. */
+/** The folded names. If they are too long: the first ones, and how many more there are. */
 export function namesOf(hosts: readonly string[]): string {
   const all = foldHosts(hosts)
   if (all.length <= NAMES_CHARS) return all
@@ -205,7 +208,7 @@ export function namesOf(hosts: readonly string[]): string {
   return `${clip(some, NAMES_CHARS)} and ${hosts.length - count} more`
 }
 
-/** These hosts as a target expression, or the one that was given when it would be too long. */
+/** The hosts as a target expression, or `given` if that would be too long. */
 export function expressionOf(hosts: readonly string[], given: string): string {
   const expression = foldHosts(hosts)
   return expression.length <= EXPRESSION_CHARS ? expression : given

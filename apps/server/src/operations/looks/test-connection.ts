@@ -1,14 +1,14 @@
-/** Whether hosts can be reached and logged in to: one or a group, those with the same answer together. */
+/** Tests whether hosts can be reached and logged in to. Hosts with the same answer are one group. */
 import type { ConnectionTest, Input } from '@muster/contract'
 import { byCause, type Cause, type Outcome } from '@muster/ledger'
 import type { Caller, OperationDeps } from '../call/operation.ts'
 import { countsOf, type Look, lookAtHosts, namesOf, nextOf } from './look.ts'
 
-/** `true` takes no time; a host that takes longer is not well. */
+/** `true` takes no time, so a host that needs longer is not well. */
 const EXEC_TIMEOUT_S = 10
 
 /**
- * Runs `true` on the hosts and tells which could be reached and logged in to, the others first.
+ * Runs `true` on the hosts and says which could be reached and logged in to. Those that could not come first.
  * @throws {MusterError} invalid_target, unknown_target, no_targets, idempotency_conflict
  */
 export async function testConnection(
@@ -55,12 +55,12 @@ function groupsOf(runs: readonly Outcome[]): ConnectionTest['groups'] {
     })
 }
 
-/** Of a test that was cancelled, or that has not ended, nothing is known. */
+/** Null while nothing is known: the test has not ended, or was cancelled. */
 function okOf({ hasEnded, state }: Outcome): boolean | null {
   return hasEnded && state !== 'cancelled' ? state === 'succeeded' : null
 }
 
-/** Hosts that could not be reached by their causes; the others together. */
+/** Splits hosts that could not be reached by cause; keeps all others together. */
 function causesOf(ok: boolean | null, runs: readonly Outcome[]): Cause<Outcome>[] {
   if (ok === false) return byCause(runs)
   const isOpen = runs.some(({ hasEnded }) => !hasEnded)

@@ -1,14 +1,14 @@
-/** Whether one host can be reached: a job that runs `true` on it. */
+/** Tests whether one host can be reached, with a job that runs `true` on it. */
 import { type HostTest, type Input, isHostName, isTerminalRun, MusterError, type Run, Submit } from '@muster/contract'
 import type { Caller, OperationDeps } from '../call/operation.ts'
 import { getRun, withHostOfJob } from '../jobs/runs.ts'
 import { submit } from '../jobs/submit.ts'
 
-/** `true` takes no time; a host that takes longer is not well. */
+/** `true` takes no time, so a host that needs longer is not well. */
 const TEST_EXEC_TIMEOUT_S = 10
 
 /**
- * Runs `true` on a host and tells whether it could be reached and logged in to.
+ * Runs `true` on a host and says whether it could be reached and logged in to.
  * @throws {MusterError} unknown_target for a host that is not in the inventory
  */
 export async function testHost(deps: OperationDeps, input: Input<'test_host'>, caller: Caller): Promise<HostTest> {

@@ -1,8 +1,9 @@
 /**
- * The output of all hosts of a job as text for AI agents: fenced and marked as data, control characters escaped, never
- * longer than asked for. With a diff one group is shown, and of the others only what differs from it.
+ * Writes the output of all hosts of a job as text for AI agents: fenced and marked as data, with control characters
+ * escaped, never longer than asked for. With a diff, one group is shown in full, and the others by what differs from
+ * it.
  *
- * Reads nothing; `output.ts` does.
+ * It reads nothing; `output.ts` does.
  */
 import { escapeControl, type GatheredOutput, type HostsByState, type OutputGroup } from '@muster/contract'
 import { clip } from '../../text/clip.ts'
@@ -16,10 +17,10 @@ const HOSTS_CHARS = 200
 const DETAIL_CHARS = 200
 /** A group with less room than this would only show its name. */
 const GROUP_MIN_CHARS = 160
-/** Room kept for the last lines, which tell what was left out. */
+/** Room kept for the last lines, which say what was left out. */
 const TAIL_CHARS = 320
 
-/** First the hosts without output, as they are what went wrong, then the group to compare with, then the others. */
+/** First the hosts without output, as something went wrong there; then the reference group; then the others. */
 export function writeGathered(gathered: GatheredOutput, { maxChars, fence }: TextLimits): string {
   const { job_id: jobId, state, total, groups } = gathered
   const isRoomy = maxChars >= ROOMY_CHARS
@@ -48,7 +49,7 @@ export function writeGathered(gathered: GatheredOutput, { maxChars, fence }: Tex
   return clip(lines.join('\n'), maxChars)
 }
 
-/** As many groups as there is room for. The one to compare with comes first, and has the room that no other needs. */
+/** As many groups as fit. The reference group comes first and gets the room that the others do not need. */
 function groupTexts(groups: readonly OutputGroup[], room: number, of: { jobId: string; fence: string }) {
   const isCompared = groups.some(({ diff }) => diff !== null)
   const reference = groups.find((group) => isCompared && group.is_reference) ?? groups[0]
@@ -70,7 +71,7 @@ function groupTexts(groups: readonly OutputGroup[], room: number, of: { jobId: s
   return { texts: [groupText(reference, Math.max(0, left - 1), of), ...texts], groups: shown }
 }
 
-/** What was left out, and what could not be done. */
+/** Lines on what was left out, and on what could not be compared. */
 function tailOf(gathered: GatheredOutput, unshown: readonly OutputGroup[]): string[] {
   const lines: string[] = []
   const count = gathered.omitted_groups + unshown.length
@@ -89,7 +90,7 @@ function tailOf(gathered: GatheredOutput, unshown: readonly OutputGroup[]): stri
   return lines
 }
 
-/** What a worker or a connection that was lost, or a process left in the background, leaves open. */
+/** True after a lost worker or connection, or with a process left in the background. */
 const MAY_BE_MORE = '(the command may have printed more than is known)'
 
 function stateLine({ state, reason, hosts, count, detail }: HostsByState): string {
@@ -108,14 +109,14 @@ function groupText(group: OutputGroup, room: number, { jobId, fence }: { jobId: 
   const bodies = parts
     .filter(({ text }) => text !== '')
     .map(({ what, text }) => fenced(fence, what, text.replace(/\n$/, '')))
-  // The note comes last, and room was kept for it: a cut takes a few of its characters, and never the end of a fence.
+  // The note comes last and has its room: a cut takes a few of its characters, never the end of a fence.
   return clip([name, ...bodies, ...remarks, ...(isCut ? [note] : [])].join('\n'), room)
 }
 
 function titleOf({ hosts, count, state, exit_code: code, signal, detail, diff }: OutputGroup): string {
   const end = code === null ? (signal ?? 'no exit code') : `exit ${code}`
   const against = diff === null || diff === '' ? '' : '; what differs from the first group'
-  // The exit code stands there already.
+  // The exit code is in the title already.
   const isSaid = detail === null || detail === `exit status ${code}`
   const words = isSaid ? '' : `, ${quoted(detail, DETAIL_CHARS)}`
   return `${clip(hosts, HOSTS_CHARS)}, ${count} ${hostWord(count)}: ${state}, ${end}${words}${against}`
@@ -133,10 +134,10 @@ function remarksOn(group: OutputGroup): string[] {
 type Parts = { parts: { what: string; text: string }[]; isCut: boolean }
 
 function streamParts(group: OutputGroup, space: number): Parts {
-  // Escaping only makes longer, so no more than fits is escaped.
+  // Escaping makes text longer, so escaping more than fits is wasted.
   const stdout = escapeControl(group.stdout.slice(0, space))
   const stderr = escapeControl(group.stderr.slice(0, space))
-  // What one stream does not need, the other may have.
+  // One stream may use the room that the other does not need.
   const stderrRoom = Math.min(stderr.length, Math.max(Math.floor(space / 2), space - stdout.length))
   const parts = [
     { what: 'stdout', text: stdout.slice(0, space - stderrRoom) },

@@ -1,24 +1,24 @@
 /**
- * Searching output for lines that match a regular expression, in time that grows with the output and never with the
- * cunning of the pattern (RE2), and without holding up the process: outputs have up to 16 MiB.
+ * Searches output for lines that match a regular expression. RE2 keeps the time linear in the output, whatever the
+ * pattern. Outputs have up to 16 MiB, so the search yields to the event loop.
  *
- * Reads nothing itself; it is given bytes piece by piece.
+ * It reads nothing itself: the caller passes in the bytes piece by piece.
  */
 import { setImmediate as turn } from 'node:timers/promises'
 import { MusterError } from '@muster/contract'
 import { RE2JS, RE2JSException } from 're2js'
 
-/** A larger program would make each character too dear. */
+/** Largest program of a pattern; a larger one would make each character too expensive. */
 const PROGRAM_LIMIT = 1_000
-/** Most steps of a program in one go, for nothing else is served meanwhile: about 50 ms. */
+/** Most steps of a program in one go: about 50 ms, in which the process serves nothing else. */
 const STEPS_LIMIT = 2_000_000
-/** A longer line is searched in parts of this length, or less where the pattern is large. */
+/** Longer lines are searched in parts of this length, or of less if the pattern is large. */
 const PART_LIMIT_BYTES = 64 * 1024
-/** So long lines are searched in one go. */
+/** How long the search runs before it yields to the event loop. */
 const SLICE_MS = 8
-/** Lines shown before and after one that matches, where there is room. */
+/** Lines shown before and after a match, if there is room. */
 const CONTEXT_LINES = 2
-/** Longest part of a line that is shown, and how much of that stands before the match. */
+/** Longest part of a line that is shown, and how much of it comes before the match. */
 const EXCERPT_CHARS = 400
 const EXCERPT_BEFORE_CHARS = 100
 
@@ -27,51 +27,51 @@ export type LinePattern = { readonly text: string; readonly expression: RE2JS; r
 
 /** A line that is shown. */
 export type FoundLine = {
-  /** From 1. Undefined behind a gap, or where the search did not begin at the beginning. */
+  /** From 1. Undefined after a gap, or if the search did not begin at the first byte. */
   readonly number: number | undefined
   readonly offset: number
   /** Where the next line begins. */
   readonly end: number
   readonly text: string
-  /** Whether it matches, or stands beside one that does. */
+  /** True for a match, false for a context line. */
   readonly isMatch: boolean
 }
 
-/** What a search of one stream came to. */
+/** The result of searching one stream. */
 export type LineSearch = {
   readonly rows: readonly FoundLine[]
   readonly matched: number
-  /** How many of those that match are in rows. */
+  /** How many of the matches are in `rows`. */
   readonly kept: number
   readonly lines: number
   readonly bytes: number
-  /** Bytes that could not be searched, as they were not kept. */
+  /** Bytes that could not be searched because they were not kept. */
   readonly notKept: number
   /** Lines that were searched in parts. */
   readonly partedLines: number
-  /** Where the first match is that is not in rows, searching forwards. Undefined when all are. */
+  /** The offset of the first match that is not in `rows`, when searching forwards. Undefined if all are. */
   readonly nextMatch: number | undefined
-  /** Where the search was given up for lack of time. Undefined when it came to the end. */
+  /** The offset at which the search ran out of time. Undefined if it came to the end. */
   readonly stoppedAt: number | undefined
 }
 
-/** Bytes of a stream, and how many just before them were not kept. */
+/** Bytes of a stream, and how many directly before them were not kept. */
 export type SearchedBytes = { readonly offset: number; readonly bytes: Buffer; readonly omittedBefore: number }
 
-/** How far a search may go. */
+/** The limits of a search. */
 export type SearchLimits = {
   /** When to give up, by performance.now(). */
   readonly deadlineMs: number
   readonly signal: AbortSignal
   /** Most characters of matching lines kept. */
   readonly keptChars: number
-  /** Keep the last so many matches; without, the first. */
+  /** How many of the last matches to keep. Absent: the first matches are kept. */
   readonly last?: number | undefined
 }
 
 /**
- * The pattern, ready to search with.
- * @throws {MusterError} invalid_request for one that is not RE2, or so large that searching would take too long
+ * Compiles a pattern.
+ * @throws {MusterError} invalid_request if it is not RE2, or so large that searching would take too long
  */
 export function compilePattern(text: string): LinePattern {
   const refuse = (why: string, cause?: unknown) =>
@@ -91,7 +91,7 @@ export function compilePattern(text: string): LinePattern {
   return { text, expression, partBytes: Math.min(PART_LIMIT_BYTES, Math.floor(STEPS_LIMIT / size)) }
 }
 
-/** Searches a stream. The first bytes are those of its beginning when `fromStart`. */
+/** Searches a stream. `fromStart` says that the first piece begins at byte 0, so that lines can be numbered. */
 export async function searchLines(
   pieces: AsyncIterable<SearchedBytes>,
   pattern: LinePattern,
@@ -129,7 +129,7 @@ export async function searchLines(
   return { ...found, ...rows.kept(), stoppedAt }
 }
 
-/** The same, counting what was not kept, also where nothing comes behind it. */
+/** The same pieces. Counts what was not kept, even if no line follows it. */
 async function* counted(
   pieces: AsyncIterable<SearchedBytes>,
   found: { notKept: number },
@@ -140,7 +140,7 @@ async function* counted(
   }
 }
 
-/** A line, or a part of one that is too long; `isWhole` when the line ends with it. `end` is behind its newline. */
+/** A line, or a part of one that is too long. `isWhole`: the line ends here. `end` is the offset after its newline. */
 type Line = { bytes: Buffer; offset: number; end: number; isWhole: boolean; isBehindGap: boolean }
 
 async function* linesOf(pieces: AsyncIterable<SearchedBytes>, partBytes: number): AsyncGenerator<Line> {
@@ -156,7 +156,7 @@ async function* linesOf(pieces: AsyncIterable<SearchedBytes>, partBytes: number)
   }
   for await (const piece of pieces) {
     if (piece.omittedBefore > 0) {
-      // What stands before a gap is no line with what stands behind it.
+      // Bytes before and after a gap do not form a line.
       if (rest.length > 0) yield take(rest.length, true)
       rest = Buffer.alloc(0)
       isBehindGap = true
@@ -171,14 +171,14 @@ async function* linesOf(pieces: AsyncIterable<SearchedBytes>, partBytes: number)
   if (rest.length > 0) yield take(rest.length, true)
 }
 
-/** At most `most`, and not within a UTF-8 character. */
+/** A place to cut: at most `most`, and not inside a UTF-8 character. */
 function characterStart(bytes: Buffer, most: number): number {
   let at = Math.min(most, bytes.length)
   while (at > most - 4 && at > 1 && ((bytes[at] ?? 0) & 0b1100_0000) === 0b1000_0000) at -= 1
   return at
 }
 
-/** The lines that match, as many as there is room for, each with those beside it. */
+/** Collects matching lines, as many as there is room for, each with its context. */
 function collectRows({ keptChars, last }: SearchLimits) {
   const rows: FoundLine[] = []
   const before: FoundLine[] = []
@@ -218,7 +218,7 @@ function collectRows({ keptChars, last }: SearchLimits) {
   }
 }
 
-/** The part of a long line where it matches. */
+/** The part of a long line around its match. */
 function excerpt(text: string, { expression }: LinePattern): string {
   if (text.length <= EXCERPT_CHARS) return text
   const matcher = expression.matcher(text)

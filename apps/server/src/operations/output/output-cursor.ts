@@ -1,30 +1,30 @@
 /**
- * Where reading the output of a host goes on, as a short word: the stream, the byte, and which attempt wrote it, so that
- * one that was started again in between is noticed. It ends with a check, so that a word which no answer gave out, or which
- * is of another host, is refused and never taken for a place.
+ * Cursors: where to continue reading the output of a host, as a short word. It holds the stream, the byte, and when the
+ * attempt started, so that a command that was started again is noticed. It ends with a checksum, so that a word that no
+ * answer gave out, or one of another host, is refused.
  */
 import { createHash } from 'node:crypto'
 import { MusterError, OutputStream } from '@muster/contract'
 
-/** The run that is read. */
+/** The run whose output is read. */
 export type ReadRun = { readonly jobId: string; readonly host: string }
 
 /** A place in the output of a run. */
 export type OutputPlace = {
   readonly stream: OutputStream
   readonly offset: number
-  /** When the command that wrote it was started, in ms since 1970; 0 when none had been. */
+  /** When the command that wrote it started, in ms since 1970; 0 if none had. */
   readonly startedMs: number
 }
 
-/** The word for a place. */
+/** The cursor for a place. */
 export function writeOutputCursor(run: ReadRun, { stream, offset, startedMs }: OutputPlace): string {
   const place = `${stream}.${offset}.${startedMs.toString(36)}`
   return `${place}.${checkOf(run, place)}`
 }
 
 /**
- * The place that a word stands for.
+ * The place that a cursor stands for.
  * @throws {MusterError} invalid_request for one that was not given out for this run
  */
 export function readOutputCursor(run: ReadRun, cursor: string): OutputPlace {
@@ -37,7 +37,7 @@ export function readOutputCursor(run: ReadRun, cursor: string): OutputPlace {
   return { stream: OutputStream.parse(stream), offset: Number(offset), startedMs: Number.parseInt(started, 36) }
 }
 
-/** Against mistakes, not against anybody who wants to read on elsewhere: whoever may read the run may read all of it. */
+/** Guards against mistakes, not against forgery: a caller who may read the run may read all of it anyway. */
 function checkOf({ jobId, host }: ReadRun, place: string): string {
   return createHash('sha256')
     .update(JSON.stringify([jobId, host, place]))

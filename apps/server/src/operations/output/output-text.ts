@@ -1,8 +1,8 @@
 /**
- * The output of one host as text for AI agents: fenced and marked as data, control characters escaped, never longer than
- * asked for, and saying what was left out and how to get it.
+ * Writes the output of one host as text for AI agents: fenced and marked as data, with control characters escaped,
+ * never longer than asked for. It says what was left out and how to get it.
  *
- * Reads nothing; `read-host-output.ts` does. Of all hosts of a job, `gathered-text.ts` writes.
+ * It reads nothing; `read-host-output.ts` does. `gathered-text.ts` writes the output of all hosts of a job.
  */
 import { isUtf8 } from 'node:buffer'
 import { escapeControl, type OutputStream } from '@muster/contract'
@@ -10,49 +10,49 @@ import { clip } from '../../text/clip.ts'
 import { fenced, type TextLimits } from '../../text/fence.ts'
 import { writeOutputCursor } from './output-cursor.ts'
 
-/** Below this there is no room for more than a header and the output, in a fence without words. */
+/** Below this there is room only for a header and the output, in a fence with a short label. */
 export const ROOMY_CHARS = 700
-/** Of the room for a long output, its beginning gets one part of so many: what a command ends with matters more. */
+/** The beginning of a long output gets this fraction of the room (1/4): the end of an output matters more. */
 const HEAD_PART = 4
-/** How often the beginning and the end of what is left out are written in a text. */
+/** How many byte positions that are not known beforehand a text may hold. */
 const PLACES = 6
 
-/** What is known of a stream, whatever part of it is shown. */
+/** What is known of a stream, whichever part of it is shown. */
 export type StreamFacts = {
   readonly jobId: string
   readonly host: string
   readonly stream: OutputStream
-  /** How the run stands, in words. */
+  /** The state of the run, in words. */
   readonly end: string
   readonly hasEnded: boolean
   readonly totalBytes: number
-  /** Bytes between its beginning and its end that were not kept. */
+  /** Bytes in the middle that were not kept. */
   readonly omittedBytes: number
-  /** When the command that wrote it was started; 0 when none was. */
+  /** When the command that wrote it started, in ms since 1970; 0 if none did. */
   readonly startedMs: number
-  /** What else to know of it, each a sentence. */
+  /** Further remarks, each a sentence. */
   readonly notes: readonly string[]
 }
 
-/** Bytes of a stream that follow one another. */
+/** Consecutive bytes of a stream. */
 export type Segment = { readonly offset: number; readonly bytes: Buffer }
 
 /** A segment as it is shown. */
 type Shown = { readonly from: number; readonly to: number; readonly text: string }
 
-/** As much of a segment as fits, from its beginning. */
+/** Writes as much of a segment as fits, from its beginning. */
 export function writePage(facts: StreamFacts, segment: Segment, limits: TextLimits): string {
   const characters = charactersOf(segment.bytes, mayBeContinued(facts, segment))
   const whole = shownOf(segment.offset, characters)
-  // Whether all of it fits decides how the frame ends.
+  // The frame ends differently when all of it fits, so both ends must fit.
   const short = { ...whole, to: Math.max(whole.from, whole.to - 1) }
   const room = Math.min(roomFor(facts, [whole], limits), roomFor(facts, [short], limits))
   return frame(facts, [shownOf(segment.offset, takeFirst(characters, room))], limits)
 }
 
 /**
- * All of it where it fits; else its beginning and its end. `segments` are what was read of it, in order, from its first
- * byte to its last: as many from both ends as the text may be long.
+ * Writes all of the output if it fits, else its beginning and its end. `segments` are what was read, in order: enough
+ * bytes from both ends to fill the text.
  */
 export function writeEnds(facts: StreamFacts, segments: readonly Segment[], limits: TextLimits): string {
   const read = segments.map((segment) => ({
@@ -66,20 +66,20 @@ export function writeEnds(facts: StreamFacts, segments: readonly Segment[], limi
   const all = frame(facts, whole, { ...limits, maxChars: Number.POSITIVE_INFINITY })
   if (isAllRead && all.length <= limits.maxChars) return all
   const isRoomy = limits.maxChars >= ROOMY_CHARS
-  // The places in between are not known yet, and are written with as many digits at most as the last.
+  // Positions in between are not known yet. None has more digits than the last byte.
   const digits = PLACES * String(facts.totalBytes).length
   const ends = [...(isRoomy ? [shownOf(0, [])] : []), shownOf(facts.totalBytes, [])]
   const room = Math.max(0, roomFor(facts, ends, limits) - digits)
   const first = isRoomy ? upToLine(takeFirst(head.characters, Math.floor(room / HEAD_PART))) : []
   const beginning = shownOf(head.from, first)
-  // Where all was read at once, the end must not begin before the beginning has ended.
+  // If one segment holds it all, the end must not overlap the beginning.
   const rest = tail === head ? tail.characters.slice(first.length) : tail.characters
   const last = fromLine(takeLast(rest, room - beginning.text.length))
   const end = shownOf(endOf(tail.from, tail.characters) - lengthOf(last), last)
   return frame(facts, isRoomy ? [beginning, end] : [end], limits)
 }
 
-/** The last lines, as many as fit, of what was read from the end of the stream. */
+/** Writes the last lines, as many as fit, of what was read from the end of the stream. */
 export function writeTail(facts: StreamFacts, segment: Segment, lines: number, limits: TextLimits): string {
   const characters = charactersOf(segment.bytes, mayBeContinued(facts, segment))
   const wanted = lastLines(characters, lines)
@@ -103,7 +103,7 @@ function frame(facts: StreamFacts, parts: readonly Shown[], { maxChars, fence }:
   const cursor = isEnd ? 'none' : cursorAt(facts, next)
   const how = isRoomy ? ` (${end})` : ''
   const head = `${clip(host, 60)} ${stream}${how}: bytes ${ranges} of ${totalBytes}; next_cursor: ${cursor}`
-  // A cut must never take the end of a fence away: what is too long is shown without its output.
+  // A cut must never remove the end of a fence, so a text that is too long is shown without its output.
   const within = (lines: readonly string[]) => {
     const text = lines.join('\n')
     return text.length <= maxChars ? text : clip([head, ...notes].join('\n'), maxChars)
@@ -139,10 +139,10 @@ function roomFor(facts: StreamFacts, parts: readonly Shown[], limits: TextLimits
   return Math.max(0, limits.maxChars - frame(facts, empty, endless).length)
 }
 
-/** A character as it is shown, and how many bytes it stands for. */
+/** A character as shown, and how many bytes it stands for. */
 type Character = { readonly text: string; readonly length: number }
 
-/** All of them. One that is not there in whole yet is left out at the end, where the rest of it may still come. */
+/** All characters. If more may follow, an incomplete one at the end is left out. */
 function charactersOf(bytes: Buffer, isContinued: boolean): Character[] {
   const found: Character[] = []
   let at = 0
@@ -158,11 +158,11 @@ function charactersOf(bytes: Buffer, isContinued: boolean): Character[] {
   return found
 }
 
-/** Whether the bytes behind a segment may complete its last character. Before a gap they never will. */
+/** Whether bytes after the segment may complete its last character. Before a gap they cannot. */
 function mayBeContinued({ hasEnded, totalBytes, omittedBytes }: StreamFacts, { offset, bytes }: Segment): boolean {
   const end = offset + bytes.length
   if (end >= totalBytes) return !hasEnded
-  // Waiting must get on: a segment that is nothing but a beginning is shown as it is.
+  // A segment that holds nothing but an incomplete character is shown as it is, so that a reader makes progress.
   return omittedBytes === 0 && bytes.length > 3
 }
 
@@ -196,13 +196,13 @@ function takeLast(characters: readonly Character[], room: number): readonly Char
   return characters.slice(before + 1)
 }
 
-/** Without the beginning of a line at the end, unless that were most of it. */
+/** Drops an incomplete line at the end, unless that is most of the text. */
 function upToLine(characters: readonly Character[]): readonly Character[] {
   const end = characters.findLastIndex(({ text }) => text === '\n') + 1
   return end > characters.length / 2 ? characters.slice(0, end) : characters
 }
 
-/** Without the rest of a line at the beginning, unless that were most of it. */
+/** Drops an incomplete line at the beginning, unless that is most of the text. */
 function fromLine(characters: readonly Character[]): readonly Character[] {
   const start = characters.findIndex(({ text }) => text === '\n') + 1
   return start < characters.length / 2 ? characters.slice(start) : characters
@@ -211,7 +211,7 @@ function fromLine(characters: readonly Character[]): readonly Character[] {
 function lastLines(characters: readonly Character[], lines: number): readonly Character[] {
   let left = lines
   const before = characters.findLastIndex(({ text }, i) => {
-    // The newline at the very end ends the last line and begins none.
+    // The newline at the very end ends the last line and begins no other.
     if (text !== '\n' || i === characters.length - 1) return false
     left -= 1
     return left === 0
@@ -224,7 +224,7 @@ function lineCount(characters: readonly Character[]): number {
   return characters.length > 0 && characters.at(-1)?.text !== '\n' ? ends + 1 : ends
 }
 
-/** By the first byte of a UTF-8 character (RFC 3629); a byte that cannot be one counts alone. */
+/** The length by the first byte of a UTF-8 character (RFC 3629); 1 for a byte that cannot be one. */
 function characterLength(first: number): number {
   if (first >= 0xf0 && first <= 0xf4) return 4
   if (first >= 0xe0 && first < 0xf0) return 3

@@ -1,4 +1,4 @@
-/** Reading output: a page of one host, all hosts folded, either as data or as text for AI agents. */
+/** Reads output: a page of one host, or all hosts folded; as data or as text for AI agents. */
 import { type GatheredOutput, type Input, type OutputPage, PAGE_LIMIT_BYTES } from '@muster/contract'
 import { gatherOutput, readOutput } from '@muster/ledger'
 import { newFence } from '../../text/fence.ts'
@@ -9,7 +9,7 @@ import { readHostOutput } from './read-host-output.ts'
 import { searchGroups, searchHost } from './search-output.ts'
 
 /**
- * A page of what a host printed.
+ * Returns a page of what a host printed.
  * @throws {MusterError} not_found
  */
 export async function readPage(deps: OperationDeps, input: Input<'read_output'>): Promise<OutputPage> {
@@ -20,7 +20,7 @@ export async function readPage(deps: OperationDeps, input: Input<'read_output'>)
 }
 
 /**
- * The output of all hosts, folded.
+ * Returns the output of all hosts, folded.
  * @throws {MusterError} not_found
  */
 export async function gatherAll(deps: OperationDeps, input: Input<'gather_output'>): Promise<GatheredOutput> {
@@ -35,7 +35,7 @@ export async function gatherAll(deps: OperationDeps, input: Input<'gather_output
 }
 
 /**
- * Output as text, at most `max_chars` long, with control characters escaped.
+ * Returns output as text, at most `max_chars` long, with control characters escaped.
  * @throws {MusterError} not_found; invalid_request for a bad pattern or cursor
  */
 export async function getOutput(

@@ -1,4 +1,4 @@
-/** Reads what of the output of one host is to be shown: a page from a cursor, its last lines, or its two ends. */
+/** Reads the part of one host's output that is shown: a page from a cursor, the last lines, or both ends. */
 import { type Input, isTerminalRun, MusterError, type OutputPage, type OutputStream, type Run } from '@muster/contract'
 import { findRun, readOutput } from '@muster/ledger'
 import type { TextLimits } from '../../text/fence.ts'
@@ -7,11 +7,11 @@ import type { OperationDeps } from '../call/operation.ts'
 import { readOutputCursor } from './output-cursor.ts'
 import { type Segment, type StreamFacts, writeEnds, writePage, writeTail } from './output-text.ts'
 
-/** What is asked for of one host. */
+/** A query for one host. */
 export type HostQuery = Input<'get_output'> & { host: string }
 
 /**
- * Output of one host as text.
+ * Returns output of one host as text.
  * @throws {MusterError} not_found; invalid_request for a cursor of another host, stream or job
  */
 export async function readHostOutput(deps: OperationDeps, query: HostQuery, limits: TextLimits): Promise<string> {
@@ -47,23 +47,25 @@ async function readOn(deps: OperationDeps, query: HostQuery, run: Run, cursor: s
     const gone = page.omitted_bytes > 0 ? [`${page.omitted_bytes} bytes before these were not kept.`] : []
     return writePage(factsOf(run, page, gone), segmentOf(page), limits)
   }
-  // Whether or not the new attempt has printed as much, its bytes do not go on where those of the other ended.
-  const note = `The command was started again (attempt ${run.attempt}): what the cursor was of is gone, and this is the beginning of the new output.`
+  // The bytes of the new attempt do not continue those of the other, however many there are.
+  const note =
+    `The command was started again (attempt ${run.attempt}): the output that the cursor belongs to is gone, ` +
+    'and this is the beginning of the new output.'
   const fresh = await readBytes(deps, run, place.stream, 0, limits.maxChars)
   return writePage(factsOf(run, fresh, [note]), segmentOf(fresh), limits)
 }
 
-/** A command that printed nothing but errors is told by these. */
+/** The stream to show: stderr if the command printed nothing else. */
 function streamOf({ stdout, stderr }: Run): OutputStream {
   return stdout.bytes === 0 && stderr.bytes > 0 ? 'stderr' : 'stdout'
 }
 
-/** All that is kept from here to the end; at least one segment, if an empty one. */
+/** Everything that is kept from `offset` to the end, in at least one segment, which may be empty. */
 async function readSpan(deps: OperationDeps, run: Run, stream: OutputStream, offset: number) {
   const segments: Segment[] = []
   let page = await readBytes(deps, run, stream, offset)
   segments.push(segmentOf(page))
-  // Of a command that goes on printing, what was there at the beginning is enough.
+  // A command may go on printing: this reads up to what was there at the first page.
   const until = page.total_bytes
   while (page.next_offset < until) {
     const next = await readBytes(deps, run, stream, page.next_offset)
@@ -98,7 +100,7 @@ function joined(first: Segment, rest: readonly Segment[]): Segment[] {
   return merged([first, ...rest])
 }
 
-/** Those that follow one another without a gap are one. */
+/** Joins segments that follow one another without a gap. */
 function merged(segments: readonly Segment[]): Segment[] {
   const all: Segment[] = []
   for (const segment of segments) {
@@ -120,7 +122,7 @@ function factsOf(run: Run, page: OutputPage, notes: readonly string[] = []): Str
     host: run.host,
     stream,
     end: endOf(run),
-    // As the page has it: the run may have ended between two reads.
+    // By the page as well: the run may have ended since it was read.
     hasEnded: isTerminalRun(run.state) || page.eof,
     totalBytes: page.total_bytes,
     omittedBytes: run[stream].omitted_bytes,
@@ -129,7 +131,7 @@ function factsOf(run: Run, page: OutputPage, notes: readonly string[] = []): Str
   }
 }
 
-/** How a run stands, in few words. */
+/** The state of a run, in a few words. */
 export function endOf(run: Pick<Run, 'state' | 'reason' | 'exit_code' | 'signal'>): string {
   const { state, reason, exit_code: code, signal } = run
   if (code !== null) return `${state}, exit ${code}`

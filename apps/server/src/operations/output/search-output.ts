@@ -1,4 +1,4 @@
-/** Searching the output of a job for lines: of one host, or each different output once. */
+/** Searches the output of a job for lines: of one host, or of all hosts, each distinct output once. */
 import { foldHosts, type OutputStream, type Run } from '@muster/contract'
 import { findRun, type OutcomeGroup, readOutput, readRunGroups } from '@muster/ledger'
 import type { TextLimits } from '../../text/fence.ts'
@@ -9,15 +9,15 @@ import { readOutputCursor, writeOutputCursor } from './output-cursor.ts'
 import { endOf, type HostQuery } from './read-host-output.ts'
 import { type SearchedGroup, type SearchedStream, writeGroupSearch, writeHostSearch } from './search-text.ts'
 
-/** Callers give up after 45 s at the earliest; what was found by then is worth more than the rest. */
+/** Well below the 45 s after which the first callers give up: a partial result is better than none. */
 const SEARCH_LIMIT_MS = 12_000
-/** Read in one round trip. */
+/** Bytes read in one round trip. */
 const PIECE_BYTES = 256 * 1024
-/** Most lines are shown of so many groups; of others it is told that they match. */
+/** Lines are kept for this many groups; the others are only counted. */
 const GROUPS_LIMIT = 200
 
 /**
- * The matching lines of one host, as text.
+ * Returns the matching lines of one host, as text.
  * @throws {MusterError} not_found; invalid_request for a bad pattern or cursor
  */
 export async function searchHost(
@@ -52,7 +52,7 @@ export async function searchHost(
 }
 
 /**
- * The matching lines of all hosts, as text: each different output is searched once.
+ * Returns the matching lines of all hosts, as text. Each distinct output is searched once.
  * @throws {MusterError} not_found; invalid_request for a bad pattern
  */
 export async function searchGroups(
@@ -72,7 +72,8 @@ export async function searchGroups(
     if (performance.now() > deadlineMs || caller.signal.aborted) break
     const keptChars = groups.length < GROUPS_LIMIT ? limits.maxChars / 2 : 0
     const streams = await searchGroup(deps, jobId, group, {
-      ...{ pattern, stream: query.stream },
+      pattern,
+      stream: query.stream,
       limits: { deadlineMs, signal: caller.signal, keptChars },
     })
     searched += 1
@@ -88,7 +89,12 @@ export async function searchGroups(
   const left = job.groups.slice(searched)
   return writeGroupSearch(
     {
-      ...{ jobId, grep, state: job.state, total: job.total, groups, without: job.without.length },
+      jobId,
+      grep,
+      state: job.state,
+      total: job.total,
+      groups,
+      without: job.without.length,
       leftGroups: left.length,
       leftHosts: left.reduce((sum, { runs }) => sum + runs.length, 0),
     },
@@ -116,7 +122,7 @@ function streamsOf(stream: OutputStream | undefined): OutputStream[] {
   return stream === undefined ? ['stdout', 'stderr'] : [stream]
 }
 
-/** The kept bytes of a stream, from an offset on; as they are at the beginning, of a command that goes on. */
+/** Reads the kept bytes of a stream from an offset on, up to its length at the first read. */
 async function* piecesOf(
   { ledger }: OperationDeps,
   { job_id: jobId, host }: Pick<Run, 'job_id' | 'host'>,

@@ -1,6 +1,6 @@
 /**
- * What a search of output found, as text for AI agents: fenced and marked as data, never longer than asked for, and
- * saying how much was searched, what was not, and how to go on.
+ * Writes what a search of output found, as text for AI agents: fenced and marked as data, never longer than asked for.
+ * It says how much was searched, what was not, and how to continue.
  */
 import { escapeControl, escapeLine, type OutputStream } from '@muster/contract'
 import { clip } from '../../text/clip.ts'
@@ -11,16 +11,16 @@ import type { FoundLine, LineSearch } from './line-search.ts'
 const HOSTS_CHARS = 200
 /** A group with less room than this is only counted. */
 const GROUP_MIN_CHARS = 120
-/** Room kept for the last lines, which tell what was left out. */
+/** Room kept for the last lines, which say what was left out. */
 const FOOT_CHARS = 160
-/** What stands around the lines of a stream, with the name of a host. */
+/** Characters around the lines of a stream, including the name of a host. */
 const FRAME_CHARS = 120
 
-/** What was found in one stream, and the cursor to go on with from a byte. */
+/** What was found in one stream. `cursorTo` makes the cursor for a byte. */
 export type SearchedStream = {
   readonly stream: OutputStream
   readonly search: LineSearch
-  /** Whether the last lines are wanted, not the first. */
+  /** Whether the last matches are wanted instead of the first. */
   readonly isTail: boolean
   cursorTo(offset: number): string
 }
@@ -31,12 +31,12 @@ export type HostSearch = {
   readonly end: string
   readonly grep: string
   readonly streams: readonly SearchedStream[]
-  /** The cursor was of an attempt before: the search began again. */
+  /** The cursor was from an earlier attempt, so the search began at the start. */
   readonly isStale: boolean
   readonly isFromStart: boolean
 }
 
-/** The lines of one host: with those beside them where there is room, else without. */
+/** Writes the lines of one host, with the lines around them if there is room. */
 export function writeHostSearch(found: HostSearch, { maxChars, fence }: TextLimits): string {
   const { run, end, grep, streams, isStale } = found
   const matched = streams.reduce((sum, { search }) => sum + search.matched, 0)
@@ -44,7 +44,7 @@ export function writeHostSearch(found: HostSearch, { maxChars, fence }: TextLimi
   const head = [
     `${clip(run.host, 60)}, ${end}: ${lineWord(matched)} ${clip(grep, 100)} in ${where.join(' and ')}`,
     ...(isStale
-      ? ['The command was started again: the cursor was of output that is gone, so this is from the beginning.']
+      ? ['The command was started again: the output that the cursor belongs to is gone, so this is from the beginning.']
       : []),
   ].map(escapeLine)
   const write = (room: number, withContext: boolean) => {
@@ -59,7 +59,7 @@ export function writeHostSearch(found: HostSearch, { maxChars, fence }: TextLimi
   if (whole.length <= maxChars) return whole
   const frame = write(0, false).length + streams.length * (fence.length * 2 + FRAME_CHARS)
   const short = write(Math.floor(Math.max(0, maxChars - frame) / Math.max(1, streams.length)), false)
-  // A cut must never take the end of a fence away.
+  // A cut must never remove the end of a fence.
   return short.length <= maxChars ? short : clip(write(0, false), maxChars)
 }
 
@@ -85,7 +85,7 @@ export type GroupSearch = {
   readonly leftHosts: number
 }
 
-/** How many hosts match and how many do not, and the lines of those that do, the largest group first. */
+/** Writes how many hosts match, and the lines of those that do, the largest group first. */
 export function writeGroupSearch(found: GroupSearch, { maxChars, fence }: TextLimits): string {
   const { jobId, state, total, groups, without, leftGroups, leftHosts } = found
   const hasMatch = ({ streams }: SearchedGroup) => streams.some(({ search }) => search.matched > 0)
@@ -94,7 +94,8 @@ export function writeGroupSearch(found: GroupSearch, { maxChars, fence }: TextLi
   const hosts = hostsOf(matching)
   const others = hostsOf(groups) - hosts
   const head = [
-    `${jobId}: ${state}. ${hosts} of ${total} hosts have lines that match ${escapeLine(clip(found.grep, 100))}; ${others} have none`,
+    `${jobId}: ${state}. ${hosts} of ${total} hosts have lines that match ${escapeLine(clip(found.grep, 100))}`,
+    `; ${others} have none`,
     ...(without > 0 ? [`; ${without} printed nothing`] : []),
     ...(leftHosts > 0 ? [`; ${leftHosts} (${leftGroups} different outputs) were not searched for lack of time`] : []),
     `. Each different output was searched once: ${groups.length}.`,
@@ -129,13 +130,13 @@ function groupText({ hosts, count, end, streams }: SearchedGroup, room: number, 
   const shown = parts.reduce((sum, part) => sum + part.count, 0)
   const cut = shown < matched ? [`(${shown} of them shown)`] : []
   const text = [title, ...blocks, ...cut].join('\n')
-  // A cut must never take the end of a fence away.
+  // A cut must never remove the end of a fence.
   return text.length <= room ? text : clip([title, ...cut].join('\n'), room)
 }
 
 type Body = { readonly text: string; readonly count: number; readonly firstLeftOut: number | undefined }
 
-/** As many lines as fit, the first or the last; how many of them match; and where the first match is that did not fit. */
+/** As many lines as fit, the first or the last; how many of them match; and the offset of the first left-out match. */
 function bodyOf({ search, isTail }: SearchedStream, room: number, withContext: boolean): Body {
   const rows = search.rows.filter(({ isMatch }) => isMatch || withContext)
   const texts = rows.map((row, i) => {
@@ -158,7 +159,7 @@ function bodyOf({ search, isTail }: SearchedStream, room: number, withContext: b
   }
 }
 
-/** By line where the line is known, else by byte; a line that does not match itself has a dash. */
+/** The line number if it is known, else the byte. Context lines have a dash, as in grep. */
 function labelOf({ number, offset, isMatch }: FoundLine): string {
   return `${number ?? `byte ${offset}`}${isMatch ? ':' : '-'} `
 }
