@@ -5,7 +5,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { foldHosts, type GatheredOutput, JobState, type OutputGroup, type OutputMask } from '@muster/contract'
 import { readStoredJob } from '../job/stored-job.ts'
-import { collectByState } from '../read/read-job.ts'
+import { collectByState } from '../read/group-by-state.ts'
 import { type Outcome, readOutcomes } from '../read/read-outcomes.ts'
 import { readBeginning } from '../read/read-output.ts'
 import type { Ledger } from '../redis/open-ledger.ts'

@@ -93,13 +93,3 @@ async function readText(
   const message = `Redis has ${bytes.length} of ${length} bytes of the ${name} of job ${jobId}: submit the job again`
   throw new MusterError('job_damaged', message, { details: { job_id: jobId } })
 }
-
-/** At most the first `bytes` bytes of a large text; no character is cut in two. */
-export async function readBeginning(
-  { redis, keys }: Ledger,
-  jobId: string,
-  { name, bytes }: { name: TextName; bytes: number },
-): Promise<string> {
-  const beginning = await ask(redis, () => redis.getrangeBuffer(keys.text(jobId, name), 0, bytes - 1), jobId)
-  return new TextDecoder().decode(beginning, { stream: true })
-}

@@ -5,13 +5,9 @@
 import { foldHosts, type HostsNoticed, type Run } from '@muster/contract'
 import { z } from 'zod'
 import type { StoredJob } from '../job/stored-job.ts'
-import { ask, type Ledger } from '../redis/open-ledger.ts'
-import { readRuns } from './read-run.ts'
 
 /** Most hosts that a notice names. Its count is of all hosts. */
-const HOSTS_LIMIT = 200
-/** When several hosts showed one key, for more keys than this, one notice tells of all of them. */
-const KEYS_LIMIT = 5
+export const HOSTS_LIMIT = 200
 
 const KEY_MEANS = 'one machine under several addresses, or copies of one image'
 
@@ -30,19 +26,15 @@ export function sharedMachines(hosts: readonly string[], machines: readonly stri
   return [['shared', JSON.stringify(SharedMachines.parse(told))]]
 }
 
+/** Hosts that showed a host key after another one, `first`; '' for those of all keys, where there are many. */
+export type SameKey = { readonly first: string; readonly count: number; readonly hosts: readonly string[] }
+
 /**
- * Returns all notices of a job, hosts folded. Those of its runs come first, because some readers see only the first
- * few.
- * @throws {MusterError} ledger_unavailable
+ * All notices of a job, hosts folded: first those of its runs, as some readers only see the first few. `hosts` of a key
+ * may be fewer than their count.
  */
-export async function readNotices(ledger: Ledger, jobId: string, job: StoredJob): Promise<HostsNoticed[]> {
-  const { redis, keys } = ledger
-  const noticed = await ask(redis, () => redis.srandmember(keys.noticed(jobId), HOSTS_LIMIT))
-  return [
-    ...groupByNotice(await readRuns(ledger, jobId, job, noticed.map(Number))),
-    ...sharedNotice(job),
-    ...(await keyNotices(ledger, jobId)),
-  ]
+export function noticesOf(job: StoredJob, noticed: readonly Run[], sameKey: readonly SameKey[]): HostsNoticed[] {
+  return [...groupByNotice(noticed), ...sharedNotice(job), ...sameKey.map(keyNotice)]
 }
 
 function sharedNotice({ shared }: StoredJob): HostsNoticed[] {
@@ -53,44 +45,10 @@ function sharedNotice({ shared }: StoredJob): HostsNoticed[] {
   return [{ notice, hosts, count }]
 }
 
-/** Notices about twins: hosts that showed a key which another host, the first, had shown before. */
-async function keyNotices(ledger: Ledger, jobId: string): Promise<HostsNoticed[]> {
-  const { redis, keys } = ledger
-  const twins = keys.twins(jobId)
-  const firsts: string[] = []
-  for (let after = '-inf'; firsts.length <= KEYS_LIMIT; ) {
-    const [, first] = await ask(redis, () => redis.zrangebyscore(twins, after, '+inf', 'WITHSCORES', 'LIMIT', 0, 1))
-    if (first === undefined) break
-    firsts.push(first)
-    after = `(${first}`
-  }
-  if (firsts.length > KEYS_LIMIT) {
-    const hosts = await readTwins(ledger, jobId, '-inf', '+inf')
-    return [{ notice: `showed the host key of another host of this job: ${KEY_MEANS}`, ...hosts }]
-  }
-  const notices = firsts.map(async (first) => {
-    const name = await ask(redis, () => redis.lindex(keys.hosts(jobId), Number(first)))
-    return {
-      notice: `showed the same host key as ${name}: ${KEY_MEANS}`,
-      ...(await readTwins(ledger, jobId, first, first)),
-    }
-  })
-  return Promise.all(notices)
-}
-
-/** The twins of the first hosts between two indexes: some of their names, and the count of all. */
-async function readTwins({ redis, keys }: Ledger, jobId: string, from: string, to: string) {
-  const twins = keys.twins(jobId)
-  const [count, indexes] = await ask(redis, () =>
-    Promise.all([redis.zcount(twins, from, to), redis.zrangebyscore(twins, from, to, 'LIMIT', 0, HOSTS_LIMIT)]),
-  )
-  const inOrder = indexes.map(Number).sort((a, b) => a - b)
-  const names = await ask(redis, () => Promise.all(inOrder.map((i) => redis.lindex(keys.hosts(jobId), i))))
-  const hosts = foldSome(
-    names.filter((name) => name !== null),
-    count,
-  )
-  return { hosts, count }
+function keyNotice({ first, count, hosts }: SameKey): HostsNoticed {
+  const shown =
+    first === '' ? 'showed the host key of another host of this job' : `showed the same host key as ${first}`
+  return { notice: `${shown}: ${KEY_MEANS}`, hosts: foldSome(hosts, count), count }
 }
 
 /** Some of the names, folded; "…" stands for the others. */

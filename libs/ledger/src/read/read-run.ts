@@ -56,12 +56,18 @@ export async function readRuns(
   const stored = indexes.map((index, i) => ({ index, fields: Hash.parse(answers[i]) }))
   const nameless = stored.filter(({ fields }) => fields.host === undefined).map(({ index }) => index)
   const hosts = await readHosts(ledger, jobId, nameless)
-  return stored.map(({ index, fields }) => {
-    const isThere = Object.keys(fields).length > 0
-    const run = isThere ? readStoredRun(fields) : unreleasedRun(index, job)
-    const told = toRun(jobId, index, run.host ?? hosts.get(index) ?? '', run)
-    return { ...told, storedState: fields.state ?? run.state }
-  })
+  return stored.map(({ index, fields }) => runOf(jobId, job, { index, fields, host: hosts.get(index) ?? '' }))
+}
+
+/** A run by its record. An empty record is that of a run that was never released; `host` counts where none is named. */
+export function runOf(
+  jobId: string,
+  job: StoredJob,
+  { index, fields, host }: { index: number; fields: Readonly<Record<string, string>>; host: string },
+): RunWithDigest {
+  const isThere = Object.keys(fields).length > 0
+  const run = isThere ? readStoredRun(fields) : unreleasedRun(index, job)
+  return { ...toRun(jobId, index, run.host ?? host, run), storedState: fields.state ?? run.state }
 }
 
 /** The hosts of runs that do not name theirs, by index. */

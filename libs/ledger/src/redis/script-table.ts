@@ -122,6 +122,13 @@ export const SCRIPTS = {
     keys: ['head', 'tail'],
     args: ['index', 'stream', 'from', 'count'],
   }),
+  report: loadScript({
+    file: 'read/report',
+    shared: NAMES,
+    isOfJob: true,
+    keys: [],
+    args: ['wrongLimit', 'restLimit', 'noticeLimit', 'keyLimit', 'rerunLimit', 'scriptBytes'],
+  }),
   heartbeat: loadScript({
     file: 'workers/heartbeat',
     shared: NAMES,
