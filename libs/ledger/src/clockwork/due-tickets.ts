@@ -5,8 +5,8 @@
 import { z } from 'zod'
 import type { Ledger } from '../redis/open-ledger.ts'
 import { runScript } from '../redis/scripts.ts'
-import { parseReleased } from '../tickets/released.ts'
-import { issueTickets } from '../tickets/ticket.ts'
+import { parseReleased } from '../tickets/ticket.ts'
+import { issueTickets } from '../tickets/ticket-queue.ts'
 import { type Repeated, repeat } from './repeat.ts'
 
 /** A ticket is at most this late. One look takes Redis about 20 µs. */

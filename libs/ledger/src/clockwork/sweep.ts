@@ -9,9 +9,8 @@ import { z } from 'zod'
 import { LEASE_MS, ledgerNowMs } from '../redis/ledger-time.ts'
 import type { Ledger } from '../redis/open-ledger.ts'
 import { runScript } from '../redis/scripts.ts'
-import { releaseTickets } from '../tickets/release-tickets.ts'
-import type { Released } from '../tickets/released.ts'
-import { issueTickets, ticketId } from '../tickets/ticket.ts'
+import type { Released } from '../tickets/ticket.ts'
+import { issueTickets, releaseTickets, ticketId } from '../tickets/ticket-queue.ts'
 import { claimsOfLease, nameOf } from '../workers/heartbeat.ts'
 
 /** How long a run may wait before the sweep looks for its ticket, which may just be on its way. */

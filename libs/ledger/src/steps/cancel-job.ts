@@ -7,7 +7,7 @@ import { z } from 'zod'
 import { hostsOfJob } from '../read/read-job.ts'
 import { ask, type Ledger } from '../redis/open-ledger.ts'
 import { runScript } from '../redis/scripts.ts'
-import { releaseTickets } from '../tickets/release-tickets.ts'
+import { releaseTickets } from '../tickets/ticket-queue.ts'
 
 /** Runs cancelled by one script. It takes about 10 ms, in which Redis does nothing else. */
 const CANCEL_AT_ONCE = 1_000

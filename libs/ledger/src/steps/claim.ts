@@ -16,8 +16,8 @@ import { LEASE_MS } from '../redis/ledger-time.ts'
 import type { Ledger } from '../redis/open-ledger.ts'
 import { CLAIMED_FIELDS } from '../redis/script-table.ts'
 import { runScript } from '../redis/scripts.ts'
-import { releaseTickets } from '../tickets/release-tickets.ts'
 import type { Ticket } from '../tickets/ticket.ts'
+import { releaseTickets } from '../tickets/ticket-queue.ts'
 
 /**
  * A run that this worker holds. `epoch` fences off every earlier claim. `nonce` fences off a claim that Redis forgot:

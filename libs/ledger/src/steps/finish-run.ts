@@ -6,7 +6,7 @@ import type { OutputStream, Reason, Remote, TerminalRunState } from '@muster/con
 import { z } from 'zod'
 import type { Ledger } from '../redis/open-ledger.ts'
 import { runScript } from '../redis/scripts.ts'
-import { releaseTickets } from '../tickets/release-tickets.ts'
+import { releaseTickets } from '../tickets/ticket-queue.ts'
 import { appendOutput, type Claim, claimed } from './claim.ts'
 
 /** Stands for the digest of no output. */

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { concurrencyOf } from '../job/rollout.ts'
 import { ask, type Ledger } from '../redis/open-ledger.ts'
 import { runScript } from '../redis/scripts.ts'
-import { releaseTickets } from '../tickets/release-tickets.ts'
+import { releaseTickets } from '../tickets/ticket-queue.ts'
 
 /**
  * Lets a job that is paused after a batch go on with the next batch. With `batch`, counted from 0, only if it is paused

@@ -10,7 +10,7 @@ import { rolloutOf } from '../job/rollout.ts'
 import { sharedMachines } from '../read/job-notices.ts'
 import { ask, FULL, type Ledger } from '../redis/open-ledger.ts'
 import { runScript } from '../redis/scripts.ts'
-import { releaseTickets } from '../tickets/release-tickets.ts'
+import { releaseTickets } from '../tickets/ticket-queue.ts'
 
 const Answer = z.array(z.string())
 
