@@ -1,9 +1,9 @@
 /**
- * One ticket, from claim to end: claim → reach the host → dispatch mark → run → finish. Read top to bottom, this is what
- * Muster does on a host.
+ * One ticket, from claim to end: claim → reach the host → dispatch mark → run → finish. Read top to bottom, this is
+ * what Muster does on a host.
  *
- * Every claimed run gets exactly one end, whatever goes wrong on the way: an unexpected fault before the dispatch mark
- * means "not started", one after it "lost", never anything better. The ledger decides whether there is another attempt.
+ * Every claimed run gets exactly one end, whatever goes wrong on the way: an unexpected fault before the dispatch
+ * mark means "not started", one after it "lost", never anything better. The ledger decides about another attempt.
  */
 import { MusterError } from '@muster/contract'
 import { type Claim, claimRun, finishRun, type RunEnd, type Ticket } from '@muster/ledger'

@@ -1,8 +1,8 @@
 /**
  * Opens what a worker needs, each with its close on the next line, and starts taking tickets.
  *
- * Stopping goes backwards: first no more tickets are taken; the runs at hand may end for a while; then their commands are
- * killed; last, the lease is given up, so that what was not started is queued again at once.
+ * Stopping goes backwards: first no more tickets are taken; the runs at hand may end for a while; then their commands
+ * are killed; last, the lease is given up, so that what was not started is queued again at once.
  */
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'

@@ -1,6 +1,6 @@
 /**
- * The runs this worker holds, and everything that may stop one from outside: a cancel, the end of the job's time, a spent
- * error budget, a claim that was lost to another worker, the end of this worker. The first of these counts.
+ * The runs this worker holds, and everything that may stop one from outside: a cancel, the end of the job's time, a
+ * spent error budget, a claim that was lost to another worker, the end of this worker. The first of these counts.
  *
  * Stops nothing itself: whoever carries out the run listens to its signal, whose reason is the cause.
  */

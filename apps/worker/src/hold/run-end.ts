@@ -6,7 +6,7 @@ import type { ExecEnd } from '@muster/ssh'
 /** How carrying out a ticket ended: with the end of its run, or with nothing, as the run is not ours to end. */
 export type TicketEnd = RunEnd | 'not ours'
 
-/** An end, and what is left to do on the host once it was offered to the ledger: `isStored` says whether it is safe there. */
+/** An end, and what is left to do on the host after it was offered to the ledger. `isStored`: the ledger has it. */
 export type EndAndCleanUp = { readonly end: TicketEnd; readonly cleanUp?: (isStored: boolean) => Promise<void> }
 
 /** The end of a run whose command was sent. */

@@ -1,6 +1,7 @@
 /**
  * What the runs at hand are to do: the options of each job, read once for all its runs and turned into what libs/ssh
- * takes. Keeps only the jobs that were wanted last: a worker sees many, and each may bring a script and a stdin of 16 MiB.
+ * takes. Keeps only the jobs that were wanted last: a worker sees many, and each may bring a script and a stdin of
+ * 16 MiB.
  */
 import type { JobSpec } from '@muster/contract'
 import { type Claim, type Ledger, readSpec } from '@muster/ledger'
@@ -13,7 +14,7 @@ const KEPT_BYTES = 128 * 1024 * 1024
 
 /** What a run is to do. */
 export type RunSpec = {
-  /** Without sudo, whose password only the inventory knows. Its script and stdin are bytes that all runs of the job share. */
+  /** Without sudo, whose password only the inventory knows. All runs of the job share the bytes of script and stdin. */
   readonly command: Omit<RemoteCommand, 'sudo'>
   /** The user to run as, by sudo. Undefined: the command runs as the account. */
   readonly sudoUser: string | undefined

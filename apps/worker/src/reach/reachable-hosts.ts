@@ -14,7 +14,10 @@ type NotReachable = { readonly state: TerminalRunState; readonly reason: Reason;
 /** A host that can be tried, and the sudo to run by. It has no password where the inventory names none. */
 type ReachableHost = { readonly host: SshHost; readonly sudo: Sudo | undefined }
 
-/** What a key file and the `.pub` beside it hold now. @throws {MusterError} invalid_inventory when neither can be read */
+/**
+ * What a key file and the `.pub` beside it hold now.
+ * @throws {MusterError} invalid_inventory when neither can be read
+ */
 type ReadKey = (file: string) => Promise<KeyContent>
 
 /** `pem` is the public half where the private one is with an agent only; then `publicHalf` is absent. */
@@ -22,7 +25,7 @@ type KeyContent = { readonly pem: Buffer; readonly publicHalf?: Buffer }
 
 /** Looks up hosts. */
 export type ReachableHosts = {
-  /** The host with its credentials, or why it cannot be tried. `sudoUser` undefined: the command runs as the account. */
+  /** The host with its credentials, or why it cannot be tried. `sudoUser` undefined: no sudo is wanted. */
   find(name: string, wanted: { readonly sudoUser: string | undefined }): Promise<ReachableHost | NotReachable>
 }
 

@@ -14,8 +14,8 @@ const OUTPUT_LIMIT_BYTES = 65_536
 const SHOWN_CHARS = 300
 
 /**
- * The end of the run after its check: `failed` with the reason `health_check` unless the check succeeded. `stopped`: the
- * check was stopped before it answered, so it says nothing about the host.
+ * The end of the run after its check: `failed` with the reason `health_check` unless the check succeeded. `stopped`:
+ * the check was stopped before it answered, so it says nothing about the host.
  */
 export async function checkHealth(
   connection: SshConnection,

@@ -1,8 +1,8 @@
 /**
- * Writes the output of one run into the ledger while the command runs: gathers small pieces, keeps their order, and makes
- * a command wait that prints faster than Redis takes it. Where Redis is full that wait is limited: then the rest of the
- * head is dropped, and the end of the run counts it as omitted. Of a stream that is longer than its head, its present end
- * is written every second, for those who follow it; the tail that stays is stored with the end of the run.
+ * Writes the output of one run into the ledger while the command runs: gathers small pieces, keeps their order, and
+ * makes a command wait that prints faster than Redis takes it. Where Redis is full that wait is limited: then the
+ * rest of the head is dropped, and the end of the run counts it as omitted. Of a stream that is longer than its head,
+ * its present end is written every second for those who follow it; the last tail is stored with the end of the run.
  *
  * Sets no limits: libs/ssh decides what is head and what is tail.
  */
@@ -93,7 +93,7 @@ class OutputWriter {
     }, GATHER_MS)
   }
 
-  /** Writes the ends of the streams every second. `tailOf` gives undefined while a stream is no longer than its head. */
+  /** Writes the ends of the streams every second. `tailOf` is undefined while a stream is no longer than its head. */
   followTails(tailOf: (stream: OutputStream) => StreamTail | undefined): void {
     this.#tailTimer = setInterval(() => {
       for (const stream of ['stdout', 'stderr'] as const) this.#writeTail(stream, tailOf(stream))

@@ -1,6 +1,6 @@
 /**
- * A command that lives with its connection: sent once and followed to its end. When the connection is lost, nobody knows
- * how it ended (run-durable.ts can do better).
+ * A command that lives with its connection: sent once and followed to its end. When the connection is lost, nobody
+ * knows how it ended (run-durable.ts can do better).
  */
 import { type ExecEnd, type ExecOptions, exec, sendCommand } from '@muster/ssh'
 import type { HeldRun } from '../hold/held-runs.ts'
@@ -44,7 +44,7 @@ export async function runAttached(
   }
 }
 
-/** A command that this worker killed of its own accord was not "cancelled", and nobody knows whether its work was done. */
+/** A command that this worker killed of its own accord was not "cancelled"; whether its work was done is unknown. */
 function owningUp(end: ExecEnd, run: HeldRun): ExecEnd {
   const cause = run.stopCause()
   if (end.reason !== 'cancelled_by_user' || (cause !== 'shutdown' && cause !== 'fenced')) return end

@@ -1,6 +1,6 @@
 /**
- * A command that runs detached on its host: one worker starts it and follows it, and when that worker has to go, another
- * one takes the run over. How it is followed is in durable-follow.ts.
+ * A command that runs detached on its host: one worker starts it and follows it, and when that worker has to go,
+ * another one takes the run over. How it is followed is in durable-follow.ts.
  *
  * Falls back to attached mode where the host cannot hold a detached command, and says so in the run.
  */
