@@ -9,12 +9,12 @@ import {
   DurableRun,
   type ExecEnd,
   type Followed,
-  type FollowOptions,
   followDurable,
   type RemoteCommand,
   type SshConnection,
 } from '@muster/ssh'
 import { inject, onTestFinished } from 'vitest'
+import type { FollowOptions } from '../../../libs/ssh/src/durable/follow.ts'
 import { keyFile, reach, run, sshdHost } from './ssh.ts'
 
 /** A durable run with the output that was handed on so far. */

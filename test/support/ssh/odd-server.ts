@@ -5,6 +5,7 @@ import { type Credential, fixedKnownHosts } from '@muster/ssh'
 import ssh2, { type AuthContext, type Connection, type ServerChannel, type Session } from 'ssh2'
 import { onTestFinished } from 'vitest'
 import { z } from 'zod'
+import type { ConnectResult } from '../../../libs/ssh/src/connect/connection.ts'
 import { dial, reach, sshdHost } from './ssh.ts'
 
 /** A new key. ssh2 makes one in three hundred that nothing reads, itself included. */
@@ -66,7 +67,7 @@ export function serve({ onAuth, onSession, refuseSession, algorithms }: Behaviou
 }
 
 /** Tries to reach such a server, whose key is known. */
-export const dialOdd = (host: Awaited<ReturnType<typeof listen>>, timeoutMs = 5_000) =>
+export const dialOdd = (host: Awaited<ReturnType<typeof listen>>, timeoutMs = 5_000): Promise<ConnectResult> =>
   dial(host, { knownHosts: fixedKnownHosts(`* ${HOST_KEY.public}\n`), timeoutMs })
 /** A connection to such a server. */
 export const reachOdd = async (behaviour: Behaviour) =>

@@ -1,17 +1,17 @@
 /** Short ways to a pool of connections to the test daemon, for the tests of libs/ssh. */
 import {
   fixedKnownHosts,
-  type KnownHostsSource,
   type Lease,
   leaseAndOpen,
   openPool,
   type Pool,
-  type PoolOptions,
   readyCommand,
   type SshHost,
   sendCommand,
 } from '@muster/ssh'
 import { inject, onTestFinished } from 'vitest'
+import type { KnownHostsSource } from '../../../libs/ssh/src/connect/known-hosts.ts'
+import type { PoolOptions } from '../../../libs/ssh/src/pool/pool.ts'
 import { run } from './ssh.ts'
 
 /** A pool that trusts the test daemon unless told otherwise; closed at the end of the test. */

@@ -7,12 +7,13 @@ import {
   type ExecOptions,
   exec,
   fixedKnownHosts,
-  type KnownHostsSource,
   type RemoteCommand,
   type SshConnection,
   type SshHost,
 } from '@muster/ssh'
 import { inject, onTestFinished } from 'vitest'
+import type { ConnectResult } from '../../../libs/ssh/src/connect/connection.ts'
+import type { KnownHostsSource } from '../../../libs/ssh/src/connect/known-hosts.ts'
 import { startRelay } from './relay.ts'
 import { type SshdFacts, startSshd } from './sshd.ts'
 
@@ -31,7 +32,7 @@ export function sshdHost(changes: Partial<SshHost> = {}, facts: SshdFacts = inje
 export function dial(
   host: SshHost,
   options: { knownHosts?: KnownHostsSource; timeoutMs?: number; signal?: AbortSignal } = {},
-) {
+): Promise<ConnectResult> {
   const knownHosts = options.knownHosts ?? fixedKnownHosts(inject('sshd').knownHosts, 'test known hosts')
   const signal = options.signal ?? new AbortController().signal
   return connect(host, { knownHosts, timeoutMs: options.timeoutMs ?? 10_000, signal })

@@ -1,6 +1,7 @@
 /** Whose turn it is to dial. */
-import { DialQueue } from '@muster/ssh'
+
 import { expect, test } from 'vitest'
+import { DialQueue } from '../../../libs/ssh/src/pool/dial-queue.ts'
 
 const never = () => new AbortController().signal
 

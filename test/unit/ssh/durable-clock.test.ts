@@ -1,6 +1,7 @@
 /** The clocks of this side for one connection to a durable run, whoever followed it before. */
-import { startClock } from '@muster/ssh'
+
 import { expect, test } from 'vitest'
+import { startClock } from '../../../libs/ssh/src/durable/clock.ts'
 
 /** Resolves with what the clock asks for first. */
 function asked(muteMs: number, act: (clock: ReturnType<typeof startClock>) => void): Promise<string> {

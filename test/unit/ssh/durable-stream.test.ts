@@ -1,8 +1,8 @@
 /** What is the command's and what is its follower's, in one stream, however the bytes are cut. */
 
-import { splitDurable } from '@muster/ssh'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { splitDurable } from '../../../libs/ssh/src/durable/stream.ts'
 
 const NONCE = '0123456789abcdef0123456789abcdef'
 const MARK = `muster-${NONCE}:`

@@ -1,7 +1,8 @@
 /** What a follower says is a closed grammar: whatever else a host makes of it is no end, and is never shown. */
-import { parseWord } from '@muster/ssh'
+
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { parseWord } from '../../../libs/ssh/src/durable/words.ts'
 
 const ended = (fields: string) => `end:ended ${fields}`
 

@@ -1,7 +1,14 @@
 /** What is taken of an exit that a host reports: what fits a closed grammar, and nothing else. */
-import { exitWords, isSignalled, parseExit, parseSignal, parseStatus } from '@muster/ssh'
+
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import {
+  exitWords,
+  isSignalled,
+  parseExit,
+  parseSignal,
+  parseStatus,
+} from '../../../libs/ssh/src/verdict/exit-status.ts'
 
 test.each([
   ['SIGTERM', 'TERM'],

@@ -3,8 +3,9 @@ import { createHmac } from 'node:crypto'
 import { mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { knownHostsName, loadKnownHosts, parseKnownHosts } from '@muster/ssh'
+import { loadKnownHosts } from '@muster/ssh'
 import { afterAll, describe, expect, test } from 'vitest'
+import { knownHostsName, parseKnownHosts } from '../../../libs/ssh/src/connect/known-hosts.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'muster-known-hosts-'))
 afterAll(() => rmSync(dir, { recursive: true }))

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
-import { OutputCap } from '@muster/ssh'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { OutputCap } from '../../../libs/ssh/src/output/output-cap.ts'
 
 const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
 const pieces = fc.array(fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)))

@@ -3,9 +3,9 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { execWords, interpreterOf, quoteWord } from '@muster/ssh'
 import fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
+import { execWords, interpreterOf, quoteWord } from '../../../libs/ssh/src/shell/quote.ts'
 
 const SHELLS = ['sh', 'dash', 'bash', 'ksh', 'zsh', 'busybox'].filter(
   (shell) => spawnSync(shell, shell === 'busybox' ? ['sh', '-c', ':'] : ['-c', ':']).status === 0,

@@ -1,7 +1,8 @@
 /** What belongs to a command's output, wherever the marks around it are and however the bytes are cut. */
-import { findStart, type StartMark } from '@muster/ssh'
+
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { findStart, type StartMark } from '../../../libs/ssh/src/output/start-marks.ts'
 
 const NONCE = '0123456789abcdef0123456789abcdef'
 const hello = (tag: number) => `hello-${NONCE}:77:group:setsid:in=bash:${tag}\n`

@@ -3,9 +3,11 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { findHello, SudoDialogue, type SudoStep, sudoLine, sudoMarks } from '@muster/ssh'
 import fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
+import { findHello } from '../../../libs/ssh/src/shell/hello.ts'
+import { sudoLine, sudoMarks } from '../../../libs/ssh/src/shell/sudo.ts'
+import { SudoDialogue, type SudoStep } from '../../../libs/ssh/src/shell/sudo-dialogue.ts'
 
 const NONCE = '0123456789abcdef0123456789abcdef'
 const { reached, prompt } = sudoMarks(NONCE)

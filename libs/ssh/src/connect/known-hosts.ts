@@ -10,7 +10,7 @@ import { readFile } from 'node:fs/promises'
 import { keepFiles } from './kept-files.ts'
 
 /** What the files say about a key shown by a host. `certificate_only`: only an authority is listed for the host. */
-export type HostKeyVerdict = 'known' | 'unknown' | 'changed' | 'revoked' | 'certificate_only'
+type HostKeyVerdict = 'known' | 'unknown' | 'changed' | 'revoked' | 'certificate_only'
 
 /** The known hosts at one moment. */
 export type KnownHosts = {

@@ -1,7 +1,7 @@
 /** The process that looks names up, killed or stopped. Real getaddrinfo, of a name that every machine has. */
 import { execFileSync } from 'node:child_process'
-import { LookUps } from '@muster/ssh'
 import { expect, onTestFinished, test, vi } from 'vitest'
+import { LookUps } from '../../../../libs/ssh/src/connect/look-ups.ts'
 
 const FOUND = { addresses: expect.arrayContaining([expect.objectContaining({ family: 4 })]) }
 
