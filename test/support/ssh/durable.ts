@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import {
+  type DurableEnd,
   DurableRun,
   type ExecEnd,
-  type Followed,
   followDurable,
   type RemoteCommand,
   type SshConnection,
@@ -45,7 +45,7 @@ export function follow(
   durable: DurableRun,
   command: RemoteCommand | string | undefined,
   options: Partial<FollowOptions> = {},
-): Promise<Followed> {
+): Promise<DurableEnd> {
   return followDurable(connection, durable, {
     limits: { execTimeoutMs: 20_000, killGraceMs: 200 },
     signal: new AbortController().signal,
@@ -55,7 +55,7 @@ export function follow(
 }
 
 /** The end, with all that was kept of the output as text; fails when there is none. */
-export function told(durable: Watched, followed: Followed): ExecEnd & { readonly out: string; readonly err: string } {
+export function told(durable: Watched, followed: DurableEnd): ExecEnd & { readonly out: string; readonly err: string } {
   if (followed.kind !== 'ended') throw new Error(`no end, but ${JSON.stringify(followed)}`)
   const { end } = followed
   const text = (stream: 'stdout' | 'stderr') =>

@@ -1,8 +1,8 @@
 /** Short ways to a pool of connections to the test daemon, for the tests of libs/ssh. */
 import {
+  type Checkout,
+  checkOutAndOpen,
   fixedKnownHosts,
-  type Lease,
-  leaseAndOpen,
   openPool,
   type Pool,
   readyCommand,
@@ -23,21 +23,21 @@ export function testPool(options: Partial<PoolOptions> & { knownHosts?: KnownHos
 
 type Timing = { timeoutMs: number; signal: AbortSignal; fairKey: string }
 
-/** How to wait for a lease, as tests mostly do. */
+/** How to wait for a checkout, as tests mostly do. */
 export function timing(changes: Partial<Timing> = {}): Timing {
   return { timeoutMs: 15_000, signal: new AbortController().signal, fairKey: 'job', ...changes }
 }
 
-/** A lease on a host that can be reached. */
-export async function leaseOf(pool: Pool, host: SshHost, changes: Partial<Timing> = {}): Promise<Lease> {
-  const acquired = await pool.acquire(host, timing(changes))
-  if (!acquired.ok) throw new Error(`${acquired.reason}: ${acquired.detail}`)
-  return acquired.lease
+/** A checkout on a host that can be reached. */
+export async function checkoutOf(pool: Pool, host: SshHost, changes: Partial<Timing> = {}): Promise<Checkout> {
+  const checkedOut = await pool.checkOut(host, timing(changes))
+  if (!checkedOut.ok) throw new Error(`${checkedOut.reason}: ${checkedOut.detail}`)
+  return checkedOut.checkout
 }
 
-/** Which TCP connection a lease goes over, in the words of the host. */
-export async function lineOf(lease: Lease): Promise<string> {
-  return (await run(lease.connection, 'echo "$SSH_CONNECTION"')).out.trim()
+/** Which TCP connection a checkout goes over, in the words of the host. */
+export async function lineOf(checkout: Checkout): Promise<string> {
+  return (await run(checkout.connection, 'echo "$SSH_CONNECTION"')).out.trim()
 }
 
 /** Runs a command as a worker does: on a warm connection where there is one, else on a new one. */
@@ -48,7 +48,7 @@ export async function runOnPool(
   changes: Partial<Timing> = {},
 ): Promise<{ readonly out: string; readonly state: string }> {
   const limits = { execTimeoutMs: 20_000, killGraceMs: 200 }
-  const reached = await leaseAndOpen(pool, host, timing(changes), ({ connection }, signal) =>
+  const reached = await checkOutAndOpen(pool, host, timing(changes), ({ connection }, signal) =>
     readyCommand(connection, { form: { command } }, { ...limits, signal }),
   )
   if (!reached.ok) return { out: reached.detail, state: reached.reason }
@@ -61,6 +61,6 @@ export async function runOnPool(
       if (stream === 'stdout') pieces.push(Buffer.from(bytes))
     },
   })
-  reached.lease.release()
+  reached.checkout.release()
   return { out: Buffer.concat(pieces).toString().trim(), state: end.state }
 }

@@ -5,8 +5,8 @@
 import { CONNECT_TIMEOUT_S } from '@muster/contract'
 import { type DispatchAnswer, dispatchRun, type Ledger, type TriedWith } from '@muster/ledger'
 import {
-  type Lease,
-  leaseAndOpen,
+  type Checkout,
+  checkOutAndOpen,
   type NotGreeted,
   type Pool,
   type ReadyCommand,
@@ -31,7 +31,7 @@ export type ReachDeps = {
 
 /** A run whose dispatch mark is written: from here on the command may run. */
 export type Dispatched = {
-  readonly lease: Lease
+  readonly checkout: Checkout
   readonly command: RemoteCommand
   /** An attached command with the channel that waits for it. Undefined for a durable one. */
   readonly ready: ReadyCommand | undefined
@@ -51,34 +51,37 @@ export async function reachAndDispatch(
   const found = await deps.hosts.find(run.claim.host, spec)
   if ('reason' in found) return { end: neverStarted(found.state, found.reason, found.detail) }
   const command: RemoteCommand = { ...spec.command, sudo: found.sudo }
-  const open = async (lease: Lease, signal: AbortSignal): Promise<{ ready: ReadyCommand | undefined } | NotGreeted> => {
+  const open = async (
+    checkout: Checkout,
+    signal: AbortSignal,
+  ): Promise<{ ready: ReadyCommand | undefined } | NotGreeted> => {
     // A durable command is made ready after the mark: the host itself makes sure that it starts once.
     const ready = spec.isDurable
-      ? await tryChannel(lease, signal)
-      : await readyCommand(lease.connection, command, { ...spec.limits, signal })
+      ? await tryChannel(checkout, signal)
+      : await readyCommand(checkout.connection, command, { ...spec.limits, signal })
     if ('failure' in ready) return ready
     return { ready: 'running' in ready ? ready : undefined }
   }
   const timing = { timeoutMs: spec.connectTimeoutMs, signal: run.signal, fairKey: run.claim.jobId }
-  const reached = await leaseAndOpen(deps.pool, found.host, timing, open)
+  const reached = await checkOutAndOpen(deps.pool, found.host, timing, open)
   if (!reached.ok) return { end: await withTried(deps.triedWith, run, endWithoutConnection(run, spec, reached)) }
-  const { lease, opened } = reached
+  const { checkout, opened } = reached
   const { ready } = opened
   try {
     const mode = spec.isDurable ? 'durable' : 'attached'
-    const { hostKey, notice } = lease.connection
+    const { hostKey, notice } = checkout.connection
     const connectMs = performance.now() - startedMs
     const writeMark = () => dispatchRun(deps.ledger, run.claim, { connectMs, mode, hostKey, ...(notice && { notice }) })
     const mark = await writeMark()
     if (mark.word === 'go') {
-      return { lease, command, ready, maySend: () => performance.now() < mark.sendBeforeMs, markAgain: writeMark }
+      return { checkout, command, ready, maySend: () => performance.now() < mark.sendBeforeMs, markAgain: writeMark }
     }
     ready?.running.channel.close()
-    lease.release()
+    checkout.release()
     return { end: endWithoutMark(mark) }
   } catch (error) {
     ready?.running.channel.close()
-    lease.connection.close()
+    checkout.connection.close()
     throw error
   }
 }

@@ -5,11 +5,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { durableSecret, handOver } from '@muster/ledger'
 import {
+  type Checkout,
+  checkOutAndOpen,
+  type DurableEnd,
   DurableRun,
-  type Followed,
   followDurable,
-  type Lease,
-  leaseAndOpen,
   type Pool,
   type RemoteCommand,
   removeDurable,
@@ -70,7 +70,7 @@ export async function followToEnd(
     })
     writer.followTails((stream) => durable.caps[stream].tail())
     const flush = () => writer.flush()
-    return await new DurableFollow({ deps, run, spec, limits, command, durable, flush }).toEnd(dispatched?.lease)
+    return await new DurableFollow({ deps, run, spec, limits, command, durable, flush }).toEnd(dispatched?.checkout)
   } finally {
     limits.release()
     writer.stop()
@@ -104,40 +104,40 @@ class DurableFollow {
   }
 
   /** Starts the command on the `first` connection; without one, only looks for what another worker has started. */
-  async toEnd(first: Lease | undefined): Promise<EndAndCleanUp | NotDurable> {
+  async toEnd(first: Checkout | undefined): Promise<EndAndCleanUp | NotDurable> {
     const { limits } = this.#parts
-    let lease = first
+    let checkout = first
     let last = 'it was not reached yet'
     try {
       for (let backoffMs = FIRST_BACKOFF_MS; ; backoffMs = Math.min(BACKOFF_LIMIT_MS, backoffMs * 2)) {
-        if (lease !== undefined) {
-          const seen = await this.#follow(lease, { mayStart: lease === first })
+        if (checkout !== undefined) {
+          const seen = await this.#follow(checkout, { mayStart: checkout === first })
           if (!('nothingKnown' in seen)) return seen
           last = seen.nothingKnown
-          lease.connection.close()
-          lease = undefined
+          checkout.connection.close()
+          checkout = undefined
         }
         const letGo = await this.#letGo()
         if (letGo !== undefined) return { end: letGo }
         if (limits.isOver()) return { end: this.#givenUp(last) }
         await sleep(backoffMs, undefined, { signal: limits.detached }).catch(() => {})
         const reached = await this.#reach()
-        if (typeof reached === 'object') lease = reached
+        if (typeof reached === 'object') checkout = reached
         else last = reached
       }
     } catch (error) {
-      lease?.connection.close()
+      checkout?.connection.close()
       throw error
     }
   }
 
   /** Follows the run over one connection. */
   async #follow(
-    lease: Lease,
+    checkout: Checkout,
     { mayStart }: { mayStart: boolean },
   ): Promise<EndAndCleanUp | NotDurable | { readonly nothingKnown: string }> {
     const { run, spec, limits, command, durable, flush } = this.#parts
-    const followed = await followDurable(lease.connection, durable, {
+    const followed = await followDurable(checkout.connection, durable, {
       // Only the first launcher may start it: later ones make sure that it cannot start any more.
       command: mayStart ? command : undefined,
       limits: spec.limits,
@@ -145,7 +145,7 @@ class DurableFollow {
       onRaise: run.onExecTimeout,
     })
     if (followed.kind === 'not_durable' && mayStart) return { notDurable: followed.detail }
-    const checked = await this.#checked(followed, lease.connection)
+    const checked = await this.#checked(followed, checkout.connection)
     if (checked.kind === 'not_durable') return { nothingKnown: checked.detail }
     if (checked.kind === 'disconnected') {
       if (!checked.isRetryable) limits.giveUp()
@@ -154,16 +154,16 @@ class DurableFollow {
     await flush()
     const isReusable = checked.kind === 'ended' && endedByItself(checked.end) && checked.end.reason !== 'health_check'
     const end = checked.kind === 'ended' ? endOfCommand(checked.end) : endWithoutStart(checked, run)
-    return { end, cleanUp: (isStored) => this.#cleanUp(lease, { isReusable, isStored }) }
+    return { end, cleanUp: (isStored) => this.#cleanUp(checkout, { isReusable, isStored }) }
   }
 
-  async #reach(): Promise<Lease | string> {
+  async #reach(): Promise<Checkout | string> {
     const { deps, run, spec, limits } = this.#parts
     const found = await deps.hosts.find(run.claim.host, spec)
     if ('reason' in found) return found.detail
     const timing = { timeoutMs: spec.connectTimeoutMs, signal: limits.detached, fairKey: run.claim.jobId }
-    const reached = await leaseAndOpen(deps.pool, found.host, timing, tryChannel)
-    if (reached.ok) return reached.lease
+    const reached = await checkOutAndOpen(deps.pool, found.host, timing, tryChannel)
+    if (reached.ok) return reached.checkout
     if (!reached.isRetryable && !limits.detached.aborted) limits.giveUp()
     return reached.detail
   }
@@ -179,7 +179,7 @@ class DurableFollow {
   }
 
   /** Checks the health of the host after a command that succeeded. */
-  async #checked(followed: Followed, connection: SshConnection): Promise<Followed> {
+  async #checked(followed: DurableEnd, connection: SshConnection): Promise<DurableEnd> {
     if (followed.kind !== 'ended') return followed
     const { run, spec, command, limits } = this.#parts
     const { end } = followed
@@ -197,22 +197,25 @@ class DurableFollow {
     return mayHaveRun('conn_lost', `its host cannot be reached to fetch the result: ${last}`)
   }
 
-  async #cleanUp(lease: Lease, { isReusable, isStored }: { isReusable: boolean; isStored: boolean }): Promise<void> {
+  async #cleanUp(
+    checkout: Checkout,
+    { isReusable, isStored }: { isReusable: boolean; isStored: boolean },
+  ): Promise<void> {
     const { deps, durable } = this.#parts
     try {
-      if (isStored) await removeDurable(lease.connection, durable)
-      if (isReusable) lease.release()
+      if (isStored) await removeDurable(checkout.connection, durable)
+      if (isReusable) checkout.release()
     } catch (error) {
       // The host itself removes what is left after some days.
       deps.log.warn({ err: error }, 'what a durable run left on its host was not removed')
     } finally {
       // Does nothing where the connection went back to the pool.
-      lease.connection.close()
+      checkout.connection.close()
     }
   }
 }
 
-function endWithoutStart({ failure }: Extract<Followed, { kind: 'not_started' }>, run: HeldRun): TicketEnd {
+function endWithoutStart({ failure }: Extract<DurableEnd, { kind: 'not_started' }>, run: HeldRun): TicketEnd {
   const { reason, detail, isRetryable, isHostsFault } = failure
   if (reason === 'cancelled_by_user' || reason === 'job_timeout') {
     // The order to stop came from this worker, which has to go.

@@ -15,9 +15,9 @@ export async function runAttached(
   deps: WriterDeps,
   run: HeldRun,
   spec: RunSpec,
-  { lease, command, ready, maySend, markAgain }: Dispatched,
+  { checkout, command, ready, maySend, markAgain }: Dispatched,
 ): Promise<EndAndCleanUp> {
-  const { connection } = lease
+  const { connection } = checkout
   const writer = openWriter(deps, run, { outputLimitBytes: spec.outputLimitBytes, markAgain })
   try {
     const options: ExecOptions = {
@@ -34,7 +34,7 @@ export async function runAttached(
     const found = await checkHealth(connection, { run, spec, command, end: owned })
     const checked = found === 'stopped' ? endOfStoppedCheck(run, owned) : found
     // A health check that failed may have been killed, and left something behind.
-    if (endedByItself(end) && checked.state === owned.state) lease.release()
+    if (endedByItself(end) && checked.state === owned.state) checkout.release()
     await writer.flush()
     return { end: endOfCommand(checked) }
   } finally {

@@ -25,7 +25,7 @@ export async function runDurable(
   const notice = `durable mode could not be had, so the command ran attached: ${followed.notDurable}`
   const isOurs = await patiently(() => fallBackToAttached(deps.ledger, run.claim, notice), patienceOf(deps))
   if (isOurs) return await runAttached(deps, run, spec, dispatched)
-  dispatched.lease.connection.close()
+  dispatched.checkout.connection.close()
   return { end: 'not ours' }
 }
 

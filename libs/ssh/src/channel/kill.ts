@@ -1,5 +1,5 @@
 /**
- * Ending what runs on a host, and making sure: TERM to the process group, time to go, KILL, and a look whether
+ * Verdict what runs on a host, and making sure: TERM to the process group, time to go, KILL, and a look whether
  * anything of the group is left. One small script, run in a second channel of the same connection; once it was sent it
  * is carried out, whatever becomes of the connection.
  *

@@ -10,14 +10,14 @@ import { readFile } from 'node:fs/promises'
 import { keepFiles } from './kept-files.ts'
 
 /** What the files say about a key shown by a host. `certificate_only`: only an authority is listed for the host. */
-type HostKeyVerdict = 'known' | 'unknown' | 'changed' | 'revoked' | 'certificate_only'
+type HostKeyStanding = 'known' | 'unknown' | 'changed' | 'revoked' | 'certificate_only'
 
 /** The known hosts at one moment. */
 export type KnownHosts = {
   /** For people: the files that were read, and why one could not be. */
   readonly files: readonly string[]
   /** What is known about this key for this name, as given by {@link knownHostsName}. */
-  check(name: string, key: Buffer): HostKeyVerdict
+  check(name: string, key: Buffer): HostKeyStanding
   /** What is listed for the name, in the order of the files: marker, type and key of each. */
   listed(name: string): readonly string[]
   /** Types of the keys listed for the name, in the order of the files. */

@@ -9,14 +9,14 @@ import type { Reason } from '@muster/contract'
 import type { ExecEnd } from '../attached/exec.ts'
 import { type Exit, exitWords } from '../verdict/exit-status.ts'
 import { type Failure, failure, printable } from '../verdict/failure.ts'
-import { type Ending, endingOf, type StopCause } from '../verdict/verdict.ts'
+import { type Verdict, verdictOf, type StopCause } from '../verdict/verdict.ts'
 import type { StopRequest } from './clock.ts'
 import type { DurableStop } from './orders.ts'
 import type { DurableRun } from './run.ts'
-import type { DurableEnd, DurableResult } from './words.ts'
+import type { DurableReport, DurableResult } from './words.ts'
 
 /** What came of following a durable run over one connection. */
-export type Followed =
+export type DurableEnd =
   /** The true end, and the only one there will be. */
   | { readonly kind: 'ended'; readonly end: ExecEnd }
   /** Nothing is known yet. Where it is retryable, try again on another connection; what was taken of the output is kept. */
@@ -31,7 +31,7 @@ export type Report = {
   /** Why the host cannot hold the run. */
   refusal?: string
   /** The last word. */
-  end?: DurableEnd
+  end?: DurableReport
 }
 
 /** A run that was to be stopped from this side. */
@@ -53,11 +53,11 @@ export type Seen = {
 }
 
 /** What came of it. */
-export function settle(run: DurableRun, seen: Seen): Followed {
+export function settle(run: DurableRun, seen: Seen): DurableEnd {
   const { report, asked, stopped, isFresh, isConnectionOpen } = seen
   const { end } = report
   const say = (detail: string) => `${seen.hostName}: ${printable(detail)}`
-  const notStarted = (cause: StopCause | undefined, detail: string, other: Reason): Followed => {
+  const notStarted = (cause: StopCause | undefined, detail: string, other: Reason): DurableEnd => {
     const isAsked = cause === 'cancelled_by_user' || cause === 'job_timeout'
     return { kind: 'not_started', failure: failure(isAsked ? cause : other, say(detail)) }
   }
@@ -88,13 +88,13 @@ export function settle(run: DurableRun, seen: Seen): Followed {
 }
 
 /** The host says that it cannot hold the run: one that was sent before may be held all the same. */
-export function cannotHold(hostName: string, isFresh: boolean, why: string): Followed {
+export function cannotHold(hostName: string, isFresh: boolean, why: string): DurableEnd {
   const detail = `${hostName}: ${printable(why)}`
   return isFresh ? { kind: 'not_durable', detail } : disconnected(detail)
 }
 
 /** Nothing is known yet. */
-export function disconnected(detail: string, isRetryable = true): Followed {
+export function disconnected(detail: string, isRetryable = true): DurableEnd {
   return { kind: 'disconnected', detail, isRetryable }
 }
 
@@ -123,14 +123,14 @@ function unsent({ asked, deadEnd, isConnectionOpen }: Seen): string {
 const KNOWN = { hasStarted: true, hasRefused: false, isConnectionOpen: true, hasHostDeadline: true } as const
 
 /** The end that follows from the last word of the follower; or without one, when the command was stopped. */
-function endOf(run: DurableRun, end: DurableEnd | undefined, stopped: StoppedRun | undefined): ExecEnd {
+function endOf(run: DurableRun, end: DurableReport | undefined, stopped: StoppedRun | undefined): ExecEnd {
   const result = end?.word === 'ended' ? end : undefined
   const own = stopped && stopped.kill !== 'never_started' ? { cause: stopped.cause, kill: stopped.kill } : undefined
   const stop = own?.kill === 'ended' ? own : (result?.stopped ?? own)
   const isStopTold = stop !== undefined && (end === undefined || stop.kill === 'ended' || stop.kill === 'unconfirmed')
   const isProven = result !== undefined && result.wasReached !== undefined
   const evidence = { ...KNOWN, exit: result?.exit, ...(stop && { stopped: stop }) }
-  const ending = isProven || isStopTold ? endingOf(evidence) : withoutResult(end?.word ?? 'missing')
+  const ending = isProven || isStopTold ? verdictOf(evidence) : withoutResult(end?.word ?? 'missing')
   const { code: exitCode, signal } = isProven ? result.exit : { code: null, signal: null }
   const output = {
     stdout: run.caps.stdout.end(),
@@ -140,7 +140,7 @@ function endOf(run: DurableRun, end: DurableEnd | undefined, stopped: StoppedRun
   return { ...ending, detail: detailOf(ending, result), exitCode, signal, ...output, isRetryable: false }
 }
 
-function detailOf({ reason, detail }: Ending, result: DurableResult | undefined): string | null {
+function detailOf({ reason, detail }: Verdict, result: DurableResult | undefined): string | null {
   if (result?.unsure !== undefined && reason === 'exit_nonzero') {
     return (
       `its status was ${result.unsure}: an exit with that status or a signal, which the shell of this host does not ` +
@@ -151,7 +151,7 @@ function detailOf({ reason, detail }: Ending, result: DurableResult | undefined)
   return `${detail}; the start-up files of the account had not come to the command`
 }
 
-function withoutResult(word: DurableEnd['word']): Ending {
+function withoutResult(word: DurableReport['word']): Verdict {
   const lost = { state: 'lost', remote: 'unknown' } as const
   switch (word) {
     case 'rebooted':

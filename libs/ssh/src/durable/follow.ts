@@ -19,7 +19,7 @@ import { checkCommand, type RemoteCommand } from '../shell/remote-command.ts'
 import type { StopCause } from '../verdict/verdict.ts'
 import { withinMs } from '../verdict/within-ms.ts'
 import { type DurableClock, type StopRequest, startClock, watchForStop } from './clock.ts'
-import { cannotHold, disconnected, type Followed, type Report, type StoppedRun, settle } from './end.ts'
+import { cannotHold, disconnected, type DurableEnd, type Report, type StoppedRun, settle } from './end.ts'
 import { type DurableLaunch, writeDurable } from './launch.ts'
 import { raiseDurable, stopDurable } from './orders.ts'
 import type { DurableRun } from './run.ts'
@@ -65,7 +65,7 @@ export async function followDurable(
   connection: SshConnection,
   run: DurableRun,
   options: FollowOptions,
-): Promise<Followed> {
+): Promise<DurableEnd> {
   const { command, limits, signal } = options
   if (command !== undefined) checkCommand(command)
   // The first is on a command line, for everybody to read; the other must not be known to the command.
@@ -106,7 +106,7 @@ async function follow(
   run: DurableRun,
   options: FollowOptions,
   { greeted, launch, nonce, isFresh, timeoutMs }: Opened,
-): Promise<Followed> {
+): Promise<DurableEnd> {
   const { channel, exited, heard } = greeted
   const { limits } = options
   const stop = watchForStop(options.signal)

@@ -25,7 +25,7 @@ const WITHOUT_RESULT = ['fenced', 'unclaimed', 'rebooted', 'missing', 'unreadabl
  * The last word of a follower. `fenced`: it has not started and never will; `unclaimed`: the same, and its file system
  * is to blame; `unreadable`: what is there was not written by Muster, or not by this one.
  */
-export type DurableEnd = DurableResult | { readonly word: (typeof WITHOUT_RESULT)[number] }
+export type DurableReport = DurableResult | { readonly word: (typeof WITHOUT_RESULT)[number] }
 
 /** One line of a follower. */
 export type DurableWord =
@@ -36,7 +36,7 @@ export type DurableWord =
   | { readonly word: 'refused'; readonly why: string }
   /** The command has started, so long ago by its host's clock; its output follows. */
   | { readonly word: 'output'; readonly ageMs: number }
-  | { readonly word: 'end'; readonly end: DurableEnd }
+  | { readonly word: 'end'; readonly end: DurableReport }
 
 const CAUSES: readonly StopCause[] = [
   ...['exec_timeout' as const, 'idle_timeout' as const, 'job_timeout' as const],
@@ -75,7 +75,7 @@ export function parseWord(line: string): DurableWord | undefined {
 const RESULT =
   /^ended (exit|unsure|signal) ([A-Z0-9]{1,16}) (whole|cut) ([a-z_]{1,20}) ([013]) (reached|unreached|unproven)$/
 
-function parseEnd(text: string): DurableEnd {
+function parseEnd(text: string): DurableReport {
   const plain = WITHOUT_RESULT.find((word) => word === text)
   if (plain !== undefined) return { word: plain }
   const [, how, name = '', whole, causeName, kill, reached] = RESULT.exec(text) ?? []

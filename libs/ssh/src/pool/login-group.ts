@@ -14,10 +14,10 @@ import {
 } from '../connect/connection.ts'
 import { causeOfAbort, type Failure, failure } from '../verdict/failure.ts'
 import { DialProgress } from './dial-progress.ts'
-import { type Lease, PooledConnection } from './pooled-connection.ts'
+import { type Checkout, PooledConnection } from './pooled-connection.ts'
 
 /** How to wait for a connection. */
-export type AcquireOptions = {
+export type CheckOutOptions = {
   /**
    * For the dial, made here or by somebody else. What the dial waits for others, its turn or a jump host, comes on top:
    * at most as long again.
@@ -30,7 +30,7 @@ export type AcquireOptions = {
 }
 
 /** A lease, or why there is none. */
-export type AcquireResult = { readonly ok: true; readonly lease: Lease } | Refused
+export type CheckOutResult = { readonly ok: true; readonly checkout: Checkout } | Refused
 
 /** What one dial is given. */
 export type DialLimits = {
@@ -66,7 +66,7 @@ type Waiter = {
   readonly deadlineMs: number
   /** Whether its time is over, and it only waits to hear how far the dial got. */
   isExpired: boolean
-  settle(result: AcquireResult): void
+  settle(result: CheckOutResult): void
   reject(error: unknown): void
 }
 
@@ -90,15 +90,15 @@ export class LoginGroup {
   }
 
   /** A lease on a connection that is there. */
-  lease(): Lease | undefined {
+  checkOut(): Checkout | undefined {
     for (const connection of this.#connections) {
-      if (connection.isUsable && connection.leases < this.#limit) return connection.lease()
+      if (connection.isUsable && connection.checkouts < this.#limit) return connection.checkOut()
     }
     return undefined
   }
 
   /** Waits for a lease. Rejects with a fault of the dial. */
-  wait(host: SshHost, { timeoutMs, signal, fairKey }: AcquireOptions): Promise<AcquireResult> {
+  wait(host: SshHost, { timeoutMs, signal, fairKey }: CheckOutOptions): Promise<CheckOutResult> {
     return new Promise((resolve, reject) => {
       const leave = () => {
         clearTimeout(timer)
@@ -168,9 +168,9 @@ export class LoginGroup {
   /** Gives those who wait what there is, and dials for the rest. */
   #serve(): void {
     for (const waiter of this.#waiters) {
-      const lease = this.lease()
-      if (lease === undefined) break
-      waiter.settle({ ok: true, lease })
+      const checkout = this.checkOut()
+      if (checkout === undefined) break
+      waiter.settle({ ok: true, checkout })
     }
     const waiting = [...this.#waiters].filter((waiter) => !waiter.isExpired)
     const last = waiting.at(-1)
@@ -209,7 +209,7 @@ export class LoginGroup {
 
   #add(connection: SshConnection): void {
     const pooled = new PooledConnection(connection, this.#options.maxAgeMs, {
-      onLeased: () => this.#options.onChange(pooled),
+      onCheckedOut: () => this.#options.onChange(pooled),
       onFree: () => {
         if (pooled.isOver) this.#connections.delete(pooled)
         this.#serve()

@@ -21,9 +21,9 @@ import { refuseHostKey } from '../connect/host-verification.ts'
 import type { KnownHosts, KnownHostsSource } from '../connect/known-hosts.ts'
 import { LookUps } from '../connect/look-ups.ts'
 import { type DialPhase, failure } from '../verdict/failure.ts'
-import { type AcquireOptions, type AcquireResult, type DialLimits, LoginGroup } from './login-group.ts'
+import { type CheckOutOptions, type CheckOutResult, type DialLimits, LoginGroup } from './login-group.ts'
 import { loginKey } from './login-key.ts'
-import type { Lease, PooledConnection } from './pooled-connection.ts'
+import type { Checkout, PooledConnection } from './pooled-connection.ts'
 import { RefusedJumps } from './refused-jumps.ts'
 import { unlessDead } from './sign-of-life.ts'
 import { type TurnOptions, Turns } from './turns.ts'
@@ -45,7 +45,7 @@ export type Pool = {
    * A lease on a connection to this host. `openedAfterMs`: on none that was opened before (by `performance.now()`), as
    * one has turned out to be dead.
    */
-  acquire(host: SshHost, options: AcquireOptions & { readonly openedAfterMs?: number }): Promise<AcquireResult>
+  checkOut(host: SshHost, options: CheckOutOptions & { readonly openedAfterMs?: number }): Promise<CheckOutResult>
   /** Connections at present: all, and those that nobody uses. */
   counts(): { readonly open: number; readonly idle: number }
   /** Closes all connections; who waits for one is told so. */
@@ -53,7 +53,7 @@ export type Pool = {
 }
 
 /** Two channels each, one to run a command and one to kill it: within the ten that OpenSSH allows by default. */
-const LEASES_PER_CONNECTION = 4
+const CHECKOUTS_PER_CONNECTION = 4
 /** Forwards do not count against what a host allows. */
 const FORWARDS_PER_CONNECTION = Number.POSITIVE_INFINITY
 const IDLE_MS = 60_000
@@ -84,8 +84,8 @@ class ConnectionPool implements Pool {
     this.#turns = new Turns(options)
   }
 
-  async acquire(host: SshHost, options: AcquireOptions & { readonly openedAfterMs?: number }): Promise<AcquireResult> {
-    return await this.#acquire(loginKey(host), LEASES_PER_CONNECTION, host, options)
+  async checkOut(host: SshHost, options: CheckOutOptions & { readonly openedAfterMs?: number }): Promise<CheckOutResult> {
+    return await this.#checkOut(loginKey(host), CHECKOUTS_PER_CONNECTION, host, options)
   }
 
   counts(): { open: number; idle: number } {
@@ -98,12 +98,12 @@ class ConnectionPool implements Pool {
     for (const group of this.#groups.values()) group.close()
   }
 
-  async #acquire(
+  async #checkOut(
     key: string,
     limit: number,
     host: SshHost,
-    options: AcquireOptions & { readonly openedAfterMs?: number },
-  ): Promise<AcquireResult> {
+    options: CheckOutOptions & { readonly openedAfterMs?: number },
+  ): Promise<CheckOutResult> {
     const known = await this.#options.knownHosts.read()
     if (this.#isClosed) return refused(failure('conn_lost', `stopped before ${host.name} was reached`))
     const group = this.#groups.get(key) ?? this.#newGroup(key, limit)
@@ -113,8 +113,8 @@ class ConnectionPool implements Pool {
     }
     // Again, as it may just have lost its last connection.
     this.#groups.set(key, group)
-    const lease = group.lease()
-    return lease === undefined ? await group.wait(host, options) : { ok: true, lease }
+    const checkout = group.checkOut()
+    return checkout === undefined ? await group.wait(host, options) : { ok: true, checkout }
   }
 
   #newGroup(key: string, limit: number): LoginGroup {
@@ -138,29 +138,29 @@ class ConnectionPool implements Pool {
         const why = limits.signal.aborted ? failure('conn_timeout', 'it was not reached in time') : reached
         return refused(jumpFailure(jump, why))
       }
-      const { lease } = reached
+      const { checkout } = reached
       const { result, isDead } = await unlessDead(
-        lease.connection,
+        checkout.connection,
         { withinMs: JUMP_ANSWER_MS, signal: limits.signal },
-        (signal) => this.#handshake(host, isJump, lease, { ...limits, signal }),
+        (signal) => this.#handshake(host, isJump, checkout, { ...limits, signal }),
       )
-      const isStale = isDead || !lease.connection.isOpen()
+      const isStale = isDead || !checkout.connection.isOpen()
       if (result.ok || !isStale) return result
-      if (!lease.isWarm || openedAfterMs > 0) return { ...result, isHostsFault: false }
-      openedAfterMs = lease.sinceMs
+      if (!checkout.isWarm || openedAfterMs > 0) return { ...result, isHostsFault: false }
+      openedAfterMs = checkout.sinceMs
     }
   }
 
   /** A lease on the connection to a jump host, unless it has just refused us. */
   async #reachJump(
     jump: SshHost,
-    options: AcquireOptions & { readonly openedAfterMs: number },
-  ): Promise<AcquireResult> {
+    options: CheckOutOptions & { readonly openedAfterMs: number },
+  ): Promise<CheckOutResult> {
     const key = `jump ${loginKey(jump)}`
     const known = await this.#options.knownHosts.read()
     const refusal = this.#refusedJumps.find(key, known)
     if (refusal !== undefined) return refused(refusal)
-    const reached = await this.#acquire(key, FORWARDS_PER_CONNECTION, jump, options)
+    const reached = await this.#checkOut(key, FORWARDS_PER_CONNECTION, jump, options)
     if (!reached.ok) this.#refusedJumps.note(key, known, reached)
     return reached
   }
@@ -172,7 +172,7 @@ class ConnectionPool implements Pool {
   async #handshake(
     host: SshHost,
     isJump: boolean,
-    hop: Lease | undefined,
+    hop: Checkout | undefined,
     { fairKey, signal, progress }: DialLimits,
   ): Promise<ConnectResult> {
     let end: EndTurn = () => {}
@@ -201,7 +201,7 @@ class ConnectionPool implements Pool {
     this.#idle.delete(pooled)
     if (pooled.isOver) this.#open.delete(pooled)
     else this.#open.add(pooled)
-    if (!pooled.isUsable || pooled.leases > 0) return
+    if (!pooled.isUsable || pooled.checkouts > 0) return
     const timer = setTimeout(() => pooled.retire(), this.#options.idleMs ?? IDLE_MS)
     timer.unref()
     this.#idle.set(pooled, timer)

@@ -8,7 +8,7 @@ import { withinMs } from '../verdict/within-ms.ts'
 import { watchIdleTalk } from './idle-talk.ts'
 
 /** The right to run one command on a connection, and to kill it there. */
-export type Lease = {
+export type Checkout = {
   /** Its `close` ends the lease too, and nobody gets the connection after that. */
   readonly connection: SshConnection
   /** Whether the connection was there before: the host may have gone since, without a word. */
@@ -26,7 +26,7 @@ export type Lease = {
 
 /** Told of what happens to a connection. */
 export type PooledEvents = {
-  readonly onLeased: () => void
+  readonly onCheckedOut: () => void
   /** A lease has ended, or the connection. */
   readonly onFree: () => void
   /** The host refused a channel while so many others used the connection; at least one did. */
@@ -40,7 +40,7 @@ const CHANNELS_CLOSE_MS = 1_000
 export class PooledConnection {
   readonly connection: SshConnection
   readonly #events: PooledEvents
-  #leases = 0
+  #checkouts = 0
   #isUsed = false
   #isRetired = false
   /** When the log-in was over, on the clock of `performance.now()`. */
@@ -56,14 +56,14 @@ export class PooledConnection {
     connection.client.once('close', () => this.retire())
     watchIdleTalk(
       connection.client,
-      () => this.#leases === 0,
+      () => this.#checkouts === 0,
       () => this.retire(),
     )
   }
 
   /** How many use it at present. */
-  get leases(): number {
-    return this.#leases
+  get checkouts(): number {
+    return this.#checkouts
   }
 
   /** Whether it may be leased. */
@@ -73,18 +73,18 @@ export class PooledConnection {
 
   /** Whether nobody will use it any more. */
   get isOver(): boolean {
-    return this.#isRetired && this.#leases === 0
+    return this.#isRetired && this.#checkouts === 0
   }
 
   /** Leases it. */
-  lease(): Lease {
+  checkOut(): Checkout {
     const channels = new Set<ClientChannel>()
     const isWarm = this.#isUsed
     const sinceMs = performance.now()
     let isOver = false
     this.#isUsed = true
-    this.#leases += 1
-    this.#events.onLeased()
+    this.#checkouts += 1
+    this.#events.onCheckedOut()
     const end = (isClean: boolean) => {
       if (isOver) return
       isOver = true
@@ -96,7 +96,7 @@ export class PooledConnection {
       ...{ isWarm, sinceMs },
       release: () => end(true),
       releaseRefused: () => {
-        const others = this.#leases - 1
+        const others = this.#checkouts - 1
         if (others > 0) this.#events.onRefused(others)
         end(others > 0)
         return others > 0
@@ -113,7 +113,7 @@ export class PooledConnection {
   }
 
   #end(isClean: boolean): void {
-    this.#leases -= 1
+    this.#checkouts -= 1
     if (!isClean) this.#isRetired = true
     this.#closeIfOver()
     this.#events.onFree()

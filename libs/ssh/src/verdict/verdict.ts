@@ -37,7 +37,7 @@ export type Evidence = {
 }
 
 /** The end of a run, without its output. */
-export type Ending = {
+export type Verdict = {
   readonly state: TerminalRunState
   /** Null for success. */
   readonly reason: Reason | null
@@ -68,18 +68,18 @@ export function stateWithoutStart(reason: Reason): TerminalRunState {
 }
 
 /** How the run ended. */
-export function endingOf(evidence: Evidence): Ending {
+export function verdictOf(evidence: Evidence): Verdict {
   const { exit, hasStarted, hasRefused, isConnectionOpen, hasHostDeadline, stopped } = evidence
   const later = hasHostDeadline ? '; the host itself ends it when its time is over' : ''
   if (stopped !== undefined) {
     const endedByItself = stopped.kill === 'was_gone' || stopped.kill === 'not_sent'
-    if (!endedByItself || exit === undefined) return endingOfStop(stopped, later)
+    if (!endedByItself || exit === undefined) return verdictOfStop(stopped, later)
   }
   if (exit === undefined) {
     const what = isConnectionOpen ? 'the host closed the channel' : 'the connection was lost'
     return lost('conn_lost', `${what} before it reported how the command ended${later}`)
   }
-  if (!hasStarted) return endingWithoutStart(exit, hasRefused)
+  if (!hasStarted) return verdictWithoutStart(exit, hasRefused)
   if (isSignalled(exit)) {
     return { state: 'failed', reason: 'signal', remote: 'ended', detail: `the command was ended by ${exitWords(exit)}` }
   }
@@ -87,7 +87,7 @@ export function endingOf(evidence: Evidence): Ending {
   return { state: 'failed', reason: 'exit_nonzero', remote: 'ended', detail: `exit status ${exit.code}${hint(exit)}` }
 }
 
-function endingOfStop({ cause, kill }: Stopped, later: string): Ending {
+function verdictOfStop({ cause, kill }: Stopped, later: string): Verdict {
   const { state, reason, detail } = STOPPED[cause]
   if (kill === 'ended' || kill === 'was_gone') {
     return {
@@ -104,7 +104,7 @@ function endingOfStop({ cause, kill }: Stopped, later: string): Ending {
 }
 
 /** The command was sent, and no start mark came: something on the host may have kept it, so its absence proves nothing. */
-function endingWithoutStart(exit: Exit, hasRefused: boolean): Ending {
+function verdictWithoutStart(exit: Exit, hasRefused: boolean): Verdict {
   const how = exitWords(exit)
   if (hasRefused) {
     const detail =
@@ -115,7 +115,7 @@ function endingWithoutStart(exit: Exit, hasRefused: boolean): Ending {
   return lost('conn_lost', `the host reported ${how}, but not whether the command was started; its output may say why`)
 }
 
-function lost(reason: Reason, detail: string): Ending {
+function lost(reason: Reason, detail: string): Verdict {
   return { state: 'lost', reason, remote: 'unknown', detail }
 }
 

@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net'
 import { fixedKnownHosts, type SshHost } from '@muster/ssh'
 import { expect, inject, test, vi } from 'vitest'
 import { listen } from '../../../support/ssh/odd-server.ts'
-import { leaseOf, testPool, timing } from '../../../support/ssh/pool.ts'
+import { checkoutOf, testPool, timing } from '../../../support/ssh/pool.ts'
 import { sshdHost } from '../../../support/ssh/ssh.ts'
 
 /** The test daemon behind a door that lets nothing through before it is opened, and who has come to it. */
@@ -37,10 +37,10 @@ const poolFor = ({ port }: SshHost) => {
 test('a client that gives up takes no dial from those who wait for it, and is told how far it is', async () => {
   const { host, open, asked, count } = await hesitantHost()
   const pool = poolFor(host)
-  const patient = leaseOf(pool, host)
+  const patient = checkoutOf(pool, host)
   await asked()
   for (let i = 0; i < 3; i += 1) {
-    expect(await pool.acquire(host, timing({ timeoutMs: 100 }))).toMatchObject({
+    expect(await pool.checkOut(host, timing({ timeoutMs: 100 }))).toMatchObject({
       ...{ ok: false, reason: 'conn_timeout' },
       detail: expect.stringMatching(
         /^hesitant \(.*no answer in time, while waiting for the SSH handshake \(limit 0\.1 s\)$/,
@@ -56,9 +56,9 @@ test('a dial that was begun for a client with little time is made again for one 
   const { host: jump, open, asked } = await hesitantHost()
   const pool = poolFor(jump)
   const host = sshdHost({ jump })
-  const hasty = pool.acquire(host, timing({ timeoutMs: 400 }))
+  const hasty = pool.checkOut(host, timing({ timeoutMs: 400 }))
   await asked()
-  const patient = pool.acquire(host, timing())
+  const patient = pool.checkOut(host, timing())
   expect(await hasty).toMatchObject({ ok: false })
   open()
   const got = await patient

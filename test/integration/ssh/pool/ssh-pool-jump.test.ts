@@ -6,7 +6,7 @@ import { expect, inject, onTestFinished, test, vi } from 'vitest'
 import { parseKnownHosts } from '../../../../libs/ssh/src/connect/known-hosts.ts'
 import type { PoolOptions } from '../../../../libs/ssh/src/pool/pool.ts'
 import { openTestLedger } from '../../../support/ledger/ledger.ts'
-import { leaseOf, runOnPool, testPool, timing } from '../../../support/ssh/pool.ts'
+import { checkoutOf, runOnPool, testPool, timing } from '../../../support/ssh/pool.ts'
 import { startRelay } from '../../../support/ssh/relay.ts'
 import { run, sshdHost } from '../../../support/ssh/ssh.ts'
 import { startSshd } from '../../../support/ssh/sshd.ts'
@@ -75,22 +75,22 @@ test('one worker alone keeps to eight handshakes at a time through a jump host t
 test('the connection to the jump host stays while it is used, and not much longer', async () => {
   const { host, poolOf } = await behindOneJump()
   const pool = poolOf({ idleMs: 200 })
-  const lease = await leaseOf(pool, host)
+  const checkout = await checkoutOf(pool, host)
   await sleep(500)
-  expect((await run(lease.connection, 'echo on')).out).toBe('on\n')
-  lease.release()
+  expect((await run(checkout.connection, 'echo on')).out).toBe('on\n')
+  checkout.release()
   await vi.waitFor(() => expect(pool.counts()).toEqual({ open: 0, idle: 0 }), 5_000)
 })
 
 test('when the jump host is lost, what goes through it is lost too, and the next run dials both', async () => {
   const { relay, host, poolOf } = await behindOneJump()
   const pool = poolOf()
-  const lease = await leaseOf(pool, host)
-  const ended = run(lease.connection, 'sleep 60')
+  const checkout = await checkoutOf(pool, host)
+  const ended = run(checkout.connection, 'sleep 60')
   await sleep(300)
   relay.cut()
   expect((await ended).state).toBe('lost')
-  lease.release()
+  checkout.release()
   expect((await runOnPool(pool, host, 'echo on')).out).toBe('on')
   expect(pool.counts().open).toBe(2)
 })
@@ -111,13 +111,13 @@ test('a jump host that cannot be reached is named, and whoever waits for its tur
   const nowhere = sshdHost({ name: 'nowhere', address: '240.0.0.1' })
   const pool = poolOf()
   const through = { ...host, jump: nowhere }
-  expect(await pool.acquire(through, timing({ timeoutMs: 400 }))).toMatchObject({
+  expect(await pool.checkOut(through, timing({ timeoutMs: 400 }))).toMatchObject({
     ok: false,
     reason: 'jump_failed',
     detail: expect.stringContaining('jump host nowhere'),
   })
   const stuck = poolOf({ beforeDialThrough: () => new Promise(() => {}) })
-  expect(await stuck.acquire(host, timing({ timeoutMs: 400 }))).toMatchObject({ ok: false, isRetryable: true })
+  expect(await stuck.checkOut(host, timing({ timeoutMs: 400 }))).toMatchObject({ ok: false, isRetryable: true })
 })
 
 test.each([
@@ -131,7 +131,7 @@ test.each([
     if (given <= turns) return Promise.resolve(() => {})
     return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('no slot'))))
   }
-  expect(await poolOf({ beforeDialThrough }).acquire(host, timing({ timeoutMs: 1_000 }))).toMatchObject({
+  expect(await poolOf({ beforeDialThrough }).checkOut(host, timing({ timeoutMs: 1_000 }))).toMatchObject({
     ...{ ok: false, reason: 'jump_failed', isRetryable: true, isHostsFault: false },
     detail: expect.stringContaining('jump host jump'),
   })
@@ -140,12 +140,12 @@ test.each([
 test('what a jump host says of the host behind it is that host’s, and not what it refuses itself', async () => {
   const { host, poolOf } = await behindOneJump()
   const closed = { ...host, port: 1 }
-  expect(await poolOf().acquire(closed, timing())).toMatchObject({ reason: 'jump_failed', isHostsFault: true })
+  expect(await poolOf().checkOut(closed, timing())).toMatchObject({ reason: 'jump_failed', isHostsFault: true })
   const { facts, close } = await startSshd(['AllowTcpForwarding no'])
   onTestFinished(() => close())
   const strict = { ...host, jump: sshdHost({ name: 'strict' }, facts) }
   const pool = poolOf({ knownHosts: fixedKnownHosts(facts.knownHosts) })
-  expect(await pool.acquire(strict, timing())).toMatchObject({ reason: 'jump_failed', isHostsFault: false })
+  expect(await pool.checkOut(strict, timing())).toMatchObject({ reason: 'jump_failed', isHostsFault: false })
 })
 
 test('a jump host that was dialled anew is not dialled again by each that finds the old one dead later', async () => {
@@ -153,12 +153,12 @@ test('a jump host that was dialled anew is not dialled again by each that finds 
   const pool = poolOf()
   const [first, ...others] = hosts
   if (first === undefined) throw new Error('there are sixty')
-  const lease = await leaseOf(pool, first)
-  lease.release()
+  const checkout = await checkoutOf(pool, first)
+  checkout.release()
   relay.freeze()
   const all: Promise<unknown>[] = []
   for (const host of others.slice(0, 6)) {
-    all.push(leaseOf(pool, host))
+    all.push(checkoutOf(pool, host))
     await sleep(300)
   }
   await Promise.all(all)
@@ -172,7 +172,7 @@ test('a jump host that refuses us is asked once, and again with other credential
   const tryAll = async (changes: Partial<SshHost> = {}) => {
     const reasons: string[] = []
     for (const one of hosts.slice(0, 3)) {
-      const got = await pool.acquire({ ...one, jump: { ...jump, ...changes } }, timing())
+      const got = await pool.checkOut({ ...one, jump: { ...jump, ...changes } }, timing())
       reasons.push(got.ok ? 'reached' : `${got.reason} ${got.isRetryable} ${got.isHostsFault} ${got.detail}`)
     }
     return reasons
@@ -192,6 +192,6 @@ test('a jump host that refuses us is asked once, and again with other credential
   expect(relay.count()).toBe(3)
   vi.spyOn(performance, 'now').mockReturnValue(performance.now() + 300_001)
   onTestFinished(() => void vi.restoreAllMocks())
-  await pool.acquire({ ...host, jump: { ...jump, credentials: [wrong] } }, timing())
+  await pool.checkOut({ ...host, jump: { ...jump, credentials: [wrong] } }, timing())
   expect(relay.count()).toBe(4)
 })

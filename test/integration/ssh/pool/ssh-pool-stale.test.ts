@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fixedKnownHosts } from '@muster/ssh'
 import { expect, inject, onTestFinished, test, vi } from 'vitest'
-import { leaseOf, runOnPool, testPool, timing } from '../../../support/ssh/pool.ts'
+import { checkoutOf, runOnPool, testPool, timing } from '../../../support/ssh/pool.ts'
 import { startRelay } from '../../../support/ssh/relay.ts'
 import { run, sshdHost } from '../../../support/ssh/ssh.ts'
 import { startSshd } from '../../../support/ssh/sshd.ts'
@@ -34,8 +34,8 @@ test('a host that was restarted meanwhile is dialled anew', async () => {
 
 test('a warm connection over a dead line costs some seconds of the time to connect, and not the run', async () => {
   const { relay, pool, host } = await overRelay()
-  const leases = await Promise.all(Array.from({ length: 5 }, () => leaseOf(pool, host)))
-  for (const lease of leases) lease.release()
+  const checkouts = await Promise.all(Array.from({ length: 5 }, () => checkoutOf(pool, host)))
+  for (const checkout of checkouts) checkout.release()
   expect(pool.counts()).toEqual({ open: 2, idle: 2 })
   relay.freeze()
   expect(await runOnPool(pool, host, 'echo on', { timeoutMs: 6_000 })).toEqual({ out: 'on', state: 'succeeded' })
@@ -44,7 +44,7 @@ test('a warm connection over a dead line costs some seconds of the time to conne
 
 test('a connection that was dialled anew is kept by those who find the old one dead later', async () => {
   const { relay, pool, host } = await overRelay()
-  const first = await leaseOf(pool, host)
+  const first = await checkoutOf(pool, host)
   first.release()
   relay.freeze()
   const all: Promise<unknown>[] = []
@@ -59,7 +59,7 @@ test('a connection that was dialled anew is kept by those who find the old one d
 
 test('a command that another run has under way on a dead line is not touched by it', async () => {
   const { relay, pool, host } = await overRelay()
-  const busy = await leaseOf(pool, host)
+  const busy = await checkoutOf(pool, host)
   const ended = run(busy.connection, 'sleep 60')
   await runOnPool(pool, host, 'true')
   relay.freeze()
@@ -81,8 +81,8 @@ test('a refused channel is asked for on another connection, and the host not for
   const commands = Array.from({ length: 6 }, (_, i) => runOnPool(pool, host, `sleep 1; echo ${i}`))
   expect((await Promise.all(commands)).map(({ out }) => out)).toEqual(['0', '1', '2', '3', '4', '5'])
   expect(pool.counts().open).toBeGreaterThanOrEqual(3)
-  const leases = await Promise.all(Array.from({ length: 4 }, () => leaseOf(pool, host)))
-  const states = await Promise.all(leases.map(async ({ connection }) => (await run(connection, 'sleep 1')).state))
+  const checkouts = await Promise.all(Array.from({ length: 4 }, () => checkoutOf(pool, host)))
+  const states = await Promise.all(checkouts.map(async ({ connection }) => (await run(connection, 'sleep 1')).state))
   expect(states).toEqual(['succeeded', 'succeeded', 'succeeded', 'succeeded'])
 })
 
@@ -97,8 +97,8 @@ test('a host that does not answer is told with how far the dial got; others who 
   relay.freeze()
   const silent = sshdHost({ address: '240.0.0.1', name: 'nowhere' })
   const [short, long] = await Promise.all([
-    pool.acquire(silent, timing({ timeoutMs: 300 })),
-    pool.acquire(silent, timing({ timeoutMs: 900 })),
+    pool.checkOut(silent, timing({ timeoutMs: 300 })),
+    pool.checkOut(silent, timing({ timeoutMs: 900 })),
   ])
   expect(short).toMatchObject({ ok: false, isRetryable: true })
   expect(long).toMatchObject({ ok: false, isRetryable: true })

@@ -4,7 +4,7 @@ import { fixedKnownHosts } from '@muster/ssh'
 import type { Connection } from 'ssh2'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { HOST_KEY, serve } from '../../../support/ssh/odd-server.ts'
-import { leaseOf, runOnPool, testPool } from '../../../support/ssh/pool.ts'
+import { checkoutOf, runOnPool, testPool } from '../../../support/ssh/pool.ts'
 import { sshdHost } from '../../../support/ssh/ssh.ts'
 import { startSshd } from '../../../support/ssh/sshd.ts'
 
@@ -26,8 +26,8 @@ async function idleConnection() {
     },
   })
   const pool = testPool({ knownHosts: fixedKnownHosts(`* ${HOST_KEY.public}\n`) })
-  const lease = await leaseOf(pool, host)
-  lease.release()
+  const checkout = await checkoutOf(pool, host)
+  checkout.release()
   expect(pool.counts()).toEqual({ open: 1, idle: 1 })
   const [other] = connections
   if (other === undefined) throw new Error('the connection came from somewhere')
@@ -95,9 +95,9 @@ test('OpenSSH, which names its keys and asks each second whether we live, is lef
   // It ends a connection of its own accord where nobody has answered for two seconds.
   await sleep(4_000)
   expect(pool.counts()).toEqual({ open: 1, idle: 1 })
-  const lease = await leaseOf(pool, host)
-  expect(lease.isWarm).toBe(true)
-  lease.release()
+  const checkout = await checkoutOf(pool, host)
+  expect(checkout.isWarm).toBe(true)
+  checkout.release()
 })
 
 test('a jump host whose last forward has just been closed stays open', async () => {
@@ -105,12 +105,12 @@ test('a jump host whose last forward has just been closed stays open', async () 
   onTestFinished(() => own.close())
   const pool = testPool({ knownHosts: fixedKnownHosts(own.facts.knownHosts) })
   const jump = sshdHost({ name: 'bastion' }, own.facts)
-  const behind = await leaseOf(pool, sshdHost({ name: 'behind', jump }, own.facts))
+  const behind = await checkoutOf(pool, sshdHost({ name: 'behind', jump }, own.facts))
   // A forward that ends while bytes are still on their way through it.
   behind.connection.client.exec('yes | head -c 4000000', (_error, channel) => channel?.resume())
   behind.connection.close()
   await expect.poll(() => pool.counts()).toEqual({ open: 1, idle: 1 })
-  const again = await leaseOf(pool, sshdHost({ name: 'again', jump }, own.facts))
+  const again = await checkoutOf(pool, sshdHost({ name: 'again', jump }, own.facts))
   expect(pool.counts().open).toBe(2)
   again.release()
 })

@@ -5,25 +5,25 @@
 import { type NotGreeted, openLauncherChannel } from '../channel/launcher-channel.ts'
 import { type Refused, refused, type SshHost } from '../connect/connection.ts'
 import { withinMs } from '../verdict/within-ms.ts'
-import type { AcquireOptions } from './login-group.ts'
+import type { CheckOutOptions } from './login-group.ts'
 import type { Pool } from './pool.ts'
-import type { Lease } from './pooled-connection.ts'
+import type { Checkout } from './pooled-connection.ts'
 import { unlessDead, type Watched } from './sign-of-life.ts'
 
 /** Opens what is wanted, and has sent nothing when it fails or the signal aborts. */
-type OpenOn<T> = (lease: Lease, signal: AbortSignal) => Promise<T | NotGreeted>
+type OpenOn<T> = (checkout: Checkout, signal: AbortSignal) => Promise<T | NotGreeted>
 
 /** How long a warm host may take to give a sign of life; a third of all the time if that is less. */
 const SIGN_OF_LIFE_MS = 4_000
 const CHANNEL_TIMEOUT_MS = 15_000
 
 /** Leases a connection and opens something on it, within the time and by the signal of the options. */
-export async function leaseAndOpen<T extends object>(
+export async function checkOutAndOpen<T extends object>(
   pool: Pool,
   host: SshHost,
-  options: AcquireOptions,
+  options: CheckOutOptions,
   open: OpenOn<T>,
-): Promise<{ readonly ok: true; readonly lease: Lease; readonly opened: T } | Refused> {
+): Promise<{ readonly ok: true; readonly checkout: Checkout; readonly opened: T } | Refused> {
   const { signal } = options
   const withinMs = Math.min(SIGN_OF_LIFE_MS, options.timeoutMs / 3)
   const deadlineMs = performance.now() + options.timeoutMs
@@ -31,37 +31,37 @@ export async function leaseAndOpen<T extends object>(
   let wasRenewed = false
   for (;;) {
     const timeoutMs = Math.max(1, deadlineMs - performance.now())
-    const acquired = await pool.acquire(host, { ...options, timeoutMs, openedAfterMs })
-    if (!acquired.ok) return acquired
-    const { lease } = acquired
-    const { connection, isWarm } = lease
+    const checkedOut = await pool.checkOut(host, { ...options, timeoutMs, openedAfterMs })
+    if (!checkedOut.ok) return checkedOut
+    const { checkout } = checkedOut
+    const { connection, isWarm } = checkout
     const step = async (until: AbortSignal): Promise<Watched<T | NotGreeted>> =>
       isWarm && !wasRenewed
-        ? await unlessDead(connection, { withinMs, signal: until }, (limit) => open(lease, limit))
-        : { result: await open(lease, until), isDead: false }
+        ? await unlessDead(connection, { withinMs, signal: until }, (limit) => open(checkout, limit))
+        : { result: await open(checkout, until), isDead: false }
     const { result, isDead } = await step(signal).catch((error: unknown) => {
       connection.close()
       throw error
     })
-    if (!('failure' in result)) return { ok: true, lease, opened: result }
+    if (!('failure' in result)) return { ok: true, checkout, opened: result }
 
     const isLost = isDead || !connection.isOpen()
     const isRefused = !isLost && result.failure.reason === 'channel_refused' && result.hasShell !== true
-    if (isRefused && lease.releaseRefused()) continue
+    if (isRefused && checkout.releaseRefused()) continue
     connection.close()
     if (signal.aborted || wasRenewed || !isWarm || !(isLost || isRefused)) {
       return refused(result.failure)
     }
     // What was there then may be as dead; what has been opened meanwhile is not.
-    openedAfterMs = lease.sinceMs
+    openedAfterMs = checkout.sinceMs
     wasRenewed = true
   }
 }
 
 /** Opens a channel, hears its hello and leaves; only where the connection is warm: a new one has just been heard. */
-export async function tryChannel(lease: Lease, signal: AbortSignal): Promise<{ readonly isOpen: true } | NotGreeted> {
-  if (!lease.isWarm) return { isOpen: true }
-  const opened = await openLauncherChannel(lease.connection, { timeoutMs: CHANNEL_TIMEOUT_MS, signal })
+export async function tryChannel(checkout: Checkout, signal: AbortSignal): Promise<{ readonly isOpen: true } | NotGreeted> {
+  if (!checkout.isWarm) return { isOpen: true }
+  const opened = await openLauncherChannel(checkout.connection, { timeoutMs: CHANNEL_TIMEOUT_MS, signal })
   if ('failure' in opened) return opened
   opened.channel.resume()
   opened.channel.stderr.resume()
