@@ -1,6 +1,7 @@
 export { type ExecEnd, type ExecOptions, exec, type ReadyCommand, readyCommand, sendCommand } from './attached/exec.ts'
 export type { NotGreeted } from './channel/launcher-channel.ts'
-export { connect, type Refused, type SshConnection, type SshHost } from './connect/connection.ts'
+export type { Refused, SshConnection, SshHost } from './connect/connection.ts'
+export { connect } from './connect/dial.ts'
 export { keepFiles } from './connect/kept-files.ts'
 export { fixedKnownHosts, loadKnownHosts } from './connect/known-hosts.ts'
 export { triedDigest } from './connect/tried-digest.ts'

@@ -21,7 +21,7 @@ import { checkCommand, type RemoteCommand } from '../shell/remote-command.ts'
 import { hostDeadlineMs } from '../shell/watchdog.ts'
 import { type Exit, isSignalled } from '../verdict/exit-status.ts'
 import { type Failure, failure } from '../verdict/failure.ts'
-import { verdictOf, type KillResult, type Stopped, stateWithoutStart } from '../verdict/verdict.ts'
+import { type KillResult, type Stopped, stateWithoutStart, verdictOf } from '../verdict/verdict.ts'
 import { withinMs } from '../verdict/within-ms.ts'
 import { followDeadline, type RemoteDeadline } from './remote-deadline.ts'
 import { watchForStop } from './stop.ts'
@@ -215,11 +215,11 @@ async function supervise(
   const hasStarted = started !== undefined
   const hasHostDeadline = started?.watchdogPid !== undefined
   const known = { exit, hasStarted, hasRefused, isConnectionOpen: connection.isOpen(), hasHostDeadline }
-  const ending = verdictOf({ ...known, ...(stopped && { stopped }) })
+  const verdict = verdictOf({ ...known, ...(stopped && { stopped }) })
   // Without a start the exit is not the command's, but that of the account's shell.
   const { code: exitCode, signal } = hasStarted && exit !== undefined ? exit : { code: null, signal: null }
   const output = { ...drain.finish(), outputComplete: isDrained && exit !== undefined }
-  return { ...ending, exitCode, signal, ...output, isRetryable: false }
+  return { ...verdict, exitCode, signal, ...output, isRetryable: false }
 }
 
 async function stopCommand(

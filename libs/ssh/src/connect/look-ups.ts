@@ -9,7 +9,8 @@ import { type ChildProcess, fork } from 'node:child_process'
 import type { LookupAddress } from 'node:dns'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
-import { type Failure, failure, noAnswer } from '../verdict/failure.ts'
+import { type Failure, failure } from '../verdict/failure.ts'
+import { noAnswer } from './dial-failure.ts'
 
 const PROGRAM = fileURLToPath(new URL('../../lookup/look-up.cjs', import.meta.url))
 

@@ -9,7 +9,7 @@ import type { Reason } from '@muster/contract'
 import type { ExecEnd } from '../attached/exec.ts'
 import { type Exit, exitWords } from '../verdict/exit-status.ts'
 import { type Failure, failure, printable } from '../verdict/failure.ts'
-import { type Verdict, verdictOf, type StopCause } from '../verdict/verdict.ts'
+import { type StopCause, type Verdict, verdictOf } from '../verdict/verdict.ts'
 import type { StopRequest } from './clock.ts'
 import type { DurableStop } from './orders.ts'
 import type { DurableRun } from './run.ts'
@@ -130,14 +130,14 @@ function endOf(run: DurableRun, end: DurableReport | undefined, stopped: Stopped
   const isStopTold = stop !== undefined && (end === undefined || stop.kill === 'ended' || stop.kill === 'unconfirmed')
   const isProven = result !== undefined && result.wasReached !== undefined
   const evidence = { ...KNOWN, exit: result?.exit, ...(stop && { stopped: stop }) }
-  const ending = isProven || isStopTold ? verdictOf(evidence) : withoutResult(end?.word ?? 'missing')
+  const verdict = isProven || isStopTold ? verdictOf(evidence) : withoutResult(end?.word ?? 'missing')
   const { code: exitCode, signal } = isProven ? result.exit : { code: null, signal: null }
   const output = {
     stdout: run.caps.stdout.end(),
     stderr: run.caps.stderr.end(),
     outputComplete: result?.isWhole === true,
   }
-  return { ...ending, detail: detailOf(ending, result), exitCode, signal, ...output, isRetryable: false }
+  return { ...verdict, detail: detailOf(verdict, result), exitCode, signal, ...output, isRetryable: false }
 }
 
 function detailOf({ reason, detail }: Verdict, result: DurableResult | undefined): string | null {

@@ -59,7 +59,10 @@ export async function checkOutAndOpen<T extends object>(
 }
 
 /** Opens a channel, hears its hello and leaves; only where the connection is warm: a new one has just been heard. */
-export async function tryChannel(checkout: Checkout, signal: AbortSignal): Promise<{ readonly isOpen: true } | NotGreeted> {
+export async function tryChannel(
+  checkout: Checkout,
+  signal: AbortSignal,
+): Promise<{ readonly isOpen: true } | NotGreeted> {
   if (!checkout.isWarm) return { isOpen: true }
   const opened = await openLauncherChannel(checkout.connection, { timeoutMs: CHANNEL_TIMEOUT_MS, signal })
   if ('failure' in opened) return opened

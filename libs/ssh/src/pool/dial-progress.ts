@@ -2,7 +2,8 @@
  * How far a dial is, and how long it has waited for what it shares with others: a turn, or the connection to a jump host.
  * Its host cannot help that, so it is not taken from the time that the host has to answer. Waits for nothing itself.
  */
-import { type DialPhase, type Failure, failure, noAnswer } from '../verdict/failure.ts'
+import { type DialPhase, noAnswer } from '../connect/dial-failure.ts'
+import { type Failure, failure } from '../verdict/failure.ts'
 
 /** How far one dial is. */
 export class DialProgress {

@@ -3,7 +3,7 @@
  * does not wait behind the ten thousand of another. Does not dial.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { EndTurn } from '../connect/connection.ts'
+import type { EndTurn } from '../connect/log-in.ts'
 
 /** Handshakes begin within this time of each other rather than in one burst; the first of an idle queue goes at once. */
 const JITTER_MS = 25

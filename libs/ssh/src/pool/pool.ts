@@ -8,19 +8,14 @@
  * A connection is never used for a log-in that would not be made now: it is found by all that the log-in depends on, and
  * its host key is verified again each time. Runs no commands (exec.ts).
  */
-import {
-  type ConnectResult,
-  dial,
-  type EndTurn,
-  jumpFailure,
-  refused,
-  type SshConnection,
-  type SshHost,
-} from '../connect/connection.ts'
+import { type ConnectResult, refused, type SshConnection, type SshHost } from '../connect/connection.ts'
+import { dial, jumpFailure } from '../connect/dial.ts'
+import type { DialPhase } from '../connect/dial-failure.ts'
 import { refuseHostKey } from '../connect/host-verification.ts'
 import type { KnownHosts, KnownHostsSource } from '../connect/known-hosts.ts'
+import type { EndTurn } from '../connect/log-in.ts'
 import { LookUps } from '../connect/look-ups.ts'
-import { type DialPhase, failure } from '../verdict/failure.ts'
+import { failure } from '../verdict/failure.ts'
 import { type CheckOutOptions, type CheckOutResult, type DialLimits, LoginGroup } from './login-group.ts'
 import { loginKey } from './login-key.ts'
 import type { Checkout, PooledConnection } from './pooled-connection.ts'
@@ -84,7 +79,10 @@ class ConnectionPool implements Pool {
     this.#turns = new Turns(options)
   }
 
-  async checkOut(host: SshHost, options: CheckOutOptions & { readonly openedAfterMs?: number }): Promise<CheckOutResult> {
+  async checkOut(
+    host: SshHost,
+    options: CheckOutOptions & { readonly openedAfterMs?: number },
+  ): Promise<CheckOutResult> {
     return await this.#checkOut(loginKey(host), CHECKOUTS_PER_CONNECTION, host, options)
   }
 

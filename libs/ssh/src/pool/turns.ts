@@ -4,7 +4,7 @@
  *
  * Does not dial. Who gets no turn in time is told so, and that the host is not to blame.
  */
-import type { EndTurn } from '../connect/connection.ts'
+import type { EndTurn } from '../connect/log-in.ts'
 import { type Failure, failure } from '../verdict/failure.ts'
 import { DialQueue } from './dial-queue.ts'
 

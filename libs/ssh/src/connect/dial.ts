@@ -1,0 +1,112 @@
+/**
+ * Reaching a host: TCP (or a forward through its jump host), handshake, host key, log-in, all under one deadline.
+ *
+ *   the look-up of its address → the TCP connection → the SSH handshake (host key verified) → the log-in → ready → closed
+ *
+ * No connection is made without verifying the host key. Every failure is a value with a reason, and nothing a host
+ * does or fails to do makes it wait beyond the deadline. Does not run commands (exec.ts) and keeps no connections for
+ * later (pool.ts).
+ */
+import type { LookupAddress } from 'node:dns'
+import { isIP, type LookupFunction } from 'node:net'
+import { causeOfAbort, type Failure, failure } from '../verdict/failure.ts'
+import { atHost, type ConnectResult, refused, type SshConnection, type SshHost, where } from './connection.ts'
+import { openForward } from './forward.ts'
+import type { KnownHostsSource } from './known-hosts.ts'
+import { type LogInOptions, logIn, type Route } from './log-in.ts'
+import { LookUps } from './look-ups.ts'
+import { connectForPackets } from './packet-socket.ts'
+
+/** How to connect. */
+export type ConnectOptions = {
+  readonly knownHosts: KnownHostsSource
+  /** For everything together, from the look-up of the address to the log-in. */
+  readonly timeoutMs: number
+  /** Gives up. The reason is `job_timeout` where the abort has that reason, else `cancelled_by_user`. */
+  readonly signal: AbortSignal
+}
+
+/** What a dial needs. `onPhase` is told from the look-up on. */
+export type DialOptions = LogInOptions & { readonly lookUps: LookUps }
+
+/** Node gives up an address after 250 ms when a name has several; some networks take longer than that. */
+const NEXT_ADDRESS_MS = 2_000
+
+/** Connects and logs in to a host. */
+export async function connect(host: SshHost, options: ConnectOptions): Promise<ConnectResult> {
+  const dial = new AbortController()
+  const timer = setTimeout(() => dial.abort(), options.timeoutMs)
+  const onAbort = () => dial.abort()
+  options.signal.addEventListener('abort', onAbort)
+  if (options.signal.aborted) dial.abort()
+  const lookUps = new LookUps()
+  try {
+    const result = await reach(host, { known: await options.knownHosts.read(), lookUps, signal: dial.signal })
+    if (result.ok || !dial.signal.aborted) return result
+    if (options.signal.aborted) {
+      return refused(failure(causeOfAbort(options.signal), `stopped before ${host.name} was reached`))
+    }
+    return { ...result, detail: `${result.detail} (limit ${options.timeoutMs / 1_000} s)` }
+  } finally {
+    lookUps.close()
+    clearTimeout(timer)
+    options.signal.removeEventListener('abort', onAbort)
+  }
+}
+
+async function reach(host: SshHost, options: DialOptions): Promise<ConnectResult> {
+  if (host.jump === undefined) return await dial(host, undefined, options)
+  const hop = await reach(host.jump, options)
+  return hop.ok ? await dial(host, hop.connection, options) : refused(jumpFailure(host.jump, hop))
+}
+
+/**
+ * Connects and logs in to a host, through the connection to its jump host where it has one. The connection to the jump
+ * host is closed when the new one ends, or cannot be made.
+ */
+export async function dial(
+  host: SshHost,
+  hop: SshConnection | undefined,
+  options: DialOptions,
+): Promise<ConnectResult> {
+  return hop === undefined ? await dialDirectly(host, options) : await dialThrough(hop, host, options)
+}
+
+/** Why a host cannot be reached whose jump host was not reached. */
+export function jumpFailure(jump: SshHost, { reason, detail, isRetryable }: Failure): Failure {
+  return failure('jump_failed', `jump host ${jump.name}: ${reason}: ${detail}`, { isRetryable })
+}
+
+async function dialDirectly(host: SshHost, options: DialOptions): Promise<ConnectResult> {
+  options.onPhase?.('the look-up of its address')
+  const found = isIP(host.address) === 0 ? await options.lookUps.find(host.address, options.signal) : undefined
+  if (found !== undefined && 'failure' in found) return refused(atHost(host, found.failure))
+  return await logIn(host, openSocket(host, found?.addresses), options)
+}
+
+/** Connects to the first address that answers, of those found for its name. */
+function openSocket({ address, port }: SshHost, found: LookupAddress[] = []): Route {
+  const lookup: LookupFunction = (_name, _options, done) => process.nextTick(done, null, found)
+  const timing = { autoSelectFamily: true, autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS }
+  const stream = connectForPackets({ host: address, port, ...timing, lookup })
+  return { stream, destroy: () => stream.destroy() }
+}
+
+async function dialThrough(hop: SshConnection, host: SshHost, options: DialOptions): Promise<ConnectResult> {
+  const forward = await openForward(hop.client, host, options.signal)
+  if ('failure' in forward) {
+    hop.close()
+    const detail = `jump host ${hop.hostName} did not connect to ${where(host)}: ${forward.failure}`
+    return refused(failure('jump_failed', detail, forward))
+  }
+  const { stream } = forward
+  const destroy = () => {
+    stream.destroy()
+    hop.close()
+  }
+  const result = await logIn(host, { stream, destroy }, options)
+  if (!result.ok) return result
+  const notices = [hop.notice, result.connection.notice].filter((notice) => notice !== undefined)
+  const notice = notices.length === 0 ? {} : { notice: notices.join('; ') }
+  return { ok: true, connection: { ...result.connection, hop, ...notice } }
+}
