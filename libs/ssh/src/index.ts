@@ -1,4 +1,5 @@
-export { type ExecEnd, type ExecOptions, exec, type ReadyCommand, readyCommand, sendCommand } from './attached/exec.ts'
+export { type ExecEnd, type ExecOptions, exec, sendCommand } from './attached/exec.ts'
+export { type ReadyCommand, readyCommand } from './attached/ready-command.ts'
 export type { NotGreeted } from './channel/launcher-channel.ts'
 export type { Refused, SshConnection, SshHost } from './connect/connection.ts'
 export { connect } from './connect/dial.ts'

@@ -2,8 +2,8 @@
  * The watchdog of one command as seen from here: which one is on guard on the host, when it acts, and how a later one
  * takes its place when the limit is raised. The new one is started first, so the command is never without.
  *
- * While a host does not let its watchdog be replaced (no channel is to be had), this goes on trying; should the old
- * one act meanwhile, `isOver` says so, and the end is told as what it is. Keeps no clock of the worker's (stop.ts).
+ * If a host does not let its watchdog be replaced (it gives no channel), this keeps trying. Should the old watchdog act
+ * meanwhile, `isOver` says so, and the end is reported as what it is. The worker's own clock is in stop.ts.
  */
 import { runScript } from '../channel/remote-script.ts'
 import type { SshConnection } from '../connect/connection.ts'
@@ -14,19 +14,19 @@ import { withinMs } from '../verdict/within-ms.ts'
 
 /** The deadline of one command on its host. */
 export type RemoteDeadline = {
-  /** To be called once the command runs. */
+  /** Call it once the command runs. */
   hasStarted(started: Started): void
-  /** The command with the watchdog that is on guard; undefined until it has started. */
+  /** The command, with the watchdog that is on guard; undefined until it has started. */
   started(): Started | undefined
-  /** Moves the deadline behind this limit, counted from the sending of the command; at once, or once it has started. */
+  /** Moves the deadline behind this limit, counted from the sending of the command; at once, or after its start. */
   moveBehind(execTimeoutMs: number): void
-  /** Whether the watchdog on guard has acted by now, if the command was still there. */
+  /** Whether the watchdog on guard would have acted by now. */
   isOver(): boolean
-  /** Ends the moving; resolves when no move is under way any more, so that no watchdog appears afterwards. */
+  /** Moves no more. Resolves when no move is under way, so that no watchdog appears afterwards. */
   settle(): Promise<void>
 }
 
-/** Limits of the command and of the work on its deadline. */
+/** The limits of the command, and of the work on its deadline. */
 export type RemoteDeadlineOptions = {
   readonly execTimeoutMs: number
   readonly killGraceMs: number
@@ -36,7 +36,7 @@ export type RemoteDeadlineOptions = {
 }
 
 const ANSWER_MS = 5_000
-/** Between two tries; the margin of the old watchdog allows for several. */
+/** Between two tries. The margin of the old watchdog allows for several. */
 const AGAIN_MS = 2_000
 
 /** Follows the deadline of a command that is being sent now. */

@@ -1,25 +1,25 @@
 /**
- * Why and when a command is to be stopped from our side: its clocks run out, somebody aborts, or its output is too
- * much. The first cause counts. Does not stop anything (kill.ts).
+ * When and why this side stops a command: a clock runs out, somebody aborts, or there is too much output. The first
+ * cause counts. Does not stop anything (kill.ts).
  */
 import { causeOfAbort } from '../verdict/failure.ts'
 import type { StopCause } from '../verdict/verdict.ts'
 
-/** The watch over one command. */
+/** Watches over one command. */
 export type StopWatch = {
-  /** Resolves with the first cause; never when there is none. */
+  /** Resolves with the first cause; never without one. */
   readonly requested: Promise<StopCause>
   isRequested(): boolean
   request(cause: StopCause): void
-  /** Whether the limit was raised to this, counted from the beginning. False: it is no more than it was, or too late. */
+  /** Raises the limit, counted from the beginning. False: it is not higher than before, or it is too late. */
   raise(execTimeoutMs: number): boolean
-  /** From now on silence for so long is a cause. `quietMs`: how long there has been silence. */
+  /** From now on, this long a silence is a cause. `quietMs` returns how long there has been silence. */
   watchSilence(idleTimeoutMs: number, quietMs: () => number): void
-  /** Ends the clocks and lets go of the signal. */
+  /** Stops the clocks and stops listening to the signal. */
   release(): void
 }
 
-/** Begins to watch: the clock of the execution limit starts now. */
+/** Begins to watch: the exec timeout starts now. */
 export function watchForStop(execTimeoutMs: number, signal: AbortSignal): StopWatch {
   const beganMs = performance.now()
   let isOver = false
