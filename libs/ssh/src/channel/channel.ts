@@ -1,26 +1,25 @@
 /**
- * Opening a channel on a connection and asking for a line to be run there, with a deadline: a host may hang after
- * the log-in as well as before. What is run is decided elsewhere (launcher.ts, kill.ts); until something is written
- * to the channel's stdin, none of it has started.
+ * Opens a channel on a connection and asks the host to run a line there, with a deadline: a host may hang after the
+ * log-in as well as before. The line holds nothing of a command: that is written to the channel's stdin later.
  */
 import type { ClientChannel } from 'ssh2'
 import type { SshConnection } from '../connect/connection.ts'
 import { type Exit, parseExit } from '../verdict/exit-status.ts'
 import { causeOfAbort, type Failure, failure, printable } from '../verdict/failure.ts'
 
-/** A channel, and what is known of the end of what runs in it. */
+/** A channel, and how its process ended as far as is known. */
 export type RunningChannel = {
   readonly channel: ClientChannel
-  /** Undefined while it runs; and for good when the channel was closed without a word. */
+  /** Undefined while it runs, and for good when the channel closed without an exit. */
   exit(): Exit | undefined
   /** Resolves when the exit is known, or the channel closed without it. */
   readonly exited: Promise<void>
 }
 
-/** A channel whose line the host has accepted, or why there is none; then nothing was started. */
+/** A channel whose line the host has accepted, or why there is none: then nothing was started. */
 export type OpenedChannel = RunningChannel | { readonly failure: Failure }
 
-/** Opens a channel that runs this line. An abort of the signal is a failure with its cause as the reason. */
+/** Opens a channel that runs this line. After an abort, the failure's reason is the cause of the abort. */
 export function openChannel(
   connection: SshConnection,
   line: string,
@@ -69,8 +68,9 @@ export function openChannel(
 }
 
 /**
- * Signals what runs in a channel the host's own way, which needs no other channel. No answer comes, and a host may
- * ignore it, as OpenSSH does for root. ssh2's `channel.signal` does nothing once stdin has ended, so this goes past it.
+ * Signals the process in a channel by a request of the protocol, which needs no other channel. There is no answer, and
+ * a host may ignore it, as OpenSSH does for root. ssh2's `channel.signal` does nothing once stdin has ended, so this
+ * goes past it.
  */
 export function signalChannel({ client }: SshConnection, channel: ClientChannel, name: 'TERM' | 'KILL'): void {
   const protocol: unknown = Reflect.get(client, '_protocol')
@@ -93,13 +93,13 @@ function watchExit(channel: ClientChannel): RunningChannel {
   let exit: Exit | undefined
   const exited = new Promise<void>((resolve) => {
     channel.on('exit', (status: unknown, signal: unknown) => {
-      // The first counts: what is made of the end may be under way.
+      // The first one counts: the end may already be decided from it.
       exit ??= parseExit(status, signal)
       if (exit !== undefined) resolve()
     })
     channel.on('close', resolve)
   })
-  // A write to a channel that is closing may fail late; the end of the channel tells all there is to know.
+  // A write to a closing channel may fail late; the end of the channel says all there is to know.
   channel.on('error', () => {})
   return { channel, exit: () => exit, exited }
 }

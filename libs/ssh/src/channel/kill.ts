@@ -1,10 +1,10 @@
 /**
- * Verdict what runs on a host, and making sure: TERM to the process group, time to go, KILL, and a look whether
- * anything of the group is left. One small script, run in a second channel of the same connection; once it was sent it
- * is carried out, whatever becomes of the connection.
+ * Ends a command on its host and makes sure: TERM to the process group, time to go, KILL, and a look whether anything
+ * of the group is left. One small script in a second channel of the same connection; once sent it is carried out,
+ * whatever happens to the connection.
  *
  * Says what is known, never what is likely: no answer is no confirmation. Processes that left the group (setsid) are
- * beyond its reach.
+ * out of reach.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { SshConnection } from '../connect/connection.ts'
@@ -20,22 +20,22 @@ export type KillOptions = {
   readonly graceMs: number
   /** For opening a channel. */
   readonly channelTimeoutMs: number
-  /** Whether the command has meanwhile ended by itself: then no signal is sent. */
+  /** Whether the command has ended by itself meanwhile: then no signal is sent. */
   readonly hasExited: () => boolean
-  /** Signals without a channel, for a host that refuses one; nobody hears whether it worked. */
+  /** Signals without a channel, for a host that refuses one. Nobody hears whether it worked. */
   readonly signal?: (name: 'TERM' | 'KILL') => void
-  /** How the command was started: nobody but that user can signal it, or see that it is gone. */
+  /** The user the command runs as: nobody else can signal it, or see that it is gone. */
   readonly sudo?: Sudo | undefined
 }
 
-/** How long the host looks for a group that was sent KILL: a process in an uninterruptible wait may take its time. */
+/** How long the host looks for a group after KILL: a process in an uninterruptible wait may take its time. */
 const LOOK_MS = 4_000
-/** What the host may take beyond the waiting it was asked for. */
+/** How long the host may take beyond the waiting it was asked for. */
 const ANSWER_MS = 10_000
-/** Between two requests for a channel to a host that refuses one: it may be at its limit of sessions (MaxSessions). */
+/** Between two requests for a channel at a host that refuses one: it may be at its limit (MaxSessions). */
 const AGAIN_MS = 250
 
-/** Kills the process group of a command, and looks whether it is gone. */
+/** Kills the process group of a command and checks that it is gone. */
 export async function killGroup(
   connection: SshConnection,
   started: Started,
@@ -71,13 +71,14 @@ function killResultOf({ exit }: ScriptEnd, { isGroup }: Started, hasSignalled: b
 }
 
 /**
- * Kills a target, which is shell text, as `kill` takes it. `guard` comes before the first signal and may exit.
+ * The script that kills a process, or its group; `pid` may be shell text. `guard` comes before the first signal and may
+ * exit.
  *
  * Exit status 0: gone; 3: gone before the first signal; 1: something is left. "kill -TERM -PGID", with no "--", is
- * the one spelling that dash, bash and busybox share. kill -0 also fails when we may not signal what is left (a command under sudo),
- * so only "No such process" counts as gone; and it succeeds for dead processes that nobody has waited for, as happens
- * in containers, so once the command itself is dead the process table has a say. Reading that costs most, and two
- * hundred of these may run at once: it is read the later the longer it is, and looking with kill starts no process.
+ * the one spelling that dash, bash and busybox share. kill -0 also fails when we may not signal what is left (a command
+ * under sudo), so only "No such process" counts as gone. It succeeds for dead processes that nobody has waited for, as
+ * happens in containers, so once the command itself is dead the process table decides. Reading the table costs most,
+ * and two hundred of these scripts may run at once: the longer the table, the later it is read; kill starts no process.
  */
 export function killScript(
   { pid, isGroup, watchdogPid }: { readonly pid: number | string } & Pick<Started, 'isGroup' | 'watchdogPid'>,

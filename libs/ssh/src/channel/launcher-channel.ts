@@ -1,7 +1,7 @@
 /**
- * A channel whose shell has said hello (hello.ts) and waits for what to run: that of the account, or past sudo one of the
- * other user. Until the caller writes to it nothing of a command is on the host. So whatever goes wrong here, start-up
- * files and sudo that hang included, the command has certainly not started.
+ * A channel whose shell has said hello (hello.ts) and waits for a command: the account's shell, or behind sudo a shell
+ * of the other user. Until the caller writes to it nothing of the command is on the host. So whatever goes wrong here,
+ * a start-up file or sudo that hangs included, the command has certainly not started.
  */
 import { randomBytes } from 'node:crypto'
 import type { OutputStream } from '@muster/contract'
@@ -15,33 +15,33 @@ import { openChannel, type RunningChannel } from './channel.ts'
 
 /** How to open it. */
 export type LauncherChannelOptions = {
-  /** Absent: what is written runs as the account. */
+  /** Absent: the command runs as the account. */
   readonly sudo?: Sudo | undefined
   /** For opening the channel, and again for the hello. */
   readonly timeoutMs: number
   /** An abort is a failure with `cancelled_by_user`. */
   readonly signal?: AbortSignal
-  /** What the hello is known by; a random one by default. */
+  /** Identifies the hello; random by default. */
   readonly nonce?: string
 }
 
-/** A channel whose shell waits, with what it said of itself. Both streams are paused. */
+/** A channel whose shell waits, and what the shell said about itself. Both streams are paused. */
 export type GreetedChannel = RunningChannel & {
   readonly hello: Hello
-  /** All that came on each stream, up to the hello and perhaps further. */
+  /** All that came on each stream, up to the hello and perhaps beyond. */
   readonly heard: Readonly<Record<OutputStream, Buffer>>
 }
 
-/** Why there is none. `hasShell`: the host gave a channel, so another one would be no better. */
+/** Why there is none. `hasShell`: the host gave a channel, so another channel would be no better. */
 export type NotGreeted = { readonly failure: Failure; readonly hasShell?: true }
 
-/** How long a shell may take to end after it was told that nothing more comes; a wrong password costs two seconds. */
+/** How long a shell may take to end after its input has ended; a wrong password costs two seconds. */
 const LAST_WORDS_MS = 4_000
 /** The most that start-up files may print. */
 const HEARD_LIMIT_BYTES = 1024 * 1024
 
 /**
- * Opens a channel and waits for the hello. What it gives is to be closed by the caller.
+ * Opens a channel and waits for the hello. The caller closes the channel it returns.
  * @throws {MusterError} invalid_request: the user or the password cannot be given to sudo; nothing was sent.
  */
 export async function openLauncherChannel(
@@ -68,7 +68,7 @@ type WaitOptions = {
   readonly signal: AbortSignal | undefined
 }
 
-/** Reads both streams until one of them says hello, or the way is at its end. */
+/** Reads both streams until the hello comes on one of them, or no hello can come any more. */
 class HelloWait {
   readonly end: Promise<GreetedChannel | NotGreeted>
   readonly #connection: SshConnection
@@ -77,7 +77,7 @@ class HelloWait {
   readonly #heard: Record<OutputStream, Buffer[]> = { stdout: [], stderr: [] }
   readonly #tail: Record<OutputStream, Buffer> = { stdout: Buffer.alloc(0), stderr: Buffer.alloc(0) }
   #heardBytes = 0
-  /** Why the input was ended: the shell is on its way out, and what it says may tell more. */
+  /** Why the input was ended: the shell is on its way out, and its last words may explain more. */
   #whyEnded: string | undefined
   #timer: NodeJS.Timeout
   #resolve: (end: GreetedChannel | NotGreeted) => void = () => {}
@@ -94,7 +94,7 @@ class HelloWait {
     this.#timer = setTimeout(() => this.#endInput(`nothing came of it within ${timeoutMs / 1_000} s`), timeoutMs)
     channel.on('data', this.#onStdout).on('close', this.#onClose)
     channel.stderr.on('data', this.#onStderr)
-    // A process that was left behind may hold the streams, so the channel need not close.
+    // A process left behind may hold the streams, so the channel need not close.
     void exited.then(() => this.#endInput(undefined))
     signal?.addEventListener('abort', this.#onAbort)
     if (signal?.aborted === true) this.#onAbort()
@@ -121,7 +121,7 @@ class HelloWait {
     if (step === 'give_up') this.#endInput('it was told to end')
   }
 
-  /** Only now the end of the input is sent: what reads it, start-up files or sudo, goes on and may say why. */
+  /** Sends the end of the input: whatever reads it, start-up files or sudo, goes on and may say why. */
   #endInput(why: string | undefined): void {
     clearTimeout(this.#timer)
     const exit = this.#running.exit()
@@ -154,7 +154,7 @@ class HelloWait {
   #refuse(how: string): void {
     const said = Buffer.concat([...this.#heard.stderr, ...this.#heard.stdout]).toString('utf8')
     const { dialogue } = this.#options
-    // A shell that took too long may be quicker another time; one that has ended is as it is.
+    // A shell that took too long may be quicker another time; one that has ended will end again.
     const isRetryable = this.#whyEnded !== undefined
     this.#fail(dialogue?.refusal(how) ?? withShell(explainNoHello(said, how), isRetryable))
   }
@@ -182,12 +182,12 @@ class HelloWait {
   }
 }
 
-/** The host was reached, and gave a channel: it is the account that cannot run commands. */
+/** The host was reached and gave a channel: it is the account that cannot run commands. */
 function withShell(detail: string, isRetryable = false): Failure {
   return failure('channel_refused', detail, { isRetryable, isHostsFault: false })
 }
 
 const PRINTS_ENDLESSLY = 'the start-up files of the account print without end'
 const READS_STDIN =
-  'a start-up file of the account reads stdin and so would take what is to be run; let it read only in an ' +
+  'a start-up file of the account reads stdin and would swallow the command; let it read only in an ' +
   'interactive shell: case $- in *i*) ... ;; esac'

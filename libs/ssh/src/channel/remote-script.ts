@@ -1,6 +1,6 @@
 /**
- * Running a small script of our own on a host, in a channel of its own beside the command's, with a deadline for every
- * step. What the script does is the caller's (kill.ts, remote-deadline.ts).
+ * Runs a small script of our own on a host, in a channel of its own beside the command's, with a deadline for every
+ * step. kill.ts, remote-deadline.ts and orders.ts write the scripts.
  */
 import type { SshConnection } from '../connect/connection.ts'
 import { writeProgram } from '../shell/launcher.ts'
@@ -18,17 +18,17 @@ export type ScriptOptions = {
   readonly channelTimeoutMs: number
   /** From sending the script to its exit. */
   readonly answerMs: number
-  /** Asked right before the script is sent; without it, it always is. */
+  /** Asked right before the script is sent. Absent: it is always sent. */
   readonly isWanted?: () => boolean
 }
 
-/** What came of a script. `exit` is undefined when the host did not report one in time; then nobody knows. */
+/** How a script ended. `exit` is undefined when the host reported none in time: then nobody knows. */
 export type ScriptEnd = { readonly exit: Exit | undefined; readonly output: string }
 
-/** More than any of our scripts has to say. */
+/** More than any of our scripts prints. */
 const OUTPUT_CHARS = 4_096
 
-/** Runs a script. A failure, or undefined where it was no longer wanted, means that nothing was sent. */
+/** Runs a script. Nothing was sent if it returns a failure, or undefined: the script was no longer wanted. */
 export async function runScript(
   connection: SshConnection,
   text: string,

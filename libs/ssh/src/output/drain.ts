@@ -1,6 +1,6 @@
 /**
- * Reading the two streams of a command, both at all times: they share one window, so that one nobody reads blocks
- * the other for good. The head is handed on as it comes, the rest is counted, hashed and held back (output-cap.ts).
+ * Reads both streams of a command at all times: they share one window, so a stream that nobody reads blocks the other
+ * for good. The head is handed on as it comes; the rest is counted, hashed and held back (output-cap.ts).
  *
  * While the receiver is busy the streams are paused, and the host waits. Does not know how the command ends.
  */
@@ -11,37 +11,37 @@ import { withinMs } from '../verdict/within-ms.ts'
 import type { OutputCap, StreamEnd, StreamTail } from './output-cap.ts'
 import type { Markers } from './start-marks.ts'
 
-/** Takes the head of a stream. A promise makes the host wait, and has to settle. */
+/** Takes the head of a stream. A promise makes the host wait until it settles, which it must. */
 export type OutputReceiver = (stream: OutputStream, bytes: Buffer) => void | Promise<void>
 
 /** What to do with the output. */
 export type DrainOptions = {
-  /** What counts and keeps each stream. */
+  /** Counts and keeps each stream. */
   readonly caps: Readonly<Record<OutputStream, OutputCap>>
   readonly onOutput: OutputReceiver
-  /** Told of every piece as it arrives, with the bytes of its stream so far. */
+  /** Called for every piece as it arrives, with the bytes of its stream so far. */
   readonly onBytes: (streamBytes: number) => void
-  /** Told when the receiver failed. From then on nothing is handed on. */
+  /** Called when the receiver failed. From then on nothing is handed on. */
   readonly onFault: (error: unknown) => void
-  /** What tells the output from the rest. */
+  /** Separates the output from everything else. */
   readonly split: Splitter
-  /** What was read of each stream before. */
+  /** What was already read of each stream. */
   readonly heard: Readonly<Record<OutputStream, Buffer>>
 }
 
 /**
- * Tells the output of a command from everything else in its channel. `pass` takes the next bytes of a stream of the
- * channel, and gives the output among them, by the streams of the command; `rest` gives what was held back as doubtful.
+ * Separates the output of a command from everything else in its channel. `pass` takes the next bytes of a stream of the
+ * channel and returns the output among them, by stream of the command; `rest` returns what was held back as doubtful.
  */
 export type Splitter = {
   pass(from: OutputStream, bytes: Buffer): readonly Piece[]
   rest(): readonly Piece[]
 }
 
-/** Some bytes of a stream of a command. */
+/** Some bytes of a command's stream. */
 export type Piece = readonly [OutputStream, Buffer]
 
-/** Where each stream of the channel is that of the command, with marks in it. */
+/** The splitter for channels whose streams are those of the command, with marks in them. */
 export function byStream(marks: Readonly<Record<OutputStream, Markers>>): Splitter {
   return {
     pass: (from, bytes) => [[from, marks[from].pass(bytes)]],
@@ -60,23 +60,23 @@ export type Drain = {
   bytes(): number
   /** Whether the host is waiting for the receiver. */
   isPaused(): boolean
-  /** How long nothing has come; while the host waits for us that is no time at all. */
+  /** How long nothing has come, in milliseconds; 0 while the host waits for us. */
   quietMs(): number
-  /** Stops reading; resolves when the receiver has taken what it was given. */
+  /** Stops reading. Resolves when the receiver has taken what it was given. */
   stop(): Promise<void>
   /** The end of a stream as it is now. Undefined while all of it was handed on. */
   tailOf(stream: OutputStream): StreamTail | undefined
-  /** The streams as they stand. To be called once, at the end. */
+  /** Both streams as they stand. Call it once, at the end. */
   finish(): { readonly stdout: StreamEnd; readonly stderr: StreamEnd }
 }
 
-/** How long what a command has left behind may hold its streams after it has exited. */
+/** How long processes that a command left behind may hold its streams after its exit. */
 const AFTER_EXIT_MS = 2_000
-/** As long as output goes on as only a full line does, that may be the command's own, still under way. */
+/** Output that keeps coming at least this fast may be the command's own, still on its way through a full line. */
 const FLOW_BYTES_PER_STEP = 2 * 1024
-/** More cannot be under way: the window of a channel in ssh2, 2 MiB, and as much again for the host's own buffers. */
+/** The most that can be on its way: a channel's window in ssh2, 2 MiB, and as much again for the host's buffers. */
 const UNDER_WAY_BYTES = 4 * 1024 * 1024
-/** In the end there is one, for the slowest line too. */
+/** The end of all waiting, for the slowest line too. */
 const FLOW_MS = 10_000
 const STEP_MS = 100
 
@@ -96,7 +96,7 @@ export function drainOutput(channel: ClientChannel, options: DrainOptions): Drai
   }
   const hand = (stream: OutputStream, head: Buffer) => {
     const call = async () => await options.onOutput(stream, head)
-    // In order, one at a time: what comes before the streams are really paused waits its turn.
+    // In order, one at a time: pieces that arrive before the streams are really paused wait.
     const taken = (handed ?? Promise.resolve())
       .then(call)
       .catch((error: unknown) => {
@@ -114,7 +114,7 @@ export function drainOutput(channel: ClientChannel, options: DrainOptions): Drai
     channel.pause()
     channel.stderr.pause()
   }
-  /** What was held back because it might have been the beginning of the marker. */
+  /** Takes what was held back because it might have been the beginning of a mark. */
   const takeRest = () => {
     if (!isStopped) for (const [stream, bytes] of split.rest()) take(stream, bytes)
     isStopped = true
@@ -128,7 +128,7 @@ export function drainOutput(channel: ClientChannel, options: DrainOptions): Drai
   read('stderr')(heard.stderr)
   channel.on('data', read('stdout'))
   channel.stderr.on('data', read('stderr'))
-  // They were paused since the hello.
+  // They have been paused since the hello.
   if (handed === undefined) channel.resume()
   if (handed === undefined) channel.stderr.resume()
   const readToEnd = Promise.all([endOf(channel), endOf(channel.stderr)])
@@ -151,8 +151,8 @@ export function drainOutput(channel: ClientChannel, options: DrainOptions): Drai
 }
 
 /**
- * Waits for the streams of a command that has exited to end, and says whether they did. Something it has left running
- * may hold them, and is not waited for; but what the command itself wrote is, on a slow line and for a slow receiver
+ * Waits for the streams of a command that has exited to end, and returns whether they did. Processes it left running
+ * may hold the streams and are not waited for; the command's own output is, over a slow line and for a slow receiver
  * too. Time in which the host waits for us does not count.
  */
 export async function drainAfterExit(drain: Drain): Promise<boolean> {
@@ -169,7 +169,7 @@ export async function drainAfterExit(drain: Drain): Promise<boolean> {
     if (isDrained) return true
     if (drain.isPaused()) continue
     waitedMs += STEP_MS
-    // An average that forgets: a full line may still be silent for several steps, until a packet is complete.
+    // A fading average: a full line may be silent for several steps, until a packet is complete.
     flowBytes = flowBytes * 0.9 + drain.bytes() - bytes
     bytes = drain.bytes()
     if (bytes - bytesAtExit > UNDER_WAY_BYTES) return false

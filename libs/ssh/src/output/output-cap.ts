@@ -1,12 +1,12 @@
 /**
  * What is kept of one output stream: the first half of the limit, handed on as it comes, and the last bytes that fit
- * in the other half, held back in a ring until the end. Below the limit the two together are everything.
+ * into the other half, held in a ring until the end. Below the limit the two together are the whole stream.
  *
  * Counts and hashes every byte, kept or not. Does not read streams (drain.ts).
  */
 import { createHash, type Hash } from 'node:crypto'
 
-/** The point at which output is no longer the result of a command but an accident; of each stream. */
+/** The size of one stream at which output is no longer a result but an accident. */
 export const HARD_STOP_BYTES = 64 * 1024 * 1024
 
 /** One stream at its end. */
@@ -15,16 +15,16 @@ export type StreamEnd = {
   readonly bytes: number
   /** Bytes between the head that was handed on and `tail` that were not kept; 0 when nothing is missing. */
   readonly omittedBytes: number
-  /** What follows the head: all the rest when `omittedBytes` is 0, else the last bytes. Never more than half the limit. */
+  /** What follows the head: all the rest when `omittedBytes` is 0, else the last bytes. At most half the limit. */
   readonly tail: Buffer
   /** SHA-256 of every byte the command wrote, in hexadecimal. */
   readonly sha256: string
 }
 
-/** The end of a stream that still goes on: its last bytes, and where in the stream they begin. */
+/** The last bytes of a stream that is still open, and where in the stream they begin. */
 export type StreamTail = { readonly offset: number; readonly bytes: Buffer }
 
-/** As much as a person who follows wants to see; copied each time it is asked for. */
+/** As much as a person who follows wants to see. It is copied on every request. */
 const TAIL_BYTES = 64 * 1024
 
 const EMPTY_SHA256 = createHash('sha256').digest('hex')
@@ -34,13 +34,13 @@ const FIRST_RING_BYTES = 4 * 1024
 
 /** Counts, hashes and cuts one stream. */
 export class OutputCap {
-  /** Made with the first byte: most streams are empty. */
+  /** Created with the first byte: most streams are empty. */
   #hash: Hash | undefined
   readonly #headBytes: number
   readonly #ringLimitBytes: number
   #total = 0
   #ring: Buffer = Buffer.alloc(0)
-  /** Where the oldest byte of the ring is. */
+  /** The place of the oldest byte in the ring. */
   #start = 0
   #held = 0
 
@@ -55,7 +55,7 @@ export class OutputCap {
     return this.#total
   }
 
-  /** Takes the next bytes of the stream, and gives those that belong to the head: to be handed on now. */
+  /** Takes the next bytes of the stream and returns those that belong to the head, to be handed on now. */
   push(bytes: Buffer): Buffer {
     this.#hash ??= createHash('sha256')
     this.#hash.update(bytes)
@@ -65,14 +65,14 @@ export class OutputCap {
     return bytes.subarray(0, room)
   }
 
-  /** The last of what is held back, 64 KiB at most. Undefined while everything was handed on. */
+  /** The last bytes held back, 64 KiB at most. Undefined while everything was handed on. */
   tail(): StreamTail | undefined {
     if (this.#held === 0) return undefined
     const shown = this.#last(Math.min(this.#held, TAIL_BYTES))
     return { offset: this.#total - shown.length, bytes: shown }
   }
 
-  /** The stream as it ended. To be called once. */
+  /** The stream as it ended. Call it once. */
   end(): StreamEnd {
     const headBytes = Math.min(this.#total, this.#headBytes)
     return {
@@ -95,7 +95,7 @@ export class OutputCap {
     this.#start = (this.#start + overwritten) % this.#ring.length
   }
 
-  /** Doubles the ring until so many bytes fit or its limit is reached. */
+  /** Doubles the ring until this many bytes fit or its limit is reached. */
   #growFor(wantedBytes: number): void {
     if (wantedBytes <= this.#ring.length || this.#ring.length === this.#ringLimitBytes) return
     let size = Math.max(this.#ring.length, FIRST_RING_BYTES)
@@ -104,7 +104,7 @@ export class OutputCap {
     this.#start = 0
   }
 
-  /** The last so many of the held bytes, in order. */
+  /** The last held bytes, this many, in order. */
   #last(count: number): Buffer {
     const bytes = Buffer.alloc(count)
     const from = (this.#start + this.#held - count) % this.#ring.length

@@ -1,52 +1,52 @@
 /**
- * Tells the output of a command from what comes before it on the same streams:
+ * Separates the output of a command from what comes before it on the same streams:
  *
  *   what start-up files print → hello → what `set -x` prints of our text → start mark → the command's output
  *
- * What start-up files print is output, as with `ssh host command`; from the hello to the start mark it is dropped. The
- * start mark is written to both streams by the shell that runs the command, so it proves that the command was reached.
- * Streams may be merged or dead: a mark counts on whichever it arrives. Reads no stream itself (drain.ts).
+ * What start-up files print is output, as with `ssh host command`; everything from the hello to the start mark is
+ * dropped. The shell that runs the command writes the start mark to both streams, so it proves that the command was
+ * reached. Streams may be merged or dead: a mark counts on whichever stream it arrives. drain.ts reads the streams.
  */
 import type { OutputStream } from '@muster/contract'
 
-/** What a start mark says. The host chose all of it. */
+/** What a start mark says. All of it is chosen by the host. */
 export type StartMark = {
   readonly pid: number
   /** Absent when the host has no process that ends the command at its deadline. */
   readonly watchdogPid?: number
-  /** When the process began, in ticks since the boot; absent where there is no /proc to tell. */
+  /** When the process began, in ticks since the boot; absent on a host without /proc. */
   readonly began?: string
 }
 
-/** Where a command runs: what its start mark said, and whether its process leads a group of its own. */
+/** A command that has started: its start mark, and whether its process leads a group of its own. */
 export type Started = StartMark & { readonly isGroup: boolean }
 
-/** Takes marks out of a stream: `pass` gives the output among the next bytes, `rest` what was held back as doubtful. */
+/** Removes marks from a stream: `pass` returns the output in the next bytes, `rest` what it held back as doubtful. */
 export type Markers = { pass(bytes: Buffer): Buffer; rest(): Buffer }
 
-/** Longer lines are no mark. */
+/** Longer lines are not marks. */
 const MARK_LIMIT_BYTES = 1_024
-/** Stands for the hello of the account in front of sudo, which has none. */
+/** Stands in for the hello before sudo, where there is none. */
 const SUDO = 'sudo'
-/** Kept of what comes between hello and start mark: it explains why no start mark came. */
+/** How much is kept of what comes between hello and start mark: it explains why no start mark came. */
 const BETWEEN_LIMIT_BYTES = 8_192
 const FIELDS = /^(\d{1,10}):(\d{0,10}):(.*)$/
 
-/** Shell words, for `echo`, of the start mark; `fields`: process ID, watchdog's process ID, /proc/PID/stat, by colons. */
+/** Shell words that print the start mark. `fields`: PID, PID of the watchdog, /proc/PID/stat, separated by colons. */
 export function startWords(nonce: string, fields: string): string {
   return `echo "start-${nonce}:${fields}:1"; echo "start-${nonce}:${fields}:2" >&2`
 }
 
-/** Shell words by which what was to read a command says that it has not got it, and ends. */
+/** Shell words by which whoever should have read the command says that it did not get it. */
 export function neverWords(nonce: string): string {
   return `echo never-${nonce}:0:1; echo never-${nonce}:0:2 >&2`
 }
 
-/** How the streams of one command are read. */
+/** How to read the streams of one command. */
 export type FindStartOptions = {
-  /** Called when the host says that it has not got the command: so it has certainly not started. */
+  /** Called when the host says that it did not get the command: then it has certainly not started. */
   readonly onNever?: () => void
-  /** Whether what comes before the hello is sudo's, and no output. */
+  /** Whether what comes before the hello is sudo's, and not output. */
   readonly bySudo?: boolean
 }
 
@@ -70,7 +70,7 @@ export function findStart(
 
 function readMark(fields: string): StartMark {
   const [, pid, watchdogPid = '', stat = ''] = FIELDS.exec(fields) ?? []
-  // The 22nd field of the line. The name of the program may hold anything, so what counts is behind the last bracket.
+  // The 22nd field of the line. The program's name may hold anything, so counting begins behind the last bracket.
   const began = /^(?:\S+ ){19}(\d{1,20}) /.exec(stat.slice(stat.lastIndexOf(')') + 2))?.[1]
   return {
     pid: Number(pid),
@@ -79,7 +79,7 @@ function readMark(fields: string): StartMark {
   }
 }
 
-/** What is known of both streams. */
+/** What both streams of one command share. */
 type Seen = {
   onStart(fields: string, tag: string): void
   onNever(): void
@@ -90,7 +90,7 @@ type Seen = {
 class MarkFilter implements Markers {
   readonly #nonce: string
   readonly #seen: Seen
-  /** The hellos of this stream whose start mark has not come; streams that are merged have two. */
+  /** The hellos on this stream whose start mark has not come; merged streams have two. */
   readonly #greeted = new Set<string>()
   #between: Buffer = Buffer.alloc(0)
   #held: Buffer = Buffer.alloc(0)
@@ -127,7 +127,7 @@ class MarkFilter implements Markers {
     return Buffer.concat(output)
   }
 
-  /** What was held back, and where no start mark came, what came since the hello. */
+  /** What was held back; where no start mark came, also everything since the hello. */
   rest(): Buffer {
     const rest = Buffer.concat([this.#between, this.#held])
     this.#between = Buffer.alloc(0)
@@ -149,14 +149,14 @@ class MarkFilter implements Markers {
   }
 }
 
-/** How many of the last bytes may be the beginning of a mark: no more are held back, so that a reader sees the rest. */
+/** How many of the last bytes may be the beginning of a mark. Only these are held back. */
 function doubtfulBytes(text: Buffer, nonce: string): number {
   const tail = text.subarray(-MARK_LIMIT_BYTES)
   let doubtful = 0
   for (const word of [`hello-${nonce}:`, `start-${nonce}:`, `never-${nonce}:`]) {
     const mark = Buffer.from(word)
     const whole = tail.lastIndexOf(mark)
-    // A line that has begun as a mark, and has not ended.
+    // A line that begins as a mark and has not ended.
     if (whole !== -1 && tail.indexOf('\n', whole) === -1) doubtful = Math.max(doubtful, tail.length - whole)
     for (let count = Math.min(mark.length - 1, tail.length); count > doubtful; count -= 1) {
       if (tail.subarray(tail.length - count).equals(mark.subarray(0, count))) doubtful = count

@@ -1,6 +1,5 @@
 /**
- * Why something did not work before a command was sent: a reason, a text for people, and whose fault it was. Which error
- * becomes which failure is decided where it happens.
+ * Why something did not work before a command was sent: a reason, a text for people, and whose fault it was.
  */
 import { blankControl, type Reason } from '@muster/contract'
 
@@ -8,16 +7,16 @@ import { blankControl, type Reason } from '@muster/contract'
 export type Failure = {
   readonly reason: Reason
   readonly detail: string
-  /** Whether another try may go better: false for what only a person can put right. Nothing was started either way. */
+  /** Whether another try may succeed: false for what only a person can put right. Nothing was started either way. */
   readonly isRetryable: boolean
   /**
-   * Whether the host itself was asked, and did not answer or refused. False for what this worker, the way there, a jump
-   * host or somebody who stopped it is to blame for: that says nothing about the host.
+   * Whether the host itself was asked, and refused or did not answer. False where this worker, the network, a jump host
+   * or whoever stopped it is to blame: that says nothing about the host.
    */
   readonly isHostsFault: boolean
 }
 
-/** What does not pass by itself, or is not to be tried again because somebody said so. */
+/** Reasons that do not pass by themselves, or that mean somebody asked to stop: no retry. */
 const LASTING: ReadonlySet<Reason> = new Set<Reason>([
   'auth_failed',
   'host_key_unknown',
@@ -28,7 +27,7 @@ const LASTING: ReadonlySet<Reason> = new Set<Reason>([
   'job_timeout',
 ])
 
-/** What only a host that was asked can bring about. */
+/** Reasons that only a host which was asked can cause. */
 const HOSTS_FAULTS: ReadonlySet<Reason> = new Set<Reason>([
   'conn_refused',
   'conn_timeout',
@@ -37,7 +36,7 @@ const HOSTS_FAULTS: ReadonlySet<Reason> = new Set<Reason>([
   'channel_refused',
 ])
 
-/** A failure; whether it may be tried again, and is the host's, follows from its reason, unless more is known. */
+/** A failure. Its reason decides whether it may be retried and is the host's fault, unless the caller knows more. */
 export function failure(
   reason: Reason,
   detail: string,
@@ -47,19 +46,19 @@ export function failure(
   return { reason, detail, isRetryable, isHostsFault }
 }
 
-/** Why a signal was aborted: its reason where that is one of ours, else it is a cancel. */
+/** Why a signal was aborted: `job_timeout` where that is its reason, else a cancel. */
 export function causeOfAbort(signal: AbortSignal): 'job_timeout' | 'cancelled_by_user' {
   return signal.reason === 'job_timeout' ? 'job_timeout' : 'cancelled_by_user'
 }
 
-/** Text from a host, made fit for a line of ours: nothing that hides or has an effect, and not without end. */
+/** Text from a host on one line of at most 200 characters, without anything invisible or with an effect. */
 export function printable(text: string): string {
   const line = blankControl(text)
   // Never half of a surrogate pair.
   return line.length > 200 ? `${line.slice(0, 200).replace(/[\uD800-\uDBFF]$/, '')}…` : line
 }
 
-/** The fields ssh2 and Node put on their errors. */
+/** The fields that ssh2 and Node put on their errors. */
 export function fieldsOf(error: Error): { level: unknown; code: unknown } {
   return { level: 'level' in error ? error.level : undefined, code: 'code' in error ? error.code : undefined }
 }

@@ -1,13 +1,13 @@
 /**
- * What a run is called at its end, from what is known: the exit the host reported, whether the start mark was
- * seen, and what a kill came to. Pure; gathers none of it (exec.ts does).
+ * The verdict on a run: its state, reason and remote, from the exit the host reported, whether the start mark was seen,
+ * and the result of a kill. Pure; exec.ts gathers the evidence.
  *
  * One rule decides the doubtful cases: "succeeded", "failed" and "not started" are only said when they are proven.
  */
 import type { Reason, Remote, TerminalRunState } from '@muster/contract'
 import { type Exit, exitWords, isSignalled } from './exit-status.ts'
 
-/** Why a command is stopped from our side. `fault`: its output could not be taken. */
+/** Why this side stops a command. `fault`: its output could not be stored. */
 export type StopCause = 'exec_timeout' | 'idle_timeout' | 'job_timeout' | 'cancelled_by_user' | 'output_limit' | 'fault'
 
 /**
@@ -18,7 +18,7 @@ export type StopCause = 'exec_timeout' | 'idle_timeout' | 'job_timeout' | 'cance
  */
 export type KillResult = 'ended' | 'was_gone' | 'not_sent' | 'unconfirmed' | 'only_asked'
 
-/** A command that was to be stopped. */
+/** A command that this side tried to stop. */
 export type Stopped = { readonly cause: StopCause; readonly kill: KillResult }
 
 /** Everything that is known at the end of a command. */
@@ -27,16 +27,16 @@ export type Evidence = {
   readonly exit: Exit | undefined
   /** Whether the start mark was seen. */
   readonly hasStarted: boolean
-  /** Whether the host said that it has not got the command. */
+  /** Whether the host said that it did not get the command. */
   readonly hasRefused: boolean
   readonly isConnectionOpen: boolean
   /** Whether the host ends the command by itself when its time is over. */
   readonly hasHostDeadline: boolean
-  /** Absent when nobody stopped it. */
+  /** Absent when nobody tried to stop it. */
   readonly stopped?: Stopped
 }
 
-/** The end of a run, without its output. */
+/** What a run is called at its end. */
 export type Verdict = {
   readonly state: TerminalRunState
   /** Null for success. */
@@ -62,12 +62,12 @@ const WITHOUT_START: ReadonlyMap<Reason, TerminalRunState> = new Map<Reason, Ter
   ['sudo_denied', 'failed'],
 ])
 
-/** What a run is called whose command was never sent, for this reason. */
+/** The state of a run whose command was never sent, for this reason. */
 export function stateWithoutStart(reason: Reason): TerminalRunState {
   return WITHOUT_START.get(reason) ?? 'unreachable'
 }
 
-/** How the run ended. */
+/** The verdict that follows from the evidence. */
 export function verdictOf(evidence: Evidence): Verdict {
   const { exit, hasStarted, hasRefused, isConnectionOpen, hasHostDeadline, stopped } = evidence
   const later = hasHostDeadline ? '; the host itself ends it when its time is over' : ''
@@ -103,13 +103,13 @@ function verdictOfStop({ cause, kill }: Stopped, later: string): Verdict {
   return lost('kill_unconfirmed', `${detail}, but ${why}: the command may still run${isGuarded ? later : ''}`)
 }
 
-/** The command was sent, and no start mark came: something on the host may have kept it, so its absence proves nothing. */
+/** The command was sent and no start mark came. That proves nothing: something on the host may have swallowed it. */
 function verdictWithoutStart(exit: Exit, hasRefused: boolean): Verdict {
   const how = exitWords(exit)
   if (hasRefused) {
     const detail =
-      `the shell of the account ended (${how}) and did not get the command: a start-up file has replaced its stdin, or ` +
-      'a script could not be stored; its output may say why'
+      `the shell of the account ended (${how}) and did not get the command: a start-up file has replaced its stdin, ` +
+      'or a script could not be stored; its output may say why'
     return { state: 'unreachable', reason: 'channel_refused', remote: 'not_started', detail }
   }
   return lost('conn_lost', `the host reported ${how}, but not whether the command was started; its output may say why`)
