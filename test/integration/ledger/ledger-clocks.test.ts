@@ -13,10 +13,10 @@ import {
   openDialSlots,
   openLedger,
   startClockwork,
-  sweep,
 } from '@muster/ledger'
 import { Queue } from 'bullmq'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { sweep } from '../../../libs/ledger/src/clockwork/sweep.ts'
 import { claim, ended, exited, firstRun, refused, start } from '../../support/ledger/held-run.ts'
 import { openTestLedger, submitTo } from '../../support/ledger/ledger.ts'
 import { claimIndex, endAs } from '../../support/ledger/ledger-worker.ts'

@@ -9,9 +9,9 @@ import {
   type Ledger,
   readOutput,
   startHeartbeat,
-  sweep,
 } from '@muster/ledger'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { sweep } from '../../../libs/ledger/src/clockwork/sweep.ts'
 import { takeMemory } from '../../support/ledger/forgetful.ts'
 import { claim, ended, exited, firstRun, start } from '../../support/ledger/held-run.ts'
 import { openTestLedger, submitTo } from '../../support/ledger/ledger.ts'

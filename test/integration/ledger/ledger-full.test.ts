@@ -18,10 +18,10 @@ import {
   setConcurrency,
   startClockwork,
   startHeartbeat,
-  sweep,
 } from '@muster/ledger'
 import { Queue } from 'bullmq'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { sweep } from '../../../libs/ledger/src/clockwork/sweep.ts'
 import { fillRedis, giveRoom } from '../../support/ledger/full-redis.ts'
 import { claim, ended, exited, firstRun, start } from '../../support/ledger/held-run.ts'
 import { submitTo } from '../../support/ledger/ledger.ts'

@@ -11,9 +11,9 @@ import {
   readRerun,
   reportJob,
   submitJob,
-  sweep,
 } from '@muster/ledger'
 import { describe, expect, test } from 'vitest'
+import { sweep } from '../../../libs/ledger/src/clockwork/sweep.ts'
 import { openTestLedger, submitTo } from '../../support/ledger/ledger.ts'
 import { claimIndex, ENDS, endAs, queuedRuns } from '../../support/ledger/ledger-worker.ts'
 

@@ -15,10 +15,10 @@ import {
   readOutput,
   reportJob,
   startHeartbeat,
-  sweep,
   watchJobs,
 } from '@muster/ledger'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { sweep } from '../../../libs/ledger/src/clockwork/sweep.ts'
 import { claim, ended, exited, firstRun, refused, start } from '../../support/ledger/held-run.ts'
 import { openTestLedger, submitTo } from '../../support/ledger/ledger.ts'
 

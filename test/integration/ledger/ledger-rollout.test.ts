@@ -1,6 +1,7 @@
 /** How a job goes through its hosts: fan-out, error budget, batches, gates and pauses, as the ledger decides them. */
-import { cancelJob, dispatchRun, findJob, reportJob, resumeJob, setConcurrency, sweep } from '@muster/ledger'
+import { cancelJob, dispatchRun, findJob, reportJob, resumeJob, setConcurrency } from '@muster/ledger'
 import { describe, expect, test } from 'vitest'
+import { sweep } from '../../../libs/ledger/src/clockwork/sweep.ts'
 import { openTestLedger, submitTo } from '../../support/ledger/ledger.ts'
 import { claimIndex, endAs, queuedRuns, workOff } from '../../support/ledger/ledger-worker.ts'
 

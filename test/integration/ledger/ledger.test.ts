@@ -18,11 +18,11 @@ import {
   readOutput,
   reportJob,
   submitJob,
-  sweep,
   waitForJob,
 } from '@muster/ledger'
 import fc from 'fast-check'
 import { describe, expect, inject, test } from 'vitest'
+import { sweep } from '../../../libs/ledger/src/clockwork/sweep.ts'
 import { openTestLedger, submitTo } from '../../support/ledger/ledger.ts'
 
 const SENT = { connectMs: 5, mode: 'attached' } as const

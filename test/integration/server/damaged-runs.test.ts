@@ -3,8 +3,9 @@
  * job is answered, and the job can be cancelled.
  */
 import { GatheredOutput, JobReport, Run } from '@muster/contract'
-import { findJob, sweep } from '@muster/ledger'
+import { findJob } from '@muster/ledger'
 import { describe, expect, test, vi } from 'vitest'
+import { sweep } from '../../../libs/ledger/src/clockwork/sweep.ts'
 import { submitTo } from '../../support/ledger/ledger.ts'
 import { printAndEnd } from '../../support/ledger/printed-run.ts'
 import { connectClient } from '../../support/mcp/mcp-client.ts'

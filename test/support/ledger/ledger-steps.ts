@@ -14,10 +14,10 @@ import {
   type Ledger,
   resumeJob,
   setConcurrency,
-  sweep,
 } from '@muster/ledger'
 import fc from 'fast-check'
 import { expect } from 'vitest'
+import { sweep } from '../../../libs/ledger/src/clockwork/sweep.ts'
 import { type Memory, takeMemory } from './forgetful.ts'
 import { jobStateOf, type MachineEnd, type MachineJob } from './machine-job.ts'
 import { type MachineEvent, step } from './state-machine.ts'

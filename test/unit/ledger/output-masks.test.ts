@@ -1,8 +1,8 @@
 /** Masks against lines as real programs print them: what is marked, and what must not be. */
 import { OutputMask } from '@muster/contract'
-import { maskText } from '@muster/ledger'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { maskText } from '../../../libs/ledger/src/text/output-masks.ts'
 
 const masked = (mask: OutputMask, text: string, host = 'web01.example.com') => maskText(text, new Set([mask]), host)
 

@@ -1,8 +1,8 @@
 -- Reads all that the report of a job says, in one step, so that all of it is of one moment.
--- Returns {} for an unknown job. Else the fields of the job, then the runs that went wrong (errors first), how many went
--- wrong, the first runs that ended without having been released, the runs with a notice, the hosts that showed the key of
--- another host, the hosts that spent the error budget, the reruns, and the beginning of a script that is kept apart.
--- A run is {index, host, fields}; hosts of one key are {the first that showed it, how many, names}.
+-- Returns {} for an unknown job. Else the fields of the job, then the runs that went wrong (errors first), how many
+-- went wrong, the first runs that ended without having been released, the runs with a notice, the hosts that showed the
+-- key of another host, the hosts that spent the error budget, the reruns, and the beginning of a script that is kept
+-- apart. A run is {index, host, fields}; hosts of one key are {the first that showed it, how many, names}.
 local wrong_limit, rest_limit, notice_limit, key_limit = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local rerun_limit, script_bytes = ARGV[7], ARGV[8]
 

@@ -1,12 +1,12 @@
 -- Stands before every script: the names of keys, the clock, reading a hash, the counts, and the tickets to issue.
--- redis/script-table.ts lists what each script is given, and test/support/state-machine.ts models what they all do.
+-- redis/script-table.ts lists what each script is given; test/support/ledger/state-machine.ts models what they all do.
 
 -- Every script is given the base of all key names, and the ID of its job or ''.
 local base, job_id = ARGV[1], ARGV[2]
 
 local function job_key(of_job) return base .. ':job:' .. of_job end
 
--- KEYS[1] of every script that has a job, which finds the node of a cluster.
+-- KEYS[1] of every script that has a job, by which a cluster finds the node.
 local job = job_key(job_id)
 local hosts, open, wrong = job .. ':hosts', job .. ':open', job .. ':wrong'
 local errors, noticed = job .. ':errors', job .. ':noticed'

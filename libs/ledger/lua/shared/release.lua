@@ -5,7 +5,7 @@
 local SHARE = 8 / 9
 
 -- How many more runs of this job may be in flight, when `mine` are. It may always have one.
-local function room(mine)
+local function share_left(mine)
   local capacity = redis.call('GET', base .. ':capacity')
   -- No worker has said yet how many runs it takes.
   if not capacity then return math.huge end
@@ -87,7 +87,7 @@ local function release(now)
   local first, total = tonumber(facts.next), tonumber(facts.total)
   local last, due = tonumber(facts.batch_end or total), tonumber(facts.batch_due or 0)
   local started = redis.call('SCARD', open)
-  local free = math.min(tonumber(facts.concurrency) - started, room(started - redis.call('SCARD', resting)))
+  local free = math.min(tonumber(facts.concurrency) - started, share_left(started - redis.call('SCARD', resting)))
   -- During a pause only one run gets a ticket; claiming it lets the others go.
   if due > now then free = 1 - started end
   local count, index = let_go_up_to(free, first, last, now, due)

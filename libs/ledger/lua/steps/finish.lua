@@ -26,7 +26,7 @@ local function keep_late_result()
 end
 
 -- Counts as omitted what Redis does not hold of a stream. Returns whether that is more than the output limit left out.
-local function own_up(stream, bytes, left_out, tail)
+local function count_missing(stream, bytes, left_out, tail)
   bytes, left_out, tail = tonumber(bytes), tonumber(left_out), tonumber(tail)
   if bytes == 0 then return false end
   local head = head_key(index, stream)
@@ -41,8 +41,8 @@ end
 
 local function store_result()
   redis.call('HSET', key, 'ended_nonce', nonce, unpack(ARGV, fields_from))
-  local is_stdout_short = own_up('stdout', stdout_bytes, stdout_left_out, stdout_tail)
-  local is_stderr_short = own_up('stderr', stderr_bytes, stderr_left_out, stderr_tail)
+  local is_stdout_short = count_missing('stdout', stdout_bytes, stdout_left_out, stdout_tail)
+  local is_stderr_short = count_missing('stderr', stderr_bytes, stderr_left_out, stderr_tail)
   if is_stdout_short or is_stderr_short then add_notice(index, MISSING) end
 end
 
