@@ -2,7 +2,7 @@
 import { type Host, type Input, MusterError, type Output } from '@muster/contract'
 import type { InventoryHost } from '@muster/inventory'
 import type { OperationDeps } from '../call/operation.ts'
-import { resolveHosts } from './resolve-hosts.ts'
+import { resolveHosts } from './select-hosts.ts'
 
 /**
  * A page of hosts, without credentials.

@@ -1,9 +1,8 @@
-/** Selects the hosts of a request, in the order in which they will start. */
+/** From the target expressions of a request to the hosts that it means now, in the order in which they will start. */
 import { randomInt } from 'node:crypto'
 import { type Input, MusterError } from '@muster/contract'
 import type { Inventory } from '@muster/inventory'
 import { byLabel, byName, shuffled } from './order-hosts.ts'
-import { resolveField, resolveHosts } from './resolve-hosts.ts'
 
 /** The fields of a request that select hosts. */
 export type Selecting = Pick<Input<'submit_job'>, 'targets' | 'exclude' | 'pick' | 'order' | 'limit' | 'seed'>
@@ -35,6 +34,35 @@ export function selectHosts(inventory: Inventory, selecting: Selecting): { hosts
     inventory,
   )
   return { hosts: hosts.slice(0, limit), seed }
+}
+
+/**
+ * The hosts that the expression in a field selects, in order; may be empty. With `within`, no other hosts are known.
+ * @throws {MusterError} invalid_target, unknown_target; each names the field
+ */
+export function resolveField(
+  inventory: Inventory,
+  field: 'targets' | 'exclude',
+  expression: string,
+  within?: readonly string[],
+): readonly string[] {
+  try {
+    return inventory.resolve(expression, within)
+  } catch (error) {
+    if (!(error instanceof MusterError)) throw error
+    throw new MusterError(error.code, error.message, { details: { field, ...error.details }, cause: error })
+  }
+}
+
+/**
+ * The hosts that `targets` selects in this version of the inventory, in order, at least one.
+ * @throws {MusterError} invalid_target, unknown_target, no_targets; each names the field `targets`
+ */
+export function resolveHosts(inventory: Inventory, targets: string): readonly string[] {
+  const hosts = resolveField(inventory, 'targets', targets)
+  if (hosts.length > 0) return hosts
+  const message = `"${targets.slice(0, 200)}" selects no host of the ${inventory.hosts.size} in the inventory`
+  throw new MusterError('no_targets', message, { details: { field: 'targets' } })
 }
 
 function inOrder(hosts: string[], order: string, inventory: Inventory): string[] {

@@ -14,7 +14,7 @@ import {
 } from '@muster/ledger'
 import { noSuchJob } from '../call/not-found.ts'
 import type { Caller, OperationDeps } from '../call/operation.ts'
-import { resolveField } from '../hosts/resolve-hosts.ts'
+import { resolveField } from '../hosts/select-hosts.ts'
 
 /**
  * Reports a job, after waiting for its end or a change if the call asks for that.
