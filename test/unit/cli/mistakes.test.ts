@@ -115,6 +115,14 @@ test.each([
   expect([status, said.split('\n')[0]]).toEqual([2, message])
 })
 
+test.each(['key…', 'key\nkey'])(
+  'an API key that no header can hold is told as such, and not shown: %j',
+  async (key) => {
+    const { status, said } = await muster({ ...ENV, MUSTER_API_KEY: key }, 'hosts')
+    expect([status, said]).toEqual([2, 'muster: the API key (not shown) has characters that no header can hold\n'])
+  },
+)
+
 describe('help', () => {
   test.each([
     ['extend', ['muster extend <job> --exec-timeout-s N', '--exec-timeout-s …', '--json']],

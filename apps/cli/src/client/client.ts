@@ -32,7 +32,8 @@ export type Client = {
   readonly url: string
   /**
    * @throws {Refused} when the server refuses
-   * @throws {MusterError} ledger_unavailable when there is no server at the address, or the connection broke
+   * @throws {MusterError} ledger_unavailable when there is no server at the address, or the connection broke;
+   *   invalid_config when the API key cannot be sent
    */
   call<N extends RestOperation>(name: N, input: Request<N>, signal?: AbortSignal): Promise<Output<N>>
   /**
@@ -170,9 +171,12 @@ async function reach(
     response = await ask()
   } catch (error) {
     signal?.throwIfAborted()
-    throw new MusterError('ledger_unavailable', `no Muster server answers at ${url} (muster up starts one)`, {
-      cause: error,
-    })
+    // A fault of the connection has a cause. Without one, fetch refuses a header, in words that may quote the key.
+    if (error instanceof TypeError && error.cause === undefined) {
+      throw new MusterError('invalid_config', 'the API key (not shown) has characters that no header can hold')
+    }
+    const message = `no Muster server answers at ${url} (muster up starts one)`
+    throw new MusterError('ledger_unavailable', message, { cause: error })
   }
   if (response.ok) return response
   const problem = Problem.safeParse(await response.json().catch(() => undefined))
