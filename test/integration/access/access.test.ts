@@ -105,3 +105,11 @@ test('a key that was taken out of Redis is refused by a store that does not reme
   await ledger.redis.hdel(ledger.keys.apiKeys, 'first')
   expect(await openKeyStore(ledger).verifyKey(first.key)).toEqual({ kind: 'unknown' })
 })
+
+test('a fault of our own is not reported as Redis being away', async () => {
+  const ledger = await openTestLedger()
+  await ledger.redis.set(ledger.keys.apiKeys, 'no hash')
+  const verifying = openKeyStore(ledger).verifyKey(givenKey('k1'))
+  await expect(verifying).rejects.toThrow(/WRONGTYPE/)
+  await expect(verifying).rejects.not.toHaveProperty('code', 'ledger_unavailable')
+})
