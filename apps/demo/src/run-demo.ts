@@ -10,7 +10,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { OPERATIONS } from '@muster/contract'
-import { type Closers, startProcess } from '@muster/runtime'
+import { type Closers, readServerFile, startProcess } from '@muster/runtime'
 import { startDemoFleet } from './demo-fleet.ts'
 
 const MUSTER = fileURLToPath(new URL('../../cli/bin/muster.js', import.meta.url))
@@ -70,7 +70,7 @@ export async function runDemo({ dataDir, env, say, closers, signal }: DemoOption
   })
   closers.add('muster up', () => up.stop(), 35_000)
 
-  const { url } = JSON.parse(await readFile(join(dataDir, 'server.json'), 'utf8'))
+  const { url } = await readServerFile(dataDir)
   const key = (await readFile(join(dataDir, 'api-key'), 'utf8')).trim()
   say('\n$ muster run @demo --script health-check.sh')
   await showCommand(['run', '@demo', '--script', HEALTH_CHECK], demoEnv, dataDir, signal)

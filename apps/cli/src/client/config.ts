@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { MusterError } from '@muster/contract'
+import { readServerFile } from '@muster/runtime'
 import { z } from 'zod'
 
 /** The environment variables of `muster`. */
@@ -37,8 +38,7 @@ export async function readLocalKey(dataDir: string): Promise<string | undefined>
 
 async function localUrl(dataDir: string): Promise<string> {
   try {
-    const text = await readFile(join(dataDir, 'server.json'), 'utf8')
-    return z.object({ url: z.string() }).parse(JSON.parse(text)).url
+    return (await readServerFile(dataDir)).url
   } catch (error) {
     const advice = 'start one with "muster up", or set MUSTER_URL'
     const detail = `no server runs here (${dataDir}/server.json is missing): ${advice}`

@@ -2,10 +2,11 @@
  * Finds the server that `muster mcp` talks to: the configured one, else the one that runs on this data directory, else
  * the embedded stack, which it then starts. It looks again whenever the last server no longer answers.
  */
-import { readFile } from 'node:fs/promises'
+
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { MusterError } from '@muster/contract'
+import { readServerFile } from '@muster/runtime'
 import { z } from 'zod'
 import { readLocalKey } from '../client/config.ts'
 import type { StackProcess } from '../stack/stack-process.ts'
@@ -95,8 +96,7 @@ async function untilRunning(dataDir: string, signal: AbortSignal): Promise<strin
 /** The address in `server.json`, if a Muster answers there: a server that was killed leaves the file behind. */
 async function runningServer(dataDir: string): Promise<string | undefined> {
   try {
-    const text = await readFile(join(dataDir, 'server.json'), 'utf8')
-    const { url } = z.object({ url: z.string() }).parse(JSON.parse(text))
+    const { url } = await readServerFile(dataDir)
     const answer = await fetch(`${url}/livez`, {
       // If this connection were kept, a request might go over it, and nobody could tell whether it was received.
       headers: { connection: 'close' },

@@ -2,11 +2,17 @@
  * Runs Redis, one server and some workers as processes on this machine. A worker that dies is started again; when Redis
  * or the server dies, everything ends.
  */
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+
 import { fileURLToPath } from 'node:url'
-import { describeExit, type Environment, keepRunning, type Life, startProcess, startRedis } from '@muster/runtime'
-import { z } from 'zod'
+import {
+  describeExit,
+  type Environment,
+  keepRunning,
+  type Life,
+  readServerFile,
+  startProcess,
+  startRedis,
+} from '@muster/runtime'
 
 const SERVER = fileURLToPath(new URL('../../../server/dist/main.js', import.meta.url))
 const WORKER = fileURLToPath(new URL('../../../worker/dist/main.js', import.meta.url))
@@ -61,8 +67,8 @@ export async function startStack(options: StackOptions): Promise<{ url: string }
     start: () => start('worker', WORKER),
     stopTimeoutMs: options.stopTimeoutMs + 1_000,
   })
-  const text = await readFile(join(dataDir, 'server.json'), 'utf8')
-  return z.object({ url: z.string() }).parse(JSON.parse(text))
+  const { url } = await readServerFile(dataDir)
+  return { url }
 }
 
 /** The environment with these values; `NAME_FILE` variables for them are removed. */
