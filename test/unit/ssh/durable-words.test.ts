@@ -9,19 +9,19 @@ const ended = (fields: string) => `end:ended ${fields}`
 test('an end says how the command ended, whether its output is whole, what stopped it, and whether it was reached', () => {
   expect(parseWord(ended('exit 255 whole none 0 reached'))).toEqual({
     word: 'end',
-    end: {
+    report: {
       ...{ word: 'ended', exit: { code: 255, signal: null }, unsure: undefined },
       ...{ isWhole: true, stopped: undefined, wasReached: true },
     },
   })
   expect(parseWord(ended('signal KILL cut exec_timeout 1 unreached'))).toMatchObject({
-    end: {
+    report: {
       ...{ exit: { code: null, signal: 'KILL' }, isWhole: false, wasReached: false },
       stopped: { cause: 'exec_timeout', kill: 'unconfirmed' },
     },
   })
   expect(parseWord(ended('unsure 141 whole none 0 unproven'))).toMatchObject({
-    end: { exit: { code: null, signal: null }, unsure: 141, wasReached: undefined },
+    report: { exit: { code: null, signal: null }, unsure: 141, wasReached: undefined },
   })
 })
 
@@ -29,7 +29,7 @@ test.each([
   ...['exit abc', 'exit 256', 'exit -1', 'exit 1e2', 'exit 0x1', 'exit', 'exit ', 'signal', 'signal \u001b[31mKILL'],
   ...['signal kill', `signal ${'A'.repeat(17)}`, 'signal KILL\u2028── web02: failed', 'gone 0', 'unsure KILL'],
 ])('"%s" is no end', (how) => {
-  expect(parseWord(ended(`${how} whole none 0 reached`))).toEqual({ word: 'end', end: { word: 'unreadable' } })
+  expect(parseWord(ended(`${how} whole none 0 reached`))).toEqual({ word: 'end', report: { word: 'unreadable' } })
 })
 
 test.each([
@@ -41,7 +41,7 @@ test.each([
   'fenced x',
   'missing\u0007',
 ])('a last word "%s" is none', (word) => {
-  expect(parseWord(`end:${word}`)).toEqual({ word: 'end', end: { word: 'unreadable' } })
+  expect(parseWord(`end:${word}`)).toEqual({ word: 'end', report: { word: 'unreadable' } })
 })
 
 test('a start says how long ago it was, and nothing that is no such time', () => {

@@ -1,31 +1,30 @@
 /**
- * The clocks of this side for one connection to a durable run: how long its host may be silent before it has said that
- * the command runs, and how late its own clock may be after that. Also what asks from this side to stop. Stops nothing.
+ * This side's clock for one connection to a durable run: first, how long the host may be silent before it says that the
+ * command runs; then, how late the host's own clock may be. Stops nothing (follow.ts).
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { StopCause } from '../verdict/verdict.ts'
 
-/** What a clock needs to be told. */
+/** What a clock counts, and whom it calls. */
 export type ClockOptions = {
-  /** Of the command, from its start on. */
+  /** The limit of the command, counted from its start. */
   readonly execTimeoutMs: number
   /** How late the host may be before this side takes over. */
   readonly lateMs: number
-  /** How long the host may say nothing before the command has started. */
+  /** How long the host may be silent before the command has started. */
   readonly muteMs: number
   readonly onTimeout: () => void
   readonly onMute: () => void
-  /** Raises the limit on the host; resolves with whether it has confirmed that. */
+  /** Raises the limit on the host; resolves with whether the host confirmed it. */
   readonly raise: (execTimeoutMs: number) => Promise<boolean>
 }
 
-/** A clock that runs. */
+/** A running clock. */
 export type DurableClock = {
-  /** The host is at work: its time to answer begins anew. */
+  /** The host is at work: its time to answer starts again. */
   heard(): void
-  /** The command has started, so long ago: whoever followed it until now. */
+  /** The command has started, this long ago; another worker may have followed it since. */
   start(ageMs: number): void
-  /** A higher time limit, from the start on; a lower one changes nothing. */
+  /** Raises the time limit, counted from the start; a lower one changes nothing. */
   raiseTo(execTimeoutMs: number): void
   stop(): void
 }
@@ -75,33 +74,5 @@ export function startClock({ lateMs, muteMs, onTimeout, onMute, raise, ...first 
       isOver = true
       clearTimeout(timer)
     },
-  }
-}
-
-/** Why this side stops following: "detach" leaves the command alone, "mute" too, anything else kills it. */
-export type StopRequest = StopCause | 'detach' | 'mute'
-
-/** Waits for the first request to stop, by a signal or by a call. */
-export function watchForStop(signal: AbortSignal) {
-  let first: StopRequest | undefined
-  let settle = (_cause: StopRequest) => {}
-  const requested = new Promise<StopRequest>((resolve) => {
-    settle = resolve
-  })
-  const request = (cause: StopRequest) => {
-    first ??= cause
-    settle(first)
-  }
-  const onAbort = () => {
-    const { reason } = signal
-    request(reason === 'detach' || reason === 'job_timeout' ? reason : 'cancelled_by_user')
-  }
-  signal.addEventListener('abort', onAbort)
-  if (signal.aborted) onAbort()
-  return {
-    requested,
-    request,
-    isRequested: () => first !== undefined,
-    release: () => signal.removeEventListener('abort', onAbort),
   }
 }

@@ -1,77 +1,77 @@
 /**
- * What is made of one connection to a durable run: its end, or why there is none yet. The words of the ends are those
- * of attached mode (verdict.ts). Talks to nobody.
+ * The end that follows from one connection to a durable run, or why there is none yet. The verdicts are those of
+ * attached mode (verdict.ts). Pure.
  *
- * "Not started" needs a proof: nothing was ever sent, or the host has made sure that nothing of it will ever start, and
- * it was never known to have started.
+ * "Not started" needs a proof: nothing was ever sent, or the host has made sure that nothing will ever start; and the
+ * run was never known to have started.
  */
 import type { Reason } from '@muster/contract'
 import type { ExecEnd } from '../attached/exec.ts'
 import { type Exit, exitWords } from '../verdict/exit-status.ts'
 import { type Failure, failure, printable } from '../verdict/failure.ts'
 import { type StopCause, type Verdict, verdictOf } from '../verdict/verdict.ts'
-import type { StopRequest } from './clock.ts'
+import type { FollowStop } from './follow-stop.ts'
 import type { DurableStop } from './orders.ts'
 import type { DurableRun } from './run.ts'
 import type { DurableReport, DurableResult } from './words.ts'
 
-/** What came of following a durable run over one connection. */
+/** How following a durable run over one connection ended. */
 export type DurableEnd =
   /** The true end, and the only one there will be. */
   | { readonly kind: 'ended'; readonly end: ExecEnd }
-  /** Nothing is known yet. Where it is retryable, try again on another connection; what was taken of the output is kept. */
+  /** Nothing is known yet. If retryable, try again on another connection; output that was taken is kept. */
   | { readonly kind: 'disconnected'; readonly detail: string; readonly isRetryable: boolean }
   /** The host cannot hold a durable run, and the command has certainly not been started. */
   | { readonly kind: 'not_durable'; readonly detail: string }
   /** The command has certainly not been started, and under this ID it never will be. */
   | { readonly kind: 'not_started'; readonly failure: Failure }
 
-/** What the follower on the host said about itself. */
-export type Report = {
+/** The last word of the follower on the host; empty while there is none. */
+export type Heard = {
   /** Why the host cannot hold the run. */
   refusal?: string
-  /** The last word. */
-  end?: DurableReport
+  /** How the run ended, as far as the host knows. */
+  report?: DurableReport
 }
 
-/** A run that was to be stopped from this side. */
+/** A run that this side tried to stop. */
 export type StoppedRun = { readonly cause: StopCause; readonly kill: DurableStop }
 
 /** Everything that is known after one connection. */
 export type Seen = {
-  readonly report: Report
+  readonly heard: Heard
   /** What made this side stop following; undefined: the follower ended, or the channel. */
-  readonly asked: StopRequest | undefined
-  /** Absent where nothing was to be killed. */
+  readonly asked: FollowStop | undefined
+  /** Undefined where nothing had to be killed. */
   readonly stopped: StoppedRun | undefined
-  /** Whether the command was given, and nothing of it sent over any connection before. */
+  /** Whether the command was at hand and nothing of it had been sent over an earlier connection. */
   readonly isFresh: boolean
-  /** What the channel ended with, when all its output was read. */
+  /** How the channel's shell ended, if all its output was read. */
   readonly deadEnd: Exit | undefined
   readonly isConnectionOpen: boolean
   readonly hostName: string
 }
 
-/** What came of it. */
+/** The end that follows. */
 export function settle(run: DurableRun, seen: Seen): DurableEnd {
-  const { report, asked, stopped, isFresh, isConnectionOpen } = seen
-  const { end } = report
+  const { heard, asked, stopped, isFresh, isConnectionOpen } = seen
+  const { report } = heard
   const say = (detail: string) => `${seen.hostName}: ${printable(detail)}`
   const notStarted = (cause: StopCause | undefined, detail: string, other: Reason): DurableEnd => {
     const isAsked = cause === 'cancelled_by_user' || cause === 'job_timeout'
     return { kind: 'not_started', failure: failure(isAsked ? cause : other, say(detail)) }
   }
-  if (end?.word === 'fenced' || stopped?.kill === 'never_started') {
+  if (report?.word === 'fenced' || stopped?.kill === 'never_started') {
     if (run.hasStarted) return { kind: 'ended', end: endOf(run, { word: 'missing' }, undefined) }
     const detail = 'the command was not there, and it is certain now that it will not start'
     return notStarted(stopped?.cause, detail, 'conn_lost')
   }
-  if (end?.word === 'unclaimed') return { kind: 'not_durable', detail: say('its file system has no hard links') }
-  if (end?.word === 'ended' && end.wasReached === false && !isTimedOut(end)) {
-    return notStarted(end.stopped?.cause, unreached(end), 'channel_refused')
+  if (report?.word === 'unclaimed') return { kind: 'not_durable', detail: say('its file system has no hard links') }
+  if (report?.word === 'ended' && report.wasReached === false && !isTimedOut(report)) {
+    return notStarted(report.stopped?.cause, unreached(report), 'channel_refused')
   }
-  if (end !== undefined) return { kind: 'ended', end: endOf(run, end, stopped) }
-  if (report.refusal !== undefined) return cannotHold(seen.hostName, isFresh, report.refusal)
+  if (report !== undefined) return { kind: 'ended', end: endOf(run, report, stopped) }
+  if (heard.refusal !== undefined) return cannotHold(seen.hostName, isFresh, heard.refusal)
   if (isFresh && !run.wasSent && !run.hasStarted) {
     if (asked === 'detach')
       return notStarted('cancelled_by_user', 'it was let go before the command was sent', 'conn_lost')
@@ -87,7 +87,7 @@ export function settle(run: DurableRun, seen: Seen): DurableEnd {
   return disconnected(say(isConnectionOpen ? 'the host closed the channel' : 'the connection was lost'))
 }
 
-/** The host says that it cannot hold the run: one that was sent before may be held all the same. */
+/** The host says that it cannot hold the run. One that was sent before may be there all the same. */
 export function cannotHold(hostName: string, isFresh: boolean, why: string): DurableEnd {
   const detail = `${hostName}: ${printable(why)}`
   return isFresh ? { kind: 'not_durable', detail } : disconnected(detail)
@@ -98,7 +98,7 @@ export function disconnected(detail: string, isRetryable = true): DurableEnd {
   return { kind: 'disconnected', detail, isRetryable }
 }
 
-/** Whether a limit ended what was there before the command was reached: that is told as any other command's time-out. */
+/** Whether a limit ended the run before the command was reached: that is a time-out like any other. */
 function isTimedOut({ stopped }: DurableResult): boolean {
   return stopped !== undefined && stopped.cause !== 'cancelled_by_user' && stopped.cause !== 'job_timeout'
 }
@@ -119,18 +119,19 @@ function unsent({ asked, deadEnd, isConnectionOpen }: Seen): string {
   return `${isConnectionOpen ? 'the host closed the channel' : 'the connection was lost'} before the command was sent`
 }
 
-/** What the host itself wrote down leaves nothing open. */
+/** A result that the host wrote down leaves nothing open. */
 const KNOWN = { hasStarted: true, hasRefused: false, isConnectionOpen: true, hasHostDeadline: true } as const
 
-/** The end that follows from the last word of the follower; or without one, when the command was stopped. */
-function endOf(run: DurableRun, end: DurableReport | undefined, stopped: StoppedRun | undefined): ExecEnd {
-  const result = end?.word === 'ended' ? end : undefined
+/** The end that follows from the host's report; or without one, when the command was stopped. */
+function endOf(run: DurableRun, report: DurableReport | undefined, stopped: StoppedRun | undefined): ExecEnd {
+  const result = report?.word === 'ended' ? report : undefined
   const own = stopped && stopped.kill !== 'never_started' ? { cause: stopped.cause, kill: stopped.kill } : undefined
   const stop = own?.kill === 'ended' ? own : (result?.stopped ?? own)
-  const isStopTold = stop !== undefined && (end === undefined || stop.kill === 'ended' || stop.kill === 'unconfirmed')
+  const isStopTold =
+    stop !== undefined && (report === undefined || stop.kill === 'ended' || stop.kill === 'unconfirmed')
   const isProven = result !== undefined && result.wasReached !== undefined
   const evidence = { ...KNOWN, exit: result?.exit, ...(stop && { stopped: stop }) }
-  const verdict = isProven || isStopTold ? verdictOf(evidence) : withoutResult(end?.word ?? 'missing')
+  const verdict = isProven || isStopTold ? verdictOf(evidence) : withoutResult(report?.word ?? 'missing')
   const { code: exitCode, signal } = isProven ? result.exit : { code: null, signal: null }
   const output = {
     stdout: run.caps.stdout.end(),

@@ -4,11 +4,11 @@
  *   channel → launcher → files of the command → claimed (once, by the host) → output by offset → result → end
  *                └ connection lost: again, on another one ┘   └ cancel: stopped from beside, and looked for ┘
  *
- * Every call is one connection. "Not started" is only said when it is proven, and where it was not yet, it is made so:
- * by taking the place of a launcher that may still be under way. Does not connect, and does not decide about retries.
+ * Every call is one connection. "Not started" is only said when it is proven; where it is not proven yet, it is made
+ * certain by taking the place of a launcher that may still be under way. Does not connect, and does not decide about
+ * retries.
  */
 import { randomBytes } from 'node:crypto'
-import type { ClientChannel } from 'ssh2'
 import { type GreetedChannel, openLauncherChannel } from '../channel/launcher-channel.ts'
 import type { SshConnection } from '../connect/connection.ts'
 import { type Drain, drainOutput } from '../output/drain.ts'
@@ -16,10 +16,10 @@ import { HARD_STOP_BYTES } from '../output/output-cap.ts'
 import { findHello } from '../shell/hello.ts'
 import { writeProgram } from '../shell/launcher.ts'
 import { checkCommand, type RemoteCommand } from '../shell/remote-command.ts'
-import type { StopCause } from '../verdict/verdict.ts'
 import { withinMs } from '../verdict/within-ms.ts'
-import { type DurableClock, type StopRequest, startClock, watchForStop } from './clock.ts'
-import { cannotHold, type DurableEnd, disconnected, type Report, type StoppedRun, settle } from './end.ts'
+import { type DurableClock, startClock } from './clock.ts'
+import { cannotHold, type DurableEnd, disconnected, type Heard, type StoppedRun, settle } from './end.ts'
+import { type FollowStop, type FollowStops, isKill, watchForFollowStop } from './follow-stop.ts'
 import { type DurableLaunch, writeDurable } from './launch.ts'
 import { raiseDurable, stopDurable } from './orders.ts'
 import type { DurableRun } from './run.ts'
@@ -38,7 +38,7 @@ export type FollowOptions = {
    * reason: the command is killed, and the end says so.
    */
   readonly signal: AbortSignal
-  /** Given what raises the time limit, counted from the start; returns what takes it back. */
+  /** Is given a function that raises the time limit, counted from the start. Returns the function to unregister it. */
   readonly onRaise?: (raise: (execTimeoutMs: number) => void) => () => void
   /** Called when it is known that the command has started. */
   readonly onStarted?: () => void
@@ -47,13 +47,13 @@ export type FollowOptions = {
 }
 
 const CHANNEL_TIMEOUT_MS = 15_000
-/** How long the host may be late with its own clock before this side takes over: its supervisor may be dead. */
+/** How late the host may be by its own clock before this side takes over: its supervisor may be dead. */
 const CLOCK_GRACE_MS = 10_000
 /** How long the result of a command that was stopped may take. */
 const RESULT_MS = 5_000
 /** How long what is still under way may take after the follower has ended. */
 const DRAIN_MS = 2_000
-/** Written at once of what a host asks for: as long as it takes one piece after the other, it is at work. */
+/** Written at once of the files a host asks for. As long as it takes one piece after the other, it is at work. */
 const PIECE_BYTES = 256 * 1024
 
 /**
@@ -68,7 +68,7 @@ export async function followDurable(
 ): Promise<DurableEnd> {
   const { command, limits, signal } = options
   if (command !== undefined) checkCommand(command)
-  // The first is on a command line, for everybody to read; the other must not be known to the command.
+  // The first is on a command line, where everybody can read it; the command must not know the second.
   const [greeting, nonce] = [randomBytes(16).toString('hex'), randomBytes(16).toString('hex')]
   // As long as nothing of the command was ever sent, it is not started, whatever else goes wrong.
   const isFresh = command !== undefined && !run.wasSent
@@ -81,13 +81,14 @@ export async function followDurable(
       : disconnected(greeted.failure.detail, greeted.failure.isRetryable)
   }
   try {
-    if (greeted.hello.isRestricted)
+    if (greeted.hello.isRestricted) {
       return cannotHold(connection.hostName, isFresh, 'the shell of the account is restricted')
+    }
     const from = { stdout: run.caps.stdout.bytes, stderr: run.caps.stderr.bytes }
     // The account may have only one of the streams: on this one its shell was heard.
     const writesTo = findHello(greeting, greeted.heard.stdout) === undefined ? 'stderr' : 'stdout'
     const launch = writeDurable(run, { nonce, from, limits, command, writesTo })
-    return await follow(connection, run, options, { greeted, launch, nonce, isFresh, timeoutMs })
+    return await new Following(connection, run, options, { greeted, launch, nonce, isFresh, timeoutMs }).toEnd()
   } finally {
     greeted.channel.close()
   }
@@ -101,125 +102,167 @@ type Opened = {
   readonly timeoutMs: number
 }
 
-async function follow(
-  connection: SshConnection,
-  run: DurableRun,
-  options: FollowOptions,
-  { greeted, launch, nonce, isFresh, timeoutMs }: Opened,
-): Promise<DurableEnd> {
-  const { channel, exited, heard } = greeted
-  const { limits } = options
-  const stop = watchForStop(options.signal)
-  const clock = startClock({
-    ...{ execTimeoutMs: limits.execTimeoutMs, lateMs: limits.killGraceMs + CLOCK_GRACE_MS, muteMs: timeoutMs },
-    onTimeout: () => stop.request('exec_timeout'),
-    onMute: () => stop.request('mute'),
-    raise: (execTimeoutMs) => raiseDurable(connection, run, execTimeoutMs),
-  })
-  const takeBack = options.onRaise?.(clock.raiseTo)
-  let input = launch.input
-  const { report, finished, onLine } = listen((word) => {
-    clock.heard()
-    if (word.word === 'input' && input !== undefined && !stop.isRequested()) {
-      run.noteSent(word.place)
-      void writeInPieces(channel, input, clock)
-      input = undefined
+/** One connection to a run, from the launcher to the last word of the follower. */
+class Following {
+  readonly #connection: SshConnection
+  readonly #run: DurableRun
+  readonly #options: FollowOptions
+  readonly #opened: Opened
+  readonly #stop: FollowStops
+  readonly #clock: DurableClock
+  readonly #drain: Drain
+  readonly #heard: Heard = {}
+  /** Resolves with the follower's last word. */
+  readonly #finished: Promise<void>
+  #onFinished: () => void = () => {}
+  /** The files of the command, until the host has asked for them. */
+  #input: readonly Buffer[] | undefined
+  #fault: { readonly error: unknown } | undefined
+  /** Whether all output was read to the end of its streams. */
+  #isDrained = false
+
+  constructor(connection: SshConnection, run: DurableRun, options: FollowOptions, opened: Opened) {
+    this.#connection = connection
+    this.#run = run
+    this.#options = options
+    this.#opened = opened
+    this.#input = opened.launch.input
+    this.#stop = watchForFollowStop(options.signal)
+    this.#finished = new Promise((resolve) => {
+      this.#onFinished = resolve
+    })
+    this.#clock = this.#startClock()
+    this.#drain = this.#readOutput()
+  }
+
+  async toEnd(): Promise<DurableEnd> {
+    const { greeted, launch } = this.#opened
+    const unregister = this.#options.onRaise?.(this.#clock.raiseTo)
+    // Its stdin stays open: that is how the follower knows that somebody listens.
+    greeted.channel.write(writeProgram(launch.program))
+    const over = Promise.race([this.#finished, this.#closed()]).then(() => undefined)
+    const asked = await Promise.race([over, this.#stop.requested])
+    const stopped = await this.#killIfAsked(asked, over)
+    this.#stop.release()
+    this.#clock.stop()
+    unregister?.()
+    await this.#drain.stop()
+    // It ends by itself now. dropbear takes the next channel amiss while a process of the last one is being killed.
+    if (this.#heard.report !== undefined) await withinMs(DRAIN_MS, greeted.exited)
+    if (this.#fault !== undefined) throw this.#fault.error
+    return settle(this.#run, {
+      heard: this.#heard,
+      asked,
+      stopped,
+      isFresh: this.#opened.isFresh,
+      deadEnd: this.#isDrained ? greeted.exit() : undefined,
+      isConnectionOpen: this.#connection.isOpen(),
+      hostName: this.#connection.hostName,
+    })
+  }
+
+  #startClock(): DurableClock {
+    const { execTimeoutMs, killGraceMs } = this.#options.limits
+    return startClock({
+      execTimeoutMs,
+      lateMs: killGraceMs + CLOCK_GRACE_MS,
+      muteMs: this.#opened.timeoutMs,
+      onTimeout: () => this.#stop.request('exec_timeout'),
+      onMute: () => this.#stop.request('mute'),
+      raise: (raisedMs) => raiseDurable(this.#connection, this.#run, raisedMs),
+    })
+  }
+
+  #readOutput(): Drain {
+    const { greeted, nonce } = this.#opened
+    const { hardStopBytes = HARD_STOP_BYTES } = this.#options.limits
+    return drainOutput(greeted.channel, {
+      caps: this.#run.caps,
+      onOutput: this.#run.onOutput,
+      onBytes: (streamBytes) => {
+        if (streamBytes > hardStopBytes) this.#stop.request('output_limit')
+      },
+      onFault: (error) => {
+        this.#fault ??= { error }
+        this.#stop.request('fault')
+      },
+      split: splitDurable(nonce, (line) => this.#onLine(line)),
+      heard: greeted.heard,
+    })
+  }
+
+  #onLine(line: string): void {
+    const word = parseWord(line)
+    // The first last word counts: nothing of ours follows it.
+    if (word === undefined || this.#isFinished()) return
+    if (word.word === 'refused') this.#heard.refusal = word.why
+    if (word.word === 'end') this.#heard.report = word.report
+    this.#onWord(word)
+    if (this.#isFinished()) this.#onFinished()
+  }
+
+  #isFinished(): boolean {
+    return this.#heard.report !== undefined || this.#heard.refusal !== undefined
+  }
+
+  #onWord(word: DurableWord): void {
+    this.#clock.heard()
+    if (word.word === 'input' && this.#input !== undefined && !this.#stop.isRequested()) {
+      this.#run.noteSent(word.place)
+      void this.#write(this.#input)
+      this.#input = undefined
     }
     if (word.word === 'output') {
-      run.noteStarted()
-      clock.start(word.ageMs)
-      options.onStarted?.()
+      this.#run.noteStarted()
+      this.#clock.start(word.ageMs)
+      this.#options.onStarted?.()
     }
-  })
-  let fault: { readonly error: unknown } | undefined
-  const drain = drainOutput(channel, {
-    caps: run.caps,
-    onOutput: run.onOutput,
-    onBytes: (streamBytes) => {
-      if (streamBytes > (limits.hardStopBytes ?? HARD_STOP_BYTES)) stop.request('output_limit')
-    },
-    onFault: (error) => {
-      fault ??= { error }
-      stop.request('fault')
-    },
-    split: splitDurable(nonce, onLine),
-    heard,
-  })
-  // Its stdin stays open: that is how the follower knows that somebody listens.
-  channel.write(writeProgram(launch.program))
+  }
 
-  let isDrained = false
-  const ended = drain.ended.then(() => {
-    isDrained = true
-  })
-  const closed = exited.then(async () => {
+  async #write(input: readonly Buffer[]): Promise<void> {
+    const { channel } = this.#opened.greeted
+    for (const bytes of input) {
+      for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
+        await new Promise<void>((resolve) => {
+          channel.write(bytes.subarray(at, at + PIECE_BYTES), () => resolve())
+        })
+        this.#clock.heard()
+      }
+    }
+  }
+
+  /** Resolves when the channel's process has exited, and what it wrote was read or no longer comes. */
+  async #closed(): Promise<void> {
+    const ended = this.#drain.ended.then(() => {
+      this.#isDrained = true
+    })
+    await this.#opened.greeted.exited
     // The receiver may be slow: what it has not taken yet is still to come.
-    do await withinMs(DRAIN_MS, Promise.race([finished, ended]))
-    while (drain.isPaused() && !isDrained && report.end === undefined)
-  })
-  const over = Promise.race([finished, closed]).then(() => undefined)
-  const asked = await Promise.race([over, stop.requested])
-  let stopped: StoppedRun | undefined
-  // What was never sent needs no kill.
-  if (isKill(asked) && (run.wasSent || run.hasStarted || !isFresh)) {
-    stopped = { cause: asked, kill: await stopDurable(connection, run, asked, limits.killGraceMs) }
-    await waitForResult(drain, stopped, over)
+    do await withinMs(DRAIN_MS, Promise.race([this.#finished, ended]))
+    while (this.#drain.isPaused() && !this.#isDrained && this.#heard.report === undefined)
   }
-  stop.release()
-  clock.stop()
-  takeBack?.()
-  await drain.stop()
-  // It ends by itself now. dropbear takes the next channel amiss while a process of the last one is being killed.
-  if (report.end !== undefined) await withinMs(DRAIN_MS, exited)
-  if (fault !== undefined) throw fault.error
-  const deadEnd = isDrained ? greeted.exit() : undefined
-  const { hostName } = connection
-  return settle(run, { report, asked, stopped, isFresh, deadEnd, isConnectionOpen: connection.isOpen(), hostName })
-}
 
-function isKill(asked: StopRequest | undefined): asked is StopCause {
-  return asked !== undefined && asked !== 'detach' && asked !== 'mute'
-}
-
-/** What was gone has a result, which comes behind all the output. */
-async function waitForResult(drain: Drain, { kill }: StoppedRun, over: Promise<undefined>): Promise<void> {
-  let isTold = false
-  const told = over.then(() => {
-    isTold = true
-  })
-  for (let bytes = -1; !isTold && (bytes < drain.bytes() || drain.isPaused()); ) {
-    bytes = drain.bytes()
-    await withinMs(RESULT_MS, told)
-    if (kill !== 'was_gone') break
+  /** Kills the command where this was asked. A command that was never sent needs no kill. */
+  async #killIfAsked(asked: FollowStop | undefined, over: Promise<undefined>): Promise<StoppedRun | undefined> {
+    const mayRun = this.#run.wasSent || this.#run.hasStarted || !this.#opened.isFresh
+    if (!isKill(asked) || !mayRun) return undefined
+    const { killGraceMs } = this.#options.limits
+    const stopped = { cause: asked, kill: await stopDurable(this.#connection, this.#run, asked, killGraceMs) }
+    await this.#awaitResult(stopped, over)
+    return stopped
   }
-}
 
-async function writeInPieces(channel: ClientChannel, input: readonly Buffer[], clock: DurableClock): Promise<void> {
-  for (const bytes of input) {
-    for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
-      await new Promise<void>((resolve) => {
-        channel.write(bytes.subarray(at, at + PIECE_BYTES), () => resolve())
-      })
-      clock.heard()
+  /** A command that was already gone has a result, which comes behind all the output. */
+  async #awaitResult({ kill }: StoppedRun, over: Promise<undefined>): Promise<void> {
+    let isTold = false
+    const told = over.then(() => {
+      isTold = true
+    })
+    const drain = this.#drain
+    for (let bytes = -1; !isTold && (bytes < drain.bytes() || drain.isPaused()); ) {
+      bytes = drain.bytes()
+      await withinMs(RESULT_MS, told)
+      if (kill !== 'was_gone') break
     }
   }
-}
-
-/** What the follower says about itself, as it comes. */
-function listen(onWord: (word: DurableWord) => void) {
-  const report: Report = {}
-  let onFinished = () => {}
-  const finished = new Promise<void>((resolve) => {
-    onFinished = resolve
-  })
-  const onLine = (line: string) => {
-    const word = parseWord(line)
-    // The first of them is the last one: nothing of ours follows it.
-    if (word === undefined || report.end !== undefined || report.refusal !== undefined) return
-    if (word.word === 'refused') report.refusal = word.why
-    if (word.word === 'end') report.end = word.end
-    onWord(word)
-    if (report.end !== undefined || report.refusal !== undefined) onFinished()
-  }
-  return { report, finished, onLine }
 }

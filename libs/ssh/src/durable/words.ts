@@ -1,6 +1,6 @@
 /**
- * What a follower may say: a closed grammar. A host chooses these words, and they decide what a run is called, so
- * nothing of a line that does not fit is used or shown. Reads no stream (stream.ts).
+ * What a follower may say, as a closed grammar. The host chooses these words, and they decide what a run is called: a
+ * line that does not fit is neither used nor shown. Reads no stream (stream.ts).
  */
 import type { Exit } from '../verdict/exit-status.ts'
 import type { StopCause, Stopped } from '../verdict/verdict.ts'
@@ -10,33 +10,33 @@ import type { DurablePlace } from './run.ts'
 export type DurableResult = {
   readonly word: 'ended'
   readonly exit: Exit
-  /** A status that may also have been a signal; `exit` then says neither. */
+  /** A status that may also have been a signal; then `exit` says neither. */
   readonly unsure: number | undefined
   readonly isWhole: boolean
-  /** A stop that the supervisor has seen to: by its own clock, or because it was asked for. */
+  /** A stop that the supervisor carried out: by its own clock, or on request. */
   readonly stopped: Stopped | undefined
-  /** Whether the command itself was reached, behind the start-up files of the account; undefined: not proven. */
+  /** Whether the command was reached, behind the account's start-up files; undefined: not proven. */
   readonly wasReached: boolean | undefined
 }
 
 const WITHOUT_RESULT = ['fenced', 'unclaimed', 'rebooted', 'missing', 'unreadable'] as const
 
 /**
- * The last word of a follower. `fenced`: it has not started and never will; `unclaimed`: the same, and its file system
- * is to blame; `unreadable`: what is there was not written by Muster, or not by this one.
+ * How a run ended, as the follower on its host reports it. `fenced`: it has not started and never will; `unclaimed`: the
+ * same, and its file system is to blame; `unreadable`: what is there was not written by Muster, or not by this one.
  */
 export type DurableReport = DurableResult | { readonly word: (typeof WITHOUT_RESULT)[number] }
 
 /** One line of a follower. */
 export type DurableWord =
   | { readonly word: 'begin' }
-  /** The files of the command are waited for. */
+  /** The host waits for the files of the command. */
   | { readonly word: 'input'; readonly place: DurablePlace }
   /** The host cannot hold the run. */
   | { readonly word: 'refused'; readonly why: string }
-  /** The command has started, so long ago by its host's clock; its output follows. */
+  /** The command started this long ago, by its host's clock; its output follows. */
   | { readonly word: 'output'; readonly ageMs: number }
-  | { readonly word: 'end'; readonly end: DurableReport }
+  | { readonly word: 'end'; readonly report: DurableReport }
 
 const CAUSES: readonly StopCause[] = [
   ...['exec_timeout' as const, 'idle_timeout' as const, 'job_timeout' as const],
@@ -53,7 +53,7 @@ const REFUSALS = new Map([
   ['unsure', 'the home directory of the account, where the run may be, is not there right now'],
 ])
 
-/** What a line of the follower means. Undefined: it is none of ours. */
+/** What a line of the follower means. Undefined: the line is not ours. */
 export function parseWord(line: string): DurableWord | undefined {
   const [, word, rest = ''] = /^([a-z]+)(?::(.*))?$/s.exec(line) ?? []
   switch (word) {
@@ -66,7 +66,7 @@ export function parseWord(line: string): DurableWord | undefined {
     case 'refused':
       return { word, why: REFUSALS.get(rest) ?? 'it said that it cannot, but not why' }
     case 'end':
-      return { word, end: parseEnd(rest) }
+      return { word, report: parseReport(rest) }
     default:
       return undefined
   }
@@ -75,7 +75,7 @@ export function parseWord(line: string): DurableWord | undefined {
 const RESULT =
   /^ended (exit|unsure|signal) ([A-Z0-9]{1,16}) (whole|cut) ([a-z_]{1,20}) ([013]) (reached|unreached|unproven)$/
 
-function parseEnd(text: string): DurableReport {
+function parseReport(text: string): DurableReport {
   const plain = WITHOUT_RESULT.find((word) => word === text)
   if (plain !== undefined) return { word: plain }
   const [, how, name = '', whole, causeName, kill, reached] = RESULT.exec(text) ?? []
