@@ -1,11 +1,11 @@
 /**
  * The first line that a host gets: the account's own shell says hello, with a nonce, on both streams, and waits for one
- * more line. It holds nothing of the command. So a host that never says hello has certainly not got the command, and
- * one that does is known to run lines, to deliver what they print, and by which shell.
+ * more line. The line holds nothing of the command. So a host that never says hello certainly does not have the
+ * command, and one that does is known to run lines, to deliver their output, and by which shell.
  *
- * One text for every shell: `set posix fish` sets $1 in sh, $posix in fish, and two empty variables in csh, so each
- * evaluates its own part. Start-up files are read once, as for `ssh host command`. The process ID is expanded only by a
- * shell that runs the line: what merely repeats the line is no hello. Sends nothing (launcher-channel.ts).
+ * One text serves every shell: `set posix fish` sets $1 in sh, $posix in fish, and two empty variables in csh, so each
+ * evaluates its own part. Start-up files are read once, as for `ssh host command`. Only a shell that runs the line
+ * expands the process ID: an echo of the line is no hello. Sends nothing (launcher-channel.ts).
  */
 import { neverWords } from '../output/start-marks.ts'
 import { quoteWord } from './quote.ts'
@@ -13,15 +13,15 @@ import { quoteWord } from './quote.ts'
 /** A kind of shell that has a launch text of its own; `sh` is any other POSIX shell. */
 type ShellKind = 'sh' | 'bash' | 'zsh' | 'ksh' | 'fish' | 'csh'
 
-/** What the account's shell said of itself and of its host. */
+/** What the account's shell said about itself and its host. */
 export type Hello = {
   readonly shell: ShellKind
-  /** The name by which the same shell can be started once more; `sh` where its own name is not found. */
+  /** The name to start the same shell by once more; `sh` where its own name is not found. */
   readonly program: string
   readonly pid: number
   /** Whether it leads a process group of its own. OpenSSH gives each command one; dropbear and wrappers do not. */
   readonly isGroup: boolean
-  /** Whether the shell is restricted, as rbash is: no exec, no output to files, no program by its path. */
+  /** Whether the shell is restricted, as rbash is: no exec, no output to files, no programs by path. */
   readonly isRestricted: boolean
   readonly hasSetsid: boolean
   /** Whether there is a /proc as Linux has. */
@@ -29,12 +29,13 @@ export type Hello = {
   readonly hasDevFd: boolean
 }
 
-/** Longer lines are no hello. */
+/** A longer line is not a hello. */
 export const HELLO_LIMIT_BYTES = 1_024
 
 /**
- * Reads one line and runs it, if it is ours and whole: it ends in a mark. A start-up file may have put another file in
- * the place of stdin, and `read` of fish and `$<` of csh take a line that was cut off. What reads none says so.
+ * Shell text that reads one line and runs it if it is ours and whole, as its mark at the end shows. A start-up file may
+ * have replaced stdin by another file, and `read` of fish and `$<` of csh accept a line that was cut off. Without such
+ * a line it says that the command never came.
  */
 export function nextLine(nonce: string, shell: ShellKind): string {
   if (shell === 'csh') return NEXT_CSH
@@ -47,16 +48,16 @@ export function nextLine(nonce: string, shell: ShellKind): string {
 }
 const NEXT_CSH = 'set muster = "$<"; if ( "$muster:q" =~ "*#end" ) eval "$muster:q"; exit $status'
 
-/** What a shell writes to a stream in front of the nonce. */
+/** Stands before the nonce in a hello. */
 const HELLO = 'hello-'
 
-/** The same on both streams; the number says which one it was written to, as streams may be merged. */
+/** The same on both streams. The number names the stream, as streams may be merged. */
 const onBoth = (words: string): string => `echo ${words}:1; echo ${words}:2 >&2`
 
 /**
- * The hello of a POSIX shell, which then waits. It collects in $1 what there is, by builtins alone. No quote, backslash,
- * exclamation mark or line end, so that any shell can quote it; `\${1}` because zsh reads `$1:s` as a modifier. A
- * restricted shell may not even write to /dev/null.
+ * The hello of a POSIX shell, which then waits. It collects its findings in $1, using builtins only. The text has no
+ * quote, backslash, exclamation mark or line end, so that any shell can quote it; `\${1}` because zsh reads `$1:s` as a
+ * modifier. A restricted shell may not even write to /dev/null.
  */
 export function helloProgram(nonce: string): string {
   const restricted = `set -- "\${1}:restricted"; kill -0 "-$$" && set -- "\${1}:group"`
@@ -88,7 +89,7 @@ function cshProgram(nonce: string): string {
   return `/bin/sh -c "kill -0 -$$ 2>/dev/null && ${say(':group:setsid')} || ${say(':setsid')}"; ${NEXT_CSH}`
 }
 
-/** The line to be asked of a host. The part of sh comes last: ksh93 garbles an exit behind it. */
+/** The first line for a host to run. The part of sh comes last: ksh93 garbles an exit behind it. */
 export function firstLine(nonce: string): string {
   return [
     'set posix fish',
@@ -99,12 +100,12 @@ export function firstLine(nonce: string): string {
   ].join('; ')
 }
 
-/** A line that replaces a shell which has said hello by another one, which reads the next line. */
+/** A line that replaces a shell which has said hello by another shell, which reads the next line. */
 export function changeShell(words: readonly string[]): string {
   return `exec ${words.map(quoteWord).join(' ')} #end\n`
 }
 
-/** Where a hello with this nonce is in a text, and what it says; undefined while there is none. */
+/** The hello with this nonce in a text; undefined while there is none. */
 export function findHello(nonce: string, text: Buffer): Hello | undefined {
   const mark = `${HELLO}${nonce}:`
   for (let at = text.indexOf(mark); at !== -1; at = text.indexOf(mark, at + 1)) {
@@ -116,7 +117,7 @@ export function findHello(nonce: string, text: Buffer): Hello | undefined {
   return undefined
 }
 
-/** Everything here is chosen by the host: digits, words of a list, and a name for a program. */
+/** The host chooses all of it: digits, lower-case words, and the name of a program. */
 const FIELDS = /^(\d{1,10})((?::[a-z]{1,16}|:as=[\w./+-]{1,255})*):in=([a-z]*):[12]$/
 
 const KINDS: ReadonlyMap<string, ShellKind> = new Map<string, ShellKind>([

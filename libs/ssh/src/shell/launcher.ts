@@ -1,8 +1,8 @@
 /**
- * The second text that a host gets, once its shell has said hello (hello.ts): the command, in words of that shell. Here
- * it is decided which shell runs it, and how the command gets a process group of its own where the server gives none
- * (dropbear, wrappers): bash makes one by job control, as a new shell would lose the functions of start-up files; all
- * others are started once more by setsid. Opens no channels (launcher-channel.ts).
+ * The second text that a host gets, once its shell has said hello (hello.ts): the command, in the words of that shell.
+ * Chooses the shell that runs it, and how the command gets a process group of its own where the server gives none
+ * (dropbear, wrappers): bash makes one by job control, as a new shell would lose the functions of start-up files; every
+ * other shell is started once more by setsid. Opens no channels (launcher-channel.ts).
  */
 import { changeShell, type Hello, nextLine } from './hello.ts'
 import { inputOf, type RemoteCommand } from './remote-command.ts'
@@ -12,22 +12,22 @@ import type { HostDeadline } from './watchdog.ts'
 
 /** What to send for a command. */
 export type Launch = {
-  /** To be written to stdin in one go. */
+  /** To write to stdin in one go. */
   readonly text: Buffer
-  /** What follows it at once: a large script. Not one with the text, as many runs may share its bytes. */
+  /** A script, which follows the text at once. Apart from it, as many runs may share its bytes. */
   readonly body?: Buffer
-  /** What follows on stdin once the start mark was seen; undefined when nothing does. */
+  /** What to write to stdin once the start mark was seen; undefined for nothing. */
   readonly input: Buffer | undefined
   /** Whether the command leads a process group of its own. */
   readonly isGroup: boolean
-  /** Whether a bash around the command made that group: then the exit is that bash's, which tells a signal as 128 + n. */
+  /** Whether a bash around the command made that group: then the exit is bash's, and a signal shows as 128 + n. */
   readonly isJob: boolean
 }
 
 /** Why an account cannot run a command of this form. */
 export type CannotLaunch = { readonly cannot: string }
 
-/** What to send to an account whose shell said this hello. Without a deadline the host never ends the command itself. */
+/** What to send to an account whose shell said this hello. Without a deadline the host never ends the command. */
 export function writeLaunch(
   command: RemoteCommand,
   nonce: string,
@@ -74,9 +74,9 @@ function textOf(
 type Plan = {
   /** The shell that runs the text. */
   readonly shell: Hello['shell']
-  /** Whether that is the account's. */
+  /** Whether that is the account's shell. */
   readonly isNative: boolean
-  /** A line in front of the text, that replaces the account's shell by another one; empty where it runs the text. */
+  /** A line before the text that replaces the account's shell by another; empty where that shell runs the text. */
   readonly change: string
   readonly isGroup: boolean
   /** Whether bash makes the group by job control. */
@@ -105,8 +105,8 @@ function planOf({ form, cwd = '', env = {} }: RemoteCommand, nonce: string, hell
 const CSH_LIMIT_CHARS = 1_000
 
 /**
- * A program of our own, for sh, that is run whole or not at all by an account whose shell said hello. It reads
- * nothing behind itself, and ends with its last line.
+ * A program of our own, for sh. An account whose shell said hello runs it whole or not at all. It reads nothing behind
+ * itself, and ends with its last line.
  */
 export function writeProgram(program: string): Buffer {
   const body = whole(program)

@@ -1,6 +1,6 @@
 /**
- * Why an account did not say hello, by what it said instead: for people, as nothing was sent and nothing has started.
- * Knows shells, servers and devices by their own words.
+ * Explains to people why an account did not say hello, from what it said instead. Nothing was sent, and nothing has
+ * started. Recognises shells, servers and devices by their own words.
  */
 import { printable } from '../verdict/failure.ts'
 
@@ -13,11 +13,11 @@ const KNOWN: readonly (readonly [RegExp, string])[] = [
   [/account is (?:currently )?not available|nologin/i, 'the account may not run commands: its shell is nologin'],
   [
     /^\W*(?:% ?\w|(?:error: )?(?:invalid input|(?:unrecognized|unknown|invalid|bad) command))/im,
-    'what answers is the command line of a device or a program, and no shell: a POSIX shell, fish or tcsh is needed',
+    'the command line of a device or a program answers, and not a shell: a POSIX shell, fish or tcsh is needed',
   ],
 ]
 
-/** The words for it. `how` tells what ended the waiting. */
+/** The explanation. `how` says what ended the waiting. */
 export function explainNoHello(said: string, how: string): string {
   const words = printable(said)
   const quoted = words === '' ? '' : `: ${words}`
@@ -27,5 +27,5 @@ export function explainNoHello(said: string, how: string): string {
 }
 
 const HINT =
-  '. A start-up file that ends or replaces the shell, waits or asks does this, as does a forced command: ' +
+  '. The cause may be a start-up file that ends or replaces the shell, waits or asks, or a forced command: ' +
   'see what `ssh HOST true` does'

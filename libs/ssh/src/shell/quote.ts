@@ -1,8 +1,8 @@
 /**
  * Quoting for shells: the one place where a word of ours becomes shell text.
  *
- * Proven by property test against real shells (test/unit/ssh/quote.test.ts). NUL cannot be quoted: no shell and no
- * program takes it, so it is refused where commands are checked (remote-command.ts), not here.
+ * Proven by a property test against real shells (test/unit/ssh/quote.test.ts). NUL cannot be quoted: no shell and no
+ * program accepts it, so remote-command.ts refuses it.
  */
 
 /** The word as shell text that any POSIX shell reads back as exactly this word. */
@@ -10,7 +10,7 @@ export function quoteWord(word: string): string {
   return `'${word.replaceAll("'", `'\\''`)}'`
 }
 
-/** The same on one line; for bash, zsh, ksh93 and mksh, which know `$'\n'`. */
+/** The same on one line, for bash, zsh, ksh93 and mksh, which know `$'\n'`. */
 export function quoteOnOneLine(word: string): string {
   return quoteWord(word).replaceAll('\n', () => `'$'\\n''`)
 }
@@ -24,10 +24,10 @@ export function quoteForFish(word: string): string {
  * Shell text that replaces the shell by this program with exactly these arguments.
  *
  * Through `exec`, so that a word such as "cd" or "echo" is the program of that name and never the shell's own. That
- * holds for every POSIX shell but zsh, whose exec runs builtins: zsh does not get this text (launcher.ts). A program
- * name that begins with "-" is the trap: bash takes it for an option of exec unless "--" comes first, and dash takes
- * that "--" for the program. So for such a name the shell is asked which of the two it is, with a PATH on which no
- * program called "--" can be.
+ * holds for every POSIX shell but zsh, whose exec runs builtins: zsh does not get this text (launcher.ts). The trap is
+ * a program name that begins with "-": bash reads it as an option of exec unless "--" comes first, and dash reads that
+ * "--" as the program. So for such a name the shell is asked which of the two it is, with a PATH on which no program
+ * can be called "--".
  */
 export function execWords(words: readonly string[]): string {
   const quoted = words.map(quoteWord).join(' ')
@@ -36,7 +36,7 @@ export function execWords(words: readonly string[]): string {
   return `(PATH=/dev/null; exec -- /bin/sh -c :) 2>/dev/null && exec -- ${quoted}\nexec ${quoted}`
 }
 
-/** Words of a command without anything that a shell would read as more than words: see `isSingleProgram`. */
+/** Words of a command that a shell reads as plain words: see `isSingleProgram`. */
 const PLAIN = String.raw`[\w@%+:,./-]+`
 const ARGUMENT = String.raw`(?:[\w@%+:,./=~*?[\]{}^-]|\$\w|'[^'\n]*'|"(?:[^"$\x60\\!\n]|\$\w)*")+`
 const SINGLE = new RegExp(`^${PLAIN}(?:[ \\t]+${ARGUMENT})*[ \\t]*$`)
@@ -49,7 +49,7 @@ export function isSingleProgram(command: string): boolean {
   return SINGLE.test(command) && !command.startsWith('-')
 }
 
-/** The first word of such a command. */
+/** The first word of a command for which `isSingleProgram` is true. */
 export function programOf(command: string): string {
   return /^\S+/.exec(command)?.[0] ?? ''
 }
@@ -58,8 +58,8 @@ export function programOf(command: string): string {
 const FIRST_LINE_BYTES = 4_096
 
 /**
- * The interpreter a script names in its `#!` line and the one argument it may have, or undefined without such a line.
- * Split as Linux does: everything after the interpreter is a single argument, blanks at both ends taken away.
+ * The interpreter in a script's `#!` line and the one argument it may have, or undefined without such a line. Split as
+ * Linux does: everything after the interpreter is one argument, without blanks at either end.
  * @see execve(2), "Interpreter scripts"
  */
 export function interpreterOf(script: string | Buffer): string[] | undefined {
@@ -73,9 +73,9 @@ export function interpreterOf(script: string | Buffer): string[] | undefined {
 }
 
 /**
- * The words that run a script which is open as this descriptor. Node looks for the true name of a script, and a file
- * without a name has none: so it is told not to. Perl reads on in a descriptor of this name, so a script that starts itself
- * again would find nothing left: under another spelling it opens the file anew.
+ * The words that run a script which is open as this descriptor. Node looks for the real path of a script, and a file
+ * without a name has none: so it is told not to. Perl reads on in a descriptor of this name, so a script that starts
+ * itself again would find nothing left: under another spelling Perl opens the file again.
  */
 export function scriptWords(script: string | Buffer, descriptor: number, args: readonly string[] = []): string[] {
   const interpreter = interpreterOf(script) ?? ['sh']

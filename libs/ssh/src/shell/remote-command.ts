@@ -1,25 +1,25 @@
-/** A command as it is to run on a host, and what cannot be one. Becomes shell text in launcher.ts. */
+/** A command to run on a host, and what cannot be one. launcher.ts makes shell text of it. */
 import { MusterError } from '@muster/contract'
 import type { Sudo } from './sudo.ts'
 
-/** A command as it is to run on a host. */
+/** A command to run on a host. */
 export type RemoteCommand = {
   readonly form:
     | { readonly command: string }
     | { readonly argv: readonly string[] }
-    /** `args` are the arguments of the script; its text is no part of its stdin. */
+    /** `args` are the arguments of the script. Its text is not part of its stdin. */
     | { readonly script: string | Buffer; readonly args?: readonly string[] }
-  /** Absent: the command sees the end of its input at once. */
+  /** Absent: the command's input ends at once. */
   readonly stdin?: string | Buffer
-  /** Absent: the directory the account logs in to. */
+  /** Absent: the account's home directory. */
   readonly cwd?: string
   readonly env?: Readonly<Record<string, string>>
-  /** Absent: it runs as the account. A command text is then read by the account's shell, under sudo always by sh. */
+  /** Absent: it runs as the account. The account's shell reads a command text; under sudo it is always sh. */
   readonly sudo?: Sudo | undefined
 }
 
 /**
- * Refuses what no shell and no program takes.
+ * Refuses a command that no shell and no program can take.
  * @throws {MusterError} invalid_request: a NUL character, a malformed variable name, or no program.
  */
 export function checkCommand({ form, cwd = '', env = {} }: RemoteCommand): void {
@@ -36,23 +36,23 @@ export function checkCommand({ form, cwd = '', env = {} }: RemoteCommand): void 
   }
 }
 
-/** A script's text is not looked at: it travels as bytes, and its interpreter decides. */
+/** A script's text is not checked: it travels as bytes, and its interpreter decides. */
 function wordsOf(form: RemoteCommand['form']): readonly string[] {
   if ('argv' in form) return form.argv
   return 'command' in form ? [form.command] : (form.args ?? [])
 }
 
-/** What the command reads from its stdin; undefined when that is at its end at once. */
+/** What the command reads from its stdin; undefined for none. */
 export function inputOf({ stdin }: RemoteCommand): Buffer | undefined {
   return stdin === undefined ? undefined : bytesOf(stdin)
 }
 
-/** The bytes of a text. Those that are given stay the same: many runs may share them, and they may be many. */
+/** The bytes of a text. A given Buffer is not copied: it may be large, and many runs may share it. */
 export function bytesOf(text: string | Buffer): Buffer {
   return Buffer.isBuffer(text) ? text : Buffer.from(text)
 }
 
-/** The directory as `cd` takes it in any shell: "-" and CDPATH mean nothing for a path that begins so. */
+/** The directory as `cd` takes it in any shell: "-" and CDPATH do not affect a path that begins with a dot or slash. */
 export function pathForCd(directory: string): string {
   return /^\.{0,2}\//.test(directory) ? directory : `./${directory}`
 }

@@ -1,7 +1,7 @@
 /**
- * A script as a program reads it that is not its stdin: from a descriptor of its own, of a file that has lost its name
- * before the first byte is in it. So its text is in no process list, nothing stays behind, and it can be read again
- * under `$0`.
+ * A script that its interpreter reads from a descriptor of its own, not from stdin. The file behind it loses its name
+ * before its first byte is written. So the text is in no process list, nothing stays behind, and the script can be read
+ * again under `$0`.
  */
 import { neverWords } from '../output/start-marks.ts'
 import { quoteWord, scriptWords } from './quote.ts'
@@ -9,16 +9,16 @@ import { bytesOf } from './remote-command.ts'
 import { type LaunchText, prepared, quoteOf } from './shell-text.ts'
 
 /**
- * For a POSIX shell that is not restricted, on a host with /dev/fd; `body` follows the text at once. So the text is one
- * line, however long: `head` of busybox reads on, and would take the beginning of the body. The file is opened three
- * times, as each place is read or written from its own beginning; `4<&4` is for ksh93 and mksh, which close what they
- * have opened themselves.
+ * The text for an unrestricted POSIX shell on a host with /dev/fd; `body` follows it at once. So the text is one line,
+ * however long: `head` of busybox reads ahead, and would swallow the beginning of the body. The file is opened three
+ * times, as each descriptor has a position of its own; `4<&4` is for ksh93 and mksh, which close descriptors that they
+ * opened themselves.
  */
 export function scriptText(
   { script, args }: { readonly script: string | Buffer; readonly args?: readonly string[] },
   text: LaunchText,
 ): { readonly text: Buffer; readonly body: Buffer } {
-  // An sh may have no word for a line end: there it is $1.
+  // An sh may be unable to write a line end in a word: there it is $1.
   const quote = text.shell === 'sh' ? quoteByParameter : quoteOf(text)
   const words = scriptWords(script, 4, args)
     .map((word) => quote(word))

@@ -1,18 +1,17 @@
 /**
- * The text of a command in the words of each shell:
+ * The text of a command for each kind of shell:
  *
  *   variables → watchdog → start mark → directory → the command
  *
- * A shell runs it whole or not at all: as one line, which ends in a mark (hello.ts), or as a group in braces,
- * which `head` reads by its length. Nothing stands behind the command, so its exit is that of the shell. Which shell it
- * is, launcher.ts decides.
+ * A shell runs it whole or not at all: as one line, which ends in a mark (hello.ts), or as a group in braces, which
+ * `head` reads by its length. Nothing follows the command, so its exit is the shell's. launcher.ts chooses the shell.
  */
 import type { Hello } from './hello.ts'
 import { execWords, isSingleProgram, programOf, quoteForFish, quoteOnOneLine, quoteWord } from './quote.ts'
 import { pathForCd } from './remote-command.ts'
 import { type HostDeadline, markBySh, markInline } from './watchdog.ts'
 
-/** What goes around a command. */
+/** What surrounds a command. */
 export type LaunchText = {
   readonly nonce: string
   readonly hello: Hello
@@ -27,15 +26,15 @@ export type LaunchText = {
   readonly isJob: boolean
 }
 
-/** From here on `head` reads a text in one go, which is cheaper than a shell that reads it byte by byte. */
+/** From this size on `head` reads a text in one go; a shell would read it byte by byte. */
 const LONG_BYTES = 4_096
 
-/** A program for sh as a group: a shell reads it to its end before it runs any of it, and never reads on behind it. */
+/** A program for sh as a group: a shell reads all of it before it runs any of it, and nothing behind it. */
 export function whole(program: string): Buffer {
   return Buffer.from(`{\n${program}\nexit\n}\n`)
 }
 
-/** For a POSIX shell. */
+/** The text for a POSIX shell. */
 export function shText(
   text: LaunchText,
   form: { readonly command: string } | { readonly argv: readonly string[] },
@@ -44,7 +43,7 @@ export function shText(
   const run = 'argv' in form ? argvText(form.argv, hello) : commandText(form.command, text)
   const all = `${prepared(text)}; ${run}`
   if (!isJob) return readWhole(all)
-  // When the job is killed bash prints it, command and all: so bash itself is mute, and only the job has stderr.
+  // When the job is killed bash prints it, command and all: so bash itself has no stderr, only the job has.
   return readWhole(
     `exec {muster_err}>&2 2>/dev/null; set -m; ( exec 2>&$muster_err {muster_err}>&-; unset muster_err; ${all} )`,
   )
@@ -54,7 +53,7 @@ export function shText(
 export function prepared(text: LaunchText, quote = quoteOf(text)): string {
   const { hello, nonce, cwd, env } = text
   const pid = text.isJob ? '$BASHPID' : '$$'
-  // ksh93 waits for what it has started itself, and so would a command that waits for its children.
+  // ksh93 waits for the watchdog if it starts it itself, and so would a command that waits for its children.
   const isBySh = hello.isRestricted || text.shell === 'ksh'
   const mark = isBySh ? markBySh(nonce, pid, text, quoteWord) : markInline(nonce, pid, text)
   const exported = ([name, value]: readonly [string, string]) => `export ${name}=${quote(value)}`
@@ -70,14 +69,14 @@ export function prepared(text: LaunchText, quote = quoteOf(text)): string {
   ].join('; ')
 }
 
-/** As what a POSIX shell reads next: one line, or a line by which `head` reads so many bytes. */
+/** The text as a POSIX shell reads it next: one line, or a line that lets `head` read the given number of bytes. */
 function readWhole(text: string): Buffer {
   if (!text.includes('\n') && Buffer.byteLength(text) < LONG_BYTES) return Buffer.from(`${text} #end\n`)
   const body = `{\n${text}\n}\n`
   return Buffer.from(`eval "$(head -c ${Buffer.byteLength(body)})" #end\n${body}`)
 }
 
-/** For fish. */
+/** The text for fish. */
 export function fishText(text: LaunchText, command: string): Buffer {
   const { nonce, cwd, env } = text
   const line = [
@@ -92,7 +91,7 @@ export function fishText(text: LaunchText, command: string): Buffer {
   return Buffer.from(`head -c ${Buffer.byteLength(body)} | read -lz muster; eval $muster #end\n${body}`)
 }
 
-/** For csh, which takes a command without line ends and exclamation marks. */
+/** The text for csh, which can only take a command without line ends and exclamation marks. */
 export function cshText(text: LaunchText, command: string): Buffer {
   const { nonce, cwd, env } = text
   const words = [
@@ -106,8 +105,8 @@ export function cshText(text: LaunchText, command: string): Buffer {
 }
 
 /**
- * For an sh that hands a command text to csh. There the start mark is the first line of the text itself: csh reads its
- * start-up files once more, and they might end it.
+ * The text for an sh that hands a command to csh. There the start mark is the first line of the command itself: csh
+ * reads its start-up files once more, and they might end it.
  */
 export function textForCsh(text: LaunchText, command: string): Buffer {
   const { nonce, cwd, env } = text
@@ -122,20 +121,20 @@ export function textForCsh(text: LaunchText, command: string): Buffer {
   )
 }
 
-/** On one line, where the shell can say that. */
+/** How to quote a word for this shell: on one line where the shell can. */
 export function quoteOf({ shell }: LaunchText): (word: string) => string {
   return shell === 'sh' ? quoteWord : quoteOnOneLine
 }
 
-/** A restricted shell has no exec, and looks programs up as usual. */
+/** A restricted shell has no exec; it looks programs up as usual. */
 function argvText(argv: readonly string[], { isRestricted }: Hello): string {
   return isRestricted ? argv.map(quoteWord).join(' ') : execWords(argv)
 }
 
 /**
- * A shell that evaluates a text does not replace itself by the last program of it, as one that is given the text by -c
- * does: it would tell a signal as 128 + n. So it is told to, where the text is a single program, and no function, alias
- * or builtin; nor is there a trap, which only the shell could carry out.
+ * A shell that evaluates a text does not replace itself by the last program in it, as a shell with -c does, and would
+ * report a signal as 128 + n. So it is told to, where the text is a single program and not a function, alias or
+ * builtin, and no trap is set, which only the shell could carry out.
  */
 function commandText(command: string, text: LaunchText): string {
   // A leading "-" would be an option of eval.

@@ -1,20 +1,20 @@
 /**
- * What is said on the way through sudo, and what to do about it:
+ * The dialogue with sudo, and the answers to it:
  *
- *   reached → prompt → answer → hello       (no prompt under NOPASSWD: then nothing is answered)
+ *   reached → prompt → answer → hello       (no prompt under NOPASSWD: then no answer)
  *                 └ prompt again → give up  (the password was wrong)
  *
- * Everything heard before the hello is sudo's or the account's, never the command's; the last of it explains a refusal.
- * Streams may be merged, so both are listened to. Reads no stream and writes to none (launcher-channel.ts does).
+ * Everything before the hello comes from sudo or the account, never from the command; the last of it explains a
+ * refusal. Streams may be merged, so both are heard. launcher-channel.ts reads and writes them.
  */
 import type { OutputStream } from '@muster/contract'
 import { type Failure, failure, printable } from '../verdict/failure.ts'
 import { type Sudo, sudoMarks } from './sudo.ts'
 
-/** What to do next. `answer`: send the password, this once. `give_up`: end the input. */
+/** What to do next. `answer`: send the password, once. `give_up`: end the input. */
 export type SudoStep = 'wait' | 'answer' | 'give_up'
 
-/** Kept of what is said: more than any message of sudo, and far more than a mark. */
+/** How much is kept: more than any message of sudo, and far more than a mark. */
 const HEARD_LIMIT_BYTES = 8_192
 
 /** One way through sudo. */
@@ -22,7 +22,7 @@ export class SudoDialogue {
   readonly #sudo: Sudo
   readonly #marks: ReturnType<typeof sudoMarks>
   readonly #heard: Record<OutputStream, Buffer> = { stdout: Buffer.alloc(0), stderr: Buffer.alloc(0) }
-  /** What was said before the last prompt; sudo likes to lecture there. */
+  /** What came before the last prompt, where sudo prints its lecture. */
   #earlier = ''
   #isReached = false
   #prompts = 0
@@ -32,7 +32,7 @@ export class SudoDialogue {
     this.#marks = sudoMarks(nonce)
   }
 
-  /** Takes what came on a stream, however the bytes are cut, and says what to do. */
+  /** Takes the next bytes of a stream, cut anywhere, and returns what to do. */
   take(stream: OutputStream, bytes: Buffer): SudoStep {
     this.#heard[stream] = Buffer.concat([this.#heard[stream], bytes])
     if (this.#cutThrough(stream, this.#marks.reached) !== undefined) this.#isReached = true
@@ -53,7 +53,7 @@ export class SudoDialogue {
     return `${this.#sudo.password}\n`
   }
 
-  /** Why there was no way through; nothing of the command has been sent. `how` tells what ended the dialogue. */
+  /** Why there was no way through; nothing of the command was sent. `how` says what ended the dialogue. */
   refusal(how: string): Failure {
     const said = this.#said()
     const words = said === '' ? '' : `: ${said}`
@@ -61,7 +61,7 @@ export class SudoDialogue {
       return failure('channel_refused', `the shell of the account did not start sudo (${how})${words}`)
     }
     if (this.#prompts > 1) return failure('sudo_denied', `sudo did not take the password${words}`)
-    // The second is how sudo-rs says it.
+    // "authentication" is the word of sudo-rs.
     if (this.#sudo.password === undefined && /(password|authentication) is required/.test(said)) {
       const detail = `sudo wants a password, and the inventory names none for this host${this.#ruleHint()}${words}`
       return failure('sudo_password_required', detail)
@@ -70,13 +70,13 @@ export class SudoDialogue {
     return failure('sudo_denied', `sudo did not start the command (${how})${hint}${words}`)
   }
 
-  /** A rule for single programs lets nobody start an sh, by which every command is started. */
+  /** Every command is started by an sh, which a rule for single programs does not allow. */
   #ruleHint(): string {
     const { user } = this.#sudo
     return `; its rule must allow sh, as in "ACCOUNT ALL=(${user}) NOPASSWD: /bin/sh" (see \`sudo -l\`)`
   }
 
-  /** Cuts off what was heard up to the end of this text, and gives what was before it; undefined when it is not there. */
+  /** Drops what was heard up to the end of this text and returns what came before it; undefined if it is not there. */
   #cutThrough(stream: OutputStream, text: string): string | undefined {
     const heard = this.#heard[stream]
     const at = heard.indexOf(text)

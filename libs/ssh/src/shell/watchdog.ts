@@ -1,13 +1,13 @@
 /**
- * The deadline of a command on the host itself: a small process that ends the command when neither the network nor
- * the worker is there to do it. It is the last resort: whoever follows the command has a clock that runs out earlier.
+ * The deadline of a command on the host itself: a small process that ends the command when network or worker are not
+ * there to do it. It is the last resort: the worker's clock runs out earlier.
  *
- * It sits in a session of its own (setsid) and holds none of the command's streams. It looks for the command now and
- * then, and goes away within seconds of its end; what an ended command left running it does not touch. Where there is
- * no setsid it stays in the command's process group, and goes with it when that group is killed.
+ * It runs in a session of its own (setsid) and holds none of the command's streams. It looks for the command now and
+ * then, and goes away within seconds of its end; it does not touch what an ended command left running. Without setsid
+ * it stays in the command's process group, and is killed with that group.
  *
- * Only shell text is made here. shell-text.ts starts a watchdog with a command, remote-deadline.ts puts a later one in
- * its place, kill.ts ends it.
+ * Makes shell text only. shell-text.ts starts a watchdog with a command, remote-deadline.ts replaces it by a later one,
+ * kill.ts ends it.
  */
 import { startWords } from '../output/start-marks.ts'
 import type { Hello } from './hello.ts'
@@ -24,27 +24,27 @@ export type HostDeadline = {
 /** How much later than the worker's own clock, TERM and KILL the watchdog acts. */
 const MARGIN_MS = 10_000
 
-/** When, from the sending of a command with this limit, its watchdog has to act. */
+/** How long after the sending of a command with this limit its watchdog acts, in milliseconds. */
 export function hostDeadlineMs(execTimeoutMs: number, graceMs: number): number {
   return execTimeoutMs + graceMs + MARGIN_MS
 }
 
 /**
- * A shell function that looks at a process, without starting one: $state, and when it $began, in ticks since the
- * boot. False: there is no such process, or no /proc. The name of the program may hold anything, so what counts is
- * behind the last bracket.
+ * A shell function that looks at a process without starting one: sets $state, and $began, in ticks since the boot.
+ * Fails where there is no such process, or no /proc. The program's name may hold anything, so fields are counted behind
+ * the last bracket.
  */
 export const LOOK_AT =
   'look_at() { while read -r line; do last=$line; done <"/proc/$1/stat" || return 1; ' +
   `set -- \${last##*) }; state=$1 began=\${20}; }`
 
 /**
- * A process of the same ID that began at another time is not the command. The pauses grow to 8 s, and are counted
+ * A process with the same ID that began at another time is not the command. The pauses grow to 8 s, and are counted
  * rather than read from a clock, which may be set. TERM for a whole group must not end a watchdog that is in it.
- * A short command is often over before its watchdog is up, which then spares the process that the first pause costs.
+ * A short command is often over before its watchdog is up, which then skips the process that the first pause costs.
  * On one line, without "'" and "!", as any shell must be able to quote it. The first argument is the process ID, the
- * second /proc/PID/stat of the command, or when it began, or nothing: whom to kill and when is in the text, so that an
- * odd shell cannot garble it.
+ * second /proc/PID/stat of the command, or when it began, or nothing. All else is in the text, so that an odd shell
+ * cannot garble it.
  */
 function watchProgram(isGroup: boolean, { afterMs, graceMs }: HostDeadline): string {
   const [leftS, graceS] = [afterMs, graceMs].map((ms) => Math.ceil(Math.max(0, ms) / 1_000))
@@ -66,17 +66,17 @@ function watchProgram(isGroup: boolean, { afterMs, graceMs }: HostDeadline): str
 }
 
 /**
- * Shell text, for a command substitution, that starts the watchdog of a process and prints its process ID. As the
+ * Shell text, for a command substitution, that starts the watchdog of a process and prints the watchdog's PID. As the
  * subshell around it ends at once, the watchdog is nobody's child: a command that waits for its children does not wait
- * for it. All parameters are words of the shell.
+ * for it. All parameters are shell words.
  */
 function startWatchdog(program: string, pid: string, born: string, hasSetsid: boolean): string {
   const start = `${hasSetsid ? 'setsid ' : ''}sh -c ${program} muster-watchdog ${pid} ${born}`
-  // The blank at the end: csh would take "!)" for a word of its history.
+  // The blank at the end: csh would read "!)" as a word of its history.
   return `${start} </dev/null >/dev/null 2>&1 & echo $! `
 }
 
-/** The watchdog of a command, and whom it may signal. */
+/** A command with a watchdog. */
 type Watched = {
   readonly isGroup: boolean
   readonly deadline: HostDeadline | undefined
@@ -93,10 +93,10 @@ export function markInline(nonce: string, pid: string, watched: Watched): string
   return markText(nonce, { pid, name: 'muster', program: quoteWord(programOf(watched)), check }, watched)
 }
 
-/** The same by an sh of its own, for a shell that cannot say it: ksh, fish, csh, and one that is restricted. */
+/** The same by an sh of its own, for a shell that cannot do it: ksh, fish, csh, and a restricted shell. */
 export function markBySh(nonce: string, pid: string, watched: Watched, quote: (word: string) => string): string {
   const text = markText(nonce, { pid: '$1', name: 'stat', program: '"$2"' }, watched)
-  // By its path, as the PATH may be the command's, and functions may hide it; a restricted shell takes no path.
+  // By its path, as PATH may be the command's, and a function may hide it; a restricted shell accepts no path.
   const sh = watched.hello.isRestricted ? 'sh' : '/bin/sh'
   return `${sh} -c ${quote(text)} sh ${pid} ${quote(programOf(watched))}`
 }
@@ -107,7 +107,7 @@ function programOf({ isGroup, deadline }: Watched): string {
   return deadline === undefined ? '' : watchProgram(isGroup, deadline)
 }
 
-/** `name` is a variable to be used, and unset; `check` looks at it. */
+/** `name` is the variable to use and unset; `check` is text that checks it. */
 function markText(nonce: string, { pid, name, program, check }: MarkWords, { deadline, hello }: Watched): string {
   const watchdog = deadline && `$(${startWatchdog(program, pid, `"$${name}"`, hello.hasSetsid)})`
   return [
@@ -119,7 +119,7 @@ function markText(nonce: string, { pid, name, program, check }: MarkWords, { dea
   ].join('; ')
 }
 
-/** Shell text, for a command substitution, that starts a later watchdog for a command that runs, and prints its ID. */
+/** Shell text, for a command substitution, that starts a later watchdog for a running command and prints its PID. */
 export function laterWatchdog(
   { pid, isGroup, began = '' }: { readonly pid: number; readonly isGroup: boolean; readonly began?: string },
   deadline: HostDeadline,
@@ -129,7 +129,7 @@ export function laterWatchdog(
   return `if command -v setsid >/dev/null 2>&1; then ${start(true)}; else ${start(false)}; fi`
 }
 
-/** Shell text that ends a watchdog: with its session, or alone where it has none. */
+/** Shell text that ends a watchdog: with its session, or alone where it has no session. */
 export function endWatchdog(pid: number): string {
   return `kill -KILL -${pid} 2>/dev/null || kill -KILL ${pid} 2>/dev/null`
 }
