@@ -1,17 +1,17 @@
 /**
- * Which algorithms a host is offered, what more one that the inventory calls old is offered, and, where nothing is in
- * common, what each side had to offer. What a host offers is shown only where it looks like a name.
+ * The algorithms that a host is offered, the additional ones for hosts that the inventory calls old, and, where nothing
+ * is in common, what each side offered. Of a host's offer only valid names are shown.
  */
 import type { Algorithms, CipherAlgorithm, KexAlgorithm, ServerHostKeyAlgorithm } from 'ssh2'
 
-/** For hosts of before 2016 or so. With SHA-1 or CBC, which can be attacked; group 1 can be broken, and is left out. */
+/** For hosts from before 2016 or so: SHA-1 and CBC, which can be attacked. Group 1 can be broken, and is left out. */
 const LEGACY = {
   kex: ['diffie-hellman-group14-sha1', 'diffie-hellman-group-exchange-sha1'] satisfies KexAlgorithm[],
   hostKey: ['ssh-rsa'] satisfies ServerHostKeyAlgorithm[],
   cipher: ['aes256-cbc', 'aes192-cbc', 'aes128-cbc'] satisfies CipherAlgorithm[],
 }
 
-/** The parts of an offer that can have nothing in common, by their place in it. @see RFC 4253, section 7.1 */
+/** The parts of an offer that may have nothing in common, by their place in it. @see RFC 4253, section 7.1 */
 const PARTS: readonly { name: string; place: number; legacy: readonly string[] }[] = [
   { name: 'key exchange', place: 0, legacy: LEGACY.kex },
   { name: 'host key', place: 1, legacy: LEGACY.hostKey },
@@ -25,43 +25,44 @@ const PARTS: readonly { name: string; place: number; legacy: readonly string[] }
 const LISTS = PARTS.length
 const CIPHER_OF_CHECKSUM: Readonly<Record<number, number>> = { 4: 2, 5: 3 }
 const HAS_CHECKSUM = /gcm|poly1305/
-/** The message number and a random cookie come first. */
+/** Where the lists begin: behind the message number and a random cookie. */
 const LISTS_START = 17
 
 const NAME = /^[A-Za-z0-9@.+_-]{1,64}$/
-/** Not algorithms, but what a side can do besides. */
+/** Not algorithms, but extensions that a side supports. */
 const SIGNS = /^(ext-info-|kex-strict-)/
 const NAMES_SHOWN = 12
 
 /**
- * What ssh2 is to offer, these keys of the host first. Compression is not offered: it costs time, and unpacks what may
- * come from a stranger.
+ * What ssh2 offers, these host keys first. Compression is not offered: it costs time, and would unpack what may come
+ * from a stranger.
  */
 export function algorithmsFor(hostKeys: readonly ServerHostKeyAlgorithm[], isLegacy: boolean): Algorithms {
   if (!isLegacy) return { compress: ['none'], serverHostKey: [...hostKeys] }
-  // Beside the other two of an RSA key: a host shows the first that it has, which must be of the type that is listed.
+  // Next to the other two of an RSA key: a host shows its first key in this order, which must be of the listed type.
   const serverHostKey = hostKeys.flatMap((name) => (name === 'rsa-sha2-256' ? [name, ...LEGACY.hostKey] : [name]))
   const besides = { prepend: [], remove: [] }
   const kex = { append: LEGACY.kex, ...besides }
   return { compress: ['none'], serverHostKey, kex, cipher: { append: LEGACY.cipher, ...besides } }
 }
 
-/** Those of the negotiated algorithms that only a host with `algorithms: legacy` is offered. */
+/** The negotiated algorithms that are offered only with `algorithms: legacy`. */
 export function legacyAmong(negotiated: readonly string[]): string[] {
   const legacy = new Set<string>([...LEGACY.kex, ...LEGACY.hostKey, ...LEGACY.cipher])
   return [...new Set(negotiated)].filter((name) => legacy.has(name))
 }
 
 /**
- * What each side offers of the parts in which the two have nothing in common, and whether `algorithms: legacy` would
- * help. Both are messages as they were sent; undefined when all is in common, or the host's is no offer.
+ * The parts in which the two offers have nothing in common, what each side offers there, and whether `algorithms:
+ * legacy` would help. Both are messages as sent. Undefined if every part has something in common, or one is not an
+ * offer.
  */
 export function explainMismatch(ours: Buffer, theirs: Buffer, isLegacy: boolean): string | undefined {
   const [own = [], other = []] = [readLists(ours), readLists(theirs)]
   const firstCommon = (place: number) => own[place]?.find((name) => other[place]?.includes(name))
   const apart = PARTS.filter(({ place }) => {
     if (own.length < LISTS || other.length < LISTS) return false
-    // A cipher that has its own checksum needs no other.
+    // A cipher with its own checksum needs no other.
     const isNeedless =
       place in CIPHER_OF_CHECKSUM && HAS_CHECKSUM.test(firstCommon(CIPHER_OF_CHECKSUM[place] ?? 0) ?? '')
     return firstCommon(place) === undefined && !isNeedless
@@ -72,12 +73,12 @@ export function explainMismatch(ours: Buffer, theirs: Buffer, isLegacy: boolean)
   })
   const wouldHelp = apart.every(({ place, legacy }) => legacy.some((name) => other[place]?.includes(name)))
   const advice = wouldHelp
-    ? 'for a host that old there is "algorithms: legacy" in its entry of the inventory'
+    ? 'for a host this old, set "algorithms: legacy" in its entry of the inventory'
     : '"algorithms: legacy" would not help'
   return [...offers, ...(isLegacy ? [] : [advice])].join('; ')
 }
 
-/** The lists of names in an offer; fewer where it ends before its time. */
+/** The lists of names in an offer; fewer if it is cut off. */
 function readLists(offer: Buffer): string[][] {
   const lists: string[][] = []
   for (let at = LISTS_START; lists.length < LISTS && at + 4 <= offer.length; ) {

@@ -1,20 +1,21 @@
 /**
- * Why a host was not reached, in Muster's words: errors of ssh2 and of the socket become a reason and a text for people.
+ * Why a host was not reached, in Muster's words: errors of ssh2 and of the socket become a reason and a text for
+ * people.
  *
  * Measured against OpenSSH; ssh2 gives three different fields (level, code, reason) and sometimes none.
  */
 import { type Failure, failure, fieldsOf, printable } from '../verdict/failure.ts'
 
-/** How far a connection got: each phase is named by what is waited for. */
+/** How far a connection got. Each phase is named after what it waits for. */
 export type DialPhase =
   | 'the look-up of its address'
   | 'the TCP connection'
   | 'the SSH handshake'
   | 'the log-in'
-  /** In the middle of the log-in: the agent is on our side, and what it leaves undone is no fault of the host. */
+  /** In the middle of the log-in. The agent is on our side, so its silence is not the host's fault. */
   | 'the SSH agent'
 
-/** What the system of this worker says by itself, without having asked the host, or having found a way to it. */
+/** Codes of this worker's own system, which has not asked the host or found a way to it. */
 const LOCAL_CODES = new Set([
   ...['ENETUNREACH', 'EHOSTUNREACH', 'ENETDOWN', 'EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL', 'EACCES', 'EPERM'],
   ...['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'],
@@ -23,10 +24,10 @@ const LOCAL_CODES = new Set([
 /** Disconnect reasons that mean "you may not log in". @see RFC 4253, section 11.1; OpenSSH uses 2 for too many tries */
 const LOGIN_DISCONNECTS = new Set([2, 7, 13, 14, 15])
 
-/** What became of the credentials: a list for people, and whether the host has refused one that it was shown. */
+/** The results of the credentials: a list for people, and whether the host refused one that it was shown. */
 type Tried = { readonly tried: string; readonly isRefused: boolean }
 
-/** Why a connection that was not ready yet failed. */
+/** Why a connection failed before it was ready. */
 export function explainDialError(error: Error, phase: DialPhase, login: Tried): Failure {
   const { level, code } = fieldsOf(error)
   const message = printable(error.message)
@@ -42,13 +43,13 @@ export function explainDialError(error: Error, phase: DialPhase, login: Tried): 
   return failure('kex_failed', `${message}, while waiting for ${phase}`, { isRetryable: !hasNothingInCommon })
 }
 
-/** Why a log-in has come to its end; it is the host's fault when it has refused something. */
+/** Why a log-in failed. It is the host's fault if the host refused something. */
 export function notAccepted({ tried, isRefused }: Tried): Failure {
   const what = isRefused ? 'no credential was accepted' : 'no credential could be offered'
   return failure('auth_failed', `${what}: ${tried}`, { isHostsFault: isRefused })
 }
 
-/** Why somebody who waited no longer got no connection, by what was waited for; `more` stands behind it. */
+/** Why there was no connection in time, by the phase that was not over. `more` is appended. */
 export function noAnswer(phase: DialPhase, more = ''): Failure {
   const reason = phase === 'the look-up of its address' ? 'dns_timeout' : 'conn_timeout'
   const whose = phase === 'the SSH agent' ? { isHostsFault: false } : {}
@@ -56,8 +57,8 @@ export function noAnswer(phase: DialPhase, more = ''): Failure {
 }
 
 /**
- * Why a connection that was closed before it was ready, without any error, failed. Before the handshake that is no fault
- * of the host: most often it is at its limit of connections (MaxStartups), to which anybody's runs may have brought it.
+ * Why a connection failed that was closed before it was ready, without an error. Before the handshake that is not the
+ * host's fault: most often it is at its limit of connections (MaxStartups), which anybody's runs may have used up.
  */
 export function closedEarly(phase: DialPhase): Failure {
   const detail = `the host closed the connection instead of ${phase}`

@@ -1,11 +1,11 @@
 /**
  * Reaching a host: TCP (or a forward through its jump host), handshake, host key, log-in, all under one deadline.
  *
- *   the look-up of its address → the TCP connection → the SSH handshake (host key verified) → the log-in → ready → closed
+ *   look-up of its address → TCP connection → SSH handshake (host key verified) → log-in → ready → closed
  *
- * No connection is made without verifying the host key. Every failure is a value with a reason, and nothing a host
- * does or fails to do makes it wait beyond the deadline. Does not run commands (exec.ts) and keeps no connections for
- * later (pool.ts).
+ * No connection is made without verifying the host key. Every failure is a value with a reason, and nothing a host does
+ * or fails to do makes it wait beyond the deadline. Does not run commands (exec.ts) and keeps no connections for later
+ * (pool.ts).
  */
 import type { LookupAddress } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'

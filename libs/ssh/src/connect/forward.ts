@@ -1,6 +1,6 @@
 /**
- * A connection from a jump host to the host behind it, or in words why there is none: whether the jump host does not
- * forward, or could not get there, are two things, and different people put them right.
+ * A connection from a jump host to the host behind it, or why there is none. A jump host that does not forward and one
+ * that could not get there are told apart, because different people fix them.
  */
 import type { Duplex } from 'node:stream'
 import type { Client } from 'ssh2'
@@ -10,11 +10,11 @@ import { printable } from '../verdict/failure.ts'
 export type NoForward = {
   readonly failure: string
   readonly isRetryable: boolean
-  /** Whether the jump host has asked the host itself, or was left waiting for it. */
+  /** Whether the jump host asked the host itself, or waited for it in vain. */
   readonly isHostsFault: boolean
 }
 
-/** What a jump host says when it opens no channel. @see RFC 4254, section 5.1 */
+/** Why a jump host opens no channel, in its own codes. @see RFC 4254, section 5.1 */
 const PROHIBITED = 1
 const CONNECT_FAILED = 2
 const UNKNOWN_TYPE = 3
@@ -32,7 +32,7 @@ export function openForward(
     try {
       client.forwardOut('127.0.0.1', 0, address, port, (error, stream) => {
         signal.removeEventListener('abort', giveUp)
-        // Nobody waits for it any more, and the connection to the jump host may live on.
+        // Nobody waits for it any more, and the connection to the jump host may stay open.
         if (signal.aborted) stream?.destroy()
         else resolve(error ? explain(error, `${address}:${port}`) : { stream })
       })

@@ -1,13 +1,13 @@
 /**
- * Whether a host is who it should be. There is no way around it: a key that is not listed is refused, and the text
- * says which key was shown and how a person can check and enrol it.
+ * Verifies the identity of a host. There is no way around it: a key that is not listed is refused, and the text says
+ * which key was shown and how a person can check and enrol it.
  */
 import type { ServerHostKeyAlgorithm } from 'ssh2'
 import { fingerprintOf } from '../login/keys.ts'
 import { type Failure, failure } from '../verdict/failure.ts'
 import { type KnownHosts, knownHostsName } from './known-hosts.ts'
 
-/** What is needed to verify a host. */
+/** The fields that identify a host in known_hosts. */
 export type HostIdentity = {
   readonly address: string
   readonly port: number
@@ -16,8 +16,8 @@ export type HostIdentity = {
 }
 
 /**
- * What ssh2 can be offered for a type of host key, strongest first. An RSA key signs in two ways; the third one,
- * SHA-1, is left out, as in OpenSSH since 8.8.
+ * The algorithms for each type of host key, strongest first. An RSA key signs in two ways; the third, SHA-1, is left
+ * out, as in OpenSSH since 8.8.
  */
 const ALGORITHMS: ReadonlyMap<string, readonly ServerHostKeyAlgorithm[]> = new Map([
   ['ssh-ed25519', ['ssh-ed25519']],
@@ -28,8 +28,8 @@ const ALGORITHMS: ReadonlyMap<string, readonly ServerHostKeyAlgorithm[]> = new M
 ] satisfies [string, ServerHostKeyAlgorithm[]][])
 
 /**
- * The algorithms to offer a host, those of its listed keys first: a host with several keys shows the first it has in
- * common, and would look changed if that were another one than the one that is listed.
+ * The algorithms to offer a host, those of its listed keys first: a host with several keys shows the first one in
+ * common, and would look changed if that were a key that is not listed.
  */
 export function hostKeyAlgorithms(host: HostIdentity, known: KnownHosts): ServerHostKeyAlgorithm[] {
   const types = namesOf(host).flatMap((name) => known.knownTypes(name))
@@ -37,23 +37,24 @@ export function hostKeyAlgorithms(host: HostIdentity, known: KnownHosts): Server
   return [...ordered].flatMap((type) => ALGORITHMS.get(type) ?? [])
 }
 
-/** Why this key must not be trusted for this host; undefined when it is the host's. */
+/** Why this key must not be trusted for this host; undefined if it is the host's. */
 export function refuseHostKey(host: HostIdentity, known: KnownHosts, key: Buffer): Failure | undefined {
   const [name = '', ...otherNames] = namesOf(host)
-  const verdict = known.check(name, key)
-  if (verdict === 'known') return undefined
-  // A key listed without the port counts too, as for ssh, unless something is said about the name with the port.
-  if (verdict === 'unknown' && otherNames.some((other) => known.check(other, key) === 'known')) return undefined
+  const standing = known.check(name, key)
+  if (standing === 'known') return undefined
+  // A key listed without the port counts too, as for ssh, unless the name with the port is listed.
+  if (standing === 'unknown' && otherNames.some((other) => known.check(other, key) === 'known')) return undefined
   const type = typeOf(key)
   const shown = `the host shows the ${type} key ${fingerprintOf(key)}`
   const files = known.files.length === 0 ? 'no known_hosts file is configured' : `read: ${known.files.join(', ')}`
   const scan = `ssh-keyscan -t ${shortType(type)} -p ${host.port} ${host.address}`
-  switch (verdict) {
+  switch (standing) {
     case 'revoked':
       return failure('host_key_changed', `${shown}, which is marked @revoked for ${name}; ${files}`)
     case 'changed': {
       const listed = known.knownTypes(name).join(', ')
-      const detail = `${shown}, but another key is listed for ${name} (${listed}): it was set up anew, or someone is in between; ${files}`
+      const causes = 'it was set up anew, or someone is in between'
+      const detail = `${shown}, but another key is listed for ${name} (${listed}): ${causes}; ${files}`
       const remedy = `if the change is expected: ssh-keygen -R '${name}', then ${enrol(scan)}`
       return failure('host_key_changed', `${detail}; ${remedy}`)
     }
@@ -64,15 +65,16 @@ export function refuseHostKey(host: HostIdentity, known: KnownHosts, key: Buffer
     case 'unknown':
       return failure('host_key_unknown', `${shown}, and none is listed for ${name}; ${files}; ${enrol(scan)}`)
     default:
-      return verdict satisfies never
+      return standing satisfies never
   }
 }
 
 function enrol(scan: string): string {
-  return `run "${scan}", compare the fingerprint with the one on the host (ssh-keygen -lf), and add the line to known_hosts`
+  const compare = 'compare the fingerprint with the one on the host (ssh-keygen -lf)'
+  return `run "${scan}", ${compare}, and add the line to known_hosts`
 }
 
-/** The name a host is looked up under, then those that count only when nothing is listed for it. */
+/** The names to look a host up by: the first, then those that count only if nothing is listed for the first. */
 export function namesOf({ address, port, hostKeyAlias }: HostIdentity): string[] {
   if (hostKeyAlias !== undefined) return [hostKeyAlias.toLowerCase()]
   return [...new Set([knownHostsName(address, port), knownHostsName(address, 22)])]

@@ -1,17 +1,18 @@
 /**
- * What was read from some files, kept for as long as they have not changed: a run that begins after a change sees the
- * change, and a thousand runs do not read the same key a thousand times. Does not say what is in the files.
+ * Keeps what was read from some files until they change: a run that begins after a change sees it, and a thousand runs
+ * do not read the same key a thousand times. Does not interpret the files.
  */
 import { stat } from 'node:fs/promises'
 
-/** Within so short a time of a change there may be another that looks the same: some disks tell time in steps of 2 s. */
+/** Within this time of a change another one may look the same: some file systems keep time in steps of 2 s. */
 const UNSURE_MS = 2_000
 
 /**
- * A function that gives what `read` made of these files as they are now, or as they became since. It reads again when
- * one has changed, and as long as they are so new that a change could go unseen; a rejection is not kept.
+ * Returns a function that returns what `read` made of these files, as they are at the time of the call or later. It
+ * reads again when a file has changed, and while one is so new that a change could go unseen. A rejection is not kept.
  *
- * Who asks while others do shares their look, if it has not begun yet: one that has may be older than the question.
+ * Calls at the same time share a look at the files that has not begun yet: one that has begun may be older than the
+ * call.
  */
 export function keepFiles<T>(files: readonly string[], read: () => Promise<T>): () => Promise<T> {
   let kept: { readonly version: string; readonly content: T } | undefined
@@ -36,13 +37,13 @@ export function keepFiles<T>(files: readonly string[], read: () => Promise<T>): 
   }
 }
 
-/** A file as it is now. Not the time of its content, which whoever copies a file may set as they like. */
+/** A file as it is now, by ctime: whoever copies a file may set its mtime. */
 async function lookAt(file: string): Promise<{ readonly version: string; readonly changedMs: number }> {
   try {
     const { ctimeMs, size, ino, dev } = await stat(file)
     return { version: `${ctimeMs} ${size} ${ino} ${dev}`, changedMs: ctimeMs }
   } catch {
-    // Whoever reads it says why. That it can be read again is a change too.
+    // `read` says why. Becoming readable again is a change too.
     return { version: 'unreadable', changedMs: 0 }
   }
 }

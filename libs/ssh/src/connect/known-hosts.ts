@@ -1,30 +1,30 @@
 /**
  * OpenSSH's known_hosts: patterns, negation, `[host]:port`, hashed names, `@revoked`, `@cert-authority`.
  *
- * Says what the files know about a key; what to do about it is host-verification.ts. Writes nothing: enrolling a key
- * is an explicit act of a person. A line that cannot be read is passed over, as ssh does.
+ * Says what the files know about a key; host-verification.ts acts on it. Writes nothing: enrolling a key is an explicit
+ * act of a person. A malformed line is skipped, as ssh does.
  * @see sshd(8), SSH_KNOWN_HOSTS FILE FORMAT
  */
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { keepFiles } from './kept-files.ts'
 
-/** What the files say about a key shown by a host. `certificate_only`: only an authority is listed for the host. */
+/** How a host's key stands in the files. `certificate_only`: only an authority is listed for the host. */
 type HostKeyStanding = 'known' | 'unknown' | 'changed' | 'revoked' | 'certificate_only'
 
 /** The known hosts at one moment. */
 export type KnownHosts = {
-  /** For people: the files that were read, and why one could not be. */
+  /** For people: the files that were read, and why a file could not be read. */
   readonly files: readonly string[]
-  /** What is known about this key for this name, as given by {@link knownHostsName}. */
+  /** How this key stands for this name, which comes from {@link knownHostsName}. */
   check(name: string, key: Buffer): HostKeyStanding
-  /** What is listed for the name, in the order of the files: marker, type and key of each. */
+  /** The entries listed for the name, in the order of the files: marker, type and key of each. */
   listed(name: string): readonly string[]
   /** Types of the keys listed for the name, in the order of the files. */
   knownTypes(name: string): readonly string[]
 }
 
-/** Where the known hosts come from; asked anew for each connection. */
+/** Where the known hosts come from. Read again for each connection. */
 export type KnownHostsSource = { read(): Promise<KnownHosts> }
 
 type Entry = { readonly marker: string | undefined; readonly type: string; readonly key: Buffer }
@@ -35,11 +35,11 @@ export function knownHostsName(address: string, port: number): string {
   return port === 22 ? address.toLowerCase() : `[${address.toLowerCase()}]:${port}`
 }
 
-/** The known hosts of a text. `files` is only for messages. */
+/** The known hosts in a text. `files` is only for messages. */
 export function parseKnownHosts(text: string, files: readonly string[] = []): KnownHosts {
   const patterns = text.split('\n').flatMap(parseLine)
   const found = new Map<string, readonly Entry[]>()
-  // Remembered by name: a hashed file costs one HMAC for every line, and the same hosts are asked for again and again.
+  // Cached by name: a hashed file costs one HMAC per line, and the same hosts are looked up again and again.
   const entriesFor = (name: string): readonly Entry[] => {
     const known = found.get(name) ?? patterns.filter((entry) => entry.matches(name))
     found.set(name, known)
@@ -71,8 +71,8 @@ export function fixedKnownHosts(text: string, name = 'the given known hosts'): K
 }
 
 /**
- * Known hosts from files, read again when one of them has changed. A file that cannot be read counts as
- * empty, as for ssh; `files` says so, and every host that is listed only there is refused.
+ * Known hosts from files, read again when one of them has changed. A file that cannot be read counts as empty, as for
+ * ssh; `files` says so, and every host that is listed only there is refused.
  */
 export function loadKnownHosts(files: readonly string[]): KnownHostsSource {
   return { read: keepFiles(files, () => readFiles(files)) }

@@ -1,9 +1,9 @@
 /**
- * The addresses of names, looked up as the system does it (getaddrinfo), so that /etc/hosts and nsswitch count.
+ * Looks up the addresses of names as the system does (getaddrinfo), so that /etc/hosts and nsswitch count.
  *
- * Such a look-up cannot be stopped, and one whose resolver is silent holds a thread for half a minute. So they are made
- * in a process of their own (lookup/look-up.cjs), many at once, and those that have been given up end with it. Whoever
- * waits has a limit, and shares the look-up with all who want the same name. What goes wrong is never the host's fault.
+ * Such a look-up cannot be stopped, and with a silent resolver it holds a thread for half a minute. So look-ups run in
+ * a process of their own (lookup/look-up.cjs), many at once, and abandoned ones end with that process. Every wait has a
+ * limit, and shares the look-up with all who want the same name. A failure is never the host's fault.
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import type { LookupAddress } from 'node:dns'
@@ -14,11 +14,11 @@ import { noAnswer } from './dial-failure.ts'
 
 const PROGRAM = fileURLToPath(new URL('../../lookup/look-up.cjs', import.meta.url))
 
-/** Below the 10 s after which glibc gives a silent resolver up: so it is always told in the same words. */
+/** Below the 10 s after which glibc gives up a silent resolver, so that the message is always the same. */
 const LIMIT_MS = 9_000
-/** Under way at once; the others wait. More than the runs of most workers, so that silent names keep no other waiting. */
+/** Look-ups at once; others wait. More than the runs of most workers, so that silent names delay no others. */
 const AT_ONCE = 256
-/** A process is not given more time for one name: glibc gives up long before, so it hangs, or was stopped. */
+/** The most time a process gets for one name: glibc gives up long before, so the process hangs, or was stopped. */
 const STUCK_MS = 60_000
 const Answer = z.union([
   z.object({
@@ -28,18 +28,18 @@ const Answer = z.union([
   z.object({ name: z.string(), code: z.string() }),
 ])
 
-/** What a name stands for, the preferred address first; or why that is not known. */
+/** The addresses of a name, the preferred one first; or why there are none. */
 export type LookedUp = { readonly addresses: LookupAddress[] } | { readonly failure: Failure }
 
-/** One name, and who waits for its addresses; nobody does when all have given it up. `sinceMs`: when it began. */
+/** One name, and who waits for its addresses; empty once all have given up. `sinceMs`: when the look-up began. */
 type LookUp = { readonly waiting: Set<(found: LookedUp) => void>; sinceMs: number | undefined }
 
 /** All look-ups of a process. Nothing is started before the first name. */
 export class LookUps {
-  /** By name, in the order in which they were asked for. */
+  /** By name, in the order of the requests. */
   readonly #lookUps = new Map<string, LookUp>()
   #child: ChildProcess | undefined
-  /** Whether the present process has answered anything: one that cannot work is not started again and again. */
+  /** Whether the present process has ever answered: one that cannot work is not started again and again. */
   #hasAnswered = false
   #isClosed = false
 
@@ -58,7 +58,7 @@ export class LookUps {
       }
       const giveUp = (limit: string) => {
         settle(timedOut(limit))
-        // One that is under way goes on, for whoever asks next.
+        // A look-up under way goes on, for whoever asks next.
         if (lookUp.waiting.size === 0 && lookUp.sinceMs === undefined) this.#lookUps.delete(name)
       }
       const onAbort = () => giveUp('')
@@ -76,7 +76,7 @@ export class LookUps {
     this.#settleAll(failure('conn_lost', 'stopped before its address was looked up'))
   }
 
-  /** Begins as many look-ups as may be under way. */
+  /** Begins as many look-ups as the limit allows. */
   #next(): void {
     const nowMs = performance.now()
     const underWay = this.#underWay()
@@ -97,7 +97,7 @@ export class LookUps {
     return [...this.#lookUps.values()].filter(({ sinceMs }) => sinceMs !== undefined)
   }
 
-  /** Ends what nobody waits for any more, with the process; the rest is asked of another. */
+  /** Ends the process, and with it the look-ups that nobody waits for; another process gets the rest. */
   #startOver(): void {
     this.#stop()
     for (const [name, lookUp] of this.#lookUps) {
@@ -128,7 +128,7 @@ export class LookUps {
     this.#next()
   }
 
-  /** It ended by itself. */
+  /** The process ended by itself. */
   #onEnd(child: ChildProcess): void {
     if (child !== this.#child) return
     this.#child = undefined

@@ -1,14 +1,14 @@
 /**
- * Looking at the messages of a host where ssh2 has no event for them. ssh2's own table is what is wrapped, so the version
- * is pinned; should its fields be renamed, these functions throw, and no connection is made at all.
+ * Reads messages of a host for which ssh2 has no event, by wrapping ssh2's own table of handlers. So the version of
+ * ssh2 is pinned; should its fields be renamed, these functions throw, and no connection is made at all.
  */
 import type { Client } from 'ssh2'
 
 type Handler = (...args: unknown[]) => unknown
 
 /**
- * Has a message go by `look` first: what it says, without ssh2's own first argument. It is acted upon only when `look`
- * gives true.
+ * Passes each message of this name to `look` first, without ssh2's own first argument. ssh2 handles the message only if
+ * `look` returns true.
  */
 export function watchMessage(client: Client, name: string, look: (...said: readonly unknown[]) => boolean): void {
   const handlers = fieldsOf(Reflect.get(fieldsOf(Reflect.get(client, '_protocol')), '_handlers'))
@@ -19,10 +19,10 @@ export function watchMessage(client: Client, name: string, look: (...said: reado
   })
 }
 
-/** The offers of algorithms that the two sides have sent, as messages; empty as long as there is none. */
+/** The offers of algorithms that the two sides have sent, as messages; empty before that. */
 export type Offers = { readonly ours: Buffer; readonly theirs: Buffer }
 
-/** Keeps the offers of both sides, to be asked for when they turn out to have nothing in common. */
+/** Keeps the offers of both sides, for when they turn out to have nothing in common. */
 export function watchOffers(client: Client): () => Offers {
   let theirs: Buffer = Buffer.alloc(0)
   const protocol = fieldsOf(Reflect.get(client, '_protocol'))

@@ -1,7 +1,7 @@
 /**
- * What reaching a host was tried with, as a digest that others may keep: equal digests, the same attempt. So a host that
- * failed is tried at once when something was put right. Nothing can be guessed from it: of keys it holds the public half,
- * of passwords a MAC whose key stays with the worker.
+ * A digest of everything an attempt to reach a host depends on: equal digests mean the same attempt. So a host that
+ * failed is tried at once when something was put right. No secret can be guessed from it: of keys it holds the public
+ * half, of passwords a MAC whose key stays with the worker.
  */
 import { createHash, createHmac } from 'node:crypto'
 import ssh2 from 'ssh2'
@@ -20,9 +20,9 @@ const DIGEST_CHARS = 22
 const AGENT_MS = 2_000
 
 /**
- * The digest. Where the host is, for `connect`; for `auth` also as whom and with which credentials, and which keys are
- * known for it.
- * @param salt of the worker: passwords are not compared with those of others
+ * The digest: for `connect`, where the host is; for `auth` also the user, the credentials, and the keys known for the
+ * host.
+ * @param salt of the worker: passwords are not comparable between workers
  */
 export async function triedDigest(
   host: SshHost,
@@ -60,7 +60,7 @@ async function offerOf(credential: Credential, salt: string): Promise<unknown[]>
   }
 }
 
-/** The public keys that an agent holds; none where it does not say. */
+/** The public keys that an agent holds; none if it does not answer. */
 async function agentKeys(socket: string): Promise<string[]> {
   const keys: string[] = []
   const asked = new Promise<void>((resolve) => {

@@ -106,8 +106,8 @@ function isTimedOut({ stopped }: DurableResult): boolean {
 function unreached({ exit }: DurableResult): string {
   const how = exit.code === null && exit.signal === null ? '' : ` (${exitWords(exit)})`
   return (
-    `the shell of the account ended${how} before the command was reached: its start-up files ended or replaced it, or ` +
-    'it cannot read the command; nothing of it was run'
+    `the shell of the account ended${how} before the command was reached: its start-up files ended or replaced it, ` +
+    'or it cannot read the command; nothing of it was run'
   )
 }
 

@@ -1,26 +1,25 @@
 /**
- * The follower: shell text that waits on the host for a run to begin, prints its output past an offset as it comes,
- * and says how it ended. All of it goes to one stream, in pieces with a line of the follower before each, so that the
- * two streams of a command stay two where the account merges them or has only one.
+ * The follower: shell text that waits on the host for a run to begin, prints its output past an offset as it comes, and
+ * reports how it ended. All of it goes to one stream, in pieces with a line of the follower before each, so that the
+ * command's two streams stay apart where the account merges them or has only one.
  *
  *   begin → [input] → output:AGE → 1 | 2 → bytes → … → end
  *
- * What the lines mean is in words.ts; the functions that it calls are in place.ts and, to say a line,
- * launch.ts.
+ * words.ts parses the lines. The functions that the text calls are in place.ts; `say` is in launch.ts.
  */
 import { raiseLimit } from './place.ts'
 import type { DurableLimits } from './supervisor.ts'
 
-/** What a follower already has of each stream, in bytes. */
+/** How much of each stream was already taken, in bytes. */
 export type Offsets = { readonly stdout: number; readonly stderr: number }
 
-/** How long a directory may be without a claim before it is taken that its launcher died. */
+/** How long a directory may be without a claim before its launcher is taken for dead, in hundredths of a second. */
 const CLAIM_CS = 1_000
 
 /**
- * Prints what is past the offsets, looking for the end before each reading. A result is believed when it is sealed and
- * the command is gone. A process beside it waits for the end of stdin, which is the end of the channel, so that nothing
- * is left of a follower whose worker or network is gone.
+ * Prints everything past the offsets, and looks for the end before each read. A result is believed when it is sealed
+ * and the command is gone. A second process waits for the end of stdin, which is the end of the channel, so that no
+ * follower outlives its worker or network.
  */
 export function followScript({ stdout, stderr }: Offsets, { execTimeoutMs }: DurableLimits): string {
   const skip = (bytes: number, fd: number) => (bytes === 0 ? ':' : `dd bs=1 skip=${bytes} count=0 <&${fd}`)

@@ -3,10 +3,10 @@
  *
  *   launcher (holds nothing of the command) → directory → "input" → the files of the command → supervisor → follower
  *
- * So a host that was never heard to say "input" has certainly not got the command. `mkdir` of the run's directory lets
- * one launcher through, whatever was sent how often. Who only looks, and finds none, makes it himself, so that a
- * launcher that comes late finds it taken. The last word is the link of supervisor and fence to the same name
- * (command-files.ts). Does not open channels (follow.ts).
+ * So a host that was never heard to say "input" certainly does not have the command. `mkdir` of the run's directory
+ * lets one launcher through, however many were sent. A follower that only looks and finds no directory makes it, so
+ * that a launcher that comes late finds it taken. The claim decides in the end: command and fence both link to the same
+ * name (command-files.ts). Does not open channels (follow.ts).
  */
 import type { OutputStream } from '@muster/contract'
 import { quoteWord } from '../shell/quote.ts'
@@ -17,25 +17,25 @@ import { ATTACH, FENCE, findRun, isSealed, limitOf, PROCESS_START, READ_CLAIM } 
 import type { DurableRun } from './run.ts'
 import { type DurableLimits, supervisorScript } from './supervisor.ts'
 
-/** What to send: a program for sh, and what it asks for, in pieces. */
+/** What to send: a program for sh, and the files it asks for, in pieces. */
 export type DurableLaunch = { readonly program: string; readonly input: readonly Buffer[] | undefined }
 
 /** How to write a launcher. */
 export type DurableLaunchOptions = {
   /** Begins every line of the follower. */
   readonly nonce: string
-  /** What is there of the output already. */
+  /** How much of the output was already taken. */
   readonly from: Offsets
   readonly limits: DurableLimits
-  /** Absent: nothing is started, and it is made sure that nothing starts later. */
+  /** Undefined: nothing is started, and nothing can start later. */
   readonly command: RemoteCommand | undefined
-  /** Where the follower writes; the account may have no other stream. */
+  /** The stream the follower writes to; the account may have no other. */
   readonly writesTo: OutputStream
 }
 
 /**
- * What to send to start a command, unless it was sent before, and to follow it. `input` is for when the host asks
- * for it, and is the only thing that holds anything of the command.
+ * What to send to start a command, unless it was sent before, and to follow it. `input` is sent when the host asks for
+ * it, and only `input` holds anything of the command.
  * @throws {MusterError} invalid_request: the command cannot be expressed
  */
 export function writeDurable(
@@ -62,21 +62,21 @@ ${followScript(from, limits)}`
   return { program, input: files?.map(({ bytes }) => bytes) }
 }
 
-/** What was sent from here made the directory: where it is gone, nobody can tell any more what came of the command. */
+/** A launcher sent from here made the directory: if it is gone, nobody can tell how the command ended. */
 function findAgain(run: DurableRun): string {
   return `is_sure || refuse unsure
 ${run.wasSent ? '[ -d "$muster_dir" ] || { say end:missing; exit 0; }' : ATTACH}`
 }
 
 /**
- * The directory comes first, and whoever makes it is the one that starts: so the command is only sent to a host that
- * remembers it. A launcher that is cut off on its way, and then writes to nobody, still takes it back. What is sent
- * waits in a file that has lost its name before its first byte is there. The supervisor is told its seals through a
- * pipe, so that they are in no file, and on no command line.
+ * The directory comes first, and the launcher that makes it is the one that starts: so the command is only sent to a
+ * host that remembers it. A launcher that is cut off, and then writes to nobody, still fences the run. The files arrive
+ * in one that has lost its name before its first byte is written. The supervisor gets its seals through a pipe, so that
+ * they are in no file, and on no command line.
  */
 function startScript(run: DurableRun, files: readonly DurableFile[], limits: DurableLimits): string {
   const length = files.reduce((sum, { bytes }) => sum + bytes.length, 0)
-  // dd reads exactly so much, where head of busybox reads on.
+  // dd reads exactly this much; head of busybox reads ahead.
   const split = files.map(({ name, bytes }) =>
     bytes.length === 0 ? `: >"$muster_dir/${name}"` : `dd bs=${bytes.length} count=1 <&7 >"$muster_dir/${name}"`,
   )

@@ -1,8 +1,8 @@
 /**
- * What is done to a durable run from beside: stop it, raise its time limit, remove what it left. Each is a small
- * script in a channel of its own, so that any worker can give it over any connection.
+ * Orders to a durable run: stop, raise the time limit, remove what it left. Each is a small script in a channel of its
+ * own, so that any worker can give it over any connection.
  *
- * Says what the host answered, and nothing more: no answer is no confirmation. Does not follow runs (follow.ts).
+ * Reports what the host answered, and nothing more: no answer is no confirmation. Does not follow runs (follow.ts).
  */
 import { killScript } from '../channel/kill.ts'
 import { runScript } from '../channel/remote-script.ts'
@@ -11,14 +11,14 @@ import type { KillResult, StopCause } from '../verdict/verdict.ts'
 import { ATTACH, FENCE, findRun, isSealed, PROCESS_START, READ_CLAIM, raiseLimit, strangerGuard } from './place.ts'
 import type { DurableRun } from './run.ts'
 
-/** What came of a stop; `never_started`: it had not begun, and it is certain now that it never will. */
+/** The result of a stop. `never_started`: it had not begun, and now certainly never will. */
 export type DurableStop = KillResult | 'never_started'
 
-/** What the host may take for a script that does not wait, and beyond the waiting of one that does. */
+/** How long the host may take for a script, beyond the time that the script itself waits. */
 const ANSWER_MS = 15_000
 const CHANNEL_TIMEOUT_MS = 15_000
 
-/** Kills a durable command, whoever started it, and looks whether it is gone. Its result then names the cause. */
+/** Kills a durable command, whoever started it, and checks that it is gone. Its result then names the cause. */
 export async function stopDurable(
   connection: SshConnection,
   run: DurableRun,
@@ -53,7 +53,7 @@ ${killScript({ pid: '$pid', isGroup: true }, graceMs, strangerGuard('$pid', '"$s
   return results[code ?? 1] ?? 'unconfirmed'
 }
 
-/** Raises the time limit, counted from the start as ever. False when the host has not confirmed it. */
+/** Raises the time limit, counted from the start. False if the host has not confirmed it. */
 export async function raiseDurable(
   connection: SshConnection,
   run: DurableRun,
@@ -64,9 +64,9 @@ export async function raiseDurable(
 }
 
 /**
- * Removes what a durable run left on its host, once its result is safe. A word stays in its place for a week, so that
- * neither a launcher that is still under way, nor a worker that does not know of the result (Redis may have forgotten
- * it), takes the run for one that never started. False when nothing was removed: it still runs, or there was no answer.
+ * Removes what a durable run left on its host, once its result is safe. A marker stays in its place for a week, so that
+ * neither a launcher still under way nor a worker that does not know the result (Redis may have forgotten it) takes the
+ * run for one that never started. False if nothing was removed: it still runs, or there was no answer.
  */
 export async function removeDurable(connection: SshConnection, run: DurableRun): Promise<boolean> {
   const code = await order(
@@ -88,7 +88,7 @@ for file in "$muster_dir"/*; do [ "$file" = "$muster_dir/claim" ] || rm -rf "$fi
   return code === 0
 }
 
-/** Runs a script as whoever the run belongs to, and gives its exit status; undefined when the host told none. */
+/** Runs a script as the run's user and returns its exit status; undefined if the host reported none. */
 async function order(
   connection: SshConnection,
   { sudo }: DurableRun,

@@ -1,12 +1,12 @@
 /**
  * Shell text about the directory of a durable run: where it is, whose it is, whether its command was reached, and how
- * its place is taken so that nothing starts there any more. Part of every script of durable mode; runs nothing itself.
+ * to take its place so that nothing starts there any more. Part of every script of durable mode; runs nothing itself.
  */
 import type { DurableRun } from './run.ts'
 
 /**
- * Shell functions about processes. `process_start PID` puts the start time of a living process into muster_start, which
- * is empty for one that is gone or dead. By builtins only: it is asked often.
+ * A shell function: `process_start PID` sets muster_start to the start time of a living process, or to nothing if it is
+ * gone or dead. It uses builtins only, as it is called often.
  */
 export const PROCESS_START = `process_start() {
   muster_start=
@@ -16,16 +16,17 @@ export const PROCESS_START = `process_start() {
 }`
 
 /**
- * The guard before a kill: a process that has the number of our leader but another start time is a stranger, and shows
- * that nothing of our group is left, as a number in use by a group is never given away.
+ * The guard before a kill: a process with our leader's PID but another start time is a stranger, and proves that
+ * nothing of our group is left, as the kernel never reuses a PID that a group still has.
  */
 export function strangerGuard(pid: string, start: string): string {
-  return `{ read -r stat </proc/${pid}/stat; } 2>/dev/null && { set -- \${stat##*) }; [ "\${20}" = ${start} ] || exit 3; }`
+  const read = `{ read -r stat </proc/${pid}/stat; } 2>/dev/null`
+  return `${read} && { set -- \${stat##*) }; [ "\${20}" = ${start} ] || exit 3; }`
 }
 
 /**
- * `read_claim` reads pid, started and boot from the claim, and fails where it is none. Any process of the account can
- * write one: a pid of 1 would make a kill hit every process there is.
+ * `read_claim` reads pid, started and boot from the claim, and fails for an invalid one. Any process of the account can
+ * write a claim: with a pid of 1 a kill would hit every process there is.
  */
 export const READ_CLAIM = `read_claim() {
   pid= started= boot=
@@ -38,7 +39,7 @@ export const READ_CLAIM = `read_claim() {
 /**
  * Functions that find the directory of a run: `find_run` sets muster_base and muster_dir. It is below the home
  * directory, or below /var/tmp where the account may not write to its home, or its name would have to be quoted.
- * `is_sure` fails where a run that is not found may still be in a home that is not there right now.
+ * `is_sure` fails if a run that was not found may still be in a home that is not mounted right now.
  */
 export function findRun({ runId, place }: DurableRun): string {
   return `find_run() {
@@ -63,8 +64,8 @@ find_run`
 }
 
 /**
- * `fence` makes sure that a run without a claim never starts. Fails when the run has a claim. `was_reached` tells
- * whether the command was, claim or none: a claim may have been removed by the command itself.
+ * `fence` makes sure that a run without a claim never starts. It fails if the run has a claim. `was_reached` says
+ * whether the command was reached, with or without a claim: the command itself may have removed it.
  */
 export const FENCE = `fence() {
   { echo fenced >"$muster_dir/fence.$$" && ln "$muster_dir/fence.$$" "$muster_dir/claim"; } 2>/dev/null
@@ -73,15 +74,15 @@ was_reached() {
   [ -e "$muster_dir/go" ] && ! rmdir "$muster_dir/go" 2>/dev/null
 }`
 
-/** Where there is no run: takes its place, so that it never starts. */
+/** Takes the place of a run that is not there, so that it never starts. */
 export const ATTACH = `if [ ! -d "$muster_dir" ]; then
   [ -e "$muster_base" ] || mkdir -m 700 "$muster_base" 2>/dev/null
   mkdir -m 700 "$muster_dir" 2>/dev/null && fence
 fi`
 
 /**
- * `is_sealed` tells whether the supervisor has written its result, which is then in `last`. Any process of the account
- * can write a file of that name; the seal in front of the words is only in the memory of those who are ours.
+ * `is_sealed` says whether the supervisor has written its result, which is then in `last`. Any process of the account
+ * can write a file of that name, but only our own processes know the seal before the words.
  */
 export function isSealed({ seal }: DurableRun): string {
   return `is_sealed() {
@@ -97,7 +98,7 @@ export function raiseLimit(execTimeoutMs: number): string {
   echo ${limitOf(execTimeoutMs)} >"$muster_dir/limits.$$" && mv "$muster_dir/limits.$$" "$muster_dir/limits"; }; }`
 }
 
-/** A limit as the supervisor reads it: hundredths of a second from the start. */
+/** A limit as the supervisor reads it: in hundredths of a second from the start. */
 export function limitOf(execTimeoutMs: number): number {
   return Math.max(1, Math.ceil(execTimeoutMs / 10))
 }

@@ -1,7 +1,6 @@
 /**
- * What this side knows of one durable run, kept over all its connections: how much of its output was taken, whether
- * anything of its command was ever sent, and whether it is known to have started. Does not talk to hosts
- * (follow.ts).
+ * What this side knows about one durable run over all its connections: how much of its output was taken, whether
+ * anything of its command was ever sent, and whether it is known to have started. Does not talk to hosts (follow.ts).
  */
 import { createHmac } from 'node:crypto'
 import { MusterError } from '@muster/contract'
@@ -12,30 +11,30 @@ import type { Sudo } from '../shell/sudo.ts'
 /** Where a host keeps a run: below the home directory, or below /var/tmp. */
 export type DurablePlace = 'home' | 'tmp'
 
-/** What a durable run is made of. */
+/** What defines a durable run. */
 export type DurableRunOptions = {
-  /** Names the directory on the host; another one for every attempt, as a host starts each only once. */
+  /** Names the directory on the host. Each attempt needs another one, as a host starts each ID only once. */
   readonly runId: string
-  /** The same for everybody who follows the run, and unknown to its host: its seals are made of it. */
+  /** The same for everybody who follows the run, and unknown to its host: the seals are made from it. */
   readonly secret: string
   /** Kept of each stream, as in `ExecOptions`. */
   readonly outputLimitBytes: number
-  /** Takes the head of each stream as it comes, each byte once, over all connections. */
+  /** Takes the head of each stream as it comes; each byte once, over all connections. */
   readonly onOutput: OutputReceiver
   /** Whom the command runs as; absent: the account. */
   readonly sudo?: Sudo | undefined
 }
 
-/** One durable run, for `followDurable` as often as it takes and `removeDurable` at the end. */
+/** One durable run: for `followDurable`, as often as it takes, and `removeDurable` at the end. */
 export class DurableRun {
   readonly runId: string
-  /** Both streams, as far as they were taken. */
+  /** What was taken of both streams. */
   readonly caps: { readonly stdout: OutputCap; readonly stderr: OutputCap }
   readonly onOutput: OutputReceiver
   readonly sudo: Sudo | undefined
-  /** What the supervisor puts before its result, so that it is not taken for one that anybody else wrote. */
+  /** The supervisor puts it before its result, to tell it from a result that somebody else wrote. */
   readonly seal: string
-  /** The same for an order to stop, which is a file while the command may still read it. */
+  /** The same for an order to stop. It is in a file that the command can read, so it is another seal. */
   readonly stopSeal: string
   #place: DurablePlace | undefined
   #isSent = false
@@ -55,13 +54,13 @@ export class DurableRun {
     this.stopSeal = sealOf('stop')
   }
 
-  /** The command is about to be sent, and the host keeps it there. */
+  /** Records that the command is about to be sent, and where the host keeps it. */
   noteSent(place: DurablePlace): void {
     this.#isSent = true
     this.#place ??= place
   }
 
-  /** The host has said that the command has started. */
+  /** Records that the host said the command has started. */
   noteStarted(): void {
     this.#hasStarted = true
   }
@@ -71,12 +70,12 @@ export class DurableRun {
     return this.#isSent
   }
 
-  /** Whether the command is known to have started: a host that finds nothing of it any more has lost it. */
+  /** Whether the command is known to have started: if the host finds nothing of it, the run is lost. */
   get hasStarted(): boolean {
     return this.#hasStarted
   }
 
-  /** Where its host keeps it; undefined while that is not known here. */
+  /** Where its host keeps it; undefined while unknown. */
   get place(): DurablePlace | undefined {
     return this.#place
   }

@@ -1,20 +1,20 @@
 /**
- * Telling the output of a durable command from what its follower says about it: lines that begin with a random nonce.
+ * Separates the output of a durable command from its follower's own lines, which begin with a random nonce.
  *
  *   noise of start-up files → lines → "1" or "2": the bytes of that stream, up to the next line → … → "end"
  *
- * Gives exactly those bytes, as the offset of the next connection is counted from them. Does not read streams (drain.ts).
+ * Returns exactly those bytes, as the next connection's offset is counted from them. Does not read streams (drain.ts).
  */
 import type { OutputStream } from '@muster/contract'
 import type { Piece, Splitter } from '../output/drain.ts'
 
-/** Longer lines are none of ours: they are cut, so that a host cannot make us hold what it says without end. */
+/** Longer lines are not ours. They are cut, so that a host cannot make us buffer without end. */
 const LINE_LIMIT_BYTES = 200
 
 /**
- * Takes apart what comes in a channel; the follower may be heard on either stream. `onLine` is told of each of its
- * lines, without the nonce; what is held back because it may be the beginning of one is never given, but asked for
- * again on the next connection.
+ * Takes a channel's bytes apart; the follower may be heard on either stream. `onLine` gets each of its lines, without
+ * the nonce. Bytes held back as the possible beginning of a line are never returned; the next connection asks for them
+ * again.
  */
 export function splitDurable(nonce: string, onLine: (line: string) => void): Splitter {
   const readers = { stdout: readOne(nonce, onLine), stderr: readOne(nonce, onLine) }
@@ -52,7 +52,7 @@ function readOne(nonce: string, onLine: (line: string) => void) {
   }
 }
 
-/** How many of the last bytes are the first of the mark: no more are held back, so that a reader sees the rest at once. */
+/** How many of the last bytes are a beginning of the mark. Only these are held back. */
 function beginningOf(mark: Buffer, text: Buffer): number {
   for (let count = Math.min(mark.length - 1, text.length); count > 0; count -= 1) {
     if (text.subarray(text.length - count).equals(mark.subarray(0, count))) return count

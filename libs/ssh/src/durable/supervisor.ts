@@ -1,22 +1,22 @@
 /**
- * What stays on a host while a durable command runs: the supervisor, which starts the command in a session of its own,
- * keeps its clocks and writes down how it ended.
+ * The supervisor: the process that stays on a host while a durable command runs. It starts the command in a session of
+ * its own, keeps its clocks, and writes down how it ended.
  *
  * Files of a run (all owner-only): `command`, `script` and `input`, until the command is there; `supervisor`; `limits`;
  * `keeper` and `claim` (pid and start time of the supervisor and of the command; the boot ID); `go/reached`, the proof
  * that the command was reached; `out` and `err`; `cause`, when it is being stopped; `result`. Output goes through
- * FIFOs, so that /dev/stdout is the pipe it is in attached mode and never a file that a second open would cut. Neither
- * starts nor follows a run (launch.ts).
+ * FIFOs, so that /dev/stdout is a pipe, as in attached mode, and never a file that a second open would truncate.
+ * launch.ts starts the supervisor.
  */
 import { killScript } from '../channel/kill.ts'
 import { HARD_STOP_BYTES } from '../output/output-cap.ts'
 import { limitOf, PROCESS_START, READ_CLAIM, strangerGuard } from './place.ts'
 
-/** The clocks and limits the host keeps by itself. */
+/** The clocks and limits that the host itself keeps. */
 export type DurableLimits = {
   /** From the command's start; then it is killed. */
   readonly execTimeoutMs: number
-  /** No output for so long, and it is killed. Absent: it may be silent. */
+  /** The longest silence; then it is killed. Absent: it may be silent for ever. */
   readonly idleTimeoutMs?: number
   /** Between TERM and KILL. */
   readonly killGraceMs: number
@@ -24,18 +24,19 @@ export type DurableLimits = {
   readonly hardStopBytes?: number
 }
 
-/** How old what nobody fetched may get; a command that still runs is left alone at any age. */
+/** The age at which a run that nobody fetched is removed. A command that still runs is left alone at any age. */
 const SWEEP_DAYS = 7
-/** How long what the command has left behind may hold its output after its end. */
+/** How long processes that the command left behind may hold its output after its end. */
 const READERS_S = 2
 
 /**
- * The supervisor. It reads the seals of result and stop from its stdin, as any process of the account could read them in
- * a file, and holds them in variables that are never exported. Its clock is /proc/uptime, read without a process.
+ * The supervisor's text. It reads the seals of result and stop from its stdin, as any process of the account could read
+ * a file, and keeps them in variables that are never exported. Its clock is /proc/uptime, read without a process.
  *
- * The exit status is what the shell waited for; whether a status above 128 was a signal is told by the message that the
- * shell prints for one. Where this shell prints none for that signal (tried at once, as a process killed by it), the
- * result says "unsure". A command that was not reached never will be: the directory its proof goes to is removed.
+ * The exit status is the one the shell waited for. Whether a status above 128 was a signal follows from the message
+ * that the shell prints for a signal. If this shell prints none for that signal (a process killed by it is tried at
+ * once), the result says "unsure". A command that was not reached never will be: the directory for its proof is
+ * removed.
  */
 export function supervisorScript({
   execTimeoutMs,
@@ -118,7 +119,8 @@ cat <"$muster_dir/err.fifo" >"$muster_dir/err" & muster_err=$!
 watch & muster_watch=$!
 muster_input=$muster_dir/input
 [ -e "$muster_input" ] || muster_input=/dev/null
-{ ( exec setsid sh "$muster_dir/command" "$muster_dir" <"$muster_input" >"$muster_dir/out.fifo" 2>"$muster_dir/err.fifo" )
+{ ( exec setsid sh "$muster_dir/command" "$muster_dir" \\
+  <"$muster_input" >"$muster_dir/out.fifo" 2>"$muster_dir/err.fifo" )
 muster_code=$?; } 2>"$muster_dir/said"
 kill -s KILL $muster_watch
 wait $muster_watch

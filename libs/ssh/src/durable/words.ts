@@ -22,8 +22,8 @@ export type DurableResult = {
 const WITHOUT_RESULT = ['fenced', 'unclaimed', 'rebooted', 'missing', 'unreadable'] as const
 
 /**
- * How a run ended, as the follower on its host reports it. `fenced`: it has not started and never will; `unclaimed`: the
- * same, and its file system is to blame; `unreadable`: what is there was not written by Muster, or not by this one.
+ * How a run ended, as the follower on its host reports it. `fenced`: it has not started and never will; `unclaimed`:
+ * the same, and its file system is to blame; `unreadable`: what is there was not written by Muster, or not by this one.
  */
 export type DurableReport = DurableResult | { readonly word: (typeof WITHOUT_RESULT)[number] }
 

@@ -1,10 +1,10 @@
 /**
- * Logging in: which credential is offered when. Keys first, then the agent, then the password; each once, and none that
- * the host does not take. The password leaves once: in answer to a question where the host asks (keyboard-interactive),
- * as ssh does, else by the method `password`.
+ * Chooses which credential to offer when: keys first, then the agent, then the password; each once, and only by methods
+ * that the host accepts. The password is sent once: as the answer to a question where the host asks one
+ * (keyboard-interactive), as ssh does, else by the method `password`.
  *
  * Keeps a list of what was tried for the error text: names of files and methods, never a secret. Knows nothing of
- * sockets; connection.ts hands `next` to ssh2.
+ * sockets; log-in.ts hands `next` to ssh2.
  */
 import type { AnyAuthMethod, AuthenticationType, ParsedKey } from 'ssh2'
 import { fingerprintOf, readPrivateKey, readPublicKey } from './keys.ts'
@@ -18,14 +18,16 @@ export type Credential =
       readonly pem: Buffer | string
       /** Absent when the key is not encrypted. */
       readonly passphrase?: string
-      /** Where the key is from, for error texts: a file name. */
+      /** The key's file name, for error texts. */
       readonly source: string
-      /** What is in the `.pub` file beside it. Absent where there is none. */
+      /** The content of the `.pub` file beside it. Absent where there is none. */
       readonly publicHalf?: Buffer | string
-      /** The socket of an agent that may hold the private half, where `pem` is the public one or cannot be decrypted. */
+      /**
+       * The socket of an agent that may hold the private half, where `pem` is the public one or cannot be decrypted.
+       */
       readonly agent?: string
     }
-  /** Also given to a question of the host, the first that is asked alone and hidden. */
+  /** Also the answer to the host's first question that is asked alone and hidden. */
   | { readonly kind: 'password'; readonly password: string }
   | { readonly kind: 'agent'; readonly socket: string }
 
@@ -33,23 +35,23 @@ export type Credential =
 export type Login = {
   /** What to try next; false when nothing is left. */
   next(): AnyAuthMethod | false
-  /** What the host says to a refusal: the methods that it takes, and whether what was tried was accepted as a part. */
+  /** Takes the host's refusal: the methods it accepts, and whether the attempt was accepted as one part. */
   hear(offered: readonly string[], isPartial: boolean): void
-  /** Counts a request of the host for answers. False: there were too many, and it is to be left alone. */
+  /** Counts a request of the host for answers. False: there were too many, and it gets no answer. */
   countRequest(): boolean
-  /** Keeps in the list why the present attempt could not be made. */
+  /** Records why the present attempt could not be made. */
   note(problem: string): void
   /** Whether an RSA key has signed with SHA-1. */
   hasUsedSha1(): boolean
-  /** What was tried and what became of it, for people; and whether the host has refused any of it. */
+  /** What was tried, with its result, for people; and whether the host has refused any of it. */
   outcome(): { readonly tried: string; readonly isRefused: boolean }
 }
 
 type Attempt = {
   readonly method: AnyAuthMethod
-  /** What a refusal means, where it means more than that the credential is not taken. */
+  /** What a refusal means, where it means more than that the credential is not accepted. */
   readonly refusal?: () => { readonly outcome: string; readonly isRefused: boolean }
-  /** What is to be told where it could not be made for this reason. */
+  /** What to say if the attempt could not be made for this reason. */
   readonly told?: (why: string) => string
 }
 
@@ -60,14 +62,14 @@ type Step = {
   readonly make: () => Attempt | { readonly problem: string }
 }
 
-/** The name of a method is shown only where it looks like one, and not more of them than there are. */
+/** Only valid names of methods are shown, and no more of them than exist. */
 const METHOD = /^[a-z][a-z0-9@.-]{0,63}$/
 const METHODS_SHOWN = 8
 
 const NO_ANSWER = 'no answer'
 const REFUSED = { outcome: 'refused', isRefused: true }
 
-/** Who logs in with what. */
+/** Who logs in, and with what. */
 export type LoginOptions = {
   readonly user: string
   readonly credentials: readonly Credential[]
@@ -75,20 +77,20 @@ export type LoginOptions = {
   readonly withSha1: boolean
 }
 
-/** Whom a log-in tells. */
+/** What a log-in reports. */
 export type LoginEvents = {
-  /** The host asks what there is no answer for, and nothing else is left to try. */
+  /** The host asks a question without an answer, and nothing else is left to try. */
   readonly giveUp: () => void
-  /** The agent is asked for something, or has answered. */
+  /** The agent was asked for something, or has answered. */
   readonly onAgentAsked: (isAsked: boolean) => void
 }
 
-/** A log-in. */
+/** Plans a log-in. */
 export function planLogin(options: LoginOptions, events: LoginEvents): Login {
   return new PlannedLogin(options, events)
 }
 
-/** A key that the host does not take, and the public half that was perhaps enrolled there in its place. */
+/** Explains the refusal of a key whose `.pub` file holds another key, which may be the one enrolled on the host. */
 function explainRefusal(source: string, key: ParsedKey, besides: ParsedKey | undefined): Pick<Attempt, 'refusal'> {
   const [own, other] = [key, besides].map((one) => one?.getPublicSSH())
   if (own === undefined || other === undefined || own.equals(other)) return {}
@@ -109,7 +111,7 @@ class PlannedLogin implements Login {
   #isPartial = false
   #attempt: Attempt | undefined
   #prompts: PasswordPrompts | undefined
-  /** What became of the password: whoever refused it once is not given it again. */
+  /** How far the password got: a host that refused it is not given it again. */
   #password: 'not sent' | 'sent' | 'accepted' = 'not sent'
 
   constructor({ user, credentials, withSha1 }: LoginOptions, events: LoginEvents) {
@@ -130,7 +132,7 @@ class PlannedLogin implements Login {
   next(): AnyAuthMethod | false {
     this.#settle()
     const offered = this.#offered
-    // A password is not sent blindly: which of two methods takes it, the host has to say first.
+    // The password is not sent blindly: the host must say first which of two methods it accepts.
     if (offered === undefined && this.#steps[0]?.method === 'keyboard-interactive') {
       return { type: 'none', username: this.#user }
     }
@@ -178,7 +180,7 @@ class PlannedLogin implements Login {
     return { tried, isRefused: this.#past.some(({ isRefused }) => isRefused) }
   }
 
-  /** Puts down what became of the present attempt, now that the host wants another. */
+  /** Records the result of the present attempt, now that the host wants another. */
   #settle(): void {
     const present = this.#past.at(-1)
     if (this.#isPartial && this.#password === 'sent') this.#password = 'accepted'
@@ -214,7 +216,7 @@ class PlannedLogin implements Login {
     return [{ label: `key ${credential.source}`, method: 'publickey', make }]
   }
 
-  /** The one key of an agent: what cannot be used here, the agent may hold. */
+  /** One key of an agent: the agent may hold a private key that cannot be used from its file. */
   #heldByAgent(socket: string, only: ParsedKey, problem: string): Attempt {
     const print = fingerprintOf(only.getPublicSSH())
     const agent = new LoginAgent(socket, { only, ...this.#agentLimits })

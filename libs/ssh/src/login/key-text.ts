@@ -1,8 +1,8 @@
 /**
- * What a key file holds, as text: a private key, mended where it can only mean one thing (line ends, lines joined, `\n` in
- * place of line ends, base64 around all of it), a public key, or why it is neither and what to do.
+ * What a key file holds, as text: a private key, repaired where only one meaning is possible (line ends, joined lines,
+ * `\n` for line ends, base64 around all of it), a public key, or why it is neither and what to do.
  *
- * Decrypts nothing, and no problem quotes the text.
+ * Decrypts nothing, and never quotes the text in a problem.
  */
 import { quoteWord } from '../shell/quote.ts'
 
@@ -18,7 +18,7 @@ const ENCRYPTION = /^\s*Proc-Type:\s*4,\s*ENCRYPTED\s+DEK-Info:\s*([A-Z0-9-]+,[0
 const LINE_CHARS = /.{1,64}/g
 const PUBLIC_LINE = /^((?:ssh-|ecdsa-|sk-)[a-z0-9@.-]+) +AAAA[A-Za-z0-9+/=]+(?: |$)/
 
-/** What files of other kinds are, by how they begin, and what to do with each. */
+/** Files of other kinds by how they begin, and what to do with each. */
 const OTHERS: readonly (readonly [RegExp, string])[] = [
   [
     /^---- BEGIN SSH2 ENCRYPTED PRIVATE KEY/m,
@@ -31,7 +31,7 @@ const OTHERS: readonly (readonly [RegExp, string])[] = [
   [/PRIVATE KEY/, 'a private key whose first or last line is damaged; copy the whole file'],
 ]
 
-/** Reads the content of a key file. `source` is its name, for what to do with it. */
+/** Reads the content of a key file. `source` is its name, for the advice in a problem. */
 export function readKeyText(content: Buffer | string, source: string): KeyText {
   const text = unwrapped(decoded(content))
   if (text === '') return { kind: 'neither', problem: 'the file is empty' }
@@ -54,12 +54,12 @@ export function readKeyText(content: Buffer | string, source: string): KeyText {
 
 function decoded(content: Buffer | string): string {
   if (typeof content === 'string') return content
-  // Windows PowerShell writes UTF-16 where the output of a program is sent into a file.
+  // Windows PowerShell writes UTF-16 when it redirects a program's output to a file.
   if (content[0] === 0xff && content[1] === 0xfe) return content.toString('utf16le')
   return content.toString()
 }
 
-/** The text without what may have come around it on its way: a byte-order mark, quotes, escapes, another base64. */
+/** The text without what may have been wrapped around it: a byte-order mark, quotes, escapes, another base64. */
 function unwrapped(given: string): string {
   let text = given.replace(/^\ufeff/, '').trim()
   text = /^(["'])(.*)\1$/s.exec(text)?.[2] ?? text
@@ -68,7 +68,7 @@ function unwrapped(given: string): string {
   return text.replaceAll(/[ \t\r]*\n[ \t]*/g, '\n').trim()
 }
 
-/** The block with its lines as they should be. No white space in it means anything, beyond the lines on encryption. */
+/** The block with proper lines. White space in it means nothing, except in the lines about encryption. */
 function readBlock(label: string, body: string): KeyText {
   const [header = '', cipher] = ENCRYPTION.exec(body) ?? []
   const base64 = body.slice(header.length).replaceAll(/\s/g, '')
@@ -81,7 +81,7 @@ function readBlock(label: string, body: string): KeyText {
   return { kind: 'private', label, text, isEncrypted: cipher !== undefined || label.startsWith('ENCRYPTED') }
 }
 
-/** ssh2 reads RSA keys in PuTTY's format 2. For all others there is PuTTY's own converter. */
+/** ssh2 reads RSA keys in PuTTY's format 2. PuTTY's own converter handles all others. */
 function readPutty(text: string, source: string): KeyText {
   const [, format = '?', type = '?'] = /^PuTTY-User-Key-File-(\d): ([a-z0-9@.-]{1,64})$/m.exec(text) ?? []
   const isEncrypted = !/^Encryption: none$/m.test(text)

@@ -1,29 +1,29 @@
 /**
- * Private keys, made usable once: ssh2 would parse the key anew for each connection, and an encrypted OpenSSH key
- * blocks the process for 0.4 to 0.9 s each time.
+ * Parses private keys once: ssh2 would parse a key again for each connection, and an encrypted OpenSSH key blocks the
+ * process for 0.4 to 0.9 s each time.
  *
- * Reads no files. Keys ssh2 cannot read are converted where node:crypto can (PKCS#8); for the others the problem is
- * told with what to do, never with any part of the key.
+ * Reads no files. Keys that ssh2 cannot read are converted where node:crypto can (PKCS#8); for the others the problem
+ * says what to do, and holds no part of the key.
  */
 import { createHash, createPrivateKey, type KeyObject, randomBytes } from 'node:crypto'
 import ssh2, { type ParsedKey } from 'ssh2'
 import { type KeyText, readKeyText } from './key-text.ts'
 
-/** A key to log in with, or why it cannot be used; then with its public half, where that can be read. */
+/** A key to log in with, or why it cannot be used, with its public half where that can be read. */
 export type UsableKey = { readonly key: ParsedKey } | { readonly problem: string; readonly publicKey?: ParsedKey }
 
-/** What there is of a key: its content, the name of its file for what is said of it, and its passphrase. */
+/** A key file: its content, its name for problems, and its passphrase. */
 export type KeyFile = { readonly pem: Buffer | string; readonly source: string; readonly passphrase?: string }
 
 /** How an OpenSSH key begins. */
 const MAGIC = Buffer.from('openssh-key-v1\0')
 
-/** More keys than any worker has; only bounds what a rotation of keys leaves behind. */
+/** More keys than any worker has. Bounds what a rotation of keys leaves behind. */
 const REMEMBERED_KEYS = 256
 
 /**
- * Keys by the digest of their text and passphrase. State of the module on purpose: it is only a memory of a pure
- * function, and two connections must not pay twice.
+ * Keys by the digest of their text and passphrase. Module state on purpose: it only caches a pure function, and two
+ * connections must not pay twice.
  */
 const remembered = new Map<string, UsableKey>()
 
@@ -87,7 +87,7 @@ function parse({ pem, source, passphrase }: KeyFile): UsableKey {
   return { problem: 'its public half belongs to another key: take the file from a backup, or make a new key' }
 }
 
-/** The key, what is to be said of its type, or undefined when it cannot be read. */
+/** The key; a problem with its type; or undefined when it cannot be read. */
 function parsePrivate(
   { label, text }: Extract<KeyText, { kind: 'private' }>,
   passphrase: string | undefined,
@@ -99,7 +99,7 @@ function parsePrivate(
     if (pem === undefined) return `keys of type ${key.asymmetricKeyType} are not supported: use ed25519, ECDSA or RSA`
     return parsed(pem, undefined)
   } catch {
-    // What OpenSSL says of it helps nobody.
+    // OpenSSL's message helps nobody.
     return undefined
   }
 }
@@ -122,7 +122,7 @@ function belongTogether(key: ParsedKey): boolean {
   return Buffer.isBuffer(signature) && key.verify(probe, signature, hash) === true
 }
 
-/** What an OpenSSH key says in the clear. @see https://github.com/openssh/openssh-portable/blob/master/PROTOCOL.key */
+/** The unencrypted part of an OpenSSH key. @see https://github.com/openssh/openssh-portable/blob/master/PROTOCOL.key */
 function readContainer(text: string): { isEncrypted: boolean; publicKey: Buffer; type: string } | undefined {
   const bytes = Buffer.from(text.replaceAll(/-----[^-]*-----/g, ''), 'base64')
   let at = MAGIC.length

@@ -1,6 +1,6 @@
 /**
- * An SSH agent as one log-in may use it: all of its keys, or a single one. A host counts each key that it is shown, and
- * ends the log-in after a few, so a host whose key is named is shown that one alone.
+ * An SSH agent as one log-in may use it: all of its keys, or a single one. A host counts the keys it is shown and ends
+ * the log-in after a few, so where a key is named the host is shown only that one.
  */
 import ssh2, { type ParsedKey, type SignCallback, type SigningRequestOptions } from 'ssh2'
 
@@ -8,13 +8,13 @@ import ssh2, { type ParsedKey, type SignCallback, type SigningRequestOptions } f
 export type AgentLimits = {
   /** The one key to use. Absent: all that the agent holds. */
   readonly only?: ParsedKey
-  /** Is asked when an RSA key is to sign with SHA-1: whether it may. */
+  /** Asked before an RSA key signs with SHA-1: whether it may. */
   readonly maySha1: () => boolean
-  /** Is told when the agent is asked for something, and when it has answered: it may ask a person, or be frozen. */
+  /** Called when the agent is asked for something, and when it has answered: it may ask a person, or be frozen. */
   readonly onAsked: (isAsked: boolean) => void
 }
 
-/** Why a key does not sign: what it would sign with can be forged by now. */
+/** Why a key does not sign: signatures with SHA-1 can be forged. */
 const SHA1_ONLY = 'the host takes RSA signatures with SHA-1 only; give it another key, or "algorithms: legacy"'
 
 type Identities = Parameters<InstanceType<typeof ssh2.OpenSSHAgent>['getIdentities']>[0]
@@ -67,10 +67,10 @@ export class LoginAgent extends ssh2.BaseAgent<ParsedKey> {
   }
 }
 
-/** The key as one that asks before it signs with SHA-1. */
+/** The same key, but it asks before it signs with SHA-1. */
 export function askingBeforeSha1(key: ParsedKey, maySha1: () => boolean): ParsedKey {
   const guarded: ParsedKey = Object.create(key)
-  // Its type leaves out that ssh2 takes an error for an answer.
+  // The type does not say that ssh2 accepts an error as the answer.
   Reflect.set(guarded, 'sign', (data: Buffer, hash?: string) =>
     hash === 'sha1' && !maySha1() ? new Error(SHA1_ONLY) : key.sign(data, hash),
   )

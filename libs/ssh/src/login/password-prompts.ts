@@ -1,20 +1,20 @@
 /**
- * Answering the questions of a host (keyboard-interactive) with a password, in any language: the first question that is
- * asked alone and whose answer is hidden gets it, and no other does. What a question means is not read out of its words.
+ * Answers the questions of a host (keyboard-interactive) with a password, in any language: the first question that is
+ * asked alone and whose answer is hidden gets it, and no other. The words of a question are not interpreted.
  */
 import type { KeyboardInteractiveAuthMethod } from 'ssh2'
 import { printable } from '../verdict/failure.ts'
 
-/** Hosts put what they have to say into requests without a question; PAM sends one after each answer. */
+/** Hosts send messages as requests without a question; PAM sends one after each answer. */
 const REQUESTS_LIMIT = 10
 /** A host may ask thousands of questions at once. */
 const QUESTIONS_SHOWN = 3
 
-/** What an exchange needs of the log-in. */
+/** What an exchange reports to the log-in. */
 export type PromptEvents = {
   /** The password is on its way. */
   readonly onSent: () => void
-  /** There is no answer to what the host asks. True: something else is left to try, once the host has refused this. */
+  /** There is no answer to the question. Returns true if something else is left to try after the host's refusal. */
   readonly onUnanswerable: (why: string) => boolean
 }
 
@@ -30,12 +30,12 @@ export class PasswordPrompts {
     this.#events = events
   }
 
-  /** The question that got the password, in quotes. Undefined while none has. */
+  /** The question that got the password, in quotes. Undefined before that. */
   get answered(): string | undefined {
     return this.#answered
   }
 
-  /** Counts a request of the host, with or without questions. False: it is one too many, and not to be answered. */
+  /** Counts a request of the host, with or without questions. False: it is one too many, and gets no answer. */
   countRequest(): boolean {
     this.#requests += 1
     if (this.#requests <= REQUESTS_LIMIT) return true
@@ -43,12 +43,12 @@ export class PasswordPrompts {
     return false
   }
 
-  /** Answers one request. Those without a question ssh2 answers by itself. */
+  /** Answers one request. ssh2 itself answers requests without a question. */
   readonly answer: KeyboardInteractiveAuthMethod['prompt'] = (name, instructions, _language, questions, finish) => {
     const [first] = questions
     const why = first === undefined ? undefined : this.#whyNot(questions, `${name} ${instructions}`)
     if (why !== undefined) {
-      // Only on the way to another method: an empty answer to a question for a code may count as a wrong code.
+      // Only where another method follows: an empty answer to a question for a code may count as a wrong code.
       if (this.#events.onUnanswerable(why)) finish(questions.map(() => ''))
       return
     }
@@ -69,7 +69,8 @@ export class PasswordPrompts {
       return `refused: after the password it asked ${asked}, for which there is no answer: ${causes}`
     }
     if (questions.length > 1) {
-      return `it asked ${questions.length} questions at once, ${asked}; the password is given to one that is asked alone`
+      const rule = 'the password is given to one that is asked alone'
+      return `it asked ${questions.length} questions at once, ${asked}; ${rule}`
     }
     if (questions.some(({ echo }) => echo !== false)) {
       return `it asked ${asked} with the answer to be shown; the password is given to a hidden question only`

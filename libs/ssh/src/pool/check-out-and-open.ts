@@ -1,6 +1,6 @@
 /**
- * A lease on a connection, and something opened on it. Here it turns out whether a warm connection is still worth
- * anything, and whether the host gives another channel: neither has started anything, so another connection is tried.
+ * Checks out a connection and opens something on it. This shows whether a warm connection still works, and whether the
+ * host gives another channel. Neither has started anything, so on failure another connection is tried.
  */
 import { type NotGreeted, openLauncherChannel } from '../channel/launcher-channel.ts'
 import { type Refused, refused, type SshHost } from '../connect/connection.ts'
@@ -10,14 +10,14 @@ import type { Pool } from './pool.ts'
 import type { Checkout } from './pooled-connection.ts'
 import { unlessDead, type Watched } from './sign-of-life.ts'
 
-/** Opens what is wanted, and has sent nothing when it fails or the signal aborts. */
+/** Opens something. Has sent nothing of a command when it fails or the signal aborts. */
 type OpenOn<T> = (checkout: Checkout, signal: AbortSignal) => Promise<T | NotGreeted>
 
-/** How long a warm host may take to give a sign of life; a third of all the time if that is less. */
+/** How long a warm host may take to give a sign of life; a third of the whole time if that is less. */
 const SIGN_OF_LIFE_MS = 4_000
 const CHANNEL_TIMEOUT_MS = 15_000
 
-/** Leases a connection and opens something on it, within the time and by the signal of the options. */
+/** Checks out a connection and opens something on it, within the time and by the signal of the options. */
 export async function checkOutAndOpen<T extends object>(
   pool: Pool,
   host: SshHost,
@@ -52,13 +52,13 @@ export async function checkOutAndOpen<T extends object>(
     if (signal.aborted || wasRenewed || !isWarm || !(isLost || isRefused)) {
       return refused(result.failure)
     }
-    // What was there then may be as dead; what has been opened meanwhile is not.
+    // Connections older than this checkout may be dead too; those opened since are not.
     openedAfterMs = checkout.sinceMs
     wasRenewed = true
   }
 }
 
-/** Opens a channel, hears its hello and leaves; only where the connection is warm: a new one has just been heard. */
+/** Opens a channel, hears the hello and closes it; only on a warm connection, as a new one has just been heard. */
 export async function tryChannel(
   checkout: Checkout,
   signal: AbortSignal,

@@ -1,17 +1,17 @@
 /**
- * Whose turn it is to make a handshake: so many at once, and in between the jobs take turns, so that a job on one host
- * does not wait behind the ten thousand of another. Does not dial.
+ * Decides whose turn it is to make a handshake: a limited number at once, round and round between the jobs, so that a
+ * job on one host does not wait behind the ten thousand of another. Does not dial.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { EndTurn } from '../connect/log-in.ts'
 
-/** Handshakes begin within this time of each other rather than in one burst; the first of an idle queue goes at once. */
+/** Spreads the beginnings of handshakes that would come in one burst; the first of an idle queue goes at once. */
 const JITTER_MS = 25
 
-/** Turns, fair between those who ask for them. */
+/** Turns, shared fairly between jobs. */
 export class DialQueue {
   readonly #limit: number
-  /** Who waits, by whom it is fair to; whoever comes first in here is next. */
+  /** Who waits, by job; the first entry is next. */
   readonly #waiting = new Map<string, Set<() => void>>()
   #running = 0
 
@@ -20,7 +20,7 @@ export class DialQueue {
     this.#limit = limit
   }
 
-  /** Waits for a turn. Undefined: the signal has aborted before it came. */
+  /** Waits for a turn. Undefined: the signal aborted before it came. */
   async enter(fairKey: string, signal: AbortSignal): Promise<EndTurn | undefined> {
     if (signal.aborted) return undefined
     if (this.#running >= this.#limit) return await this.#wait(fairKey, signal)
@@ -61,7 +61,7 @@ export class DialQueue {
     }
   }
 
-  /** Hands a turn on to the next job's next. */
+  /** Passes a turn on to the next waiter of the next job. */
   #pass(): void {
     for (const [fairKey, waiting] of this.#waiting) {
       this.#waiting.delete(fairKey)

@@ -1,19 +1,19 @@
 /**
- * What a host says on a connection that nobody uses. There is little that it may: that it lives, which keys it has, that
- * a channel is closed, and a new exchange of keys. A host that says anything else is broken or up to something, and the
- * connection is better gone before the next command is sent there.
+ * Watches what a host says on a connection that nobody uses. Little is allowed: that it lives, which keys it has, that
+ * a channel is closed, and a new exchange of keys. A host that says anything else is broken or hostile, and the
+ * connection is better closed before the next command is sent there.
  */
 import type { Client } from 'ssh2'
 import { watchMessage } from '../connect/messages.ts'
 
-/** Messages about a channel, whose number they begin with. */
+/** Messages about a channel; they begin with its number. */
 const OF_CHANNELS = ['DATA', 'EXTENDED_DATA', 'REQUEST', 'WINDOW_ADJUST', 'EOF', 'CLOSE', 'SUCCESS', 'FAILURE']
-/** OpenSSH names its hosts' keys after the log-in; several makes of servers ask whether we live. */
+/** OpenSSH names its host keys after the log-in; several servers ask whether we live. */
 const WELCOME_REQUEST = /^(hostkeys-00@|keep-?alive@)/
-/** A question each second for 15 minutes, with room to spare; what comes beyond is no sign of life. */
+/** A question each second for 15 minutes, with room to spare; more is not a sign of life. */
 const IDLE_LIMIT_BYTES = 262_144
 
-/** Calls `onTalk` when the host says what it may not while `isIdle`. */
+/** Calls `onTalk` when the host says something that is not allowed while `isIdle`. */
 export function watchIdleTalk(client: Client, isIdle: () => boolean, onTalk: () => void): void {
   const orTalk = (isWelcome: boolean) => {
     if (!isWelcome) onTalk()
@@ -22,7 +22,7 @@ export function watchIdleTalk(client: Client, isIdle: () => boolean, onTalk: () 
   watchMessage(client, 'CHANNEL_OPEN', () => orTalk(!isIdle()))
   watchMessage(client, 'GLOBAL_REQUEST', (name) => orTalk(!isIdle() || WELCOME_REQUEST.test(String(name))))
   for (const name of OF_CHANNELS) {
-    // The last words of a channel that we have closed may still be under way.
+    // The last messages of a channel that we have closed may still be on their way.
     watchMessage(client, `CHANNEL_${name}`, (channel) => orTalk(!isIdle() || hasChannel(client, channel)))
   }
   let idleBytes = 0

@@ -1,8 +1,8 @@
 /**
- * All connections of one login, and all who wait for one: they share what is there, and as few dials as will do. Who
- * waits has a clock of its own, and may leave at any time; a dial that nobody waits for any more is given up.
+ * All connections of one login, and all callers that wait for one: they share the connections, and as few dials as
+ * possible. Each waiter has a clock of its own, and may leave at any time; a dial that nobody waits for is given up.
  *
- * Does not dial itself, and keeps no connection for longer than it is told (pool.ts).
+ * Does not dial itself; pool.ts decides how long a connection is kept.
  */
 import {
   atHost,
@@ -19,52 +19,52 @@ import { type Checkout, PooledConnection } from './pooled-connection.ts'
 /** How to wait for a connection. */
 export type CheckOutOptions = {
   /**
-   * For the dial, made here or by somebody else. What the dial waits for others, its turn or a jump host, comes on top:
-   * at most as long again.
+   * For the dial, whoever started it. Time that the dial waits for a turn or a jump host is added, at most as much
+   * again.
    */
   readonly timeoutMs: number
   /** Gives up, as in `ConnectOptions`. */
   readonly signal: AbortSignal
-  /** Whose turn it is to dial goes round between these: the ID of the job. */
+  /** The ID of the job. Turns to dial go round between jobs. */
   readonly fairKey: string
 }
 
-/** A lease, or why there is none. */
+/** A checkout, or why there is none. */
 export type CheckOutResult = { readonly ok: true; readonly checkout: Checkout } | Refused
 
-/** What one dial is given. */
+/** The limits of one dial. */
 export type DialLimits = {
   readonly fairKey: string
-  /** What is left to the most patient of those it is made for. */
+  /** The time left to the most patient of its waiters. */
   readonly timeoutMs: number
-  /** Ends it. */
+  /** Gives up the dial. */
   readonly signal: AbortSignal
-  /** Is told of each phase, and of the time that passes while the host itself is not asked. */
+  /** Records each phase, and the time in which the host itself is not asked. */
   readonly progress: DialProgress
 }
 
-/** What a group needs, and whom it tells. */
+/** What a group needs, and what it reports. */
 export type GroupOptions = {
-  /** Leases on one connection at once; the group lowers it to what the host allows. */
+  /** Checkouts of one connection at once; the group lowers it to what the host allows. */
   readonly limit: number
   readonly maxAgeMs: number
   readonly dial: (host: SshHost, limits: DialLimits) => Promise<ConnectResult>
-  /** A connection is new, was leased, has become free, or has ended. */
+  /** A connection is new, was checked out, was given back, or has ended. */
   readonly onChange: (connection: PooledConnection) => void
-  /** There is nothing and nobody in the group any more. */
+  /** The group has no connection, no waiter and no dial any more. */
   readonly onEmpty: () => void
 }
 
-/** How soon a wait that is still going on is looked at again, at the earliest. */
+/** How soon a waiter's clock is checked again, at the earliest. */
 const LOOK_AGAIN_MS = 50
 
 type Waiter = {
   readonly host: SshHost
   readonly fairKey: string
   readonly timeoutMs: number
-  /** By `performance.now()`; later than this when its dial has to wait. */
+  /** By `performance.now()`; its time ends later if its dial has to wait. */
   readonly deadlineMs: number
-  /** Whether its time is over, and it only waits to hear how far the dial got. */
+  /** Whether its time is over and it only waits to learn how far the dial got. */
   isExpired: boolean
   settle(result: CheckOutResult): void
   reject(error: unknown): void
@@ -76,7 +76,7 @@ export class LoginGroup {
   #limit: number
   readonly #connections = new Set<PooledConnection>()
   readonly #waiters = new Set<Waiter>()
-  /** The dials under way, the oldest first: how to give one up, and how far it is. */
+  /** The dials under way, the oldest first: how to give each up, and its progress. */
   readonly #dials = new Map<AbortController, DialProgress>()
 
   constructor(options: GroupOptions) {
@@ -89,7 +89,7 @@ export class LoginGroup {
     return [...this.#connections]
   }
 
-  /** A lease on a connection that is there. */
+  /** Checks out an existing connection; undefined if none is free. */
   checkOut(): Checkout | undefined {
     for (const connection of this.#connections) {
       if (connection.isUsable && connection.checkouts < this.#limit) return connection.checkOut()
@@ -97,7 +97,7 @@ export class LoginGroup {
     return undefined
   }
 
-  /** Waits for a lease. Rejects with a fault of the dial. */
+  /** Waits for a checkout. Rejects with an error of the dial. */
   wait(host: SshHost, { timeoutMs, signal, fairKey }: CheckOutOptions): Promise<CheckOutResult> {
     return new Promise((resolve, reject) => {
       const leave = () => {
@@ -137,7 +137,7 @@ export class LoginGroup {
     })
   }
 
-  /** Ends everything; those who wait are told so. */
+  /** Closes everything; waiters get a failure. */
   close(): void {
     for (const waiter of this.#waiters) {
       waiter.settle(refused(failure('conn_lost', `stopped before ${waiter.host.name} was reached`)))
@@ -150,8 +150,8 @@ export class LoginGroup {
   }
 
   /**
-   * Its time is over. A dial that others wait for goes on: a client that has no patience must not take it from those
-   * who have. Else the dial is given up, and tells how far it got.
+   * The waiter's time is over. A dial that others wait for goes on: an impatient caller must not take it from them.
+   * Else the dial is given up, and reports how far it got.
    */
   #expire(waiter: Waiter): void {
     const [oldest] = this.#dials
@@ -165,7 +165,7 @@ export class LoginGroup {
     waiter.settle(refused(withLimit(why, waiter)))
   }
 
-  /** Gives those who wait what there is, and dials for the rest. */
+  /** Gives the free connections to waiters, and dials for the rest. */
   #serve(): void {
     for (const waiter of this.#waiters) {
       const checkout = this.checkOut()
@@ -229,10 +229,10 @@ export class LoginGroup {
     for (const waiter of this.#waiters) if (waiter.isExpired) waiter.settle(refused(withLimit(result, waiter)))
     if (!wasGivenUp) {
       const isLate = performance.now() >= deadlineMs
-      // Those for whom this dial was made; the rest have others under way.
+      // Those for whom this dial was made; the others have dials under way.
       const served = this.#dials.size === 0 ? 0 : this.#dials.size * this.#limit
       for (const waiter of [...this.#waiters].slice(0, Math.max(0, this.#waiters.size - served))) {
-        // Who came later with more time than it had, gets another.
+        // A waiter that came later, with more time, gets another dial.
         if (!isLate || waiter.deadlineMs <= deadlineMs) waiter.settle(result)
       }
     }

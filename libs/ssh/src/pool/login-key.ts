@@ -1,11 +1,11 @@
 /**
- * What makes two log-ins the same: a connection that was made for one may then be used for the other. Everything that
- * the log-in depends on is part of it, secrets included; they cannot be read out of the key.
+ * A key for everything a log-in depends on, secrets included. Two log-ins with equal keys may share a connection. The
+ * secrets cannot be read from the key.
  */
 import { createHmac, randomBytes } from 'node:crypto'
 import type { SshHost } from '../connect/connection.ts'
 
-/** Makes the keys of one process worthless anywhere else. */
+/** Makes the keys of one process useless anywhere else. */
 const SALT = randomBytes(32)
 
 /** The key of a log-in at this host. */

@@ -1,12 +1,11 @@
 /**
- * Connections that outlive a run: whoever needs a host gets a warm connection where there is one, or waits
- * for a dial.
+ * Connections that outlive a run: a caller gets a warm connection to its host where there is one, or waits for a dial.
  *
- *   acquire → warm and still to be trusted? → lease → release → warm → used again, or closed after a while
+ *   checkOut → warm and still trusted? → checkout → release → warm → used again, or closed after a while
  *                └ no: jump host → dial → turn → log-in ┘
  *
- * A connection is never used for a log-in that would not be made now: it is found by all that the log-in depends on, and
- * its host key is verified again each time. Runs no commands (exec.ts).
+ * A connection is never used for a log-in that would fail now: it is found by everything the log-in depends on, and its
+ * host key is verified again each time. Runs no commands (exec.ts).
  */
 import { type ConnectResult, refused, type SshConnection, type SshHost } from '../connect/connection.ts'
 import { dial, jumpFailure } from '../connect/dial.ts'
@@ -23,37 +22,37 @@ import { RefusedJumps } from './refused-jumps.ts'
 import { unlessDead } from './sign-of-life.ts'
 import { type TurnOptions, Turns } from './turns.ts'
 
-/** How a pool is to be. */
+/** How to run a pool. */
 export type PoolOptions = TurnOptions & {
   readonly knownHosts: KnownHostsSource
-  /** How long a connection that nobody uses stays open; 60 s by default. */
+  /** How long an unused connection stays open; 60 s by default. */
   readonly idleMs?: number
-  /** Beyond so many open connections unused ones are closed, the longest unused first; 500 by default. */
+  /** Above this many open connections unused ones are closed, the longest unused first; 500 by default. */
   readonly maxOpen?: number
-  /** How old a connection may get before nobody gets it any more; 15 minutes by default. */
+  /** The age from which on nobody gets a connection any more; 15 minutes by default. */
   readonly maxAgeMs?: number
 }
 
 /** A pool of connections. */
 export type Pool = {
   /**
-   * A lease on a connection to this host. `openedAfterMs`: on none that was opened before (by `performance.now()`), as
-   * one has turned out to be dead.
+   * Checks out a connection to this host. `openedAfterMs`: only one opened later than this (by `performance.now()`), as
+   * an older one turned out to be dead.
    */
   checkOut(host: SshHost, options: CheckOutOptions & { readonly openedAfterMs?: number }): Promise<CheckOutResult>
-  /** Connections at present: all, and those that nobody uses. */
+  /** The number of connections: all, and those that nobody uses. */
   counts(): { readonly open: number; readonly idle: number }
-  /** Closes all connections; who waits for one is told so. */
+  /** Closes all connections; waiters get a failure. */
   close(): void
 }
 
-/** Two channels each, one to run a command and one to kill it: within the ten that OpenSSH allows by default. */
+/** Two channels each, one to run a command and one to kill it: below the ten that OpenSSH allows by default. */
 const CHECKOUTS_PER_CONNECTION = 4
 /** Forwards do not count against what a host allows. */
 const FORWARDS_PER_CONNECTION = Number.POSITIVE_INFINITY
 const IDLE_MS = 60_000
 const MAX_OPEN = 500
-/** A key may be taken from an account, or an account be locked, and what it has open goes on. */
+/** A key may be removed from an account, or an account locked, while its open connections go on. */
 const MAX_AGE_MS = 900_000
 /** How long a warm jump host may take to give a sign of life. */
 const JUMP_ANSWER_MS = 3_000
@@ -70,7 +69,7 @@ class ConnectionPool implements Pool {
   readonly #refusedJumps = new RefusedJumps()
   readonly #groups = new Map<string, LoginGroup>()
   readonly #open = new Set<PooledConnection>()
-  /** Connections that nobody uses with the clocks that will close them, the longest unused first. */
+  /** Unused connections with the timers that will close them, the longest unused first. */
   readonly #idle = new Map<PooledConnection, NodeJS.Timeout>()
   #isClosed = false
 
@@ -109,7 +108,7 @@ class ConnectionPool implements Pool {
       const isSuspect = pooled.openedMs <= (options.openedAfterMs ?? 0)
       if (isSuspect || !isTrusted(pooled.connection, host, known)) pooled.retire()
     }
-    // Again, as it may just have lost its last connection.
+    // Added again, as it may just have lost its last connection.
     this.#groups.set(key, group)
     const checkout = group.checkOut()
     return checkout === undefined ? await group.wait(host, options) : { ok: true, checkout }
@@ -125,14 +124,14 @@ class ConnectionPool implements Pool {
     })
   }
 
-  /** Dials a host, through its jump host where it has one: a warm one that has died is replaced once. */
+  /** Dials a host, through its jump host where it has one. A warm connection to it that has died is replaced once. */
   async #dial(host: SshHost, isJump: boolean, limits: DialLimits): Promise<ConnectResult> {
     const { jump } = host
     if (jump === undefined) return await this.#handshake(host, isJump, undefined, limits)
     for (let openedAfterMs = 0; ; ) {
       const reached = await limits.progress.during(() => this.#reachJump(jump, { ...limits, openedAfterMs }))
       if (!reached.ok) {
-        // Given up for those who have no more time; that says nothing about the jump host.
+        // Given up because the waiters' time is over; that says nothing about the jump host.
         const why = limits.signal.aborted ? failure('conn_timeout', 'it was not reached in time') : reached
         return refused(jumpFailure(jump, why))
       }
@@ -149,7 +148,7 @@ class ConnectionPool implements Pool {
     }
   }
 
-  /** A lease on the connection to a jump host, unless it has just refused us. */
+  /** Checks out the connection to a jump host, unless it has just refused us. */
   async #reachJump(
     jump: SshHost,
     options: CheckOutOptions & { readonly openedAfterMs: number },
@@ -164,8 +163,8 @@ class ConnectionPool implements Pool {
   }
 
   /**
-   * One handshake. Its turn comes when the host has answered, so that those which do not keep nobody waiting; but with
-   * a jump host a turn begins before, as its sshd counts whoever has not logged in yet.
+   * One handshake. Its turn comes when the host has answered, so that silent hosts delay nobody. With a jump host the
+   * turn comes before, as its sshd counts connections that have not logged in yet.
    */
   async #handshake(
     host: SshHost,
@@ -193,7 +192,7 @@ class ConnectionPool implements Pool {
     }
   }
 
-  /** Starts or stops the clock of a connection, and closes the longest unused ones where there are too many. */
+  /** Starts or stops a connection's idle timer, and closes the longest unused connections if there are too many. */
   #keepOrClose(pooled: PooledConnection): void {
     clearTimeout(this.#idle.get(pooled))
     this.#idle.delete(pooled)
@@ -212,7 +211,7 @@ class ConnectionPool implements Pool {
   }
 }
 
-/** Whether the connection, and each that it goes through, would be made now. */
+/** Whether the host keys of the connection, and of all it goes through, would be accepted now. */
 function isTrusted({ hostKey, hop }: SshConnection, host: SshHost, known: KnownHosts): boolean {
   if (refuseHostKey(host, known, hostKey) !== undefined) return false
   return host.jump === undefined || (hop !== undefined && isTrusted(hop, host.jump, known))

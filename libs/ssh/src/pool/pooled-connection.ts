@@ -1,6 +1,6 @@
 /**
- * One connection of the pool and those who use it: leased as often as its login's limit allows, warm in between, and
- * closed once nobody uses it any more and it is not to be used again. Does not dial, and does not decide who gets it.
+ * One connection of the pool and its checkouts: as many at once as its login's limit allows. It is warm in between, and
+ * closed once it is retired and nobody uses it. Does not dial, and does not decide who gets it.
  */
 import type { ClientChannel } from 'ssh2'
 import type { SshConnection } from '../connect/connection.ts'
@@ -9,45 +9,45 @@ import { watchIdleTalk } from './idle-talk.ts'
 
 /** The right to run one command on a connection, and to kill it there. */
 export type Checkout = {
-  /** Its `close` ends the lease too, and nobody gets the connection after that. */
+  /** Its `close` ends the checkout too, and nobody gets the connection after that. */
   readonly connection: SshConnection
-  /** Whether the connection was there before: the host may have gone since, without a word. */
+  /** Whether the connection was used before: the host may have gone since, without a word. */
   readonly isWarm: boolean
-  /** When it was leased, on the clock of `performance.now()`: all that was there then may have gone with the host. */
+  /** When it was checked out, by `performance.now()`: connections older than that may be dead with the host. */
   readonly sinceMs: number
-  /** Gives the connection back, to be used again if all channels of the lease have closed on both sides. */
+  /** Gives the connection back. It is used again if all channels of the checkout have closed on both sides. */
   release(): void
   /**
-   * Gives it back because the host has refused a channel: it is not asked for so many on one connection again. False
-   * when nobody else used the connection, so that their number was not the reason.
+   * Gives it back because the host refused a channel: it is not asked for that many on one connection again. False if
+   * nobody else used the connection, so that their number was not the reason.
    */
   releaseRefused(): boolean
 }
 
-/** Told of what happens to a connection. */
+/** What a connection reports. */
 export type PooledEvents = {
   readonly onCheckedOut: () => void
-  /** A lease has ended, or the connection. */
+  /** A checkout has ended, or the connection. */
   readonly onFree: () => void
-  /** The host refused a channel while so many others used the connection; at least one did. */
+  /** The host refused a channel while this many others used the connection; at least one. */
   readonly onRefused: (others: number) => void
 }
 
 /** How long the host may take to close the channels of a command that has ended. */
 const CHANNELS_CLOSE_MS = 1_000
 
-/** A connection that is kept. */
+/** A connection that the pool keeps. */
 export class PooledConnection {
   readonly connection: SshConnection
   readonly #events: PooledEvents
   #checkouts = 0
   #isUsed = false
   #isRetired = false
-  /** When the log-in was over, on the clock of `performance.now()`. */
+  /** When the log-in was over, by `performance.now()`. */
   readonly openedMs = performance.now()
   readonly #aging: NodeJS.Timeout
 
-  /** @param maxAgeMs how old it may get: a log-in that was allowed once may not be any more */
+  /** @param maxAgeMs how old it may get: a log-in that was allowed once may no longer be */
   constructor(connection: SshConnection, maxAgeMs: number, events: PooledEvents) {
     this.connection = connection
     this.#events = events
@@ -61,12 +61,12 @@ export class PooledConnection {
     )
   }
 
-  /** How many use it at present. */
+  /** How many use it now. */
   get checkouts(): number {
     return this.#checkouts
   }
 
-  /** Whether it may be leased. */
+  /** Whether it may be checked out. */
   get isUsable(): boolean {
     return !this.#isRetired && this.connection.isOpen()
   }
@@ -76,7 +76,7 @@ export class PooledConnection {
     return this.#isRetired && this.#checkouts === 0
   }
 
-  /** Leases it. */
+  /** Checks it out. */
   checkOut(): Checkout {
     const channels = new Set<ClientChannel>()
     const isWarm = this.#isUsed
@@ -104,7 +104,7 @@ export class PooledConnection {
     }
   }
 
-  /** Nobody gets it any more; it is closed once those who use it are done. */
+  /** Lets nobody have it any more, and closes it once its users are done. */
   retire(): void {
     if (this.#isRetired) return
     this.#isRetired = true
@@ -126,7 +126,7 @@ export class PooledConnection {
   }
 }
 
-/** Whether nothing on the host holds one of them: then both sides close a channel. */
+/** Whether all of them are closed on both sides, which is so when nothing on the host holds one. */
 async function closedOnBothSides(channels: ReadonlySet<ClientChannel>): Promise<boolean> {
   const closing = [...channels].map((channel) => new Promise((resolve) => channel.once('close', resolve)))
   await withinMs(

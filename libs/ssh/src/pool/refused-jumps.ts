@@ -1,7 +1,7 @@
 /**
- * Jump hosts that have refused our log-in, or that have shown a key which is not to be trusted: each host behind one
- * would cost another refused log-in there, until the account is locked. Remembered for a while and for these very
- * credentials and known_hosts; whoever changes them is believed at once. Does not dial.
+ * Remembers jump hosts that have refused our log-in, or shown a key that is not trusted: each host behind one would
+ * cost another refused log-in there, until the account is locked. Remembers for a while, and for the same credentials
+ * and known_hosts: a change of these counts at once. Does not dial.
  */
 import type { KnownHosts } from '../connect/known-hosts.ts'
 import type { Failure } from '../verdict/failure.ts'
@@ -10,11 +10,11 @@ const REMEMBER_MS = 300_000
 
 type Refusal = { readonly why: Failure; readonly known: KnownHosts; readonly atMs: number }
 
-/** What is remembered of the log-ins at jump hosts. */
+/** Refused log-ins at jump hosts. */
 export class RefusedJumps {
   readonly #refusals = new Map<string, Refusal>()
 
-  /** Why this log-in is not to be tried again yet. Undefined: it may be. */
+  /** Why this log-in must not be tried again yet. Undefined: it may be tried. */
   find(key: string, known: KnownHosts): Failure | undefined {
     const refusal = this.#refusals.get(key)
     if (refusal === undefined) return undefined
@@ -28,7 +28,7 @@ export class RefusedJumps {
     return { ...refusal.why, detail: `${detail} (${ago} s ago; it is asked again in ${again} s)` }
   }
 
-  /** Remembers a refusal of the jump host itself; whatever else went wrong may go better the next time. */
+  /** Remembers a refusal by the jump host itself; anything else may go better the next time. */
   note(key: string, known: KnownHosts, why: Failure): void {
     const isLogIn = why.reason === 'auth_failed' && why.isHostsFault
     const isHostKey = why.reason === 'host_key_unknown' || why.reason === 'host_key_changed'

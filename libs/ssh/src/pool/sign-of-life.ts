@@ -1,18 +1,18 @@
 /**
- * Whether a connection that has not been used for a while is still one: a host that was rebooted, or a firewall that
- * has forgotten it, says nothing at all, and TCP takes minutes to notice. Closes nothing.
+ * Finds out whether a connection that was idle for a while still works: a host that was rebooted, or a firewall that
+ * has forgotten the connection, says nothing at all, and TCP takes minutes to notice. Closes nothing.
  */
 import type { SshConnection } from '../connect/connection.ts'
 
-/** How long something may take before the host is asked for a sign of life; what goes well never costs a question. */
+/** How long a step may take before the host is asked for a sign of life, so that quick steps cost no question. */
 const ASK_AFTER_MS = 500
 
-/** What came of a step; `isDead`: the host has not given a sign of life while it was waited for. */
+/** The result of a step. `isDead`: the host gave no sign of life meanwhile. */
 export type Watched<T> = { readonly result: T; readonly isDead: boolean }
 
 /**
- * Takes a step that waits for the host. Its signal aborts with the given one, and also when the host, asked for a sign
- * of life, says nothing within this time.
+ * Takes a step that waits for the host. The step's signal aborts with the given one, and also when the host, asked for
+ * a sign of life, does not answer in time.
  */
 export async function unlessDead<T>(
   connection: SshConnection,
@@ -43,15 +43,15 @@ export async function unlessDead<T>(
 }
 
 /**
- * Whether the host answers within this time. ssh2 has no call for it, so its own keepalive is sent; should those
- * fields be renamed, every connection is believed to be alive (test/integration/ssh-pool-stale.test.ts).
+ * Whether the host answers within this time. ssh2 has no call for it, so its own keepalive is sent; should those fields
+ * be renamed, every connection is believed to be alive (test/integration/ssh-pool-stale.test.ts).
  */
 function answers({ client }: SshConnection, withinMs: number): Promise<boolean> {
   return new Promise((resolve) => {
     const protocol: unknown = Reflect.get(client, '_protocol')
     const answered: unknown = Reflect.get(client, '_callbacks')
     if (!canPing(protocol) || !Array.isArray(answered)) return resolve(true)
-    // A connection that ends makes the step fail, and whoever asks looks at no answer of ours after that.
+    // A connection that ends makes the step fail, and then nobody looks at this answer.
     const timer = setTimeout(resolve, withinMs, false)
     answered.push(() => {
       clearTimeout(timer)

@@ -1,8 +1,9 @@
 /**
- * The turns to shake hands and log in: so many at once in this process, and so many with or through each jump host,
- * over all processes. A turn covers what costs something, and ends after a while: a silent host holds none for long.
+ * The turns to shake hands and log in: a limited number at once in this process, and with or through each jump host
+ * over all processes. A turn covers the expensive part, and ends after a while, so a silent host does not hold it for
+ * long.
  *
- * Does not dial. Who gets no turn in time is told so, and that the host is not to blame.
+ * Does not dial. A caller that gets no turn in time learns so, and that the host is not to blame.
  */
 import type { EndTurn } from '../connect/log-in.ts'
 import { type Failure, failure } from '../verdict/failure.ts'
@@ -13,19 +14,19 @@ export type TurnOptions = {
   /** Handshakes at once; 50 by default. */
   readonly maxHandshakes?: number
   /**
-   * Waits until a handshake with, or through, this jump host may begin, where other processes use it too. What it
-   * gives is called when the handshake is over.
+   * Waits until a handshake with, or through, this jump host may begin, where other processes use it too. The function
+   * it returns is called when the handshake is over.
    */
   readonly beforeDialThrough?: (jumpName: string, options: { readonly signal: AbortSignal }) => Promise<EndTurn>
 }
 
-/** For whom a turn is, and when it is not wanted any more. */
+/** Which job a turn is for, and when it is no longer wanted. */
 type Wish = { readonly fairKey: string; readonly signal: AbortSignal }
 
 const MAX_HANDSHAKES = 50
-/** With or through one jump host, whose sshd drops handshakes at random when ten are under way. */
+/** With or through one jump host: an sshd drops handshakes at random when ten are under way. */
 const HANDSHAKES_THROUGH_JUMP = 8
-/** Some ten times what a handshake takes where fifty are made at once. What takes longer waits, and costs nothing. */
+/** Some ten times what a handshake takes where fifty are made at once. A slower one mostly waits, and costs nothing. */
 const TURN_MS = 3_000
 
 /** All turns of a process. */
@@ -39,7 +40,7 @@ export class Turns {
     this.#before = beforeDialThrough
   }
 
-  /** A turn with a host that has answered, through this jump host if there is one. */
+  /** Waits for a turn with a host that has answered, through this jump host if there is one. */
   async enter(jumpName: string | undefined, wish: Wish): Promise<EndTurn | Failure> {
     const endThrough = jumpName === undefined ? () => {} : await this.withJump(jumpName, wish)
     if (typeof endThrough !== 'function') return endThrough
@@ -62,7 +63,7 @@ export class Turns {
     return end
   }
 
-  /** A turn with, or through, a jump host: among the jobs of this process, and then among all processes. */
+  /** Waits for a turn with, or through, a jump host: among the jobs of this process, then among all processes. */
   async withJump(jumpName: string, { fairKey, signal }: Wish): Promise<EndTurn | Failure> {
     const queue = this.#throughJump.get(jumpName) ?? new DialQueue(HANDSHAKES_THROUGH_JUMP)
     this.#throughJump.set(jumpName, queue)
@@ -90,7 +91,7 @@ function noTurnWith(jumpName: string): Failure {
   return failure('jump_failed', `jump host ${jumpName}: the workers were busy with other handshakes there all the time`)
 }
 
-/** A turn, unless the signal aborts first: then it is given back as soon as it comes, should it still. */
+/** The turn, unless the signal aborts first: then a turn that still comes is given back at once. */
 function unlessAborted(turn: Promise<EndTurn>, signal: AbortSignal): Promise<EndTurn | undefined> {
   return new Promise((resolve, reject) => {
     const onAbort = () => resolve(undefined)
