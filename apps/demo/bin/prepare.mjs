@@ -1,5 +1,5 @@
 /**
- * Makes a fresh clone ready to run: installs what package-lock.json names if that has not been done, and builds.
+ * Makes a fresh clone ready to run: installs what package-lock.json names, unless that was done, and builds.
  *
  * Plain JavaScript without dependencies, because it runs before there are any. Quick when there is nothing to do.
  */

@@ -1,8 +1,8 @@
 /**
- * A fleet of SSH hosts on this computer, for demonstrations and tests: no root, no sshd, nothing left behind. Each
- * host is a port of the loopback interface with a key of its own, and runs commands as the present user.
+ * A fleet of SSH hosts on this computer, for demonstrations and tests: no root, no sshd, nothing left behind. Each host
+ * is a port of the loopback interface with a key of its own, and runs commands as the current user.
  *
- * Not for anything else: whoever has the client key runs commands here. No pty, no forwarding, no sftp.
+ * For nothing else: whoever has the client key runs commands here. No pty, no forwarding, no sftp.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -11,16 +11,16 @@ import { homedir } from 'node:os'
 import type { Readable, Writable } from 'node:stream'
 import ssh2, { type AuthContext, type Connection, type ParsedKey, type ServerChannel } from 'ssh2'
 
-/** A host of the fleet to be. */
+/** A host to start. */
 export type DemoHost = {
   readonly name: string
-  /** A host that is not there: its port refuses. */
+  /** A host that is down: its port refuses connections. */
   readonly unreachable?: boolean
 }
 
-/** A fleet that is running. */
+/** A running fleet. */
 export type DemoFleet = {
-  /** In the order they were asked for. */
+  /** In the order given. */
   readonly hosts: readonly {
     readonly name: string
     readonly address: string
@@ -31,13 +31,13 @@ export type DemoFleet = {
   readonly knownHosts: string
   /** The private key that logs in everywhere. */
   readonly clientKeyPem: string
-  /** Stops all hosts and every command that still runs there, with its children. May be called twice. */
+  /** Stops all hosts and every command still running there, with its children. May be called twice. */
   close(): Promise<void>
 }
 
 const USER = 'demo'
 const ADDRESS = '127.0.0.1'
-/** tcpmux: nobody listens there, and an ordinary user cannot. */
+/** tcpmux: nothing listens there, and an ordinary user cannot. */
 const REFUSING_PORT = 1
 /** As sshd sets it for an ordinary user. */
 const PATH = '/usr/local/bin:/usr/bin:/bin'
@@ -65,8 +65,8 @@ export async function startDemoFleet({ hosts }: { hosts: readonly DemoHost[] }):
 type StartedHost = { readonly port: number; readonly knownHostsLine?: string; close(): Promise<void> }
 
 /**
- * A key pair. ssh2 1.17.0 writes one in about three hundred ed25519 keys so that it cannot read it again (counted: 7
- * of 2,000), so what it made is read before it is used.
+ * A key pair. ssh2 1.17.0 writes about one in three hundred ed25519 keys in a form that it cannot read again (counted:
+ * 7 of 2,000), so each key is read before it is used.
  */
 function newKeyPair(): { readonly private: string; readonly public: string } {
   for (;;) {
@@ -82,7 +82,7 @@ async function startHost(name: string, clientKey: ParsedKey): Promise<StartedHos
   const server = new ssh2.Server({ hostKeys: [hostKey.private] }, (connection) => {
     serve(connection, clientKey, name, children)
   })
-  // The sockets are taken in here because ssh2's own server neither gives them away nor closes them.
+  // A listener of our own, because ssh2's server neither hands out its sockets nor closes them.
   const listener = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
@@ -104,7 +104,7 @@ async function startHost(name: string, clientKey: ParsedKey): Promise<StartedHos
 }
 
 function serve(connection: Connection, clientKey: ParsedKey, name: string, children: Set<ChildProcess>): void {
-  // A client may go at any moment; the listener is what keeps that from ending the process.
+  // A client may go at any moment; without a listener that would end the process.
   connection.on('error', () => {})
   connection.on('authentication', (context) => {
     if (isClient(context, clientKey)) context.accept()
@@ -128,16 +128,16 @@ function serve(connection: Connection, clientKey: ParsedKey, name: string, child
 
 function isClient(context: AuthContext, clientKey: ParsedKey): boolean {
   if (context.method !== 'publickey' || !context.key.data.equals(clientKey.getPublicSSH())) return false
-  // Without a signature the client only asks whether the key would do.
+  // Without a signature the client only asks whether the key would be accepted.
   if (context.signature === undefined || context.blob === undefined) return true
   return clientKey.verify(context.blob, context.signature, context.hashAlgo) === true
 }
 
 function run(command: string, name: string, channel: ServerChannel): ChildProcess {
   const env = { PATH, HOME: homedir(), USER, LOGNAME: USER, SHELL: '/bin/sh', MUSTER_HOST_NAME: name }
-  // Detached: a process group of its own, as sshd does it.
+  // Detached: a process group of its own, as under sshd.
   const child = spawn('/bin/sh', ['-c', command], { detached: true, cwd: homedir(), env })
-  // Whoever asked may go at any moment, and what is written after that fails.
+  // The client may go at any moment, and later writes fail.
   channel.on('error', () => {})
   channel.stderr.on('error', () => {})
   child.stdin.on('error', () => {})
@@ -168,12 +168,12 @@ function pump(source: Readable, target: Writable | Readable, write: Write): void
   })
 }
 
-/** Where ssh2 keeps what waits for the window of a channel; it does not clear them. */
+/** The fields in which ssh2 keeps data that waits for a channel's window; ssh2 does not clear them. */
 const WAITING = ['_chunk', '_chunkcb', '_chunkErr', '_chunkcbErr'] as const
 
 /**
- * Writes to stdout and stderr of a channel one after the other. When both wait for the window of the channel, ssh2
- * wakes only one of them, and sends what stdout last waited with again in place of stderr.
+ * Writes to stdout and stderr of a channel one after the other. When both wait for the channel's window, ssh2 wakes
+ * only one of them, and sends stdout's last waiting data again in place of stderr's.
  */
 function writeInTurn(channel: ServerChannel): Write {
   let turn = Promise.resolve()
@@ -197,7 +197,7 @@ function killGroup({ pid }: ChildProcess, signal: string): void {
   try {
     if (pid !== undefined) process.kill(-pid, signal)
   } catch {
-    // It has ended meanwhile, or there is no such signal: nothing is left to do either way.
+    // It has ended, or there is no such signal: nothing is left to do either way.
   }
 }
 

@@ -1,4 +1,4 @@
-/** `npm run demo`: the main job on a fleet of this machine's own, shown as a person at a terminal would see it. */
+/** `npm run demo`: the main job on a fleet of hosts on this machine, as a person at a terminal sees it. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

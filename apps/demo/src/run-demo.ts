@@ -1,8 +1,8 @@
 /**
- * The demo, step by step: a fleet of twenty hosts, `muster up`, one `muster run` on all of them, a rollout that stops by
- * itself, and where else to look.
+ * The demo, step by step: a fleet of twenty hosts, `muster up`, one `muster run` on all of them, a rollout that stops
+ * by itself, and other ways to see the job.
  *
- * It uses the product as a person would, through the `muster` command, and knows nothing of what is inside.
+ * It uses the product as a person does, through the `muster` command, and knows nothing of its inside.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -18,7 +18,7 @@ const HEALTH_CHECK = fileURLToPath(new URL('../health-check.sh', import.meta.url
 const UPDATE = fileURLToPath(new URL('../update.sh', import.meta.url))
 const UP_TIMEOUT_MS = 180_000
 
-/** The hosts of the demo; the last one is not there. */
+/** The hosts of the demo; the last one is down. */
 const HOSTS = Array.from({ length: 20 }, (_, i) => {
   const name = `demo${String(i + 1).padStart(2, '0')}`
   return { name, unreachable: name === 'demo20' }
@@ -31,7 +31,7 @@ export type DemoOptions = {
   env: Record<string, string | undefined>
   say: (line: string) => void
   closers: Closers
-  /** Aborts when the person at the terminal has had enough. */
+  /** Aborts when the person at the terminal presses Ctrl-C. */
   signal: AbortSignal
 }
 
@@ -61,7 +61,7 @@ export async function runDemo({ dataDir, env, say, closers, signal }: DemoOption
     args: [MUSTER, 'up', '--install'],
     env: demoEnv,
     cwd: dataDir,
-    // The last line that it says once it is up, so that none comes in between later.
+    // The last line it prints once it is up, so that no other line comes in between later.
     ready: /^Try: /,
     readyTimeoutMs: UP_TIMEOUT_MS,
     stopTimeoutMs: 30_000,
@@ -80,7 +80,7 @@ export async function runDemo({ dataDir, env, say, closers, signal }: DemoOption
   await sayWhereToLook({ url, key, say })
 }
 
-/** Runs `muster` on this terminal. Its exit status tells that some hosts failed, which is what the demo is for. */
+/** Runs `muster` on this terminal. It exits with an error because some hosts fail, as the demo intends. */
 async function showCommand(
   args: readonly string[],
   env: Record<string, string | undefined>,
@@ -108,11 +108,9 @@ async function writeFiles(
   dataDir: string,
   fleet: Awaited<ReturnType<typeof startDemoFleet>>,
 ): Promise<{ inventory: string; knownHosts: string }> {
-  const [inventory, knownHosts, key] = ['inventory.yaml', 'known_hosts', 'id_ed25519'].map((name) =>
-    join(dataDir, name),
-  )
-  if (inventory === undefined || knownHosts === undefined || key === undefined)
-    throw new Error('three names, three paths')
+  const inventory = join(dataDir, 'inventory.yaml')
+  const knownHosts = join(dataDir, 'known_hosts')
+  const key = join(dataDir, 'id_ed25519')
   await writeFile(key, fleet.clientKeyPem, { mode: 0o600 })
   await writeFile(knownHosts, fleet.knownHosts)
   const hosts = fleet.hosts.map(({ name, address, port }) => `  ${name}: { address: ${address}, port: ${port} }`)
