@@ -3,7 +3,10 @@ import type { FastifyInstance } from 'fastify'
 import type { OperationDeps } from '../operations/call/operation.ts'
 
 /** Adds both. `/livez` answers 200 while the process runs; `/readyz` answers 200 when it can do its work, else 503. */
-export function addHealth(app: FastifyInstance, { ledger, inventory }: OperationDeps): void {
+export function addHealth(
+  app: FastifyInstance,
+  { ledger, inventory }: Pick<OperationDeps, 'ledger' | 'inventory'>,
+): void {
   app.get('/livez', async () => ({ status: 'ok' }))
   app.get('/readyz', async (_request, reply) => {
     // Needs no timeout: the ledger of a server fails fast.

@@ -1,6 +1,7 @@
 /** The operations on API keys. libs/access decides which scopes a key may pass on and which keys may be revoked. */
 import { createKey, listKeys, revokeKey } from '@muster/access'
 import type { ApiKey, Input, Output } from '@muster/contract'
+import type { Ledger } from '@muster/ledger'
 import type { Caller, OperationDeps } from './call/operation.ts'
 
 /**
@@ -8,7 +9,7 @@ import type { Caller, OperationDeps } from './call/operation.ts'
  * @throws {MusterError} insufficient_scope if the key could do more than the caller
  */
 export async function createApiKey(
-  { ledger, logger }: OperationDeps,
+  { ledger, logger }: Pick<OperationDeps, 'ledger' | 'logger'>,
   input: Input<'create_key'>,
   caller: Caller,
 ): Promise<Output<'create_key'>> {
@@ -19,7 +20,7 @@ export async function createApiKey(
 }
 
 /** Lists the keys that the caller may see, newest first. */
-export async function listApiKeys({ ledger }: OperationDeps, caller: Caller): Promise<Output<'list_keys'>> {
+export async function listApiKeys(ledger: Ledger, caller: Caller): Promise<Output<'list_keys'>> {
   return { keys: await listKeys(ledger, caller) }
 }
 
@@ -28,7 +29,7 @@ export async function listApiKeys({ ledger }: OperationDeps, caller: Caller): Pr
  * @throws {MusterError} not_found, last_key
  */
 export async function revokeApiKey(
-  { ledger, logger }: OperationDeps,
+  { ledger, logger }: Pick<OperationDeps, 'ledger' | 'logger'>,
   { key_id: revokedKeyId }: Input<'revoke_key'>,
   caller: Caller,
 ): Promise<ApiKey> {

@@ -45,33 +45,34 @@ export function createOperations(deps: OperationDeps): Operations {
 }
 
 function functionsOver(deps: OperationDeps): Functions {
+  const { ledger, inventory } = deps
   return {
     submit_job: (input, caller) => submit(deps, input, caller),
     run_command: (input, caller) => submit(deps, input, caller, { until: 'done_or_paused' }),
-    list_jobs: (input, caller) => listJobsFor(deps, input, caller),
-    get_job: (input, caller) => getJob(deps, input, caller),
+    list_jobs: (input, caller) => listJobsFor(ledger, input, caller),
+    get_job: (input, caller) => getJob(ledger, input, caller),
     wait_job: (input, caller) =>
-      getJob(deps, { ...input, until: input.until === 'done' ? 'done_or_paused' : input.until }, caller),
-    list_runs: (input) => listRunsOf(deps, input),
-    get_run: async (input) => getRun(deps, await withHostOfJob(deps, input)),
-    read_output: async (input) => readPage(deps, await withHostOfJob(deps, input)),
-    follow_job: async (input, caller) => followJob(deps, await withHostOfJob(deps, input), caller),
-    gather_output: (input) => gatherAll(deps, input),
-    get_output: async (input, caller) => getOutput(deps, await withHostOfJob(deps, input), caller),
+      getJob(ledger, { ...input, until: input.until === 'done' ? 'done_or_paused' : input.until }, caller),
+    list_runs: (input) => listRunsOf(ledger, input),
+    get_run: async (input) => getRun(ledger, await withHostOfJob(deps, input)),
+    read_output: async (input) => readPage(ledger, await withHostOfJob(deps, input)),
+    follow_job: async (input, caller) => followJob(ledger, await withHostOfJob(deps, input), caller),
+    gather_output: (input) => gatherAll(ledger, input),
+    get_output: async (input, caller) => getOutput(ledger, await withHostOfJob(deps, input), caller),
     cancel_job: (input, caller) => requestCancel(deps, input, caller),
     extend_job: (input, caller) => requestExtend(deps, input, caller),
     resume_job: (input, caller) => requestResume(deps, input, caller),
     set_concurrency: (input, caller) => requestConcurrency(deps, input, caller),
     rerun_job: (input, caller) => rerun(deps, input, caller),
     rerun_command: (input, caller) => rerun(deps, input, caller, 'done_or_paused'),
-    resolve_targets: (input) => resolveTargets(deps, input),
-    list_hosts: async (input) => listHosts(deps, input),
+    resolve_targets: (input) => resolveTargets(ledger, inventory.current(), input),
+    list_hosts: async (input) => listHosts(inventory.current(), input),
     test_host: (input, caller) => testHost(deps, input, caller),
     test_connection: (input, caller) => testConnection(deps, input, caller),
     list_directory: (input, caller) => listDirectory(deps, input, caller),
     check_disk_usage: (input, caller) => checkDiskUsage(deps, input, caller),
     create_key: (input, caller) => createApiKey(deps, input, caller),
-    list_keys: (_input, caller) => listApiKeys(deps, caller),
+    list_keys: (_input, caller) => listApiKeys(ledger, caller),
     revoke_key: (input, caller) => revokeApiKey(deps, input, caller),
   }
 }

@@ -1,15 +1,13 @@
 /** Lists the hosts of the inventory. */
 import { type Host, type Input, MusterError, type Output } from '@muster/contract'
-import type { InventoryHost } from '@muster/inventory'
-import type { OperationDeps } from '../call/operation.ts'
+import type { Inventory, InventoryHost } from '@muster/inventory'
 import { resolveHosts } from './select-hosts.ts'
 
 /**
  * A page of hosts, without credentials.
  * @throws {MusterError} invalid_target, unknown_target, no_targets; invalid_request for a cursor that no page gave out
  */
-export function listHosts(deps: OperationDeps, input: Input<'list_hosts'>): Output<'list_hosts'> {
-  const inventory = deps.inventory.current()
+export function listHosts(inventory: Inventory, input: Input<'list_hosts'>): Output<'list_hosts'> {
   const names = resolveHosts(inventory, input.targets)
   const start = input.cursor === undefined ? 0 : readCursor(input.cursor)
   const end = start + input.limit

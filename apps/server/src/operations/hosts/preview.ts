@@ -1,8 +1,7 @@
 /** Previews a target expression: which hosts it selects, and on which of them a job would not start. Runs nothing. */
 import { foldHosts, type HostsUnavailable, type Input, type Output } from '@muster/contract'
 import type { Inventory } from '@muster/inventory'
-import { type OpenBreaker, openBreakers } from '@muster/ledger'
-import type { OperationDeps } from '../call/operation.ts'
+import { type Ledger, type OpenBreaker, openBreakers } from '@muster/ledger'
 import { selectHosts } from './select-hosts.ts'
 
 /** Most values of a label that are counted one by one; every host may have its own. */
@@ -13,10 +12,10 @@ const VALUES_LIMIT = 50
  * @throws {MusterError} invalid_target, unknown_target, no_targets, ledger_unavailable
  */
 export async function resolveTargets(
-  { inventory, ledger }: OperationDeps,
+  ledger: Ledger,
+  known: Inventory,
   input: Input<'resolve_targets'>,
 ): Promise<Output<'resolve_targets'>> {
-  const known = inventory.current()
   const { hosts, seed } = selectHosts(known, input)
   const shown = hosts.slice(0, input.hosts_limit)
   return {

@@ -6,8 +6,8 @@
  */
 import { setTimeout } from 'node:timers/promises'
 import { type Input, isTerminalJob, isTerminalRun, type JobEvent } from '@muster/contract'
-import { findJob, findRun, listenToJob, readOutput } from '@muster/ledger'
-import type { Caller, OperationDeps } from '../call/operation.ts'
+import { findJob, findRun, type Ledger, listenToJob, readOutput } from '@muster/ledger'
+import type { Caller } from '../call/operation.ts'
 import { reportOf } from './jobs.ts'
 import { getRun } from './runs.ts'
 
@@ -24,21 +24,21 @@ const OUTPUT_EVERY_MS = 250
  * @throws {MusterError} not_found
  */
 export async function followJob(
-  deps: OperationDeps,
+  ledger: Ledger,
   input: Input<'follow_job'>,
   { signal }: Caller,
 ): Promise<AsyncIterable<JobEvent>> {
   const { job_id: jobId, host } = input
   if (host === undefined) {
-    await reportOf(deps, jobId)
-    return jobEvents(deps, jobId, signal)
+    await reportOf(ledger, jobId)
+    return jobEvents(ledger, jobId, signal)
   }
-  await getRun(deps, { job_id: jobId, host })
-  return outputEvents(deps, { ...input, host }, signal)
+  await getRun(ledger, { job_id: jobId, host })
+  return outputEvents(ledger, { ...input, host }, signal)
 }
 
 /** Gives the job at once and at every change. Changes in quick succession are one event. */
-async function* jobEvents({ ledger }: OperationDeps, jobId: string, signal: AbortSignal): AsyncGenerator<JobEvent> {
+async function* jobEvents(ledger: Ledger, jobId: string, signal: AbortSignal): AsyncGenerator<JobEvent> {
   const doorbell = listenToJob(ledger, jobId)
   try {
     let shown = ''
@@ -63,7 +63,7 @@ async function* jobEvents({ ledger }: OperationDeps, jobId: string, signal: Abor
  * the run only when there is no more output to read.
  */
 async function* outputEvents(
-  { ledger }: OperationDeps,
+  ledger: Ledger,
   { job_id: jobId, host, stream, offset: start, after, encoding }: Input<'follow_job'> & { host: string },
   signal: AbortSignal,
 ): AsyncGenerator<JobEvent> {

@@ -5,6 +5,7 @@ import {
   cancelJob,
   extendJob,
   hostsOfJob,
+  type Ledger,
   listJobs,
   reportJob,
   resumeJob,
@@ -21,15 +22,15 @@ import { resolveField } from '../hosts/select-hosts.ts'
  * @throws {MusterError} not_found
  */
 export async function getJob(
-  deps: OperationDeps,
+  ledger: Ledger,
   input: Omit<Input<'get_job'>, 'until'> & { until: WaitUntil },
   caller: Caller,
 ): Promise<JobReport> {
   const { job_id: jobId, wait_s: waitS, until, after } = input
   const waitMs = waitS * 1_000
   if (waitMs > 0) caller.onWait?.(jobId, waitMs)
-  await waitForJob(deps.ledger, jobId, { until, after, waitMs, signal: caller.signal })
-  return reportOf(deps, jobId)
+  await waitForJob(ledger, jobId, { until, after, waitMs, signal: caller.signal })
+  return reportOf(ledger, jobId)
 }
 
 /**
@@ -38,14 +39,14 @@ export async function getJob(
  *   not
  */
 export async function listJobsFor(
-  deps: OperationDeps,
+  ledger: Ledger,
   input: Input<'list_jobs'>,
   caller: Caller,
 ): Promise<Output<'list_jobs'>> {
   const seesAll = caller.scopes.has('jobs:all')
   const owner = input.owner ?? (seesAll ? undefined : caller.owner)
   if (owner !== caller.owner) requireScope(caller, 'jobs:all', 'listing the jobs of another owner')
-  return listJobs(deps.ledger, { ...input, owner })
+  return listJobs(ledger, { ...input, owner })
 }
 
 /**
@@ -54,21 +55,25 @@ export async function listJobsFor(
  * @throws {MusterError} not_found, invalid_target, unknown_target, no_targets; then nothing is cancelled
  */
 export async function requestCancel(
-  deps: OperationDeps,
+  { ledger, inventory, logger }: OperationDeps,
   { job_id: jobId, targets }: Input<'cancel_job'>,
   caller: Caller,
 ): Promise<JobReport> {
-  const hosts = targets === undefined ? undefined : await selectOfJob(deps, jobId, targets)
-  if (!(await cancelJob(deps.ledger, jobId, hosts))) throw noSuchJob(jobId)
-  deps.logger.info({ job_id: jobId, hosts: hosts?.length ?? 'all', key_id: caller.keyId }, 'job cancelled on request')
-  return reportOf(deps, jobId)
+  const hosts = targets === undefined ? undefined : await selectOfJob({ ledger, inventory }, jobId, targets)
+  if (!(await cancelJob(ledger, jobId, hosts))) throw noSuchJob(jobId)
+  logger.info({ job_id: jobId, hosts: hosts?.length ?? 'all', key_id: caller.keyId }, 'job cancelled on request')
+  return reportOf(ledger, jobId)
 }
 
 /**
  * The hosts of the job that an expression selects. It can name only hosts of the job, including those that have left
  * the inventory since; "@*" is all of them. Other groups and labels are those of the inventory as it is now.
  */
-async function selectOfJob({ ledger, inventory }: OperationDeps, jobId: string, targets: string): Promise<string[]> {
+async function selectOfJob(
+  { ledger, inventory }: Pick<OperationDeps, 'ledger' | 'inventory'>,
+  jobId: string,
+  targets: string,
+): Promise<string[]> {
   const ofJob = await hostsOfJob(ledger, jobId)
   if (ofJob === undefined) throw noSuchJob(jobId)
   const hosts = [...resolveField(inventory.current(), 'targets', targets, ofJob)]
@@ -83,13 +88,13 @@ async function selectOfJob({ ledger, inventory }: OperationDeps, jobId: string, 
  * @throws {MusterError} not_found, job_ended; invalid_request if the limit is lower than the present one
  */
 export async function requestExtend(
-  deps: OperationDeps,
+  { ledger, logger }: Pick<OperationDeps, 'ledger' | 'logger'>,
   { job_id: jobId, exec_timeout_s: execTimeoutS }: Input<'extend_job'>,
   caller: Caller,
 ): Promise<JobReport> {
-  const outcome = await extendJob(deps.ledger, jobId, execTimeoutS * 1_000)
-  const report = await reportOfChange(deps, jobId, outcome, 'its exec timeout cannot be raised any more')
-  deps.logger.info({ job_id: jobId, exec_timeout_s: execTimeoutS, key_id: caller.keyId }, 'exec timeout raised')
+  const outcome = await extendJob(ledger, jobId, execTimeoutS * 1_000)
+  const report = await reportOfChange(ledger, jobId, outcome, 'its exec timeout cannot be raised any more')
+  logger.info({ job_id: jobId, exec_timeout_s: execTimeoutS, key_id: caller.keyId }, 'exec timeout raised')
   return report
 }
 
@@ -98,20 +103,20 @@ export async function requestExtend(
  * @throws {MusterError} not_found, job_not_paused
  */
 export async function requestResume(
-  deps: OperationDeps,
+  { ledger, logger }: Pick<OperationDeps, 'ledger' | 'logger'>,
   { job_id: jobId, batch }: Input<'resume_job'>,
   caller: Caller,
 ): Promise<JobReport> {
-  const outcome = await resumeJob(deps.ledger, jobId, batch === undefined ? undefined : batch - 1)
+  const outcome = await resumeJob(ledger, jobId, batch === undefined ? undefined : batch - 1)
   if (outcome === 'unknown') throw noSuchJob(jobId)
-  const report = await reportOf(deps, jobId)
+  const report = await reportOf(ledger, jobId)
   if (outcome === 'not_paused') {
     const at = report.state === 'paused' && report.batch !== null ? ` after batch ${report.batch.number}` : ''
     const wanted = batch === undefined ? '' : ` after batch ${batch}`
     const message = `job ${jobId} is ${report.state}${at}, not paused${wanted}`
     throw new MusterError('job_not_paused', message, { details: { job_id: jobId } })
   }
-  deps.logger.info({ job_id: jobId, batch: report.batch?.number, key_id: caller.keyId }, 'job resumed on request')
+  logger.info({ job_id: jobId, batch: report.batch?.number, key_id: caller.keyId }, 'job resumed on request')
   return report
 }
 
@@ -120,25 +125,25 @@ export async function requestResume(
  * @throws {MusterError} not_found, job_ended
  */
 export async function requestConcurrency(
-  deps: OperationDeps,
+  { ledger, logger }: Pick<OperationDeps, 'ledger' | 'logger'>,
   { job_id: jobId, concurrency }: Input<'set_concurrency'>,
   caller: Caller,
 ): Promise<JobReport> {
-  const outcome = await setConcurrency(deps.ledger, jobId, concurrency)
-  const report = await reportOfChange(deps, jobId, outcome, 'its concurrency cannot be changed any more')
-  deps.logger.info({ job_id: jobId, concurrency: report.concurrency, key_id: caller.keyId }, 'concurrency changed')
+  const outcome = await setConcurrency(ledger, jobId, concurrency)
+  const report = await reportOfChange(ledger, jobId, outcome, 'its concurrency cannot be changed any more')
+  logger.info({ job_id: jobId, concurrency: report.concurrency, key_id: caller.keyId }, 'concurrency changed')
   return report
 }
 
 /** The report of a job after a change, or the refusal if it had ended before. `tooLate` says what cannot be done. */
 async function reportOfChange(
-  deps: OperationDeps,
+  ledger: Ledger,
   jobId: string,
   outcome: Awaited<ReturnType<typeof extendJob | typeof setConcurrency>>,
   tooLate: string,
 ): Promise<JobReport> {
   if (outcome === 'unknown') throw noSuchJob(jobId)
-  const report = await reportOf(deps, jobId)
+  const report = await reportOf(ledger, jobId)
   if (outcome !== 'ended') return report
   const message = `job ${jobId} is ${report.state} already; ${tooLate}`
   throw new MusterError('job_ended', message, { details: { job_id: jobId } })
@@ -148,8 +153,8 @@ async function reportOfChange(
  * The report of a job as it is now.
  * @throws {MusterError} not_found
  */
-export async function reportOf(deps: OperationDeps, jobId: string): Promise<JobReport> {
-  const report = await reportJob(deps.ledger, jobId)
+export async function reportOf(ledger: Ledger, jobId: string): Promise<JobReport> {
+  const report = await reportJob(ledger, jobId)
   if (report === undefined) throw noSuchJob(jobId)
   return report
 }

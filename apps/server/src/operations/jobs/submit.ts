@@ -4,7 +4,7 @@
  */
 import { foldHosts, type Input, type JobReport, MusterError } from '@muster/contract'
 import type { Inventory } from '@muster/inventory'
-import { type NewJob, readRerun, submitJob, type WaitUntil, waitForJob } from '@muster/ledger'
+import { type Ledger, type NewJob, readRerun, submitJob, type WaitUntil, waitForJob } from '@muster/ledger'
 import { noSuchJob } from '../call/not-found.ts'
 import type { Caller, OperationDeps } from '../call/operation.ts'
 import { selectHosts } from '../hosts/select-hosts.ts'
@@ -16,12 +16,11 @@ import { reportOf } from './jobs.ts'
  * @throws {MusterError} invalid_target, unknown_target, no_targets, idempotency_conflict, ledger_unavailable
  */
 export async function submit(
-  deps: OperationDeps,
+  { ledger, inventory, logger }: OperationDeps,
   request: Input<'submit_job'>,
   caller: Caller,
   { isTest = false, until = 'done' }: { isTest?: boolean; until?: WaitUntil } = {},
 ): Promise<JobReport> {
-  const { ledger, inventory, logger } = deps
   const known = inventory.current()
   const { hosts, seed } = selectHosts(known, request)
   const { jobId, created } = await submitJob(ledger, {
@@ -33,8 +32,8 @@ export async function submit(
     ...(seed === undefined ? {} : { seed }),
   })
   if (created) logger.info({ job_id: jobId, hosts: hosts.length, key_id: caller.keyId }, 'job submitted')
-  await waitFor(deps, jobId, request.wait_s, until, caller)
-  return reportOf(deps, jobId)
+  await waitFor(ledger, jobId, request.wait_s, until, caller)
+  return reportOf(ledger, jobId)
 }
 
 /**
@@ -44,12 +43,11 @@ export async function submit(
  * @throws {MusterError} not_found; no_targets if no host ended so; idempotency_conflict, ledger_unavailable
  */
 export async function rerun(
-  deps: OperationDeps,
+  { ledger, inventory, logger }: OperationDeps,
   input: Input<'rerun_job'>,
   caller: Caller,
   until: WaitUntil = 'done',
 ): Promise<JobReport> {
-  const { ledger, logger, inventory } = deps
   const { job_id: rerunOf, states, wait_s, idempotency_key } = input
   const again = await readRerun(ledger, rerunOf, states)
   if (again === undefined) throw noSuchJob(rerunOf)
@@ -70,8 +68,8 @@ export async function rerun(
   const job = { request, hosts, machines: machinesOf(hosts, known), ...submitter(caller), rerun }
   const { jobId } = await submitJob(ledger, job)
   logger.info({ job_id: jobId, rerun_of: rerunOf, hosts: hosts.length, key_id: caller.keyId }, 'job run again')
-  await waitFor(deps, jobId, wait_s, until, caller)
-  return reportOf(deps, jobId)
+  await waitFor(ledger, jobId, wait_s, until, caller)
+  return reportOf(ledger, jobId)
 }
 
 /** The machine of each host. A host that has left the inventory counts as a machine of its own. */
@@ -85,7 +83,7 @@ function submitter({ owner, keyId, traceparent }: Caller): Pick<NewJob, 'owner' 
 }
 
 async function waitFor(
-  { ledger }: OperationDeps,
+  ledger: Ledger,
   jobId: string,
   waitS: number,
   until: WaitUntil,

@@ -1,7 +1,7 @@
 /** Tells how full the file systems of hosts are, the fullest first. Hosts with an equally full one share a row. */
 import { setImmediate as turn } from 'node:timers/promises'
 import type { DiskRow, DiskUsage, Input, NextCall } from '@muster/contract'
-import { type OutcomeGroup, readBeginningBytes } from '@muster/ledger'
+import { type Ledger, type OutcomeGroup, readBeginningBytes } from '@muster/ledger'
 import type { Caller, OperationDeps } from '../call/operation.ts'
 import { diskCommand, isDisk, type ReadDisk, readDisks } from './disk-program.ts'
 import {
@@ -44,12 +44,12 @@ export async function checkDiskUsage(
     input,
   }
   const looked = await lookAtHosts(deps, look, caller)
-  const { disks, problems } = await readAll(deps, looked, path !== undefined)
+  const { disks, problems } = await readAll(deps.ledger, looked, path !== undefined)
   const rows = rowsOf(disks.filter(({ disk }) => disk.usedPercent >= minPercent))
   const left = Math.max(0, rows.length - limit)
   return {
     ...countsOf(looked),
-    problems: await problemsOf(deps, looked, problems),
+    problems: await problemsOf(deps.ledger, looked, problems),
     filesystems: rows.slice(0, limit),
     filesystems_left_out: left,
     ...nextOf(looked, () => moreRows(looked, { limit, left })),
@@ -58,13 +58,13 @@ export async function checkDiskUsage(
 
 type HostDisk = { readonly host: string; readonly disk: ReadDisk }
 
-async function readAll(deps: OperationDeps, { jobId, groups }: Looked, hasPath: boolean) {
+async function readAll(ledger: Ledger, { jobId, groups }: Looked, hasPath: boolean) {
   const disks: HostDisk[] = []
   const problems: FoundProblem[] = []
   // Hardly two hosts are full to the same byte, so there are nearly as many outputs as hosts.
   for (let from = 0; from < groups.length; from += READ_AT_ONCE) {
     const some = groups.slice(from, from + READ_AT_ONCE)
-    const read = await Promise.all(some.map((group) => readGroup(deps, jobId, group)))
+    const read = await Promise.all(some.map((group) => readGroup(ledger, jobId, group)))
     for (const { hosts, found, problem } of read) {
       for (const disk of hasPath ? found : found.filter(isDisk)) {
         for (const host of hosts) disks.push({ host, disk })
@@ -76,7 +76,7 @@ async function readAll(deps: OperationDeps, { jobId, groups }: Looked, hasPath: 
   return { disks, problems }
 }
 
-async function readGroup({ ledger }: OperationDeps, jobId: string, { first, runs }: OutcomeGroup) {
+async function readGroup(ledger: Ledger, jobId: string, { first, runs }: OutcomeGroup) {
   const hosts = runs.map(({ host }) => host)
   const { bytes } = await readBeginningBytes(ledger, jobId, first.index, 'stdout', READ_BYTES)
   const found = readDisks(bytes.toString('utf8'))

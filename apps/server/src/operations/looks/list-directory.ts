@@ -1,7 +1,7 @@
 /** Lists a directory on hosts, with types. Hosts where it holds the same are one group. */
 import { setImmediate as turn } from 'node:timers/promises'
 import type { DirectoryEntry, DirectoryList, Input, NextCall } from '@muster/contract'
-import { type OutcomeGroup, readBeginningBytes } from '@muster/ledger'
+import { type Ledger, type OutcomeGroup, readBeginningBytes } from '@muster/ledger'
 import type { Caller, OperationDeps } from '../call/operation.ts'
 import { directoryCommand, type ReadDirectory, readDirectory } from './directory-program.ts'
 import { readAfter, writeAfter } from './host-path.ts'
@@ -50,7 +50,7 @@ export async function listDirectory(
     input,
   }
   const looked = await lookAtHosts(deps, look, caller)
-  const { found, unread, problems } = await readAll(deps, looked, limit, after)
+  const { found, unread, problems } = await readAll(deps.ledger, looked, limit, after)
   const groups = alike(found)
   const shown = groups.slice(0, GROUPS_LIMIT)
   const share = Math.floor((SHARED_LIMITS * limit) / Math.max(1, shown.length))
@@ -59,7 +59,7 @@ export async function listDirectory(
   const leftOut = [...groups.slice(GROUPS_LIMIT).flatMap(({ hosts }) => hosts), ...unread]
   return {
     ...countsOf(looked),
-    problems: await problemsOf(deps, looked, problems),
+    problems: await problemsOf(deps.ledger, looked, problems),
     groups: told.map(({ group, entries, next_after }) => ({
       hosts: namesOf(group.hosts),
       count: group.hosts.length,
@@ -77,7 +77,7 @@ export async function listDirectory(
 type Alike = { readonly hosts: string[]; readonly read: ReadDirectory; isSameTime: boolean[] }
 type Found = { readonly hosts: readonly string[]; readonly read: ReadDirectory }
 
-async function readAll({ ledger }: OperationDeps, { jobId, groups }: Looked, limit: number, after: Buffer | undefined) {
+async function readAll(ledger: Ledger, { jobId, groups }: Looked, limit: number, after: Buffer | undefined) {
   const found: Found[] = []
   const problems: FoundProblem[] = []
   for (const { first, runs } of groups.slice(0, OUTPUTS_LIMIT)) {

@@ -8,7 +8,7 @@
 import { randomBytes } from 'node:crypto'
 import { setImmediate as turn } from 'node:timers/promises'
 import { escapeLine, foldHosts, type HostsWithProblem, MusterError, type NextCall, Submit } from '@muster/contract'
-import { causeOf, type OutcomeGroup, readBeginningBytes, readRunGroups } from '@muster/ledger'
+import { causeOf, type Ledger, type OutcomeGroup, readBeginningBytes, readRunGroups } from '@muster/ledger'
 import { clip } from '../../text/clip.ts'
 import type { Caller, OperationDeps } from '../call/operation.ts'
 import { submit } from '../jobs/submit.ts'
@@ -127,7 +127,7 @@ function waitAgain({ look, notEnded, key }: Looked): NextCall | undefined {
  * out.
  */
 export async function problemsOf(
-  { ledger }: OperationDeps,
+  ledger: Ledger,
   { jobId, others }: Looked,
   more: readonly FoundProblem[] = [],
 ): Promise<HostsWithProblem[]> {

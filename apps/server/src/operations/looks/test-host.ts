@@ -28,7 +28,7 @@ export async function testHost(deps: OperationDeps, input: Input<'test_host'>, c
     wait_s,
   })
   const { job_id: jobId } = await submit(deps, request, caller, { isTest: true })
-  return toHostTest(await getRun(deps, await withHostOfJob(deps, { job_id: jobId, host })))
+  return toHostTest(await getRun(deps.ledger, await withHostOfJob(deps, { job_id: jobId, host })))
 }
 
 function toHostTest(run: Run): HostTest {

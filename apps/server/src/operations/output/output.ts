@@ -1,9 +1,9 @@
 /** Reads output: a page of one host, or all hosts folded; as data or as text for AI agents. */
 import { type GatheredOutput, type Input, type OutputPage, PAGE_LIMIT_BYTES } from '@muster/contract'
-import { gatherOutput, readOutput } from '@muster/ledger'
+import { gatherOutput, type Ledger, readOutput } from '@muster/ledger'
 import { newFence } from '../../text/fence.ts'
 import { noSuchJob, noSuchRun } from '../call/not-found.ts'
-import type { Caller, OperationDeps } from '../call/operation.ts'
+import type { Caller } from '../call/operation.ts'
 import { writeGathered } from './gathered-text.ts'
 import { readHostOutput } from './read-host-output.ts'
 import { searchGroups, searchHost } from './search-output.ts'
@@ -12,10 +12,10 @@ import { searchGroups, searchHost } from './search-output.ts'
  * Returns a page of what a host printed.
  * @throws {MusterError} not_found
  */
-export async function readPage(deps: OperationDeps, input: Input<'read_output'>): Promise<OutputPage> {
+export async function readPage(ledger: Ledger, input: Input<'read_output'>): Promise<OutputPage> {
   const { job_id: jobId, host, stream, offset, limit_bytes: limitBytes, encoding } = input
-  const page = await readOutput(deps.ledger, jobId, host, { stream, offset, limitBytes, encoding })
-  if (page === undefined) throw await noSuchRun(deps.ledger, jobId, host)
+  const page = await readOutput(ledger, jobId, host, { stream, offset, limitBytes, encoding })
+  if (page === undefined) throw await noSuchRun(ledger, jobId, host)
   return page
 }
 
@@ -23,8 +23,8 @@ export async function readPage(deps: OperationDeps, input: Input<'read_output'>)
  * Returns the output of all hosts, folded.
  * @throws {MusterError} not_found
  */
-export async function gatherAll(deps: OperationDeps, input: Input<'gather_output'>): Promise<GatheredOutput> {
-  const gathered = await gatherOutput(deps.ledger, input.job_id, {
+export async function gatherAll(ledger: Ledger, input: Input<'gather_output'>): Promise<GatheredOutput> {
+  const gathered = await gatherOutput(ledger, input.job_id, {
     limitBytes: input.limit_bytes,
     masks: input.mask,
     withDiff: input.diff,
@@ -39,18 +39,18 @@ export async function gatherAll(deps: OperationDeps, input: Input<'gather_output
  * @throws {MusterError} not_found; invalid_request for a bad pattern or cursor
  */
 export async function getOutput(
-  deps: OperationDeps,
+  ledger: Ledger,
   input: Input<'get_output'>,
   caller: Pick<Caller, 'signal'>,
 ): Promise<string> {
   const { job_id, host, stream, grep, mask, diff, max_chars: maxChars } = input
   const limits = { maxChars, fence: newFence() }
   if (host !== undefined) {
-    if (grep !== undefined) return searchHost(deps, { ...input, host, grep }, caller, limits)
-    return readHostOutput(deps, { ...input, host }, limits)
+    if (grep !== undefined) return searchHost(ledger, { ...input, host, grep }, caller, limits)
+    return readHostOutput(ledger, { ...input, host }, limits)
   }
-  if (grep !== undefined) return searchGroups(deps, { job_id, grep, stream }, caller, limits)
-  const gathered = await gatherAll(deps, {
+  if (grep !== undefined) return searchGroups(ledger, { job_id, grep, stream }, caller, limits)
+  const gathered = await gatherAll(ledger, {
     job_id,
     limit_bytes: Math.min(maxChars, PAGE_LIMIT_BYTES),
     mask,

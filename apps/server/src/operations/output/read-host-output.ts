@@ -1,9 +1,8 @@
 /** Reads the part of one host's output that is shown: a page from a cursor, the last lines, or both ends. */
 import { type Input, isTerminalRun, MusterError, type OutputPage, type OutputStream, type Run } from '@muster/contract'
-import { findRun, readOutput } from '@muster/ledger'
+import { findRun, type Ledger, readOutput } from '@muster/ledger'
 import type { TextLimits } from '../../text/fence.ts'
 import { noSuchRun } from '../call/not-found.ts'
-import type { OperationDeps } from '../call/operation.ts'
 import { readOutputCursor } from './output-cursor.ts'
 import { type Segment, type StreamFacts, writeEnds, writePage, writeTail } from './output-text.ts'
 
@@ -14,34 +13,34 @@ export type HostQuery = Input<'get_output'> & { host: string }
  * Returns output of one host as text.
  * @throws {MusterError} not_found; invalid_request for a cursor of another host, stream or job
  */
-export async function readHostOutput(deps: OperationDeps, query: HostQuery, limits: TextLimits): Promise<string> {
+export async function readHostOutput(ledger: Ledger, query: HostQuery, limits: TextLimits): Promise<string> {
   const { job_id: jobId, host, tail, cursor } = query
-  const run = await findRun(deps.ledger, jobId, host)
-  if (run === undefined) throw await noSuchRun(deps.ledger, jobId, host)
+  const run = await findRun(ledger, jobId, host)
+  if (run === undefined) throw await noSuchRun(ledger, jobId, host)
   const { maxChars } = limits
-  if (cursor !== undefined) return readOn(deps, query, run, cursor, limits)
+  if (cursor !== undefined) return readOn(ledger, query, run, cursor, limits)
   const stream = query.stream ?? streamOf(run)
   const { bytes: total } = run[stream]
   if (tail !== undefined) {
-    const { segments, page } = await readSpan(deps, run, stream, Math.max(0, total - maxChars))
+    const { segments, page } = await readSpan(ledger, run, stream, Math.max(0, total - maxChars))
     return writeTail(factsOf(run, page), lastOf(segments), tail, limits)
   }
-  const beginning = await readBytes(deps, run, stream, 0, maxChars)
+  const beginning = await readBytes(ledger, run, stream, 0, maxChars)
   const first = segmentOf(beginning)
   const isAll = beginning.next_offset >= beginning.total_bytes
   if (isAll) return writeEnds(factsOf(run, beginning), [first], limits)
   const endFrom = Math.max(beginning.next_offset, beginning.total_bytes - maxChars)
-  const { segments, page } = await readSpan(deps, run, stream, endFrom)
+  const { segments, page } = await readSpan(ledger, run, stream, endFrom)
   return writeEnds(factsOf(run, page), joined(first, segments), limits)
 }
 
-async function readOn(deps: OperationDeps, query: HostQuery, run: Run, cursor: string, limits: TextLimits) {
+async function readOn(ledger: Ledger, query: HostQuery, run: Run, cursor: string, limits: TextLimits) {
   const place = readOutputCursor({ jobId: run.job_id, host: run.host }, cursor)
   if (query.stream !== undefined && query.stream !== place.stream) {
     const message = `stream: the cursor goes on in ${place.stream}; received ${query.stream}`
     throw new MusterError('invalid_request', message, { details: { field: 'stream', job_id: run.job_id } })
   }
-  const page = await readBytes(deps, run, place.stream, place.offset, limits.maxChars)
+  const page = await readBytes(ledger, run, place.stream, place.offset, limits.maxChars)
   const isSameAttempt = place.startedMs === startedMsOf(page) || place.offset === 0
   if (isSameAttempt) {
     const gone = page.omitted_bytes > 0 ? [`${page.omitted_bytes} bytes before these were not kept.`] : []
@@ -51,7 +50,7 @@ async function readOn(deps: OperationDeps, query: HostQuery, run: Run, cursor: s
   const note =
     `The command was started again (attempt ${run.attempt}): the output that the cursor belongs to is gone, ` +
     'and this is the beginning of the new output.'
-  const fresh = await readBytes(deps, run, place.stream, 0, limits.maxChars)
+  const fresh = await readBytes(ledger, run, place.stream, 0, limits.maxChars)
   return writePage(factsOf(run, fresh, [note]), segmentOf(fresh), limits)
 }
 
@@ -61,14 +60,14 @@ function streamOf({ stdout, stderr }: Run): OutputStream {
 }
 
 /** Everything that is kept from `offset` to the end, in at least one segment, which may be empty. */
-async function readSpan(deps: OperationDeps, run: Run, stream: OutputStream, offset: number) {
+async function readSpan(ledger: Ledger, run: Run, stream: OutputStream, offset: number) {
   const segments: Segment[] = []
-  let page = await readBytes(deps, run, stream, offset)
+  let page = await readBytes(ledger, run, stream, offset)
   segments.push(segmentOf(page))
   // A command may go on printing: this reads up to what was there at the first page.
   const until = page.total_bytes
   while (page.next_offset < until) {
-    const next = await readBytes(deps, run, stream, page.next_offset)
+    const next = await readBytes(ledger, run, stream, page.next_offset)
     if (next.next_offset === page.next_offset || next.started_at !== page.started_at) break
     segments.push(segmentOf(next))
     page = next
@@ -77,7 +76,7 @@ async function readSpan(deps: OperationDeps, run: Run, stream: OutputStream, off
 }
 
 async function readBytes(
-  { ledger }: OperationDeps,
+  ledger: Ledger,
   { job_id: jobId, host }: Run,
   stream: OutputStream,
   offset: number,

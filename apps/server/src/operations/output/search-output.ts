@@ -1,9 +1,9 @@
 /** Searches the output of a job for lines: of one host, or of all hosts, each distinct output once. */
 import { foldHosts, type OutputStream, type Run } from '@muster/contract'
-import { findRun, type OutcomeGroup, readOutput, readRunGroups } from '@muster/ledger'
+import { findRun, type Ledger, type OutcomeGroup, readOutput, readRunGroups } from '@muster/ledger'
 import type { TextLimits } from '../../text/fence.ts'
 import { noSuchJob, noSuchRun } from '../call/not-found.ts'
-import type { Caller, OperationDeps } from '../call/operation.ts'
+import type { Caller } from '../call/operation.ts'
 import { compilePattern, type LinePattern, type SearchedBytes, searchLines } from './line-search.ts'
 import { readOutputCursor, writeOutputCursor } from './output-cursor.ts'
 import { endOf, type HostQuery } from './read-host-output.ts'
@@ -21,15 +21,15 @@ const GROUPS_LIMIT = 200
  * @throws {MusterError} not_found; invalid_request for a bad pattern or cursor
  */
 export async function searchHost(
-  deps: OperationDeps,
+  ledger: Ledger,
   query: HostQuery & { grep: string },
   caller: Pick<Caller, 'signal'>,
   limits: TextLimits,
 ): Promise<string> {
   const { job_id: jobId, host, grep, tail, cursor } = query
   const pattern = compilePattern(grep)
-  const run = await findRun(deps.ledger, jobId, host)
-  if (run === undefined) throw await noSuchRun(deps.ledger, jobId, host)
+  const run = await findRun(ledger, jobId, host)
+  if (run === undefined) throw await noSuchRun(ledger, jobId, host)
   const place = cursor === undefined ? undefined : readOutputCursor({ jobId, host }, cursor)
   const streams = streamsOf(place?.stream ?? query.stream)
   const searching = {
@@ -43,7 +43,7 @@ export async function searchHost(
   const from = isStale ? 0 : (place?.offset ?? 0)
   const found: SearchedStream[] = []
   for (const stream of streams) {
-    const pieces = piecesOf(deps, run, stream, from)
+    const pieces = piecesOf(ledger, run, stream, from)
     const search = await searchLines(pieces, pattern, searching, from === 0)
     const cursorTo = (offset: number) => writeOutputCursor({ jobId, host }, { stream, offset, startedMs })
     found.push({ stream, search, isTail: tail !== undefined, cursorTo })
@@ -56,14 +56,14 @@ export async function searchHost(
  * @throws {MusterError} not_found; invalid_request for a bad pattern
  */
 export async function searchGroups(
-  deps: OperationDeps,
+  ledger: Ledger,
   query: { job_id: string; grep: string; stream?: OutputStream | undefined },
   caller: Pick<Caller, 'signal'>,
   limits: TextLimits,
 ): Promise<string> {
   const { job_id: jobId, grep } = query
   const pattern = compilePattern(grep)
-  const job = await readRunGroups(deps.ledger, jobId)
+  const job = await readRunGroups(ledger, jobId)
   if (job === undefined) throw noSuchJob(jobId)
   const deadlineMs = performance.now() + SEARCH_LIMIT_MS
   const groups: SearchedGroup[] = []
@@ -71,7 +71,7 @@ export async function searchGroups(
   for (const group of job.groups) {
     if (performance.now() > deadlineMs || caller.signal.aborted) break
     const keptChars = groups.length < GROUPS_LIMIT ? limits.maxChars / 2 : 0
-    const streams = await searchGroup(deps, jobId, group, {
+    const streams = await searchGroup(ledger, jobId, group, {
       pattern,
       stream: query.stream,
       limits: { deadlineMs, signal: caller.signal, keptChars },
@@ -103,7 +103,7 @@ export async function searchGroups(
 }
 
 async function searchGroup(
-  deps: OperationDeps,
+  ledger: Ledger,
   jobId: string,
   { first }: OutcomeGroup,
   how: { pattern: LinePattern; stream: OutputStream | undefined; limits: Parameters<typeof searchLines>[2] },
@@ -111,7 +111,7 @@ async function searchGroup(
   const found: SearchedStream[] = []
   for (const stream of streamsOf(how.stream)) {
     if (first.bytes[stream] === 0) continue
-    const pieces = piecesOf(deps, { job_id: jobId, host: first.host }, stream, 0)
+    const pieces = piecesOf(ledger, { job_id: jobId, host: first.host }, stream, 0)
     const search = await searchLines(pieces, how.pattern, how.limits)
     found.push({ stream, search, isTail: false, cursorTo: () => '' })
   }
@@ -124,7 +124,7 @@ function streamsOf(stream: OutputStream | undefined): OutputStream[] {
 
 /** Reads the kept bytes of a stream from an offset on, up to its length at the first read. */
 async function* piecesOf(
-  { ledger }: OperationDeps,
+  ledger: Ledger,
   { job_id: jobId, host }: Pick<Run, 'job_id' | 'host'>,
   stream: OutputStream,
   from: number,
