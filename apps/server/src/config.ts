@@ -1,4 +1,4 @@
-/** What the server reads from its environment. Names are those of docs/configuration.md. */
+/** The environment variables of the server. docs/configuration.md describes them. */
 import { inventoryVariables } from '@muster/inventory'
 import { LogLevel } from '@muster/runtime'
 import { z } from 'zod'

@@ -13,7 +13,6 @@ import type { Logger } from '@muster/runtime'
 import type { FastifyInstance } from 'fastify'
 import { sendProblem } from './problems.ts'
 
-/** Where the board is. */
 const BASE_PATH = '/board'
 
 /** Adds the board. Tickets hold IDs and titles, but no command and no output. */

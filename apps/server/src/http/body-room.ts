@@ -11,7 +11,7 @@ const LARGE_BYTES = 1024 * 1024
 /** Most bytes of large bodies at once. A body that is alone may have any length that its route takes. */
 const ROOM_BYTES = 128 * 1024 * 1024
 
-/** The room of one server. */
+/** The room for large bodies of one server. */
 export type BodyRoom = {
   /**
    * Reserves room for the body of a request, until the request is answered. `limitBytes` is what its route takes.

@@ -45,7 +45,7 @@ function findTrouble(request: FastifyRequest, allowed: ReadonlySet<string>): str
   return isOurs ? undefined : `pages of the Origin ${JSON.stringify(origin.slice(0, 100))} may not call this server`
 }
 
-/** Same host and port as the request itself: another port is another site. */
+/** Whether the origin has the host and port of the request itself, or an allowed name. Another port is another site. */
 function isSameSite(origin: URL, hostHeader: string, allowed: ReadonlySet<string>): boolean {
   // Both are parsed as URLs, so that spelling out a default port makes no difference.
   return origin.host === new URL(`${origin.protocol}//${hostHeader}`).host || allowed.has(origin.hostname)

@@ -7,7 +7,7 @@ import { MusterError, toProblem } from '@muster/contract'
 import type { Logger } from '@muster/runtime'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 
-/** Redis needs about this long to come back after a restart. */
+/** About as long as Redis takes to restart. */
 const RETRY_AFTER_S = 2
 
 /** Tells a caller how to present its key (RFC 6750, section 3). An `error` may be appended. */

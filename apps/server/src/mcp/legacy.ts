@@ -14,7 +14,7 @@ import { INSTRUCTIONS } from './instructions.ts'
 import { wantsProgress } from './messages.ts'
 import type { CallDeps, McpContext, McpServers, ProgressNotice } from './request.ts'
 
-/** Answers one request: with one JSON document, or with a stream when it asks for progress. */
+/** Answers one request: with one JSON document, or with a stream if it asks for progress. */
 export async function serveLegacy(
   servers: McpServers,
   context: McpContext,

@@ -8,7 +8,7 @@ import { ProtocolErrorCode } from '@modelcontextprotocol/server'
 import { z } from 'zod'
 import { type RpcRefusal, rpcRefusal } from './rpc-errors.ts'
 
-/** A batch (revision 2025-03-26) runs at once, so it must not be a way to have a thousand calls counted as one. */
+/** Most messages in a batch (revision 2025-03-26). They all run at once, so one request must not bring a thousand. */
 const BATCH_LIMIT = 20
 
 const ProgressToken = z.union([z.string(), z.number()])

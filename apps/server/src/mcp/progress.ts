@@ -11,7 +11,7 @@ import type { Logger } from '@muster/runtime'
 import type { Caller } from '../operations/call/operation.ts'
 import type { ToolCall } from './request.ts'
 
-/** 5 s and a little: a timer may be a millisecond early. */
+/** A little over 5 s, as a timer may fire a millisecond early. */
 const EVERY_MS = 5_010
 /** Clients need this long to handle a notification before the result comes. */
 const QUIET_MS = 300

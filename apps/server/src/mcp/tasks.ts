@@ -23,7 +23,7 @@ import type { CallDeps, McpContext, ToolCall } from './request.ts'
 import { toProtocolError } from './rpc-errors.ts'
 
 const EXTENSION = 'io.modelcontextprotocol/tasks'
-/** What a server of this generation declares. */
+/** The capability that the server declares for the extension. */
 export const TASKS_CAPABILITY = { [EXTENSION]: {} } as const
 
 /** The only tool that may answer with a task. A submit never does: the model needs the job ID in the answer. */
@@ -37,7 +37,7 @@ const Wait = z.looseObject({ job_id: z.string(), until: z.literal('done').option
 /** For calls that must not wait: they answer with what is known now. */
 const WAIT_IS_OVER = AbortSignal.abort()
 
-/** A task, as the extension writes it. */
+/** A task in the form of the extension. */
 type TaskView = {
   readonly taskId: string
   readonly status: 'working' | 'completed'

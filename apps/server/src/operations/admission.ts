@@ -27,7 +27,7 @@ export type Admission = {
   letAtJob(input: object, caller: Principal): Promise<void>
 }
 
-/** The scopes of operations that put work on hosts. */
+/** The scopes of operations that put work on hosts; these count as job calls too. */
 const WORKING: ReadonlySet<Scope> = new Set<Scope>(['jobs:run', 'hosts:inspect'])
 
 /** Makes the admission of one server. It counts in memory, for a minute, and only calls of valid keys. */

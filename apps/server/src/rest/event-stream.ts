@@ -12,7 +12,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 
 /** How often a silent connection gets a comment, so that proxies and our own timeout leave it open. */
 const HEARTBEAT_MS = 15_000
-/** How long a browser waits before it connects again. */
+/** How long a browser waits before it reconnects. */
 const RECONNECT_MS = 1_000
 /** Most followers at once. Each follower of output asks Redis four times a second. */
 const FOLLOWERS_LIMIT = 200

@@ -1,4 +1,4 @@
-/** The OpenAPI 3.1 document of the REST interface, made from the operation table. Describes no route of its own. */
+/** Makes the OpenAPI 3.1 document of the REST interface from the operation table. */
 import {
   ERRORS,
   OPERATION_NAMES,
@@ -41,7 +41,7 @@ const LAST_EVENT_ID: JsonSchema = {
   schema: { type: 'string' },
 }
 
-/** The document. */
+/** Makes the document. */
 export function createOpenApi(): OpenApiDocument {
   const schemas: Record<string, JsonSchema> = { ...componentSchemaOf(Problem).components }
   const paths: OpenApiDocument['paths'] = {}

@@ -1,11 +1,11 @@
 /**
- * How many tokens a text may cost a language model, at a guess that is rather too high: exact counting needs a
- * vocabulary of megabytes. What is meant to cost much (random letters, signs, rare scripts) is counted dearly.
+ * Estimates how many tokens a text costs a language model, rather too many than too few: an exact count needs a
+ * vocabulary of megabytes. Random letters, symbols and rare scripts, which cost most, are counted as expensive.
  */
 
-/** A longer word is in no vocabulary, and is made of short parts. */
+/** A longer word is in no vocabulary, so it is split into short parts. */
 const WORD_CHARS = 12
-/** Words or parts of them, digits by three, blanks, and one of anything else. */
+/** Words or parts of them, groups of three digits, runs of blanks, and any other character on its own. */
 const PIECES = new RegExp(`[A-Z]?[a-z]{1,${WORD_CHARS}}|[A-Z]{1,${WORD_CHARS}}|[0-9]{1,3}| {1,40}|[^A-Za-z0-9 ]`, 'gu')
 
 /** The longest beginning of a text that costs at most `limit` tokens, and what it costs. */
@@ -35,7 +35,7 @@ export function takeTokensFromEnd(text: string, limit: number): string {
 function costOf(piece: string): number {
   const code = piece.codePointAt(0) ?? 0
   if (code > 0x7f) return code > 0xff_ff ? 4 : code > 0x7_ff ? 3 : 1.5
-  // A single blank is part of the word after it. JSON writes a tab as two characters.
+  // A single blank joins the word after it. JSON writes a tab as two characters.
   if (piece === ' ') return 0.1
   if (piece === '\t') return 2
   if (code === 0x20) return Math.max(0.5, piece.length / 8)

@@ -112,7 +112,7 @@ function unknownField(field: string, known: readonly string[], within = ''): Tro
   return { field: `${within}${shorten(field)}`, text: `there is no such field${hint}`, nearest: close }
 }
 
-/** The names of the fields that an object in this place may have. */
+/** The names of the fields that an object at this path may have. */
 function fieldsAt(path: readonly PropertyKey[], shape: z.ZodRawShape): string[] {
   const [first, ...rest] = path
   if (first === undefined) return Object.keys(shape)

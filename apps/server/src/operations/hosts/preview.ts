@@ -8,7 +8,7 @@ import { selectHosts } from './select-hosts.ts'
 const VALUES_LIMIT = 50
 
 /**
- * What a request with these fields would select now.
+ * Says what a request with these fields would select now.
  * @throws {MusterError} invalid_target, unknown_target, no_targets, ledger_unavailable
  */
 export async function resolveTargets(

@@ -55,7 +55,7 @@ export function resolveField(
 }
 
 /**
- * The hosts that `targets` selects in this version of the inventory, in order, at least one.
+ * The hosts that `targets` selects in this version of the inventory, in order; at least one.
  * @throws {MusterError} invalid_target, unknown_target, no_targets; each names the field `targets`
  */
 export function resolveHosts(inventory: Inventory, targets: string): readonly string[] {

@@ -121,7 +121,7 @@ export async function requestResume(
 }
 
 /**
- * Changes how many runs of a job may be in flight, and reports it.
+ * Changes how many runs of a job may be in flight, and reports the job.
  * @throws {MusterError} not_found, job_ended
  */
 export async function requestConcurrency(
@@ -150,7 +150,7 @@ async function reportOfChange(
 }
 
 /**
- * The report of a job as it is now.
+ * Reports a job as it is now.
  * @throws {MusterError} not_found
  */
 export async function reportOf(ledger: Ledger, jobId: string): Promise<JobReport> {

@@ -5,7 +5,7 @@ import { noSuchJob, noSuchRun } from '../call/not-found.ts'
 import type { OperationDeps } from '../call/operation.ts'
 
 /**
- * A page of the runs of a job.
+ * Returns a page of the runs of a job.
  * @throws {MusterError} not_found
  */
 export async function listRunsOf(ledger: Ledger, input: Input<'list_runs'>): Promise<Output<'list_runs'>> {
@@ -15,7 +15,7 @@ export async function listRunsOf(ledger: Ledger, input: Input<'list_runs'>): Pro
 }
 
 /**
- * The run of a job on a host.
+ * Returns the run of a job on a host.
  * @throws {MusterError} not_found
  */
 export async function getRun(ledger: Ledger, { job_id: jobId, host }: Input<'get_run'>): Promise<Run> {

@@ -27,7 +27,7 @@ const ROWS_LIMIT = 500
 const MORE_ROWS = 60
 
 /**
- * The file systems of the hosts, or the one that holds a path.
+ * Reports the file systems of the hosts, or the one that holds a path.
  * @throws {MusterError} invalid_target, unknown_target, no_targets, idempotency_conflict
  */
 export async function checkDiskUsage(

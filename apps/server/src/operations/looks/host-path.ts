@@ -2,7 +2,7 @@
 import { isUtf8 } from 'node:buffer'
 import { MusterError } from '@muster/contract'
 
-/** Longest name that file systems take, in bytes. */
+/** Longest name that an `after` may stand for, in bytes: NAME_MAX of Linux. */
 const NAME_LIMIT_BYTES = 255
 
 /**

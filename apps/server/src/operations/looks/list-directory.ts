@@ -32,7 +32,7 @@ const SHARED_LIMITS = 2
 const ENTRIES_LEAST = 5
 
 /**
- * The entries of a directory, or what else is at the path.
+ * Lists the entries of a directory, or describes whatever else is at the path.
  * @throws {MusterError} invalid_request for `after`; invalid_target, unknown_target, no_targets, idempotency_conflict
  */
 export async function listDirectory(
@@ -73,7 +73,7 @@ export async function listDirectory(
   }
 }
 
-/** Hosts whose directory holds the same. */
+/** Hosts with the same entries. */
 type Alike = { readonly hosts: string[]; readonly read: ReadDirectory; isSameTime: boolean[] }
 type Found = { readonly hosts: readonly string[]; readonly read: ReadDirectory }
 

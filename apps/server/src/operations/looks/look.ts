@@ -13,7 +13,7 @@ import { clip } from '../../text/clip.ts'
 import type { Caller, OperationDeps } from '../call/operation.ts'
 import { submit } from '../jobs/submit.ts'
 
-/** Limits of a look: whoever asked is waiting. */
+/** Limits of a look. They are tight because the caller is waiting. */
 const CONNECT_TIMEOUT_S = 10
 const RETRIES = 1
 /** Nobody is waiting any more for a look that starts later. */
@@ -42,7 +42,7 @@ export type Look = {
   readonly input: { readonly targets: string; readonly wait_s: number; readonly idempotency_key?: string | undefined }
 }
 
-/** What came of it so far. */
+/** What a look has found so far. */
 export type Looked = {
   readonly look: Look
   readonly jobId: string

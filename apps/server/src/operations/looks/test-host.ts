@@ -22,7 +22,6 @@ export async function testHost(deps: OperationDeps, input: Input<'test_host'>, c
     targets: host,
     argv: ['true'],
     title: 'connection test',
-    // It disturbs nothing on the host.
     read_only: true,
     exec_timeout_s: TEST_EXEC_TIMEOUT_S,
     wait_s,
