@@ -42,7 +42,7 @@ export async function benchFairness(): Promise<void> {
       const job = await stack.runJob({ targets: 'small', command: 'true' })
       const { body } = await stack.timed('GET', job.links.runs)
       const [run] = OPERATIONS.list_runs.output.parse(body).runs
-      if (run?.started_at == null) throw new Error('a run that succeeded has started')
+      if (run?.started_at == null) throw new Error('a run succeeded without a start')
       waits.push(Date.parse(run.started_at) - Date.parse(job.created_at))
       dials.push(run.connect_ms ?? 0)
       await sleep(PAUSE_MS)

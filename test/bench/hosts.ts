@@ -116,7 +116,7 @@ async function measureBareLoop(fleet: string, results: Results): Promise<void> {
   const pairs = ['true', String(FAN_OUT), SLEEP, String(HOSTS)]
   const { out } = await runTimed([process.execPath, benchScript('bare-ssh2'), fleet, ...pairs], process.env)
   const [short, long] = z.array(z.object({ wallMs: z.number(), cpuMs: z.number() })).parse(JSON.parse(out))
-  if (short === undefined || long === undefined) throw new Error('the bare loop ran two commands')
+  if (short === undefined || long === undefined) throw new Error('the bare loop ran fewer than two commands')
   results.add('bare ssh2 loop, warm', short)
   results.add(`bare ssh2 loop, warm, \`${SLEEP}\` on all at once`, long)
 }

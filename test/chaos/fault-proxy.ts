@@ -23,7 +23,7 @@ export class FaultProxy {
     server.listen(0, '0.0.0.0')
     await once(server, 'listening')
     const address = server.address()
-    if (address === null || typeof address === 'string') throw new Error('a TCP server has a port')
+    if (address === null || typeof address === 'string') throw new Error('the server listens on no TCP port')
     return new FaultProxy(server, address.port, targetPort)
   }
 

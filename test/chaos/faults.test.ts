@@ -124,7 +124,7 @@ async function echoBehindProxy(): Promise<{ proxy: FaultProxy; heard: string[] }
   })
   await once(server, 'listening')
   const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('a TCP server has a port')
+  if (address === null || typeof address === 'string') throw new Error('the server listens on no TCP port')
   const proxy = await FaultProxy.start(() => address.port)
   onTestFinished(() => proxy.close())
   return { proxy, heard }

@@ -119,7 +119,7 @@ test('a durable command of root outlives its worker, and can be cancelled by the
   const endless = await stack.submit({ ...durable, command: `id -un >> ${witness}; while :; do sleep 1; done` })
   await expect.poll(read, { timeout: 20_000 }).toBe('root\nroot\n')
   const [worker] = stack.workers
-  if (worker === undefined) throw new Error('there is one worker')
+  if (worker === undefined) throw new Error('no worker was started')
   process.kill(worker.pid, 'SIGKILL')
   await stack.startWorker()
   expect(await stack.ended(ended.job_id)).toMatchObject({ state: 'succeeded' })

@@ -48,7 +48,7 @@ test('a worker that is killed: another one brings the true result home, and no o
   const stack = await startStack({ ...fleetFiles(3) })
   const { witness, jobId } = await startDurable(stack, 3)
   const [worker] = stack.workers
-  if (worker === undefined) throw new Error('there is one worker')
+  if (worker === undefined) throw new Error('no worker was started')
   process.kill(worker.pid, 'SIGKILL')
   await stack.startWorker()
   expect(await stack.ended(jobId)).toMatchObject(TRUE_END)

@@ -122,7 +122,7 @@ describe('a command on a group of hosts', () => {
     const { job_id } = await stack.submit({ targets: '@web', command, concurrency: 6 })
     await expect.poll(async () => (await witness.lines()).length, { timeout: 20_000 }).toBeGreaterThanOrEqual(6)
     const [victim] = stack.workers
-    if (victim === undefined) throw new Error('there are two workers')
+    if (victim === undefined) throw new Error('no worker was started')
     process.kill(victim.pid, 'SIGKILL')
     const job = await stack.ended(job_id)
     expect(job.counts.lost).toBeGreaterThan(0)

@@ -12,7 +12,7 @@ const LONG = { timeout: 30_000 }
 async function startTwo(env: Record<string, string> = {}) {
   const stack = await startStack({ ...fleetFiles(8), env: { MUSTER_WORKER_PROCESSES: '2', ...env } })
   const [worker] = stack.workers
-  if (worker === undefined) throw new Error('there is one worker')
+  if (worker === undefined) throw new Error('no worker was started')
   const processes = await descendantsOf(worker.pid)
   expect(processes).toHaveLength(2)
   return { stack, worker, processes }

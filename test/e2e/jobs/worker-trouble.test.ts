@@ -32,7 +32,7 @@ async function startAlive() {
   const { job_id } = await stack.submit({ targets: 'web01', command, kill_grace_s: 0.5 })
   await expect.poll(async () => (await witness.lines()).length, { timeout: 20_000 }).toBeGreaterThan(0)
   const [worker] = stack.workers
-  if (worker === undefined) throw new Error('there is one worker')
+  if (worker === undefined) throw new Error('no worker was started')
   await stack.startWorker()
   return { stack, worker, witness, jobId: job_id }
 }
@@ -69,7 +69,7 @@ describe('a worker', () => {
     await expect.poll(async () => (await witness.lines()).length, { timeout: 20_000 }).toBe(1)
     await expect.poll(async () => (await runOf(stack, once.job_id)).state, { timeout: 20_000 }).toBe('running')
     const [worker] = stack.workers
-    if (worker === undefined) throw new Error('there is one worker')
+    if (worker === undefined) throw new Error('no worker was started')
     process.kill(worker.pid, 'SIGKILL')
     await stack.startWorker()
     expect((await stack.ended(once.job_id)).problems).toMatchObject([{ state: 'lost', reason: 'worker_lost' }])

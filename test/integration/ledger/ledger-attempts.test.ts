@@ -20,7 +20,7 @@ import { claimIndex, ENDS, endAs } from '../../support/ledger/ledger-worker.ts'
 
 async function claimFirst(ledger: Ledger, jobId: string, index = 0): Promise<Claim> {
   const claim = await claimIndex(ledger, jobId, index)
-  if (claim === undefined) throw new Error('the run is there to be claimed')
+  if (claim === undefined) throw new Error('the run could not be claimed')
   return claim
 }
 
@@ -50,7 +50,7 @@ test('a rerun that is asked for twice under one key is one, though more hosts ha
   const jobId = await submitTo(ledger, 3, { concurrency: 3 })
   const rerun = async (states: readonly ('failed' | 'lost')[]) => {
     const again = await readRerun(ledger, jobId, states)
-    if (again === undefined) throw new Error('the job is there')
+    if (again === undefined) throw new Error('there is no such job')
     const request = Submit.parse({ ...again.request, idempotency_key: 'once' })
     return await submitJob(ledger, { request, hosts: again.hosts, owner: 'me', rerun: { of: jobId, states } })
   }

@@ -22,7 +22,7 @@ const NOW = { ticketGraceMs: 3_600_000, suspectMs: 0, claimNamedMs: 3_600_000 }
 /** Claims the run of a job on its only host, which must be there to be had. */
 async function claimOnly(ledger: Ledger, jobId: string) {
   const claim = await claimIndex(ledger, jobId, 0)
-  if (claim === undefined) throw new Error('the run is there to be claimed')
+  if (claim === undefined) throw new Error('the run could not be claimed')
   return claim
 }
 

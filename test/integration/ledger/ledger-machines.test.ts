@@ -15,7 +15,7 @@ async function submitOn(ledger: Ledger, machineOf: Record<string, string>, optio
 
 async function claimed(ledger: Ledger, jobId: string, index = 0): Promise<Claim> {
   const claim = await claimIndex(ledger, jobId, index)
-  if (claim === undefined) throw new Error(`the run ${index} of ${jobId} is there to be claimed`)
+  if (claim === undefined) throw new Error(`run ${index} of ${jobId} could not be claimed`)
   return claim
 }
 

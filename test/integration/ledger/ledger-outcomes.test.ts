@@ -191,7 +191,7 @@ describe('a worker that lost its lease', () => {
     await ledger.redis.set(ledger.keys.worker('w1'), 1, 'PX', 60_000)
     const beforeMs = performance.now()
     const answer = await dispatchRun(ledger, claimed, SENT)
-    if (answer.word !== 'go') throw new Error('it holds its lease')
+    if (answer.word !== 'go') throw new Error('the worker lost its lease')
     expect(answer.sendBeforeMs).toBeGreaterThan(beforeMs)
     expect(answer.sendBeforeMs).toBeLessThanOrEqual(performance.now() + 60_000)
   })

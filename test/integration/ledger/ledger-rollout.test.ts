@@ -90,7 +90,7 @@ describe('the error budget', () => {
     const jobId = await submitTo(ledger, 2, { max_errors: 0, concurrency: 2 })
     const first = await claimIndex(ledger, jobId, 0)
     const second = await claimIndex(ledger, jobId, 1)
-    if (first === undefined || second === undefined) throw new Error('both are there to be claimed')
+    if (first === undefined || second === undefined) throw new Error('not both runs could be claimed')
     await endAs(ledger, first, 'failed')
     expect(await dispatchRun(ledger, second, { connectMs: 1, mode: 'attached' })).toEqual({
       word: 'over',

@@ -244,7 +244,7 @@ describe('reading', () => {
         let omitted = 0
         for (let offset = 0, eof = false; !eof; ) {
           const page = await readOutput(ledger, jobId, 'h0', { ...query, offset })
-          if (page === undefined) throw new Error('the run is there')
+          if (page === undefined) throw new Error('there is no such run')
           pages.push(Buffer.from(page.data, 'base64'))
           omitted += page.omitted_bytes
           offset = page.next_offset
@@ -264,7 +264,7 @@ describe('reading', () => {
     let text = ''
     for (let offset = 0, eof = false; !eof; ) {
       const page = await readOutput(ledger, jobId, 'h0', { stream: 'stdout', offset, limitBytes: 7, encoding: 'utf8' })
-      if (page === undefined) throw new Error('the run is there')
+      if (page === undefined) throw new Error('there is no such run')
       text += page.data
       offset = page.next_offset
       eof = page.eof

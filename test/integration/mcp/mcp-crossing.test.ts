@@ -74,7 +74,7 @@ test.each(GENERATIONS)(
   async (generation) => {
     const { owners, lines } = await startWithOwners()
     const [ann] = owners
-    if (ann === undefined) throw new Error('ann is there')
+    if (ann === undefined) throw new Error('there is no owner ann')
     const params = { name: 'get_job', arguments: { job_id: ann.jobId } }
     const ask = (generation: Generation) => postMcp(ann.door, { generation, method: 'tools/call', params })
     const askMany = async (count: number) => {

@@ -16,7 +16,7 @@ async function gather(ledger: Ledger, jobId: string, options: Options = {}): Pro
     groupsLimit: 100,
     ...options,
   })
-  if (gathered === undefined) throw new Error('the job is there')
+  if (gathered === undefined) throw new Error('there is no such job')
   return gathered
 }
 

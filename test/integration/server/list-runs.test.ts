@@ -14,7 +14,7 @@ async function allRuns(ledger: Ledger, jobId: string, limit: number, state?: Run
   const sizes: number[] = []
   for (let cursor: string | null | undefined; cursor !== null; ) {
     const page = await listRuns(ledger, jobId, { state, limit, cursor })
-    if (page === undefined) throw new Error('the job is there')
+    if (page === undefined) throw new Error('there is no such job')
     runs.push(...page.runs)
     sizes.push(page.runs.length)
     cursor = page.next_cursor

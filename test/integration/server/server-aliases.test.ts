@@ -59,7 +59,7 @@ describe('an alias', () => {
     const { jobId } = await submitJob(ledger, { request, hosts: ['w1', 'web01'], owner: 'first' })
     for (const index of [0, 1]) {
       const claim = await claimIndex(ledger, jobId, index)
-      if (claim === undefined) throw new Error('the runs are there to be claimed')
+      if (claim === undefined) throw new Error('a run could not be claimed')
       await endAs(ledger, claim, 'failed')
     }
     expect((await call('GET', `/v1/jobs/${jobId}/runs/w1`)).body).toMatchObject({ host: 'w1', index: 0 })
@@ -90,7 +90,7 @@ test('a job freezes the machine of each host: users of one machine share its pla
   const notice = expect.stringMatching(/^one machine under different users: /)
   expect(both.notices).toEqual([{ notice, hosts: 'web01,web01-root', count: 2 }])
   const claim = await claimIndex(ledger, both.job_id, 0)
-  if (claim === undefined) throw new Error('the first run is there to be claimed')
+  if (claim === undefined) throw new Error('the first run could not be claimed')
   expect(await claimIndex(ledger, both.job_id, 2)).toBeUndefined()
   const other = await submit({ targets: 'web01-root' })
   expect(await claimIndex(ledger, other.job_id, 0)).toBeUndefined()

@@ -50,6 +50,6 @@ export const refused = ended({
 /** The run on host `h0`. */
 export async function firstRun(ledger: Ledger, jobId: string) {
   const run = await findRun(ledger, jobId, 'h0')
-  if (run === undefined) throw new Error('the run is there')
+  if (run === undefined) throw new Error('there is no such run')
   return run
 }

@@ -270,7 +270,7 @@ export const forget = fc.tuple(oneIn(2), fc.integer({ min: 1, max: 4 })).map(
       if (!isMeant) return
       past.splice(Math.max(1, past.length - count))
       const before = past.at(-1)
-      if (before === undefined) throw new Error('there is a past')
+      if (before === undefined) throw new Error('nothing happened yet that could be forgotten')
       model.job = before.job
       await before.memory.restore()
       for (const worker of WORKERS) await ledger.redis.set(ledger.keys.worker(worker), 1)

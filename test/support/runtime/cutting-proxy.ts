@@ -58,7 +58,7 @@ export async function startCuttingProxy(redisUrl: string): Promise<CuttingProxy>
   })
   await once(server, 'listening')
   const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('a TCP server has a port')
+  if (address === null || typeof address === 'string') throw new Error('the server listens on no TCP port')
   url.port = String(address.port)
   const loseNextReply = () => {
     isArmed = true

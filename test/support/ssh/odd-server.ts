@@ -35,7 +35,7 @@ export async function listen(onSocket: (socket: Socket) => void) {
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('a TCP listener without a port')
+  if (address === null || typeof address === 'string') throw new Error('the server listens on no TCP port')
   return hostOn(address.port)
 }
 

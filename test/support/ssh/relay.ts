@@ -42,6 +42,6 @@ export async function startRelay(port: number): Promise<Relay> {
   server.listen(0, '0.0.0.0')
   await once(server, 'listening')
   const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('a TCP server has a port')
+  if (address === null || typeof address === 'string') throw new Error('the server listens on no TCP port')
   return { port: address.port, cut, freeze, count: () => count }
 }

@@ -260,7 +260,7 @@ async function freePort(): Promise<number> {
   const address = server.address()
   server.close()
   await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('a TCP listener without a port')
+  if (address === null || typeof address === 'string') throw new Error('the server listens on no TCP port')
   return address.port
 }
 

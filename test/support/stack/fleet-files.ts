@@ -62,6 +62,6 @@ async function silentPort(): Promise<number> {
   })
   await once(server, 'listening')
   const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('a TCP server has a port')
+  if (address === null || typeof address === 'string') throw new Error('the server listens on no TCP port')
   return address.port
 }

@@ -86,7 +86,7 @@ describe('what cannot be used is told by its cause:', () => {
     const [own, other] = [ed25519(), made(`other-half-${isOuterOnly}`, '-t', 'ed25519')].map((pem) =>
       Buffer.from(pem.replaceAll(/-----[^-]*-----/g, ''), 'base64'),
     )
-    if (own === undefined || other === undefined) throw new Error('two keys were made')
+    if (own === undefined || other === undefined) throw new Error('not both keys were made')
     const half = (key: Buffer) => key.subarray(key.indexOf('ssh-ed25519') + 15, key.indexOf('ssh-ed25519') + 47)
     const [from, to] = [Buffer.from(half(own)), Buffer.from(half(other))]
     for (let at = own.indexOf(from); at !== -1; at = own.indexOf(from)) {

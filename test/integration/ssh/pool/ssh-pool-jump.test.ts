@@ -152,7 +152,7 @@ test('a jump host that was dialled anew is not dialled again by each that finds 
   const { relay, hosts, poolOf } = await behindOneJump()
   const pool = poolOf()
   const [first, ...others] = hosts
-  if (first === undefined) throw new Error('there are sixty')
+  if (first === undefined) throw new Error('there is no first host')
   const checkout = await checkoutOf(pool, first)
   checkout.release()
   relay.freeze()

@@ -30,7 +30,7 @@ async function idleConnection() {
   checkout.release()
   expect(pool.counts()).toEqual({ open: 1, idle: 1 })
   const [other] = connections
-  if (other === undefined) throw new Error('the connection came from somewhere')
+  if (other === undefined) throw new Error('the server saw no connection')
   const protocol: Protocol = Reflect.get(other, '_protocol')
   return { pool, host, other, protocol }
 }
