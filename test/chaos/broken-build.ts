@@ -4,7 +4,7 @@
  */
 import { cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import type { Figure } from './checker.ts'
+import type { Figure } from './check/checker.ts'
 import type { FaultKind } from './fault-plan.ts'
 import type { Break } from './options.ts'
 

@@ -4,10 +4,10 @@
  * A run that says "lost" claims nothing, so nothing it says can be false; how many there are is told, not judged.
  */
 import type { Job, Run } from '@muster/contract'
-import type { ChaosHost, PlannedJob } from './commands.ts'
+import type { ChaosHost, PlannedJob } from '../commands.ts'
+import { expectedOutput } from '../script.ts'
+import { commandKey, type Note, type Notes } from '../witness.ts'
 import { type StreamReading, wrongInComplete, wrongInPart } from './output-check.ts'
-import { expectedOutput } from './script.ts'
-import { commandKey, type Note, type Notes } from './witness.ts'
 
 /** The figures that must be 0. */
 export const FIGURES = [

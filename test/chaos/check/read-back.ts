@@ -1,8 +1,8 @@
 /** Reads from the API all that Muster says of a job: the job, its runs, and every byte of their output. */
 import { OPERATIONS, type Run } from '@muster/contract'
-import type { Caller } from './caller.ts'
+import type { Caller } from '../caller.ts'
+import type { SentJob } from '../drive.ts'
 import type { JobReading, RunReading } from './checker.ts'
-import type { SentJob } from './drive.ts'
 import type { StreamReading } from './output-check.ts'
 
 const READS_AT_ONCE = 8

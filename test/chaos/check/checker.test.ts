@@ -2,11 +2,11 @@
 import { createHash } from 'node:crypto'
 import type { Job, Run } from '@muster/contract'
 import { expect, test } from 'vitest'
+import { type Kind, type PlannedJob, planHosts } from '../commands.ts'
+import { expectedOutput } from '../script.ts'
+import { parseNotes } from '../witness.ts'
 import { checkJob, type Figure, type JobReading } from './checker.ts'
-import { type Kind, type PlannedJob, planHosts } from './commands.ts'
 import type { StreamReading } from './output-check.ts'
-import { expectedOutput } from './script.ts'
-import { parseNotes } from './witness.ts'
 
 const STARTED_MS = Date.parse('2026-01-01T00:00:00.000Z')
 const ENDED_AT = '2026-01-01T00:00:05.000Z'
