@@ -1,9 +1,11 @@
 /**
- * The barest loop over open connections: plain ssh2, one channel per command, so many at a time, and nothing of Muster's.
- * What it takes is the least that any client made of ssh2 takes. A process of its own, so that its CPU time is only that.
+ * The barest loop over open connections: plain ssh2, one channel per command, so many at a time, and nothing of
+ * Muster's. What it takes is the least that any client made of ssh2 takes. A process of its own, so that its CPU time
+ * is only that.
  *
  * Arguments: a file with hosts, user and key, then pairs of a command and how many run at once. Opens all connections,
- * which is not measured, and prints one JSON array with what each pair took. Knows every host: it trusts its key unseen.
+ * which is not measured, and prints one JSON array with what each pair took. Knows every host: it trusts its key
+ * unseen.
  */
 import { readFile } from 'node:fs/promises'
 import { Client } from 'ssh2'

@@ -1,5 +1,6 @@
 /**
- * What a run costs on its host, shell by shell: CPU time of the daemon's session and of everything below it, beside a bare
+ * What a run costs on its host, shell by shell: CPU time of the daemon's session and of everything below it, beside a
+ * bare
  * `ssh host command` over the same connection. Rounds are interleaved. What nobody waits for (the watchdog) is not in it.
  */
 

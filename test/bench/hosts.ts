@@ -1,7 +1,7 @@
 /**
- * Five hundred hosts: cold, warm, and `sleep 1` on all at once, through the whole queue path, beside the barest loop over
- * open connections and, when asked, beside other tools. One real sshd answers on five hundred loopback addresses and
- * shares the cores with everybody. Rounds are interleaved, so that a machine that drifts drifts for all.
+ * Five hundred hosts: cold, warm, and `sleep 1` on all at once, through the whole queue path, beside the barest loop
+ * over open connections and, when asked, beside other tools. One real sshd answers on five hundred loopback addresses
+ * and shares the cores with everybody. Rounds are interleaved, so that a machine that drifts drifts for all.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -1,6 +1,6 @@
 /**
- * A worker that does everything but SSH: takes tickets and claims, reads, marks and ends each run, as the real one does.
- * What a run costs here is what API, ledger, queue and worker cost, and nothing that a host adds.
+ * A worker that does everything but SSH: takes tickets and claims, reads, marks and ends each run, as the real one
+ * does. What a run costs here is what API, ledger, queue and worker cost, and nothing that a host adds.
  *
  * Holds no run for longer than that, so it watches no job and keeps no clocks.
  */

@@ -1,6 +1,7 @@
 /**
- * Runs that do nothing, through API, ledger, queue and worker: what a run costs beside SSH, in time, CPU and memory. The
- * worker is noop-worker.ts. What BullMQ keeps of the latest tickets is filled up first, so that memory is the runs'.
+ * Runs that do nothing, through API, ledger, queue and worker: what a run costs beside SSH, in time, CPU and memory.
+ * The worker is noop-worker.ts. What BullMQ keeps of the latest tickets is filled up first, so that memory is the
+ * runs'.
  */
 import { cpus } from 'node:os'
 import { Closers } from '@muster/runtime'

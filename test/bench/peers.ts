@@ -1,6 +1,6 @@
 /**
- * Other tools that run a command on many hosts, made alike: the same hosts, fan-out, user, key, strict known_hosts and key
- * exchange, by one configuration of OpenSSH. Installs from the system's packages what is missing.
+ * Other tools that run a command on many hosts, made alike: the same hosts, fan-out, user, key, strict known_hosts and
+ * key exchange, by one configuration of OpenSSH. Installs from the system's packages what is missing.
  *
  * Only starts and measures them. What is compared with what is in hosts.ts.
  */

@@ -32,7 +32,10 @@ export async function namedCpuMs(text: string): Promise<number> {
   return (await Promise.all(each)).reduce((sum, ms) => sum + ms, 0)
 }
 
-/** The first 2 or all 4 CPU times of a process: user and system, of itself and of its children that ended. 0: it has ended. */
+/**
+ * The first 2 or all 4 CPU times of a process: user and system, of itself and of its children that ended. 0: it has
+ * ended.
+ */
 async function cpuMs(pid: number, fieldCount: 2 | 4): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
   // The command name, in parentheses, may hold spaces; fields are counted after it.

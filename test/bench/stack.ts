@@ -1,4 +1,6 @@
-/** A Muster as processes: Redis, one server, and workers as they are asked for, over an inventory of the benchmark's. */
+/**
+ * A Muster as processes: Redis, one server, and workers as they are asked for, over an inventory of the benchmark's.
+ */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -23,7 +25,10 @@ export type BenchStack = {
   readonly key: string
   readonly serverPid: number
   readonly redis: Redis
-  /** Starts a worker: `noop` is noop-worker.ts. Slots and processes: 200 and 1 unless told. Stopped with the stack at last. */
+  /**
+   * Starts a worker: `noop` is noop-worker.ts. Slots and processes: 200 and 1 unless told. Stopped with the stack at
+   * last.
+   */
   startWorker(options?: { kind?: 'ssh' | 'noop'; slots?: number; processes?: number }): Promise<RunningProcess>
   /** What the work costs these workers, the server and Redis. */
   measure(workers: readonly RunningProcess[], work: () => Promise<unknown>): Promise<StackCost>
@@ -42,7 +47,9 @@ export const benchScript = (name: string): string => fileURLToPath(new URL(`${na
 /** How long one request may wait for the end of a job. */
 const WAIT_S = 45
 
-/** Starts Redis and a server. Everything is registered with `closers`. `settings` are variables beside the usual ones. */
+/**
+ * Starts Redis and a server. Everything is registered with `closers`. `settings` are variables beside the usual ones.
+ */
 export async function startBenchStack(
   closers: Closers,
   inventory: BenchInventory,

@@ -2,8 +2,8 @@
  * Lets servers that live for one request ask their client something while they work.
  *
  * The endpoint gives every POST a server of its own, and a client of revision 2025-11-25 sends its answer in a POST of
- * its own: the answer arrives at another server than the one that asked. So the servers of the fixture share one table of
- * what they asked. The product asks its clients nothing and has no such table.
+ * its own: the answer arrives at another server than the one that asked. So the servers of the fixture share one table
+ * of what they asked. The product asks its clients nothing and has no such table.
  */
 import type { Transport, TransportSendOptions } from '@modelcontextprotocol/sdk/shared/transport.js'
 import {

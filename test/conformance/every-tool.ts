@@ -1,6 +1,6 @@
 /**
- * The whole story, told by calling every tool there is: look at the fleet, submit to a group, wait, read what was printed
- * by all and by one, cancel another job, let a paused one go on, run one again.
+ * The whole story, told by calling every tool there is: look at the fleet, submit to a group, wait, read what was
+ * printed by all and by one, cancel another job, let a paused one go on, run one again.
  *
  * Ends with an error at the first answer that is not as it should be.
  */

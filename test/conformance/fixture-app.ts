@@ -1,6 +1,7 @@
 /**
  * The product's HTTP server with other MCP servers behind the same endpoint: those that the official scenarios expect.
- * Host, Origin and key are checked as they always are; bodies are limited, connections closed and errors told as always.
+ * Host, Origin and key are checked as they always are; bodies are limited, connections closed and errors told as
+ * always.
  *
  * It shares Redis with the product, so that jobs which it submits run on real hosts, and the product's key opens it.
  */

@@ -1,7 +1,7 @@
 /**
  * `npm run conformance`: the official scenarios on the endpoint of the product, with the servers that they expect behind
- * it, and on the product itself; then the Inspector, which tells the whole story with every tool, over HTTP and stdio, in
- * both generations of the protocol.
+ * it, and on the product itself; then the Inspector, which tells the whole story with every tool, over HTTP and stdio,
+ * in both generations of the protocol.
  *
  * Prints a line for each, and what is wrong below it. Exit status: 0 when all passed, else 1. A scenario that the suite
  * skips has failed.

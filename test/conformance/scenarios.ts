@@ -1,6 +1,6 @@
 /**
- * Runs scenarios of the official suite and reads what they found from the files that it writes: its exit status is 0 for
- * a scenario that it skipped.
+ * Runs scenarios of the official suite and reads what they found from the files that it writes: its exit status is 0
+ * for a scenario that it skipped.
  */
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -1,6 +1,7 @@
 /**
- * The public face, as callers see it: the OpenAPI document, the MCP tools in both protocol generations, the help texts of
- * the CLI. Compared with files in test/snapshots; a change there is a change that users see, and belongs in CHANGELOG.md.
+ * The public face, as callers see it: the OpenAPI document, the MCP tools in both protocol generations, the help texts
+ * of the CLI. Compared with files in test/snapshots; a change there is a change that users see, and belongs in
+ * CHANGELOG.md.
  *
  * `npx vitest run test/unit/public-face.test.ts --update` writes them anew.
  */

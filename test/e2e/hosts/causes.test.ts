@@ -1,4 +1,7 @@
-/** Hosts of one job that went wrong in different ways are told apart by their causes, over REST, MCP and in the terminal. */
+/**
+ * Hosts of one job that went wrong in different ways are told apart by their causes, over REST, MCP and in the
+ * terminal.
+ */
 import { copyFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, inject, onTestFinished, test } from 'vitest'

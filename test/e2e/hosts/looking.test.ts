@@ -1,4 +1,7 @@
-/** Looking at hosts end to end: real sshd, worker and server; paths that would do harm, and a file that shows they do not. */
+/**
+ * Looking at hosts end to end: real sshd, worker and server; paths that would do harm, and a file that shows they do
+ * not.
+ */
 import { execFile } from 'node:child_process'
 import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

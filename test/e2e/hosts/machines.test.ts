@@ -1,4 +1,6 @@
-/** One machine under several names, end to end: real accounts, real host keys, and a command that must not run twice. */
+/**
+ * One machine under several names, end to end: real accounts, real host keys, and a command that must not run twice.
+ */
 import { OPERATIONS } from '@muster/contract'
 import { expect, inject, onTestFinished, test } from 'vitest'
 import { CAN_MAKE_ACCOUNTS, makeAccount } from '../../support/ssh/account.ts'

@@ -1,4 +1,6 @@
-/** A host that has only old algorithms: refused with both offers, and reached with a notice where the inventory says so. */
+/**
+ * A host that has only old algorithms: refused with both offers, and reached with a notice where the inventory says so.
+ */
 import { OPERATIONS } from '@muster/contract'
 import { expect, onTestFinished, test } from 'vitest'
 import { startSshd } from '../../support/ssh/sshd.ts'

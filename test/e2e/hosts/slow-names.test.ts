@@ -5,7 +5,9 @@ import { HAS_OWN_FILES, withSilentResolver } from '../../support/ssh/system-file
 import { fleetFiles } from '../../support/stack/fleet-files.ts'
 import { type Stack, startStack } from '../../support/stack/stack.ts'
 
-/** Hosts that are well, by address and by a name of /etc/hosts, beside silent names: their own, and that of a jump host. */
+/**
+ * Hosts that are well, by address and by a name of /etc/hosts, beside silent names: their own, and that of a jump host.
+ */
 async function startBesideSilentNames(silent: number) {
   const { by, questions } = await withSilentResolver('127.0.1.2 listed.muster.test')
   const { inventory, knownHosts } = fleetFiles(1)

@@ -1,6 +1,6 @@
 /**
- * Jobs with `sudo` and `run_as`, end to end: the password goes from a file of the worker to the prompt of the real sudo,
- * and nowhere else.
+ * Jobs with `sudo` and `run_as`, end to end: the password goes from a file of the worker to the prompt of the real
+ * sudo, and nowhere else.
  */
 import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'

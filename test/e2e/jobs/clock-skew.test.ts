@@ -1,4 +1,6 @@
-/** Servers and workers whose date is an hour wrong: what is due comes in seconds, every job ends, nothing runs twice. */
+/**
+ * Servers and workers whose date is an hour wrong: what is due comes in seconds, every job ends, nothing runs twice.
+ */
 import { describe, test } from 'vitest'
 import { STORY_HOSTS, tellClockStory } from '../../support/stack/clock-story.ts'
 import { fleetFiles } from '../../support/stack/fleet-files.ts'

@@ -1,6 +1,6 @@
 /**
- * Redis is full of other data while commands run: they can be stopped, they end, and their workers are believed. Nothing
- * new is taken, and the log is neither flooded nor told what the commands print.
+ * Redis is full of other data while commands run: they can be stopped, they end, and their workers are believed.
+ * Nothing new is taken, and the log is neither flooded nor told what the commands print.
  */
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

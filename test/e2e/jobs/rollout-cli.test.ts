@@ -1,4 +1,6 @@
-/** Rollouts at the command line, end to end: one that stops by itself, a gate, a rerun, and a fan-out changed meanwhile. */
+/**
+ * Rollouts at the command line, end to end: one that stops by itself, a gate, a rerun, and a fan-out changed meanwhile.
+ */
 import { OPERATIONS } from '@muster/contract'
 import { expect, test } from 'vitest'
 import { muster, startMuster } from '../../support/cli/muster-process.ts'

@@ -1,6 +1,6 @@
 /**
- * Times that the ledger has stored, when Redis' clock is set back by an hour: nothing waits for longer than it was to, as
- * of then. And the turns of the sweep, and tickets that are due, with several processes.
+ * Times that the ledger has stored, when Redis' clock is set back by an hour: nothing waits for longer than it was to,
+ * as of then. And the turns of the sweep, and tickets that are due, with several processes.
  */
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'

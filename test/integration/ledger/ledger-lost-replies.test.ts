@@ -1,4 +1,6 @@
-/** A reply of Redis that is lost: the step was taken, the client sends it again, and the second time changes nothing. */
+/**
+ * A reply of Redis that is lost: the step was taken, the client sends it again, and the second time changes nothing.
+ */
 import { randomUUID } from 'node:crypto'
 import { claimRun, dispatchRun, findJob, findRun, finishRun, type Ledger, listRuns, openLedger } from '@muster/ledger'
 import { expect, inject, onTestFinished, test } from 'vitest'

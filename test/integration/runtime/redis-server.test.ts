@@ -47,7 +47,10 @@ async function pidOf(url: string): Promise<number> {
   return Number(/process_id:(\d+)/.exec(await connect(url).info('server'))?.[1])
 }
 
-/** Redis and the shell that watches it. Redis writes its title over its own environment, so only the shell shows what it was given. */
+/**
+ * Redis and the shell that watches it. Redis writes its title over its own environment, so only the shell shows what it
+ * was given.
+ */
 async function familyOf(pid: number): Promise<number[]> {
   const parent = Number(/^PPid:\s*(\d+)/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1])
   expect(await readFile(`/proc/${parent}/cmdline`, 'utf8')).toContain('/bin/sh')
@@ -214,8 +217,8 @@ describe('the embedded Redis', () => {
 })
 
 /**
- * Stands in for the Docker client, as no daemon is to be had here: it takes the same command line and configuration, and runs
- * a real Redis on the published port.
+ * Stands in for the Docker client, as no daemon is to be had here: it takes the same command line and configuration,
+ * and runs a real Redis on the published port.
  */
 const DOCKER_STAND_IN = `#!/bin/sh
 PATH=$PATH:/usr/local/bin:/usr/bin:/bin

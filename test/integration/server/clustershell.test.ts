@@ -1,6 +1,7 @@
 /**
  * Target expressions side by side with ClusterShell, whose node sets they follow: on what both know, both must agree on
- * the hosts, and on which expressions are malformed. Needs the package clustershell, and installs it where it is missing.
+ * the hosts, and on which expressions are malformed. Needs the package clustershell, and installs it where it is
+ * missing.
  *
  * Where the two differ on purpose is in the last test, so that a difference that goes away is noticed.
  */

@@ -1,4 +1,6 @@
-/** Jobs as tools answer them, over MCP from a real ledger: small enough to be read, whatever hosts are called and print. */
+/**
+ * Jobs as tools answer them, over MCP from a real ledger: small enough to be read, whatever hosts are called and print.
+ */
 import { createHash } from 'node:crypto'
 import { JobAnswer } from '@muster/contract'
 import { cancelJob, finishRun, type Ledger } from '@muster/ledger'

@@ -1,4 +1,6 @@
-/** Looking at many hosts: what is told of hundreds in few words, and of those of which nothing is known. No SSH here. */
+/**
+ * Looking at many hosts: what is told of hundreds in few words, and of those of which nothing is known. No SSH here.
+ */
 import { OPERATIONS } from '@muster/contract'
 import { finishRun, type Ledger } from '@muster/ledger'
 import { encode } from 'gpt-tokenizer'

@@ -1,4 +1,7 @@
-/** Selecting hosts over real HTTP and a real Redis: the preview, what a job freezes, and that a refusal enqueues nothing. */
+/**
+ * Selecting hosts over real HTTP and a real Redis: the preview, what a job freezes, and that a refusal enqueues
+ * nothing.
+ */
 import { JobReport, OPERATIONS, Problem } from '@muster/contract'
 import { describe, expect, test } from 'vitest'
 import { startTestServer } from '../../support/server/server.ts'

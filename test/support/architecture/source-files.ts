@@ -14,7 +14,9 @@ export function readFiles(directories: readonly string[], endings: readonly stri
     .map((path) => ({ path, text: readFileSync(path, 'utf8') }))
 }
 
-/** What a file imports or exports from elsewhere, as it is written; types, dynamic imports and side effects included. */
+/**
+ * What a file imports or exports from elsewhere, as it is written; types, dynamic imports and side effects included.
+ */
 export function specifiersOf(text: string): string[] {
   const found = text.matchAll(
     /^\s*(?:import|export)\b[^'"]*?from\s+['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]|^\s*import\s+['"]([^'"]+)['"]/gm,

@@ -1,4 +1,6 @@
-/** A worker without SSH, for tests of the ledger: it claims runs, says that they ran, and ends them as the test wants. */
+/**
+ * A worker without SSH, for tests of the ledger: it claims runs, says that they ran, and ends them as the test wants.
+ */
 import { type Claim, claimRun, dispatchRun, finishRun, type Ledger, type RunEnd } from '@muster/ledger'
 
 /** Ends a worker may report. */
@@ -39,8 +41,8 @@ export async function endAs(ledger: Ledger, claim: Claim, name: EndName, isRetry
 }
 
 /**
- * Works on a job, `parallel` runs at a time in waves, until no run waits any more. Answers the largest wave and the hosts
- * that ran, in order.
+ * Works on a job, `parallel` runs at a time in waves, until no run waits any more. Answers the largest wave and the
+ * hosts that ran, in order.
  */
 export async function workOff(
   ledger: Ledger,

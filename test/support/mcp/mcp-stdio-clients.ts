@@ -1,4 +1,6 @@
-/** The MCP clients that start `muster mcp` themselves: the SDK of each generation, the newer one in each of its modes. */
+/**
+ * The MCP clients that start `muster mcp` themselves: the SDK of each generation, the newer one in each of its modes.
+ */
 import { Client } from '@modelcontextprotocol/client'
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
 import { Client as LegacyClient } from '@modelcontextprotocol/sdk/client/index.js'

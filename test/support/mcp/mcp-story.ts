@@ -37,7 +37,9 @@ export async function callTool(client: StoryClient, name: string, fields: Record
   return { isError, text, structured: structuredContent }
 }
 
-/** The whole story, on a fleet of four hosts `web01` to `web04` at 127.0.1.1 to 127.0.1.4, which are the group `web`. */
+/**
+ * The whole story, on a fleet of four hosts `web01` to `web04` at 127.0.1.1 to 127.0.1.4, which are the group `web`.
+ */
 export async function runStory(client: StoryClient): Promise<void> {
   const { tools } = await client.listTools()
   expect(tools.map(({ name }) => name)).toEqual(expect.arrayContaining(TOOLS))

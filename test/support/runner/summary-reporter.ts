@@ -1,8 +1,9 @@
 /**
- * The last line of a test run, for people and scripts alike: `12 passed, 0 failed`, with `, 1 skipped` when there are any.
+ * The last line of a test run, for people and scripts alike: `12 passed, 0 failed`, with `, 1 skipped` when there are
+ * any.
  *
- * It adds nothing else; the default reporter tells the story. With MUSTER_TEST_ALL=1 a skipped test is a failed one, and is
- * named: that is for a machine which has every program that a test may need.
+ * It adds nothing else; the default reporter tells the story. With MUSTER_TEST_ALL=1 a skipped test is a failed one,
+ * and is named: that is for a machine which has every program that a test may need.
  */
 import type { Plugin } from 'vitest/config'
 import type { Reporter, TestModule } from 'vitest/node'
@@ -18,7 +19,10 @@ export function summaryPlugin(): Plugin {
   }
 }
 
-/** Prints the line when everything has ended. A file that cannot be loaded, or an error outside any test, counts as one failed. */
+/**
+ * Prints the line when everything has ended. A file that cannot be loaded, or an error outside any test, counts as one
+ * failed.
+ */
 class SummaryReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly unknown[]): void {
     const states = modules.flatMap((module) => [...module.children.allTests()].map((test) => test.result().state))

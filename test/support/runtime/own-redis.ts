@@ -5,7 +5,9 @@ import { join } from 'node:path'
 import { inject, onTestFinished } from 'vitest'
 import { type ChaosRedis, startChaosRedis } from '../../chaos/chaos-redis.ts'
 
-/** Starts it, with its log written before every answer; everything is gone when the test ends. `env` is for it alone. */
+/**
+ * Starts it, with its log written before every answer; everything is gone when the test ends. `env` is for it alone.
+ */
 export async function ownRedis(env: Record<string, string> = {}): Promise<ChaosRedis & { readonly url: string }> {
   // The shared one has seen to it that there is a redis-server.
   inject('redisUrl')

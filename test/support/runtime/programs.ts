@@ -1,6 +1,7 @@
 /**
  * Programs that a developer's machine may lack: other shells, other SSH servers. A test that needs one is skipped there
- * and says so by its title; `.ci/run` installs them all and sets MUSTER_TEST_ALL=1, which makes a skipped test a failure.
+ * and says so by its title; `.ci/run` installs them all and sets MUSTER_TEST_ALL=1, which makes a skipped test a
+ * failure.
  */
 import { accessSync, constants } from 'node:fs'
 import { join } from 'node:path'

@@ -1,6 +1,7 @@
 /**
- * Calls of everything that can be called, made from the tables: each operation with a route over REST, and each tool over
- * MCP, with just the fields it must have. So a test can say something of all of them, also of those that come later.
+ * Calls of everything that can be called, made from the tables: each operation with a route over REST, and each tool
+ * over MCP, with just the fields it must have. So a test can say something of all of them, also of those that come
+ * later.
  */
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'

@@ -1,4 +1,6 @@
-/** Texts of hosts and of people who want to speak in Muster's voice. Each begins and ends with a word that can be found. */
+/**
+ * Texts of hosts and of people who want to speak in Muster's voice. Each begins and ends with a word that can be found.
+ */
 import fc from 'fast-check'
 
 /** Stands at both ends of each of these texts, and nowhere else. */

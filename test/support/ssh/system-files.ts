@@ -1,6 +1,6 @@
 /**
- * System files of a process's own: another /etc/hosts and /etc/resolv.conf for it and its children, in a mount namespace,
- * and a resolver that takes questions and never answers. Root only.
+ * System files of a process's own: another /etc/hosts and /etc/resolv.conf for it and its children, in a mount
+ * namespace, and a resolver that takes questions and never answers. Root only.
  */
 import { spawnSync } from 'node:child_process'
 import { createSocket } from 'node:dgram'

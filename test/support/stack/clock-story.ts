@@ -1,7 +1,7 @@
 /**
- * What must hold whatever the clocks say: a retry comes in seconds and not at once, start deadlines and exec timeouts end
- * what they are for, the run of a dead worker is settled, and nothing runs twice. Told with any clocks, before and after
- * any step of them.
+ * What must hold whatever the clocks say: a retry comes in seconds and not at once, start deadlines and exec timeouts
+ * end what they are for, the run of a dead worker is settled, and nothing runs twice. Told with any clocks, before and
+ * after any step of them.
  */
 import { OPERATIONS } from '@muster/contract'
 import { expect } from 'vitest'

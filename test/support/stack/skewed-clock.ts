@@ -30,7 +30,8 @@ export async function clockToSet(seconds: number) {
 
 function preload(): Record<string, string> {
   if (FAKETIME === undefined) throw new Error('libfaketime is not installed')
-  // With the allocator of the C library: jemalloc, which Redis is built with, asks for the time before libfaketime is ready.
+  // With the allocator of the C library: jemalloc, which Redis is built with, asks for the time before libfaketime is
+  // ready.
   return { LD_PRELOAD: `${FAKETIME}:libc.so.6`, FAKETIME_DONT_FAKE_MONOTONIC: '1', DONT_FAKE_MONOTONIC: '1' }
 }
 

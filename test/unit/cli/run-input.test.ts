@@ -1,4 +1,6 @@
-/** What `muster run` runs: words, scripts, files and pipes are sent as they are, or refused; nothing is left out unsaid. */
+/**
+ * What `muster run` runs: words, scripts, files and pipes are sent as they are, or refused; nothing is left out unsaid.
+ */
 import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

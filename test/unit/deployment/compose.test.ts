@@ -1,4 +1,6 @@
-/** The deployment files, as far as they can be checked without a Docker daemon: form, names and settings that matter. */
+/**
+ * The deployment files, as far as they can be checked without a Docker daemon: form, names and settings that matter.
+ */
 import { readFileSync } from 'node:fs'
 import { parseInventory } from '@muster/inventory'
 import { describe, expect, test } from 'vitest'

@@ -1,6 +1,6 @@
 /**
- * "From the door to the exit code" in docs/architecture.md is true: its files are there, each is called by one before it,
- * and the way is short.
+ * "From the door to the exit code" in docs/architecture.md is true: its files are there, each is called by one before
+ * it, and the way is short.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { basename, dirname, join, relative } from 'node:path'
@@ -36,8 +36,8 @@ function hopsOf(page: string): string[] {
 }
 
 /**
- * Whether a file calls another one: by an import (of a type, where it is given the functions), by the name of a Lua script,
- * or across the queue.
+ * Whether a file calls another one: by an import (of a type, where it is given the functions), by the name of a Lua
+ * script, or across the queue.
  */
 function calls(caller: string, called: string): boolean {
   const text = readFileSync(caller, 'utf8')

@@ -1,4 +1,7 @@
-/** One machine is one host: what is refused or made an alias, however its address is written, and what aliases stand for. */
+/**
+ * One machine is one host: what is refused or made an alias, however its address is written, and what aliases stand
+ * for.
+ */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MusterError } from '@muster/contract'

@@ -1,6 +1,6 @@
 /**
- * What TypeScript and Lua must agree on: what a script is given and in which order, the fields of a ticket and of a claim,
- * and the fields of a run. The Lua side is read from the text of the scripts.
+ * What TypeScript and Lua must agree on: what a script is given and in which order, the fields of a ticket and of a
+ * claim, and the fields of a run. The Lua side is read from the text of the scripts.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'

@@ -1,4 +1,6 @@
-/** The programs that look at hosts, on this machine: any name, any path, with GNU tools and without; and what is read. */
+/**
+ * The programs that look at hosts, on this machine: any name, any path, with GNU tools and without; and what is read.
+ */
 import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -1,7 +1,7 @@
 /**
  * Accounts as people have them: start-up files that print, wait, replace the shell or leave it; recorders, forced
- * commands, restricted shells, devices. Whatever they do, a run says what is true of its command, and the file that each
- * command makes on the host shows it.
+ * commands, restricted shells, devices. Whatever they do, a run says what is true of its command, and the file that
+ * each command makes on the host shows it.
  */
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,6 +1,6 @@
 /**
- * A script and its stdin are two things, for every interpreter and under every login shell: what the script reads is the
- * job's input and never its own text. The text is on no command line and in no file that stays.
+ * A script and its stdin are two things, for every interpreter and under every login shell: what the script reads is
+ * the job's input and never its own text. The text is on no command line and in no file that stays.
  */
 import { readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'

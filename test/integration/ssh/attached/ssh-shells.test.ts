@@ -1,6 +1,6 @@
 /**
- * What a run is on accounts with other login shells, side by side with what `ssh host command` gives on the same account.
- * docs/shells.md lists the differences; each of them is in DIFFERENCES, so that one that goes away is noticed.
+ * What a run is on accounts with other login shells, side by side with what `ssh host command` gives on the same
+ * account. docs/shells.md lists the differences; each of them is in DIFFERENCES, so that one that goes away is noticed.
  */
 import { chmodSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'

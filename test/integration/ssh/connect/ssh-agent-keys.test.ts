@@ -12,7 +12,9 @@ import { startAgent } from '../../../support/ssh/agent.ts'
 import { dial, sshdHost } from '../../../support/ssh/ssh.ts'
 import { startSshd } from '../../../support/ssh/sshd.ts'
 
-/** An agent with nine keys that the host does not take and, as the last, one that it does; the host allows three tries. */
+/**
+ * An agent with nine keys that the host does not take and, as the last, one that it does; the host allows three tries.
+ */
 async function manyKeys() {
   const dir = mkdtempSync(join(tmpdir(), 'muster-many-keys-'))
   onTestFinished(() => rmSync(dir, { recursive: true }))

@@ -1,4 +1,7 @@
-/** Old algorithms: off by default, what is said then, and what a host that is called old gets. Real sshds that are as old. */
+/**
+ * Old algorithms: off by default, what is said then, and what a host that is called old gets. Real sshds that are as
+ * old.
+ */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,6 +1,6 @@
 /**
- * Key files as people have them: mended where they can only mean one thing, and else told by their cause, with what to do
- * and without any part of the key. Keys of ssh-keygen and puttygen, and a real sshd.
+ * Key files as people have them: mended where they can only mean one thing, and else told by their cause, with what to
+ * do and without any part of the key. Keys of ssh-keygen and puttygen, and a real sshd.
  */
 import { execFileSync } from 'node:child_process'
 import { appendFileSync, chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'

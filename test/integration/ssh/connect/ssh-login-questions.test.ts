@@ -1,6 +1,6 @@
 /**
- * Questions of a host at log-in, in any language: which one gets the password, that it leaves only once, and what is said
- * of all others. Odd servers, and OpenSSH with PAM where the tests run as root.
+ * Questions of a host at log-in, in any language: which one gets the password, that it leaves only once, and what is
+ * said of all others. Odd servers, and OpenSSH with PAM where the tests run as root.
  */
 import { execFileSync } from 'node:child_process'
 import type { Credential } from '@muster/ssh'

@@ -1,4 +1,6 @@
-/** Durable commands whose workers, connections, launchers or supervisors die: run once, and their true end comes home. */
+/**
+ * Durable commands whose workers, connections, launchers or supervisors die: run once, and their true end comes home.
+ */
 import { fixedKnownHosts, type SshConnection } from '@muster/ssh'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { ask, dirOf, follow, newRun, reachAfter, told, type Watched } from '../../../support/ssh/durable.ts'
