@@ -1,10 +1,24 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { defineConfig } from 'vitest/config'
+import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config'
+import { InterleavedSequencer } from './test/support/runner/interleaved.ts'
 import { summaryPlugin } from './test/support/runner/summary-reporter.ts'
+import { WAITING } from './test/support/runner/waiting-files.ts'
 
 /** A thousand commands on all cores, with a limit of their own: nothing else runs beside them. */
 const CHAOS = 'test/chaos/chaos.test.ts'
+
+const NOT_OURS = ['**/node_modules/**', CHAOS]
+
+/** The fast lane, `npm run test:fast`: what neither waits nor starts a whole Muster. */
+const FAST = [
+  'test/*.test.ts',
+  'test/unit/**/*.test.ts',
+  'test/chaos/**/*.test.ts',
+  'test/conformance/*.test.ts',
+  'test/integration/{access,ledger}/*.test.ts',
+]
+const waiting = Object.keys(WAITING)
 
 /** What a package exports, and the sources that each of it is built from. */
 function sourcesOf(home: string): Array<{ find: RegExp; replacement: string }> {
@@ -17,26 +31,43 @@ function sourcesOf(home: string): Array<{ find: RegExp; replacement: string }> {
 
 const packages = ['libs', 'apps'].flatMap((floor) => readdirSync(floor).map((name) => `${floor}/${name}`))
 
+const plugins = [summaryPlugin()]
+// A test that imports a file by its path shares one instance with those that import its package.
+const alias = packages.flatMap(sourcesOf)
+
+/** Waiting files need no core while they wait. */
+const MOST_AT_ONCE = 5
+
+function project(test: TestProjectInlineConfiguration['test']): TestProjectInlineConfiguration {
+  return {
+    plugins,
+    resolve: { alias },
+    test: {
+      testTimeout: 30_000,
+      hookTimeout: 60_000,
+      pool: 'forks',
+      maxWorkers: MOST_AT_ONCE,
+      // Many tests race real processes on two busy cores. One that needs a second try is shown with "retry x1".
+      retry: process.env.CI ? 1 : 0,
+      ...test,
+    },
+  }
+}
+
 export default defineConfig({
-  plugins: [summaryPlugin()],
-  // A test that imports a file by its path shares one instance with those that import its package.
-  resolve: { alias: packages.flatMap(sourcesOf) },
+  plugins,
+  resolve: { alias },
   test: {
-    // Both start lazily: one redis-server and one sshd for the whole run, on free loopback ports.
+    // One redis-server and one sshd for the whole run, on free loopback ports.
     globalSetup: ['test/support/runtime/redis-setup.ts', 'test/support/ssh/sshd-setup.ts'],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
-    pool: 'forks',
-    // Many tests race real processes on two busy cores. One that needs a second try is shown with "retry x1".
-    retry: process.env.CI ? 1 : 0,
-    // Many tests wait for leases and clocks to run out, and need no core for it.
-    maxWorkers: 3,
+    maxWorkers: MOST_AT_ONCE,
+    sequence: { sequencer: InterleavedSequencer },
     projects: [
-      {
-        extends: true,
-        test: { name: 'tests', include: ['test/**/*.test.ts'], exclude: ['**/node_modules/**', CHAOS] },
-      },
-      { extends: true, test: { name: 'chaos', include: [CHAOS], sequence: { groupOrder: 1 } } },
+      // A worker loads its modules once for all files of this project: they keep nothing in them.
+      project({ name: 'fast', include: FAST, exclude: [...NOT_OURS, ...waiting], isolate: false }),
+      project({ name: 'rest', include: ['test/**/*.test.ts'], exclude: [...NOT_OURS, ...FAST, ...waiting] }),
+      project({ name: 'waiting', include: waiting }),
+      project({ name: 'chaos', include: [CHAOS], sequence: { groupOrder: 1 } }),
     ],
   },
 })
