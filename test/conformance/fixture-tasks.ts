@@ -4,7 +4,7 @@
  * that the tasks, all methods of the extension and their refusals are the product's.
  */
 import { MissingRequiredClientCapabilityError, type Server } from '@modelcontextprotocol/server'
-import { answerWithTask, type CallDeps, callOperation, createModernServer, type McpContext } from '@muster/server'
+import { answerWithTask, type CallDeps, createModernServer, type McpContext } from '@muster/server'
 import { z } from 'zod'
 import { text, tool } from './fixture-content.ts'
 import { TASK_HOSTS } from './product.ts'
@@ -40,7 +40,7 @@ function createServer(deps: CallDeps, context: McpContext, nextHost: () => strin
     const { name = '', seconds = 0 } = Fields.parse(params.arguments ?? {})
     const runAndWait = async (command: string) => {
       const submit = { targets: nextHost(), command }
-      const submitted = await callOperation(deps.operations, 'submit_job', submit, context.caller)
+      const submitted = await deps.operations.submit_job.call(submit, context.caller)
       const { signal, _meta: meta = {} } = mcpReq
       const wait = { name: 'wait_job', fields: { job_id: submitted.job_id }, meta, signal, notify: async () => {} }
       return { ...(await answerWithTask(deps, context, wait, mcpReq)) }

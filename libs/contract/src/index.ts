@@ -75,6 +75,7 @@ export {
   type Output,
   type Request,
 } from './operations/operations.ts'
+export { VERSION } from './operations/version.ts'
 export { foldHosts } from './targets/fold-hosts.ts'
 export { Host, HostsUnavailable } from './targets/host.ts'
 export { EXPANSION_LIMIT, expandRanges, isHostName } from './targets/host-range.ts'
@@ -86,5 +87,4 @@ export { scriptMistake } from './text/script-text.ts'
 export { shellWord } from './text/shell-word.ts'
 export { decodeUtf8 } from './text/utf8.ts'
 export type { Tool, ToolHints } from './tools/tool.ts'
-export { isToolName, TOOL_NAMES, TOOLS, type ToolName } from './tools/tools.ts'
-export { VERSION } from './version.ts'
+export { inputOfTool, isToolName, outputOfTool, TOOL_NAMES, TOOLS, type ToolName } from './tools/tools.ts'

@@ -57,7 +57,7 @@ describe('each path of the OpenAPI document', () => {
     const named = parameters.filter((parameter) => parameter.in !== 'header')
     const fields = [...named.map((parameter) => parameter.name), ...Object.keys(inBody?.properties ?? {})]
     const plain = plainInput(operation)
-    expect([operationId, summary]).toEqual([name, operation.summary])
+    expect([operationId, summary]).toEqual([name, operation.rest?.summary])
     expect(fields.toSorted()).toEqual(Object.keys(plain.properties).toSorted())
     const required = [
       ...named.filter((parameter) => parameter.required).map((p) => p.name),

@@ -1,5 +1,5 @@
 /** The MCP tools as they are listed: few words, and nothing that is not so. */
-import { OPERATIONS, type Operation, TOOL_NAMES, TOOLS, type Tool } from '@muster/contract'
+import { inputOfTool, OPERATIONS, type Operation, outputOfTool, TOOL_NAMES, TOOLS, type Tool } from '@muster/contract'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { INSTRUCTIONS } from '../../../apps/server/src/mcp/instructions.ts'
@@ -57,7 +57,8 @@ test('the instructions name tools that there are', () => {
 describe.each(TOOL_NAMES)('%s', (name) => {
   const tool = listed.find((one) => one.name === name)
   const input = InputSchema.parse(tool?.inputSchema)
-  const { fields, output }: Tool = TOOLS[name]
+  const { fields }: Tool = TOOLS[name]
+  const output = outputOfTool(name)
 
   test('takes fields that its operation has, and all that it cannot do without', () => {
     const { shape } = operationOf(name).input
@@ -66,16 +67,26 @@ describe.each(TOOL_NAMES)('%s', (name) => {
     expect(input.required.toSorted()).toEqual(plainSchema(operationOf(name).input, 'input').required.toSorted())
   })
 
-  test('says nothing of a field that its operation does not', () => {
-    const whole = plainSchema(operationOf(name).input, 'input')
+  test('says nothing of a field that its schema does not', () => {
+    const whole = plainSchema(inputOfTool(name), 'input')
     for (const [field, { description: _words, ...schema }] of Object.entries(input.properties)) {
       expect(whole.properties[field]).toMatchObject(schema)
     }
   })
 
+  test('has its own default and limit for wait_s alone', () => {
+    const whole = plainSchema(operationOf(name).input, 'input')
+    const own = plainSchema(inputOfTool(name), 'input')
+    const changed = Object.keys(own.properties).filter(
+      (field) => JSON.stringify(own.properties[field]) !== JSON.stringify(whole.properties[field]),
+    )
+    expect(Object.keys(own.properties)).toEqual(Object.keys(whole.properties))
+    expect(changed.filter((field) => field !== 'wait_s')).toEqual([])
+  })
+
   test('answers text, or an object with the members that the table says', () => {
-    expect(tool?.outputSchema === undefined).toBe(output === undefined)
-    if (output === undefined || tool?.outputSchema === undefined) return
+    expect(tool?.outputSchema === undefined).toBe(output instanceof z.ZodString)
+    if (tool?.outputSchema === undefined) return
     const { properties, required } = OutputSchema.parse(tool.outputSchema)
     const whole = plainSchema(output)
     expect([Object.keys(Schema.parse(properties)), required]).toEqual([Object.keys(whole.properties), whole.required])

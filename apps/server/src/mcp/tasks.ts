@@ -15,7 +15,6 @@ import {
 } from '@modelcontextprotocol/server'
 import { escapeControl, isTerminalJob, type Job, MusterError, nextPollS } from '@muster/contract'
 import { z } from 'zod'
-import { callOperation } from '../operations/operations.ts'
 import type { ToolResult } from '../tools/tool-result.ts'
 import { answerCall } from './answer-call.ts'
 import { progressText } from './progress.ts'
@@ -90,7 +89,7 @@ function declaresTasks({ envelope }: ServerContext['mcpReq']): boolean {
 /** The job, or undefined when reading it is refused: then the answer of the tool says why. */
 async function lookAt(deps: CallDeps, { caller }: McpContext, jobId: string): Promise<Job | undefined> {
   try {
-    return await callOperation(deps.operations, 'get_job', { job_id: jobId }, caller)
+    return await deps.operations.get_job.call({ job_id: jobId }, caller)
   } catch (error) {
     if (error instanceof MusterError) return undefined
     throw error
@@ -111,7 +110,7 @@ async function jobOfTask(
     throw new MissingRequiredClientCapabilityError({ requiredCapabilities: { extensions: TASKS_CAPABILITY } })
   }
   try {
-    return await callOperation(operations, 'get_job', { job_id: taskId }, caller)
+    return await operations.get_job.call({ job_id: taskId }, caller)
   } catch (error) {
     if (error instanceof MusterError && (error.code === 'not_found' || error.code === 'invalid_request')) {
       const shown = JSON.stringify(taskId.slice(0, 100))

@@ -5,7 +5,7 @@
  * `authentication.ts` has identified the caller before; `request-input.ts` checks the fields.
  */
 import { type Principal, requireScope } from '@muster/access'
-import { MusterError, OPERATIONS, type OperationName, type Scope } from '@muster/contract'
+import { MusterError, type Scope } from '@muster/contract'
 import { type Ledger, ownerOfJob } from '@muster/ledger'
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
 import { noSuchJob } from './call/not-found.ts'
@@ -16,10 +16,10 @@ const MINUTE_S = 60
 /** The check before every operation. */
 export type Admission = {
   /**
-   * Counts the call, and passes if the key may make it.
+   * Counts a call of an operation with this scope, and passes if the key may make it.
    * @throws {MusterError} rate_limited, insufficient_scope
    */
-  letIn(name: OperationName, caller: Principal): Promise<void>
+  letIn(scope: Scope, caller: Principal): Promise<void>
   /**
    * Passes if the input names no job, or a job that the caller may know of.
    * @throws {MusterError} not_found
@@ -38,8 +38,7 @@ export function createAdmission(
   const countCall = counterOf(callsPerMin, 'calls')
   const countJob = counterOf(jobsPerMin, 'calls that make jobs or change them')
   return {
-    letIn: async (name, caller) => {
-      const { scope } = OPERATIONS[name]
+    letIn: async (scope, caller) => {
       await countCall(caller.keyId)
       requireScope(caller, scope)
       if (WORKING.has(scope)) await countJob(caller.keyId)

@@ -2,7 +2,6 @@
  * The JSON Schemas of the operations, made from the zod schemas of the contract. OpenAPI gets named components; each
  * MCP tool gets a schema that is complete in itself, because not every client follows references.
  */
-import { OPERATIONS, type OperationName } from '@muster/contract'
 import { z } from 'zod'
 
 /** A JSON Schema (2020-12) of any form. */
@@ -19,9 +18,9 @@ export type ObjectSchema = z.infer<typeof ObjectSchema>
 
 const Definitions = z.record(z.string(), JsonSchema)
 
-/** The input schema of an operation, complete in itself. It refuses fields that it does not name. */
-export function inputSchemaOf(name: OperationName): ObjectSchema {
-  return { ...ObjectSchema.parse(inlined(OPERATIONS[name].input, 'input')), additionalProperties: false }
+/** The schema of an input, complete in itself. It refuses fields that it does not name. */
+export function inputSchemaOf(input: z.ZodType): ObjectSchema {
+  return { ...ObjectSchema.parse(inlined(input, 'input')), additionalProperties: false }
 }
 
 /** The output schema of an answer, complete in itself. */

@@ -1,10 +1,9 @@
 /**
- * The operations of the contract, each with the function that carries it out. REST and MCP both call them through
- * {@link callOperation}, so both check, refuse and answer in the same way.
+ * The operations of a server: each row of the contract's table with the function that carries it out. REST and MCP call
+ * them in one way, so both check, refuse and answer alike.
  */
-import { type Input, OPERATIONS, type OperationName } from '@muster/contract'
-import { ledgerNowMs } from '@muster/ledger'
-import { type Admission, createAdmission } from './admission.ts'
+import { type Input, OPERATIONS, type OperationName, type Scope } from '@muster/contract'
+import { createAdmission } from './admission.ts'
 import type { Answer, Caller, OperationDeps } from './call/operation.ts'
 import { type Fields, type InputSchema, parseInput } from './call/request-input.ts'
 import { listHosts } from './hosts/list-hosts.ts'
@@ -20,79 +19,64 @@ import { testConnection } from './looks/test-connection.ts'
 import { testHost } from './looks/test-host.ts'
 import { gatherAll, getOutput, readPage } from './output/output.ts'
 
-/** A function for each operation. Each throws MusterError with the codes that the contract documents. */
-type Functions = { readonly [N in OperationName]: (input: Input<N>, caller: Caller) => Promise<Answer<N>> }
-
-/** The operations of a server, and the check before them. */
-export type Operations = {
-  readonly admission: Admission
-  readonly functions: Functions
-  /** The clock that dates jobs, in ms since 1970. It is Redis' clock, not that of this server. */
-  readonly nowMs: () => Promise<number>
+/** An operation of a server. */
+type Served<N extends OperationName> = {
+  readonly row: (typeof OPERATIONS)[N]
+  /**
+   * Lets the caller in or refuses it, checks the fields of the call and carries it out. A refused call has changed
+   * nothing. `input` takes the place of the row's schema: a tool may have defaults and limits of its own.
+   * @throws {MusterError} rate_limited, insufficient_scope; invalid_request for fields that are not as documented;
+   *   not_found for a job that does not exist or belongs to another owner; and what the operation throws
+   */
+  call(fields: Fields, caller: Caller, input?: InputSchema<Input<N>>): Promise<Answer<N>>
 }
 
-/**
- * Makes the operations over a ledger and an inventory. Operations that only tools have stop waiting at a pause: the
- * agent that waits may be the one who has to end the pause.
- */
+/** The operations of a server by name. */
+export type Operations = { readonly [N in OperationName]: Served<N> }
+
+/** The operations over a ledger and an inventory. */
 export function createOperations(deps: OperationDeps): Operations {
-  const { ledger, limits } = deps
+  const { ledger, inventory, limits } = deps
+  const admission = createAdmission(ledger, limits)
+  const serve = <Row extends { scope: Scope; input: InputSchema<In> }, In extends object, Out>(
+    row: Row & { input: InputSchema<In> },
+    carryOut: (input: In, caller: Caller) => Promise<Out>,
+  ) => ({
+    row,
+    call: async (fields: Fields, caller: Caller, schema: InputSchema<In> = row.input): Promise<Out> => {
+      await admission.letIn(row.scope, caller)
+      const input = parseInput(schema, fields)
+      await admission.letAtJob(input, caller)
+      return carryOut(input, caller)
+    },
+  })
   return {
-    admission: createAdmission(ledger, limits),
-    functions: functionsOver(deps),
-    nowMs: () => ledgerNowMs(ledger),
+    submit_job: serve(OPERATIONS.submit_job, (input, caller) => submit(deps, input, caller)),
+    list_jobs: serve(OPERATIONS.list_jobs, (input, caller) => listJobsFor(ledger, input, caller)),
+    get_job: serve(OPERATIONS.get_job, (input, caller) => getJob(ledger, input, caller)),
+    list_runs: serve(OPERATIONS.list_runs, (input) => listRunsOf(ledger, input)),
+    get_run: serve(OPERATIONS.get_run, async (input) => getRun(ledger, await withHostOfJob(deps, input))),
+    read_output: serve(OPERATIONS.read_output, async (input) => readPage(ledger, await withHostOfJob(deps, input))),
+    follow_job: serve(OPERATIONS.follow_job, async (input, caller) =>
+      followJob(ledger, await withHostOfJob(deps, input), caller),
+    ),
+    gather_output: serve(OPERATIONS.gather_output, (input) => gatherAll(ledger, input)),
+    get_output: serve(OPERATIONS.get_output, async (input, caller) =>
+      getOutput(ledger, await withHostOfJob(deps, input), caller),
+    ),
+    cancel_job: serve(OPERATIONS.cancel_job, (input, caller) => requestCancel(deps, input, caller)),
+    extend_job: serve(OPERATIONS.extend_job, (input, caller) => requestExtend(deps, input, caller)),
+    resume_job: serve(OPERATIONS.resume_job, (input, caller) => requestResume(deps, input, caller)),
+    set_concurrency: serve(OPERATIONS.set_concurrency, (input, caller) => requestConcurrency(deps, input, caller)),
+    rerun_job: serve(OPERATIONS.rerun_job, (input, caller) => rerun(deps, input, caller)),
+    resolve_targets: serve(OPERATIONS.resolve_targets, (input) => resolveTargets(ledger, inventory.current(), input)),
+    list_hosts: serve(OPERATIONS.list_hosts, async (input) => listHosts(inventory.current(), input)),
+    test_host: serve(OPERATIONS.test_host, (input, caller) => testHost(deps, input, caller)),
+    test_connection: serve(OPERATIONS.test_connection, (input, caller) => testConnection(deps, input, caller)),
+    list_directory: serve(OPERATIONS.list_directory, (input, caller) => listDirectory(deps, input, caller)),
+    check_disk_usage: serve(OPERATIONS.check_disk_usage, (input, caller) => checkDiskUsage(deps, input, caller)),
+    create_key: serve(OPERATIONS.create_key, (input, caller) => createApiKey(deps, input, caller)),
+    list_keys: serve(OPERATIONS.list_keys, (_input, caller) => listApiKeys(ledger, caller)),
+    revoke_key: serve(OPERATIONS.revoke_key, (input, caller) => revokeApiKey(deps, input, caller)),
   }
-}
-
-function functionsOver(deps: OperationDeps): Functions {
-  const { ledger, inventory } = deps
-  return {
-    submit_job: (input, caller) => submit(deps, input, caller),
-    run_command: (input, caller) => submit(deps, input, caller, { until: 'done_or_paused' }),
-    list_jobs: (input, caller) => listJobsFor(ledger, input, caller),
-    get_job: (input, caller) => getJob(ledger, input, caller),
-    wait_job: (input, caller) =>
-      getJob(ledger, { ...input, until: input.until === 'done' ? 'done_or_paused' : input.until }, caller),
-    list_runs: (input) => listRunsOf(ledger, input),
-    get_run: async (input) => getRun(ledger, await withHostOfJob(deps, input)),
-    read_output: async (input) => readPage(ledger, await withHostOfJob(deps, input)),
-    follow_job: async (input, caller) => followJob(ledger, await withHostOfJob(deps, input), caller),
-    gather_output: (input) => gatherAll(ledger, input),
-    get_output: async (input, caller) => getOutput(ledger, await withHostOfJob(deps, input), caller),
-    cancel_job: (input, caller) => requestCancel(deps, input, caller),
-    extend_job: (input, caller) => requestExtend(deps, input, caller),
-    resume_job: (input, caller) => requestResume(deps, input, caller),
-    set_concurrency: (input, caller) => requestConcurrency(deps, input, caller),
-    rerun_job: (input, caller) => rerun(deps, input, caller),
-    rerun_command: (input, caller) => rerun(deps, input, caller, 'done_or_paused'),
-    resolve_targets: (input) => resolveTargets(ledger, inventory.current(), input),
-    list_hosts: async (input) => listHosts(inventory.current(), input),
-    test_host: (input, caller) => testHost(deps, input, caller),
-    test_connection: (input, caller) => testConnection(deps, input, caller),
-    list_directory: (input, caller) => listDirectory(deps, input, caller),
-    check_disk_usage: (input, caller) => checkDiskUsage(deps, input, caller),
-    create_key: (input, caller) => createApiKey(deps, input, caller),
-    list_keys: (_input, caller) => listApiKeys(ledger, caller),
-    revoke_key: (input, caller) => revokeApiKey(deps, input, caller),
-  }
-}
-
-type InputSchemas = { readonly [N in OperationName]: { readonly input: InputSchema<Input<N>> } }
-const SCHEMAS: InputSchemas = OPERATIONS
-
-/**
- * Checks the key and the fields of a call and carries it out. A refused call has changed nothing.
- * @throws {MusterError} rate_limited, insufficient_scope; invalid_request for fields that are not as documented;
- *   not_found for a job that does not exist or belongs to another owner; and what the operation throws
- */
-export async function callOperation<N extends OperationName>(
-  { admission, functions }: Operations,
-  name: N,
-  fields: Fields,
-  caller: Caller,
-): Promise<Answer<N>> {
-  await admission.letIn(name, caller)
-  const input = parseInput<Input<N>>(SCHEMAS[name].input, fields)
-  await admission.letAtJob(input, caller)
-  return functions[name](input, caller)
 }

@@ -6,6 +6,7 @@ import {
   type Operation,
   type OperationName,
   Problem,
+  type RestRoute,
   VERSION,
 } from '@muster/contract'
 import {
@@ -46,13 +47,15 @@ export function createOpenApi(): OpenApiDocument {
   const schemas: Record<string, JsonSchema> = { ...componentSchemaOf(Problem).components }
   const paths: OpenApiDocument['paths'] = {}
   for (const name of OPERATION_NAMES) {
-    const operation: Operation = OPERATIONS[name]
-    const { rest, output } = operation
+    const { rest, input, output }: Operation = OPERATIONS[name]
     if (rest === undefined) continue
     const answer = componentSchemaOf(output)
     Object.assign(schemas, answer.components)
     const path = rest.path.replace(/:(\w+)/g, '{$1}')
-    paths[path] = { ...paths[path], [rest.method.toLowerCase()]: describeOperation(name, operation, answer.schema) }
+    paths[path] = {
+      ...paths[path],
+      [rest.method.toLowerCase()]: describeOperation(name, rest, inputSchemaOf(input), answer.schema),
+    }
   }
   return {
     openapi: '3.1.0',
@@ -70,9 +73,7 @@ export function createOpenApi(): OpenApiDocument {
   }
 }
 
-function describeOperation(name: OperationName, { rest, summary }: Operation, answer: JsonSchema): JsonSchema {
-  if (rest === undefined) return {}
-  const input = inputSchemaOf(name)
+function describeOperation(name: OperationName, rest: RestRoute, input: ObjectSchema, answer: JsonSchema): JsonSchema {
   const inPath = [...rest.path.matchAll(/:(\w+)/g)].map(([, field = '']) => field)
   const others = Object.keys(input.properties).filter((field) => !inPath.includes(field))
   const parameters = [
@@ -88,7 +89,7 @@ function describeOperation(name: OperationName, { rest, summary }: Operation, an
       : { description: 'Done as asked.', content: { 'application/json': { schema: answer } } }
   return {
     operationId: name,
-    summary,
+    summary: rest.summary,
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(body === undefined ? {} : { requestBody: body }),
     responses: {

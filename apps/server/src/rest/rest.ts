@@ -1,5 +1,5 @@
 /** Adds a REST route for each operation whose row has one. `operations.ts` carries the operations out. */
-import { Job, MusterError, OPERATION_NAMES, OPERATIONS, type Operation, type Scope } from '@muster/contract'
+import { Job, MusterError, type Operation, type Scope } from '@muster/contract'
 import type { Logger } from '@muster/runtime'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { KeyWatch } from '../http/authentication.ts'
@@ -7,7 +7,7 @@ import { createBodyRoom } from '../http/body-room.ts'
 import type { CallerOf } from '../http/caller.ts'
 import type { Caller } from '../operations/call/operation.ts'
 import { type Fields, gatherFields } from '../operations/call/request-input.ts'
-import { callOperation, type Operations } from '../operations/operations.ts'
+import type { Operations } from '../operations/operations.ts'
 import { createEventStreams, isEvents } from './event-stream.ts'
 
 /** Adds the routes. */
@@ -27,8 +27,8 @@ export function addRest(
     onRequest: async (request: FastifyRequest, reply: FastifyReply) =>
       room.enter(request, reply, { limitBytes, scope }),
   })
-  for (const name of OPERATION_NAMES) {
-    const { rest, input, scope }: Operation = OPERATIONS[name]
+  for (const [name, { row, call }] of Object.entries(operations)) {
+    const { rest, input, scope }: Operation = row
     if (rest === undefined) continue
     app.route({
       method: rest.method,
@@ -40,9 +40,7 @@ export function addRest(
         const keyed = Object.hasOwn(input.shape, 'idempotency_key') ? withIdempotencyKey(fields, request) : fields
         const given = rest.answers === 'events' ? withLastEventId(keyed, request) : keyed
         const caller = callerOf(request, reply)
-        const answer = await callOperation(
-          operations,
-          name,
+        const answer = await call(
           given,
           rest.answers === 'events' ? whileKeyLasts(caller, keyWatch(request, reply)) : caller,
         )

@@ -7,6 +7,7 @@ import {
   type Output,
   type TargetsAnswer,
 } from '@muster/contract'
+import type { Fields } from '../operations/call/request-input.ts'
 import { clip } from '../text/clip.ts'
 import { countsAboveZero } from './job-answer.ts'
 
@@ -117,9 +118,6 @@ function labelsOf(labels: Output<'resolve_targets'>['labels']): NonNullable<Targ
     first.map(([key, values]) => [key, Object.fromEntries(Object.entries(values).slice(0, LABELS_LIMIT))]),
   )
 }
-
-/** The fields of the call that is answered. */
-export type Fields = Readonly<Record<string, unknown>>
 
 function nextPage(tool: 'list_jobs' | 'list_hosts', fields: Fields, cursor: string | null): NextCall[] {
   return cursor === null ? [] : [{ why: 'the next page', tool, arguments: { ...fields, cursor } }]

@@ -3,7 +3,8 @@
  * that a call is checked against anyway are left out; nothing is said that is not so. Complete in themselves, because
  * not every client follows references.
  */
-import { TOOLS, type Tool, type ToolName } from '@muster/contract'
+import { inputOfTool, outputOfTool, TOOLS, type Tool, type ToolName } from '@muster/contract'
+import { z } from 'zod'
 import { inputSchemaOf, JsonSchema, type ObjectSchema, outputSchemaOf } from '../operations/operation-schemas.ts'
 
 /** What a call is checked against whether or not it is listed. */
@@ -22,11 +23,12 @@ const TOLD_LIMIT = 100_000
 
 /** What a tool takes and what it answers; the second is absent when it answers text. Unlisted fields are refused. */
 export function toolSchemasOf(name: ToolName): { inputSchema: ObjectSchema; outputSchema?: ObjectSchema } {
-  const { operation, fields, output }: Tool = TOOLS[name]
-  const input = inputSchemaOf(operation)
-  const properties = Object.entries(fields).map(([field, description]) => {
-    const schema = leaveOut(input.properties[field] ?? {})
-    return [field, description === '' ? schema : { ...schema, description }]
+  const { fields }: Tool = TOOLS[name]
+  const input = inputSchemaOf(inputOfTool(name))
+  const properties = Object.entries(fields).map(([field, words]) => {
+    const { description, ...given } = input.properties[field] ?? {}
+    const schema = leaveOut(given)
+    return [field, words === '' ? schema : { ...schema, description: words === true ? description : words }]
   })
   const required = input.required?.filter((field) => Object.hasOwn(fields, field)) ?? []
   const inputSchema = {
@@ -35,7 +37,10 @@ export function toolSchemasOf(name: ToolName): { inputSchema: ObjectSchema; outp
     ...(required.length === 0 ? {} : { required }),
     additionalProperties: false,
   }
-  return output === undefined ? { inputSchema } : { inputSchema, outputSchema: outline(outputSchemaOf(output)) }
+  const output = outputOfTool(name)
+  return output instanceof z.ZodString
+    ? { inputSchema }
+    : { inputSchema, outputSchema: outline(outputSchemaOf(output)) }
 }
 
 /** A schema without what need not be told, and without descriptions: those of the table take their place. */

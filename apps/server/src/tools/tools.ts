@@ -3,21 +3,13 @@
  *
  * Knows no SDK: both protocol generations answer with what this gives them.
  */
-import {
-  isToolName,
-  OPERATIONS,
-  type Scope,
-  TOOL_NAMES,
-  TOOLS,
-  type Tool,
-  type ToolName,
-  toProblem,
-} from '@muster/contract'
+import { isToolName, OPERATIONS, type Scope, TOOL_NAMES, TOOLS, type Tool, toProblem } from '@muster/contract'
+import type { Ledger } from '@muster/ledger'
 import type { Caller } from '../operations/call/operation.ts'
-import { type Fields, refuseUnknown } from '../operations/call/request-input.ts'
+import type { Fields } from '../operations/call/request-input.ts'
 import type { JsonSchema } from '../operations/operation-schemas.ts'
-import { callOperation, type Operations } from '../operations/operations.ts'
-import { createToolAnswers, type ToolAnswers } from './tool-answers.ts'
+import type { Operations } from '../operations/operations.ts'
+import { createCallTool } from './call-tool.ts'
 import { refusalOf, resultOf, type ToolResult } from './tool-result.ts'
 import { toolSchemasOf } from './tool-schemas.ts'
 
@@ -47,16 +39,16 @@ export function listTools(): ListedTool[] {
 }
 
 /** The tools over the operations of a server. */
-export function createTools(operations: Operations): Tools {
+export function createTools(operations: Operations, ledger: Ledger): Tools {
   const listed = listTools()
-  const answers = createToolAnswers(operations)
+  const callTool = createCallTool(operations, ledger)
   return {
     list: (scopes) =>
       listed.filter(({ name }) => isToolName(name) && scopes.has(OPERATIONS[TOOLS[name].operation].scope)),
     call: async (name, fields, caller, onFault) => {
       if (!isToolName(name)) return undefined
       try {
-        return resultOf(await answerCall(operations, answers, name, fields, caller))
+        return resultOf(await callTool(name, fields, caller))
       } catch (error) {
         const problem = toProblem(error)
         if (problem.status >= 500) onFault(error)
@@ -64,17 +56,4 @@ export function createTools(operations: Operations): Tools {
       }
     },
   }
-}
-
-async function answerCall<T extends ToolName>(
-  operations: Operations,
-  answers: ToolAnswers,
-  name: T,
-  fields: Fields,
-  caller: Caller,
-): Promise<unknown> {
-  // A tool takes fewer fields than its operation: one that is not listed is as good as misspelt.
-  refuseUnknown(fields, Object.keys(TOOLS[name].fields))
-  const operation: (typeof TOOLS)[T]['operation'] = TOOLS[name].operation
-  return answers[name](await callOperation(operations, operation, fields, caller), fields, caller)
 }

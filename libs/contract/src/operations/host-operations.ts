@@ -1,4 +1,4 @@
-/** The rows of the operation table (operations.ts) about hosts: which there are, what selects them, can they be reached. */
+/** The rows of the operation table (operations.ts) about hosts: which there are, whether they answer, what their disks hold. */
 import { z } from 'zod'
 import { ConnectionTest, DirectoryList, DiskUsage, HostTest } from '../answers/inspection.ts'
 import { IdempotencyKey, Submit, WAIT_LIMIT_S } from '../jobs/job.ts'
@@ -16,17 +16,18 @@ const HostPath = z
   .max(PATH_LIMIT_CHARS)
   .refine((path) => !path.includes('\0'), 'must not contain a NUL character')
 
-/** What all that look at hosts take. */
+const wait = z.number().min(0).max(WAIT_LIMIT_S).default(20)
+
+/** What every look at hosts takes. */
 const inspecting = {
   targets: Submit.shape.targets,
-  wait_s: z.number().min(0).max(WAIT_LIMIT_S).default(20).describe('Longest wait.'),
+  wait_s: wait,
   idempotency_key: IdempotencyKey.optional(),
 }
 
 /** The rows, by operation name. */
 export const HOST_OPERATIONS = {
   resolve_targets: {
-    summary: 'Show which hosts a target expression selects, and on which of them a job would not start. Runs nothing.',
     scope: 'hosts:read',
     input: z.object({ ...selectionFields, hosts_limit: limitOf(10_000, 1_000) }),
     output: z
@@ -42,10 +43,15 @@ export const HOST_OPERATIONS = {
         seed: z.number().int().nullable().describe('The seed that was used; null when nothing was drawn.'),
       })
       .meta({ id: 'ResolvedTargets' }),
-    rest: { method: 'POST', path: '/v1/targets/resolve', status: 200 },
+    rest: {
+      method: 'POST',
+      path: '/v1/targets/resolve',
+      summary:
+        'Show which hosts a target expression selects, and on which of them a job would not start. Runs nothing.',
+      status: 200,
+    },
   },
   list_hosts: {
-    summary: 'List the hosts of the inventory.',
     scope: 'hosts:read',
     input: z.object({
       targets: Submit.shape.targets.default('@*').describe('A target expression.'),
@@ -55,47 +61,45 @@ export const HOST_OPERATIONS = {
     output: z
       .object({ hosts: z.array(Host), total: z.number().int(), next_cursor: nextCursor })
       .meta({ id: 'HostList' }),
-    rest: { method: 'GET', path: '/v1/hosts', status: 200 },
+    rest: { method: 'GET', path: '/v1/hosts', summary: 'List the hosts of the inventory.', status: 200 },
   },
   test_host: {
-    summary: 'Test whether a host can be reached and logged in to; runs "true" there.',
     scope: 'hosts:inspect',
     input: z.object({
       host: z.string().min(1).max(253).describe('A host of the inventory.'),
-      wait_s: z.number().min(0).max(WAIT_LIMIT_S).default(20).describe('Longest wait.'),
+      wait_s: wait.describe('Longest wait.'),
     }),
     output: HostTest,
-    rest: { method: 'POST', path: '/v1/hosts/:host/test', status: 200 },
+    rest: {
+      method: 'POST',
+      path: '/v1/hosts/:host/test',
+      summary: 'Test whether a host can be reached and logged in to; runs "true" there.',
+      status: 200,
+    },
   },
   test_connection: {
-    summary:
-      'Test whether hosts can be reached and logged in to; runs "true" there. ok is null while nothing is known.',
     scope: 'hosts:inspect',
     input: z.object(inspecting),
     output: ConnectionTest,
   },
   list_directory: {
-    summary:
-      'List a directory on hosts, or describe what else is at the path; hosts where it holds the same are one group.',
     scope: 'hosts:inspect',
     input: z.object({
       ...inspecting,
-      path: HostPath.default('.').describe('"." and "~" are the home directory; relative paths begin there.'),
-      limit: z.number().int().min(1).max(1_000).default(100).describe('Most entries of a group.'),
-      after: z.string().max(1_000).optional().describe('next_after of the page before.'),
+      path: HostPath.default('.').describe('Relative to the home directory; "~" works'),
+      limit: z.number().int().min(1).max(1_000).default(100).describe('Entries of a group'),
+      after: z.string().max(1_000).optional().describe('next_after of the page before'),
     }),
     output: DirectoryList,
   },
   check_disk_usage: {
-    summary:
-      'Show how full the file systems of hosts are, the fullest first; hosts where one is as full are one row, with ' +
-      'the numbers of the fullest. Without a path those that only live in memory or in images are left out.',
     scope: 'hosts:inspect',
     input: z.object({
       ...inspecting,
-      path: HostPath.optional().describe('Only the file system that holds it.'),
-      min_used_percent: z.number().min(0).max(100).default(0).describe('Only those that are at least so full.'),
-      limit: z.number().int().min(1).max(500).default(12).describe('Most rows.'),
+      /** Without it, file systems that only live in memory or in images are left out. */
+      path: HostPath.optional().describe('Only the file system that holds it'),
+      min_used_percent: z.number().min(0).max(100).default(0),
+      limit: z.number().int().min(1).max(500).default(12).describe('Most rows'),
     }),
     output: DiskUsage,
   },

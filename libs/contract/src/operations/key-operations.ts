@@ -6,8 +6,6 @@ import type { Operation } from './operation.ts'
 /** The rows, by operation name. */
 export const KEY_OPERATIONS = {
   create_key: {
-    summary:
-      'Make an API key. Its text is in this answer and nowhere else. No key can give a scope that it has not, nor without jobs:all a key to another owner.',
     scope: 'keys:manage',
     input: z.object({
       owner: KeyOwner.describe('Whose key it is. Keys of one owner see the same jobs.'),
@@ -27,23 +25,37 @@ export const KEY_OPERATIONS = {
     output: z
       .object({ key: z.string().describe('The text of the key, told this once.'), record: ApiKey })
       .meta({ id: 'NewApiKey' }),
-    rest: { method: 'POST', path: '/v1/keys', status: 200 },
+    rest: {
+      method: 'POST',
+      path: '/v1/keys',
+      summary:
+        'Make an API key. Its text is in this answer and nowhere else. No key can give a scope that it has not, nor without jobs:all a key to another owner.',
+      status: 200,
+    },
   },
   list_keys: {
-    summary:
-      'List the API keys, revoked and expired ones too, newest first; without jobs:all those of one’s own owner.',
     scope: 'keys:manage',
     input: z.object({}),
     output: z.object({ keys: z.array(ApiKey) }).meta({ id: 'KeyList' }),
-    rest: { method: 'GET', path: '/v1/keys', status: 200 },
+    rest: {
+      method: 'GET',
+      path: '/v1/keys',
+      summary:
+        'List the API keys, revoked and expired ones too, newest first; without jobs:all those of one’s own owner.',
+      status: 200,
+    },
   },
   revoke_key: {
-    summary:
-      'Revoke an API key: within a second it is refused everywhere. Its jobs go on. Revoking twice does nothing more. ' +
-      'The last key that can manage all others is not revoked.',
     scope: 'keys:manage',
     input: z.object({ key_id: KeyId.describe('The ID of the key.') }),
     output: ApiKey,
-    rest: { method: 'POST', path: '/v1/keys/:key_id/revoke', status: 200 },
+    rest: {
+      method: 'POST',
+      path: '/v1/keys/:key_id/revoke',
+      summary:
+        'Revoke an API key: within a second it is refused everywhere. Its jobs go on. Revoking twice does nothing more. ' +
+        'The last key that can manage all others is not revoked.',
+      status: 200,
+    },
   },
 } as const satisfies Record<string, Operation>

@@ -1,15 +1,18 @@
-/** What an operation of the table is (operations.ts), and the fields that several of them share. */
+/** What a row of the operation table is (operations.ts), and the fields that several rows share. */
 import { z } from 'zod'
+import { JobId } from '../jobs/job.ts'
 import type { Scope } from './api-key.ts'
 
-/** Where an operation is found over REST. Fields in the path come from it; the rest from the query (GET) or body. */
+/** The REST route of an operation. Fields named in the path come from it, the others from the query (GET) or the body. */
 export type RestRoute = {
   readonly method: 'GET' | 'POST'
   /** A path under the server, with `:field` for input fields. */
   readonly path: string
+  /** What the operation does, for the OpenAPI document. */
+  readonly summary: string
   /** The status of success. */
   readonly status: 200 | 202
-  /** Set when the answer is a stream of server-sent events; `output` is then one of them. */
+  /** Set when the answer is a stream of server-sent events; `output` is then one event. */
   readonly answers?: 'events'
   /** Longest body that is read. Absent: 1 MiB. */
   readonly bodyLimitBytes?: number
@@ -17,13 +20,18 @@ export type RestRoute = {
 
 /** One row of the table. */
 export type Operation = {
-  readonly summary: string
-  /** What a key must be allowed to do for it. */
+  /** What a key must be allowed to do to call it. */
   readonly scope: Scope
   readonly input: z.ZodType & { shape: z.ZodRawShape }
   readonly output: z.ZodType
+  /** Absent: only tools call it. */
   readonly rest?: RestRoute
 }
+
+/** The job that a call is about. */
+export const ofJob = { job_id: JobId }
+/** The run that a call is about. */
+export const ofRun = { ...ofJob, host: z.string().min(1).max(253).describe('A host of the job.') }
 
 /** Where a page of rows begins. */
 export const cursor = z.string().max(100).optional().describe('next_cursor of the page before.')

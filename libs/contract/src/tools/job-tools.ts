@@ -1,16 +1,24 @@
 /** The MCP tools about jobs: what an AI agent can do with commands, and how it is told to. */
 
+import { z } from 'zod'
 import { JobAnswer, JobListAnswer } from '../answers/tool-answers.ts'
+import { WAIT_LIMIT_S } from '../jobs/job.ts'
+import { OPERATIONS } from '../operations/operations.ts'
 import { READS, RUNS, type Tool } from './tool.ts'
 
 const ofJob = { job_id: '' }
 const idempotencyKey = 'Any text; the same key and request is the same job, so a call that got lost can be sent again.'
-const briefWait = 'Answer with the result when the job has ended by then.'
+const untilThen = 'Answer with the result when the job has ended by then.'
+
+/** An agent that waits longer does nothing else: the job ID lets it come back. */
+const briefWait = z.number().min(0).max(20).default(5)
+const longWait = z.number().min(0).max(WAIT_LIMIT_S).default(20)
 
 /** The tools, by name. */
 export const JOB_TOOLS = {
   run_command: {
-    operation: 'run_command',
+    operation: 'submit_job',
+    input: OPERATIONS.submit_job.input.safeExtend({ wait_s: briefWait }),
     description:
       'Run a shell command on one host, several, or a group over SSH. Answers with a job_id, and with the output when ' +
       'the job ends within wait_s; otherwise call wait_job. A non-zero exit code is a result, not an error. Give exactly ' +
@@ -24,11 +32,11 @@ export const JOB_TOOLS = {
       script: 'Script, with "#!" or for sh.',
       script_args: '',
       stdin: '',
-      cwd: 'Directory to run in.',
+      cwd: true,
       env: '',
       sudo: 'As root.',
       run_as: 'As this user, by sudo.',
-      wait_s: briefWait,
+      wait_s: untilThen,
       idempotency_key: idempotencyKey,
       title: 'Name for lists.',
       exec_timeout_s: 'Limit for the command on a host; then it is killed.',
@@ -64,7 +72,8 @@ export const JOB_TOOLS = {
     hints: READS,
   },
   wait_job: {
-    operation: 'wait_job',
+    operation: 'get_job',
+    input: OPERATIONS.get_job.input.extend({ wait_s: longWait }),
     description:
       'Wait until a job has ended or is paused, at most wait_s; then answers as get_job does. That the time is over is no ' +
       'error: the job goes on.',
@@ -86,11 +95,11 @@ export const JOB_TOOLS = {
       ...ofJob,
       host: '',
       stream: '',
-      cursor: 'next_cursor of an answer: goes on there, also while the command runs',
-      tail: 'Last lines of a host; with grep, last matches',
-      grep: 'RE2; only matching lines, of a host or of each different output',
-      mask: 'Without host: ignore these differences',
-      diff: 'Without host: show what differs from the first group',
+      cursor: true,
+      tail: true,
+      grep: true,
+      mask: true,
+      diff: true,
       max_chars: '',
     },
     hints: READS,
@@ -110,13 +119,14 @@ export const JOB_TOOLS = {
     hints: RUNS,
   },
   rerun_job: {
-    operation: 'rerun_command',
+    operation: 'rerun_job',
+    input: OPERATIONS.rerun_job.input.extend({ wait_s: briefWait }),
     description: 'Run a job again on those of its hosts that ended in the given states: a new job.',
     fields: {
       ...ofJob,
       states: 'With "lost", the command may run twice.',
       idempotency_key: idempotencyKey,
-      wait_s: briefWait,
+      wait_s: untilThen,
     },
     output: JobAnswer,
     hints: RUNS,

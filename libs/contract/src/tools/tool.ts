@@ -1,8 +1,9 @@
-/** What an MCP tool of the tables is (tools.ts), and the hints that several of them share. */
+/** What an MCP tool is (tools.ts), and the hints that several tools share. */
 import type { z } from 'zod'
+import type { Operation } from '../operations/operation.ts'
 import type { OperationName } from '../operations/operations.ts'
 
-/** What the MCP specification calls annotations; each is set, truthfully, as the defaults are not harmless. */
+/** What the MCP specification calls annotations. All four are set, because the defaults of the specification are wrong here. */
 export type ToolHints = {
   readonly readOnlyHint: boolean
   readonly destructiveHint: boolean
@@ -10,17 +11,22 @@ export type ToolHints = {
   readonly openWorldHint: boolean
 }
 
-/** One row of a table of tools. All definitions together stay under 5,000 tokens, so every word counts. */
+/** One row of the table of tools. All definitions together stay under 5,000 tokens, so every word counts. */
 export type Tool = {
-  /** The operation that is carried out. */
+  /** The operation that the tool carries out. */
   readonly operation: OperationName
+  /** The input of the operation, with a default or a limit of the tool's own. Absent: as the operation has it. */
+  readonly input?: Operation['input']
   readonly description: string
-  /** The fields of the operation that the tool takes, in this order, each with its description here; "" for none. */
-  readonly fields: Readonly<Record<string, string>>
-  /** What it answers. Absent when it answers text. */
+  /** The fields of the input that the tool takes, in this order, each with what is said of it. */
+  readonly fields: Readonly<Record<string, FieldWords>>
+  /** What the tool answers, where that is shorter than what its operation answers. Absent: the same. */
   readonly output?: z.ZodType
   readonly hints: ToolHints
 }
+
+/** What a tool says of a field: a shorter description; `true` for the operation's own; '' for nothing. */
+type FieldWords = string | true
 
 /** Only reads what Muster knows. */
 export const READS = { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false } as const

@@ -1,7 +1,9 @@
 /**
- * The MCP tools, made from the operation table: each is an operation with fewer fields and fewer words, because all that
- * an AI agent is told of counts against what it can keep in mind.
+ * The MCP tools. Each is a view of an operation, with fewer fields and fewer words, because everything an AI agent is told
+ * takes room in its context.
  */
+import type { Operation } from '../operations/operation.ts'
+import { OPERATIONS } from '../operations/operations.ts'
 import { HOST_TOOLS } from './host-tools.ts'
 import { JOB_TOOLS } from './job-tools.ts'
 import type { Tool } from './tool.ts'
@@ -17,4 +19,16 @@ export const TOOL_NAMES: readonly ToolName[] = Object.keys(TOOLS).filter(isToolN
 /** Whether a text is the name of a tool. */
 export function isToolName(name: string): name is ToolName {
   return Object.hasOwn(TOOLS, name)
+}
+
+/** The schema of what a tool takes. It has all fields of its operation, also those that the tool does not list. */
+export function inputOfTool(name: ToolName): Operation['input'] {
+  const { operation, input }: Tool = TOOLS[name]
+  return input ?? OPERATIONS[operation].input
+}
+
+/** The schema of what a tool answers: an object, or a string. */
+export function outputOfTool(name: ToolName): Operation['output'] {
+  const { operation, output }: Tool = TOOLS[name]
+  return output ?? OPERATIONS[operation].output
 }

@@ -27,6 +27,8 @@ export type Caller = Principal & {
   readonly traceparent?: string
   /** Aborts when the caller is gone or the server closes. Waits end then; the job goes on. */
   readonly signal: AbortSignal
+  /** Set for a caller who may have to resume the job: its waits end at a pause. Absent: they go on through it. */
+  readonly endsWaitAtPause?: boolean
   /** Called when an operation begins to wait for a job, so that progress can be reported. */
   readonly onWait?: (jobId: string, waitMs: number) => void
 }

@@ -10,7 +10,6 @@ import {
   reportJob,
   resumeJob,
   setConcurrency,
-  type WaitUntil,
   waitForJob,
 } from '@muster/ledger'
 import { noSuchJob } from '../call/not-found.ts'
@@ -21,15 +20,28 @@ import { resolveField } from '../hosts/select-hosts.ts'
  * Reports a job, after waiting for its end or a change if the call asks for that.
  * @throws {MusterError} not_found
  */
-export async function getJob(
+export async function getJob(ledger: Ledger, input: Input<'get_job'>, caller: Caller): Promise<JobReport> {
+  return reportAfterWait(ledger, input.job_id, input, caller)
+}
+
+/**
+ * Waits for a job as its caller asked, at most `wait_s` seconds, and reports it as it is then.
+ * @throws {MusterError} not_found
+ */
+export async function reportAfterWait(
   ledger: Ledger,
-  input: Omit<Input<'get_job'>, 'until'> & { until: WaitUntil },
-  caller: Caller,
+  jobId: string,
+  {
+    wait_s: waitS,
+    until = 'done',
+    after,
+  }: { wait_s: number; until?: 'done' | 'any_change'; after?: number | undefined },
+  { endsWaitAtPause = false, signal, onWait }: Caller,
 ): Promise<JobReport> {
-  const { job_id: jobId, wait_s: waitS, until, after } = input
   const waitMs = waitS * 1_000
-  if (waitMs > 0) caller.onWait?.(jobId, waitMs)
-  await waitForJob(ledger, jobId, { until, after, waitMs, signal: caller.signal })
+  if (waitMs > 0) onWait?.(jobId, waitMs)
+  const waited = until === 'done' && endsWaitAtPause ? 'done_or_paused' : until
+  await waitForJob(ledger, jobId, { until: waited, after, waitMs, signal })
   return reportOf(ledger, jobId)
 }
 

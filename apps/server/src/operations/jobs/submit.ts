@@ -4,22 +4,22 @@
  */
 import { foldHosts, type Input, type JobReport, MusterError } from '@muster/contract'
 import type { Inventory } from '@muster/inventory'
-import { type Ledger, type NewJob, readRerun, submitJob, type WaitUntil, waitForJob } from '@muster/ledger'
+import { type NewJob, readRerun, submitJob } from '@muster/ledger'
 import { noSuchJob } from '../call/not-found.ts'
 import type { Caller, OperationDeps } from '../call/operation.ts'
 import { selectHosts } from '../hosts/select-hosts.ts'
-import { reportOf } from './jobs.ts'
+import { reportAfterWait } from './jobs.ts'
 
 /**
- * Submits a job and reports it. `until` says what ends the wait. `isTest` is for a job that finds out whether hosts can
- * be reached: it runs even where a breaker is open because they could not be.
+ * Submits a job and reports it. `isTest` is for a job that finds out whether hosts can be reached: it runs even where a
+ * breaker is open because they could not be.
  * @throws {MusterError} invalid_target, unknown_target, no_targets, idempotency_conflict, ledger_unavailable
  */
 export async function submit(
   { ledger, inventory, logger }: OperationDeps,
   request: Input<'submit_job'>,
   caller: Caller,
-  { isTest = false, until = 'done' }: { isTest?: boolean; until?: WaitUntil } = {},
+  { isTest = false }: { isTest?: boolean } = {},
 ): Promise<JobReport> {
   const known = inventory.current()
   const { hosts, seed } = selectHosts(known, request)
@@ -32,21 +32,18 @@ export async function submit(
     ...(seed === undefined ? {} : { seed }),
   })
   if (created) logger.info({ job_id: jobId, hosts: hosts.length, key_id: caller.keyId }, 'job submitted')
-  await waitFor(ledger, jobId, request.wait_s, until, caller)
-  return reportOf(ledger, jobId)
+  return reportAfterWait(ledger, jobId, request, caller)
 }
 
 /**
  * Runs a job again on those of its hosts that ended in `states`. The hosts come from its frozen set, whatever the
- * inventory says now; a name that has become an alias since stands for its host, each once. `until` says what ends the
- * wait.
+ * inventory says now; a name that has become an alias since stands for its host, each once.
  * @throws {MusterError} not_found; no_targets if no host ended so; idempotency_conflict, ledger_unavailable
  */
 export async function rerun(
   { ledger, inventory, logger }: OperationDeps,
   input: Input<'rerun_job'>,
   caller: Caller,
-  until: WaitUntil = 'done',
 ): Promise<JobReport> {
   const { job_id: rerunOf, states, wait_s, idempotency_key } = input
   const again = await readRerun(ledger, rerunOf, states)
@@ -68,8 +65,7 @@ export async function rerun(
   const job = { request, hosts, machines: machinesOf(hosts, known), ...submitter(caller), rerun }
   const { jobId } = await submitJob(ledger, job)
   logger.info({ job_id: jobId, rerun_of: rerunOf, hosts: hosts.length, key_id: caller.keyId }, 'job run again')
-  await waitFor(ledger, jobId, wait_s, until, caller)
-  return reportOf(ledger, jobId)
+  return reportAfterWait(ledger, jobId, { wait_s }, caller)
 }
 
 /** The machine of each host. A host that has left the inventory counts as a machine of its own. */
@@ -80,16 +76,4 @@ function machinesOf(hosts: readonly string[], inventory: Inventory): string[] {
 /** Who submits the job, with which key, and as part of which trace. */
 function submitter({ owner, keyId, traceparent }: Caller): Pick<NewJob, 'owner' | 'keyId' | 'traceparent'> {
   return { owner, keyId, ...(traceparent === undefined ? {} : { traceparent }) }
-}
-
-async function waitFor(
-  ledger: Ledger,
-  jobId: string,
-  waitS: number,
-  until: WaitUntil,
-  { signal, onWait }: Caller,
-): Promise<void> {
-  const waitMs = waitS * 1_000
-  if (waitMs > 0) onWait?.(jobId, waitMs)
-  await waitForJob(ledger, jobId, { until, waitMs, signal })
 }

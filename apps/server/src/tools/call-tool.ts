@@ -1,0 +1,91 @@
+/**
+ * Carries out calls of the MCP tools: each calls its operation, and answers with what that gives or with less. A tool
+ * without a row here does not compile.
+ */
+import { type Input, type JobAnswer, type JobReport, type OperationName, TOOLS, type ToolName } from '@muster/contract'
+import { type Ledger, ledgerNowMs } from '@muster/ledger'
+import type { z } from 'zod'
+import type { Answer, Caller } from '../operations/call/operation.ts'
+import { type Fields, type InputSchema, refuseUnknown } from '../operations/call/request-input.ts'
+import type { Operations } from '../operations/operations.ts'
+import { gatherAll } from '../operations/output/output.ts'
+import { createGroupCache } from './group-cache.ts'
+import { isShownWithOutput, toJobAnswer } from './job-answer.ts'
+import { toHostList, toJobList, toTargets } from './list-answers.ts'
+import { type Gather, shortGroups } from './short-groups.ts'
+
+/** A call of one tool: what it answers, as text or as an object. */
+type Call = (fields: Fields, caller: Caller) => Promise<unknown>
+
+/** The row of a tool over the operation N. */
+type ToolOver<N extends OperationName> = {
+  readonly operation: N
+  readonly input?: InputSchema<Input<N>>
+  readonly fields: object
+}
+
+/**
+ * Calls tools over the operations of a server.
+ * @throws {MusterError} what the operation throws; invalid_request for a field that the tool does not list
+ */
+export function createCallTool(
+  operations: Operations,
+  ledger: Ledger,
+): (name: ToolName, fields: Fields, caller: Caller) => Promise<unknown> {
+  const carryOut = <N extends OperationName>(tool: ToolOver<N>, fields: Fields, caller: Caller): Promise<Answer<N>> => {
+    // A tool takes fewer fields than its operation: a field it does not list is as good as misspelt.
+    refuseUnknown(fields, Object.keys(tool.fields))
+    // An agent that waits may be the one who has to resume the job.
+    return operations[tool.operation].call(fields, { ...caller, endsWaitAtPause: true }, tool.input)
+  }
+  /** A tool that answers what its operation answers. */
+  const whole =
+    <N extends OperationName>(tool: ToolOver<N> & { output?: never }): Call =>
+    async (fields, caller) =>
+      carryOut(tool, fields, caller)
+  /** A tool with an answer of its own, made by `shorten`. */
+  const shorter =
+    <N extends OperationName, Told>(
+      tool: ToolOver<N> & { readonly output: z.ZodType<Told> },
+      shorten: (given: Answer<N>, fields: Fields) => Promise<Told> | Told,
+    ): Call =>
+    async (fields, caller) =>
+      shorten(await carryOut(tool, fields, caller), fields)
+  const answerJob = createJobAnswers(ledger)
+  const ofJob = (report: JobReport) => answerJob(report, { withCommand: false })
+  const calls: { readonly [T in ToolName]: Call } = {
+    run_command: shorter(TOOLS.run_command, ofJob),
+    // Whoever asks for a job by its ID may not be the one who submitted it, or may have forgotten the command.
+    get_job: shorter(TOOLS.get_job, (report) => answerJob(report, { withCommand: true })),
+    wait_job: shorter(TOOLS.wait_job, ofJob),
+    get_output: whole(TOOLS.get_output),
+    cancel_job: shorter(TOOLS.cancel_job, ofJob),
+    resume_job: shorter(TOOLS.resume_job, ofJob),
+    rerun_job: shorter(TOOLS.rerun_job, ofJob),
+    list_jobs: shorter(TOOLS.list_jobs, toJobList),
+    list_hosts: shorter(TOOLS.list_hosts, toHostList),
+    preview_targets: shorter(TOOLS.preview_targets, toTargets),
+    test_connection: whole(TOOLS.test_connection),
+    list_directory: whole(TOOLS.list_directory),
+    check_disk_usage: whole(TOOLS.check_disk_usage),
+  }
+  return (name, fields, caller) => calls[name](fields, caller)
+}
+
+/**
+ * Makes answers of the reports of jobs. A report was given to its caller, so the output of the job may be given too.
+ */
+function createJobAnswers(
+  ledger: Ledger,
+): (report: JobReport, options: { withCommand: boolean }) => Promise<JobAnswer> {
+  const groups = createGroupCache()
+  return async (report, { withCommand }) => {
+    const { job_id, changes } = report
+    const gather: Gather = (options) => gatherAll(ledger, { job_id, ...options })
+    // Whatever changes the output of a job is a change of the job.
+    const output = isShownWithOutput(report)
+      ? await groups.get(`${job_id} ${changes}`, () => shortGroups(gather))
+      : undefined
+    return toJobAnswer(report, output, { withCommand, now: await ledgerNowMs(ledger) })
+  }
+}
