@@ -17,7 +17,7 @@ export {
   nextPollS,
   TargetsAnswer,
 } from './answers/tool-answers.ts'
-export { ERRORS, type ErrorCode, type ErrorDetails, MusterError, Problem, toProblem } from './errors/errors.ts'
+export { ERRORS, type ErrorDetails, MusterError, Problem, toProblem } from './errors/errors.ts'
 export {
   CONNECT_TIMEOUT_S,
   Counts,
@@ -27,7 +27,6 @@ export {
   JobSpec,
   JobState,
   Submit,
-  WAIT_LIMIT_S,
 } from './jobs/job.ts'
 export { JobEvent } from './jobs/job-events.ts'
 export { JobReport } from './jobs/job-report.ts'
@@ -43,12 +42,9 @@ export {
 } from './jobs/output.ts'
 export {
   Batch,
-  Budget,
   CONCURRENCY_LIMIT,
   Concurrency,
-  type CountOrPercent,
   countOf,
-  HealthCheck,
   RolloutOptions,
   rolloutOptions,
   UNLESS_FORCED,
@@ -86,5 +82,5 @@ export { blankControl, escapeControl, escapeJson, escapeLine, visibleJson } from
 export { scriptMistake } from './text/script-text.ts'
 export { shellWord } from './text/shell-word.ts'
 export { decodeUtf8 } from './text/utf8.ts'
-export type { Tool, ToolHints } from './tools/tool.ts'
+export type { Tool } from './tools/tool.ts'
 export { inputOfTool, isToolName, outputOfTool, TOOL_NAMES, TOOLS, type ToolName } from './tools/tools.ts'

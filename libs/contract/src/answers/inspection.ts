@@ -1,8 +1,8 @@
 /**
- * What looking at hosts answers: a directory, the disks, whether they can be reached; of one host or of a group, with
- * hosts that have the same answer told together. Counts first, then what went wrong, then the answers.
+ * What a look at hosts answers: a directory, the disks, whether they can be reached. Hosts with the same answer are one
+ * group. Counts come first, then what went wrong, then the answers.
  *
- * Descriptions are in the summaries of the operations: these schemas are sent to AI agents with every list of tools.
+ * The fields carry comments, not descriptions: AI agents are sent these schemas with every list of tools.
  */
 import { z } from 'zod'
 import { JobId } from '../jobs/job.ts'
@@ -11,7 +11,7 @@ import { NextCall } from './next-call.ts'
 
 const count = z.number().int()
 
-/** Hosts of which the wanted is not known, and why, in words. */
+/** Hosts that gave no answer, and why, in words. */
 export const HostsWithProblem = z.object({
   hosts: z.string(),
   count,
@@ -30,26 +30,26 @@ export const DirectoryEntry = z.object({
   name: z.string(),
   /** file, directory, symlink, fifo, socket, block, char or other. */
   type: z.string(),
-  // What a host does not tell is absent.
+  // Absent: the host does not tell it.
   size_bytes: count.optional(),
   mode: z.string().optional(),
   owner: z.string().optional(),
   group: z.string().optional(),
-  /** Absent also where it is not the same on all hosts of the group. */
+  /** Absent also when it differs between the hosts of the group. */
   modified_at: z.string().optional(),
   /** Where a symlink leads. */
   target: z.string().optional(),
 })
 export type DirectoryEntry = z.infer<typeof DirectoryEntry>
 
-/** Hosts whose directory holds the same. */
+/** Hosts whose directories hold the same entries. */
 const DirectoryGroup = z.object({
   hosts: z.string(),
   count,
   is_directory: z.boolean(),
   entries: z.array(DirectoryEntry),
   total_entries: count,
-  /** Where the next page begins. Absent when these were the last. */
+  /** Where the next page begins. Absent on the last page. */
   next_after: z.string().optional(),
 })
 
@@ -65,7 +65,7 @@ export const DirectoryList = z
   .meta({ id: 'DirectoryList' })
 export type DirectoryList = z.infer<typeof DirectoryList>
 
-/** A file system, of the hosts where it is as full. Of several, used and available are those of the fullest. */
+/** A file system, for the hosts where it is equally full. The figures are those of the fullest host. */
 export const DiskRow = z.object({
   hosts: z.string(),
   count,

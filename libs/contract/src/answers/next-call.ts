@@ -1,7 +1,7 @@
 /** The call that an answer suggests next. */
 import { z } from 'zod'
 
-/** A call that leads on, and why it would be made: where an answer ends, it says how to get the rest. */
+/** A call that an agent may make next, and why: an answer that leaves something out says how to get it. */
 export const NextCall = z.object({
   why: z.string(),
   tool: z.string(),

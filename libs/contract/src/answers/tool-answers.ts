@@ -1,8 +1,8 @@
 /**
- * What MCP tools answer where that is shorter than what their operation answers: counts first, then what went wrong,
+ * What MCP tools answer when that is shorter than the answer of their operation: counts first, then what went wrong,
  * then what was printed, then what to call next. Members that would be null or empty are left out.
  *
- * How they are made, apps/server knows.
+ * `tools/` of apps/server makes them.
  */
 import { z } from 'zod'
 import { JobId, JobState } from '../jobs/job.ts'
@@ -11,10 +11,10 @@ import { Reason, RunState } from '../jobs/run.ts'
 import { HostsUnavailable } from '../targets/host.ts'
 import { NextCall } from './next-call.ts'
 
-/** Only the states in which there are runs. */
+/** Counts without the states that no run is in. */
 const CountsAboveZero = z.partialRecord(RunState, z.number().int())
 
-/** Hosts that went wrong in the same way. */
+/** Hosts on which the job went wrong in the same way. */
 const ProblemRow = z.object({
   state: RunState,
   reason: Reason.optional(),
@@ -45,7 +45,7 @@ export const AnswerGroup = z.object({
 })
 export type AnswerGroup = z.infer<typeof AnswerGroup>
 
-/** What was printed, as far as there is room for it. */
+/** What was printed, as far as it fits. */
 export const AnswerOutput = z.object({
   masked: z.array(OutputMask).optional().describe('Hosts whose output differs only in these are one group.'),
   data: z.string(),
@@ -124,7 +124,7 @@ const HostRow = z.object({
   disabled: z.string().optional(),
 })
 
-/** A page of hosts: names, and more of each where there are few. */
+/** A page of hosts: their names, and details of each when there are few. */
 export const HostListAnswer = z.object({
   total: z.number().int(),
   shown: z.number().int(),
@@ -150,10 +150,10 @@ export const TargetsAnswer = z.object({
 })
 export type TargetsAnswer = z.infer<typeof TargetsAnswer>
 
-/** Shortest and longest time between two looks at a job. */
+/** Shortest and longest time between two looks at a job, in seconds. */
 const POLL_S = { least: 2, most: 30 } as const
 
-/** How long to leave a job of this age alone before looking again: a quarter of its age, from 2 to 30 seconds. */
+/** Seconds to wait before looking at a job again: a quarter of its age, between 2 and 30. */
 export function nextPollS(elapsedS: number): number {
   return Math.min(POLL_S.most, Math.max(POLL_S.least, Math.round(elapsedS / 4)))
 }

@@ -1,13 +1,13 @@
 /**
- * Our own faults: one class, one table of codes.
+ * The faults of Muster and of requests: one class, one table of codes.
  *
- * A command that fails on a host is not in here. That is a value: the run's `state` and `reason`.
+ * A command that fails on a host is no fault but a value: the `state` and `reason` of its run.
  */
 import { z } from 'zod'
 
 /**
- * Every fault Muster itself can report. `status` is the HTTP status; `meaning` and `next` are for people,
- * `next` being the one thing to do about it.
+ * Every fault Muster can report. `status` is the HTTP status; `meaning` and `next`, what to do about it, are for
+ * people.
  */
 export const ERRORS = {
   invalid_request: {
@@ -24,8 +24,8 @@ export const ERRORS = {
     status: 401,
     meaning: 'No API key was given, or it is unknown, expired or revoked.',
     next:
-      'Send a valid key as "Authorization: Bearer <key>". The first one is in the data directory, in the file api-key; ' +
-      'muster keys create makes others.',
+      'Send a valid key as "Authorization: Bearer <key>". The first one is in the data directory, in the file ' +
+      'api-key; muster keys create makes others.',
   },
   insufficient_scope: {
     status: 403,
@@ -70,7 +70,9 @@ export const ERRORS = {
   too_large: {
     status: 413,
     meaning: 'The request body is larger than the server takes.',
-    next: 'Send less. A script and a stdin of 16 MiB each go over REST and muster run; copy larger files by other means.',
+    next:
+      'Send less. A script and a stdin of 16 MiB each go over REST and muster run; copy larger files by other ' +
+      'means.',
   },
   unsupported_media_type: {
     status: 415,
@@ -106,8 +108,8 @@ export const ERRORS = {
     status: 507,
     meaning: 'Redis has no memory left for more.',
     next:
-      'Raise maxmemory of Redis, or remove other data from it; then send the request again. Jobs that were accepted go on, ' +
-      'and can be read and cancelled.',
+      'Raise maxmemory of Redis, or remove other data from it; then send the request again. Jobs that were accepted ' +
+      'go on, and can be read and cancelled.',
   },
   ledger_unavailable: {
     status: 503,
@@ -129,7 +131,7 @@ export const ERRORS = {
 /** A code from {@link ERRORS}. */
 export type ErrorCode = keyof typeof ERRORS
 
-/** What a caller is told about a fault: `application/problem+json` (RFC 9457) and the MCP and CLI error texts. */
+/** A fault as callers see it: `application/problem+json` (RFC 9457), and the error texts of MCP and CLI. */
 export const Problem = z
   .object({
     type: z.literal('about:blank'),
@@ -148,10 +150,10 @@ export const Problem = z
   .meta({ id: 'Problem' })
 export type Problem = z.infer<typeof Problem>
 
-/** What an error can carry besides its text; the same names appear in {@link Problem}. */
+/** What an error carries besides its text, under the same names as {@link Problem}. */
 export type ErrorDetails = Pick<Problem, 'field' | 'position' | 'nearest' | 'job_id' | 'scope' | 'retry_after_s'>
 
-/** A fault of Muster or of the request. `code` is stable; `details` holds ids and names as data. */
+/** A fault of Muster or of the request. `code` is stable; `details` holds IDs and names as data. */
 export class MusterError extends Error {
   override readonly name = 'MusterError'
   readonly code: ErrorCode
@@ -164,7 +166,7 @@ export class MusterError extends Error {
   }
 }
 
-/** The fault as callers see it. An unknown error, and any text of status 500, is told without its message. */
+/** The fault as callers see it. The message of an unknown error, and of any error with status 500, is withheld. */
 export function toProblem(error: unknown): Problem {
   const known = error instanceof MusterError ? error : new MusterError('internal', ERRORS.internal.meaning)
   const { status, meaning, next } = ERRORS[known.code]

@@ -1,13 +1,13 @@
 /**
- * What a caller who follows a job is sent, one event after the other: the job as it changes, or what a host prints.
- * Over REST they are server-sent events. Says nothing of when they are sent; apps/server does.
+ * The events that a follower of a job receives: the job as it changes, or what a host prints. Over REST they are
+ * server-sent events; apps/server decides when to send them.
  */
 import { z } from 'zod'
 import { Job } from './job.ts'
 import { OutputPage } from './output.ts'
 import { Run } from './run.ts'
 
-/** One event. After `end` nothing follows; a stream that closes without it was cut, and can be asked for again. */
+/** One event. Nothing follows `end`; a stream that closes without it was cut, and can be requested again. */
 export const JobEvent = z
   .discriminatedUnion('event', [
     z.object({ event: z.literal('job'), data: Job }),

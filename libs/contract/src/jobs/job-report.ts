@@ -1,10 +1,10 @@
-/** A job as it is reported: with its command, what went wrong in it, and what else is to be known of it. */
+/** The report of a job: what runs, what went wrong, and what else is worth knowing. */
 import { z } from 'zod'
 import { Job, JobId } from './job.ts'
 import { HostsByState, HostsNoticed } from './output.ts'
 import { RolloutOptions } from './rollout.ts'
 
-/** A job with its command and what went wrong in it. */
+/** A job with its command, options, problems, notices and reruns. */
 export const JobReport = Job.extend({
   command: z.string().describe('What runs, for people to read; at most 2,000 characters.'),
   arguments: z

@@ -1,6 +1,6 @@
 /**
- * A job: one command and the frozen set of hosts it runs on. Holds what a caller may ask for and what a job
- * looks like when read; limits are here so that every surface refuses the same things.
+ * A job: one command and the frozen set of hosts it runs on. Holds the schemas of a submit and of a job as it is
+ * read. The limits are here, so that every surface refuses the same things.
  */
 import { z } from 'zod'
 import { Selection, selectionFields } from '../targets/selection.ts'
@@ -16,10 +16,10 @@ export const JobId = z
   .describe('The job ID.')
 export type JobId = z.infer<typeof JobId>
 
-/** Longest answer to one waiting call: clients and proxies give up after 45 to 60 s. */
+/** Longest time a call may wait: clients and proxies give up after 45 to 60 s. */
 export const WAIT_LIMIT_S = 45
 
-/** The usual limit for reaching a host. A host that did not answer within less has not been given a fair time. */
+/** The usual limit for reaching a host. With less, a host that does not answer has not had a fair chance. */
 export const CONNECT_TIMEOUT_S = 15
 
 const ExecTimeout = z
@@ -29,7 +29,7 @@ const ExecTimeout = z
 
 const A_RETRIED_END = 'expected an exit code from 1 to 255, "lost" or "timed_out"'
 
-/** What to run, and how. Everything of a job but its hosts. Durations are in seconds. */
+/** What to run, and how: everything about a job except its hosts. Durations are in seconds. */
 const JobOptions = z.object({
   command: WordText.min(1).optional().describe('A shell command line, run by the login shell of the account.'),
   argv: Words.min(1)
@@ -66,8 +66,8 @@ const JobOptions = z.object({
     .max(300)
     .default(CONNECT_TIMEOUT_S)
     .describe(
-      'Limit for reaching a host: look-up of its name, TCP, handshake and authentication together. Waiting for its jump host, or for other ' +
-        'handshakes of the worker, may take as long again.',
+      'Limit for reaching a host: look-up of its name, TCP, handshake and authentication together. Waiting for its ' +
+        'jump host, or for other handshakes of the worker, may take as long again.',
     ),
   exec_timeout_s: ExecTimeout.default(300).describe('Limit from sending the command to its exit; then it is killed.'),
   idle_timeout_s: z
@@ -100,8 +100,8 @@ const JobOptions = z.object({
     .max(50)
     .optional()
     .describe(
-      'Also retry after these ends: exit codes, "lost", "timed_out". Says that running twice does no harm, for "lost" ' +
-        'even at the same time: what is lost may still run.',
+      'Also retry after these ends: exit codes, "lost", "timed_out". Says that running twice does no harm, for ' +
+        '"lost" even at the same time: what is lost may still run.',
     ),
   durable: z
     .boolean()
@@ -137,7 +137,7 @@ function hasBatches({ gate, batches, canary }: { gate: string; batches?: unknown
   return gate === 'auto' || batches !== undefined || canary !== undefined
 }
 
-/** Marks requests that are one, however often they are sent. */
+/** Names a request, so that it makes one job however often it is sent. */
 export const IdempotencyKey = z
   .string()
   .min(1)
@@ -178,7 +178,7 @@ export const Submit = JobOptions.extend({
   })
 export type Submit = z.infer<typeof Submit>
 
-/** What a worker needs to know of a job to run it on a host: the options with their defaults filled in. */
+/** What a worker needs to run a job on a host: the options, with defaults filled in. */
 export const JobSpec = JobOptions
 export type JobSpec = z.infer<typeof JobSpec>
 
@@ -195,7 +195,7 @@ export function isTerminalJob(state: JobState): boolean {
   return TERMINAL.has(state)
 }
 
-/** How many runs are in each state; states with none are 0, and the sum is `total`. */
+/** How many runs are in each state, 0 included; the sum is `total`. */
 export const Counts = z.record(RunState, z.number().int()).meta({ id: 'Counts' })
 export type Counts = z.infer<typeof Counts>
 

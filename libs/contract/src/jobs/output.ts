@@ -1,4 +1,4 @@
-/** Output as callers read it: a page of one stream, or all hosts of a job folded into groups. */
+/** Output as callers read it: a page of one stream, or the output of all hosts of a job in groups. */
 import { z } from 'zod'
 import { JobId, JobState } from './job.ts'
 import { Reason, RunState } from './run.ts'
@@ -10,7 +10,7 @@ export type OutputStream = z.infer<typeof OutputStream>
 /** Largest page of output, in bytes. */
 export const PAGE_LIMIT_BYTES = 256 * 1024
 
-/** A page of one stream. Offsets count the bytes the command wrote, also those that were not kept. */
+/** A page of one stream. Offsets count all bytes the command wrote, kept or not. */
 export const OutputPage = z
   .object({
     job_id: JobId,
@@ -32,7 +32,7 @@ export const OutputPage = z
 export type OutputPage = z.infer<typeof OutputPage>
 
 /**
- * What a mask takes for the same, whatever it reads. `host`: the host's own name, and what stands before its first dot.
+ * What a mask treats as equal, whatever it says. `host`: the host's own name, in full or up to its first dot.
  * `address`: IPv4, IPv6 and MAC. `time`: dates, clock times and seconds since 1970. `pid`: `[123]`, `pid 123` and the
  * like. `number`: any number.
  */
@@ -71,9 +71,9 @@ export const OutputGroup = z
       .string()
       .nullable()
       .describe(
-        'From the reference to this group, as a unified diff of stdout, then stderr, after masking; "" when they are ' +
-          'equal. A line that begins with "\\" says what was not compared. Null for the reference itself, for a command ' +
-          'that has not ended, and when not asked for.',
+        'From the reference to this group, as a unified diff of stdout, then stderr, after masking; "" when they ' +
+          'are equal. A line that begins with "\\" says what was not compared. Null for the reference itself, for a ' +
+          'command that has not ended, and when not asked for.',
       ),
   })
   .meta({ id: 'OutputGroup' })
@@ -95,13 +95,13 @@ export const HostsByState = z
   .meta({ id: 'HostsByState' })
 export type HostsByState = z.infer<typeof HostsByState>
 
-/** Hosts of which the same is to be known, beside how they ended. */
+/** Hosts with the same notice, which says something besides how they ended. */
 export const HostsNoticed = z
   .object({ notice: z.string(), hosts: z.string().describe('Folded names.'), count: z.number().int() })
   .meta({ id: 'HostsNoticed' })
 export type HostsNoticed = z.infer<typeof HostsNoticed>
 
-/** The output of a whole job, folded. Every host is in exactly one of groups, without_output and omitted. */
+/** The output of a whole job in groups. Every host is in exactly one of groups, without_output and omitted. */
 export const GatheredOutput = z
   .object({
     job_id: JobId,

@@ -1,6 +1,6 @@
 /**
- * How a job goes through its hosts: how many at once, in which batches, how many may go wrong. Holds the words and
- * their limits; libs/ledger does what they say.
+ * How a job goes through its hosts: how many at once, in which batches, how many may go wrong. Holds the options and
+ * their limits; libs/ledger carries them out.
  */
 import { z } from 'zod'
 import { WordText } from '../text/command-text.ts'
@@ -8,7 +8,7 @@ import { WordText } from '../text/command-text.ts'
 /** A count of hosts, or a percentage of the frozen set. */
 export type CountOrPercent = number | string
 
-/** Whatever is wrong with a value, what is accepted is told whole. */
+/** Whatever is wrong with a value, the message names all that is accepted. */
 function countOrPercent(least: 0 | 1, most: number) {
   const accepted = `expected a whole number from ${least} to ${most}, or a percentage from "${least}%" to "100%"`
   const percent = least === 0 ? /^(100|[1-9]?[0-9])%$/ : /^(100|[1-9][0-9]?)%$/
@@ -18,7 +18,7 @@ function countOrPercent(least: 0 | 1, most: number) {
   )
 }
 
-/** Most runs of a job at once, also where a percentage would be more. */
+/** Most runs of a job at once, even if a percentage comes to more. */
 export const CONCURRENCY_LIMIT = 10_000
 
 /** `concurrency`: a count, or a percentage of the frozen set, rounded up. */
@@ -28,20 +28,19 @@ export type Concurrency = z.infer<typeof Concurrency>
 const MaxErrors = countOrPercent(0, 1_000_000)
 const BatchSize = countOrPercent(1, 1_000_000)
 
-/** What is run on each host after the command succeeded there. */
-export const HealthCheck = z.strictObject({
+/** What runs on each host after the command succeeded there. */
+const HealthCheck = z.strictObject({
   command: WordText.min(1).max(16_384).describe('A shell command line; exit code 0 means that the host is well.'),
   timeout_s: z.number().min(0.1).max(3_600).default(30).describe('Limit for it; then it is killed, and has failed.'),
 })
-export type HealthCheck = z.infer<typeof HealthCheck>
 
-/** How a run that an open circuit breaker skipped says what would have gone past it: as a field, and as a flag. */
+/** What would have forced a run that an open circuit breaker skipped: as a field, and as a flag. */
 export const UNLESS_FORCED = {
   asField: 'unless the job says "force": true',
   asFlag: 'unless --force is given',
 } as const
 
-/** The options of a job that say how it goes through its hosts. Percentages are of the frozen set. */
+/** The rollout options of a job. Percentages are of the frozen set. */
 export const rolloutOptions = {
   concurrency: Concurrency.default(50).describe('Runs in flight at once, over all workers: a number or "25%".'),
   read_only: z
@@ -56,8 +55,8 @@ export const rolloutOptions = {
     .optional()
     .describe('Start on a host only while fewer runs of the kind (read_only or not) than this are there. 1, or 4.'),
   max_errors: MaxErrors.optional().describe(
-    'How many hosts may go wrong (failed, timed_out, unreachable, lost): a number or "10%", rounded down. With one more, ' +
-      'nothing more starts. "100%" unless given; 0 with batches or canary.',
+    'How many hosts may go wrong (failed, timed_out, unreachable, lost): a number or "10%", rounded down. With one ' +
+      'more, nothing more starts. "100%" unless given; 0 with batches or canary.',
   ),
   on_budget: z
     .enum(['drain', 'cancel'])
@@ -71,8 +70,8 @@ export const rolloutOptions = {
     .max(100)
     .optional()
     .describe(
-      'Sizes of successive batches, such as 1, "10%", "50%" (rounded down, at least 1); the last repeats. A batch begins ' +
-        'when the one before has ended within the budget.',
+      'Sizes of successive batches, such as 1, "10%", "50%" (rounded down, at least 1); the last repeats. A batch ' +
+        'begins when the one before has ended within the budget.',
     ),
   canary: z
     .number()
@@ -97,7 +96,7 @@ export const rolloutOptions = {
   force: z.boolean().default(false).describe('Also try hosts whose circuit breaker is open.'),
 }
 
-/** How a job was asked to go through its hosts. */
+/** The rollout options a job was submitted with. */
 export const RolloutOptions = z.object(rolloutOptions).meta({ id: 'RolloutOptions' })
 export type RolloutOptions = z.infer<typeof RolloutOptions>
 
@@ -112,7 +111,7 @@ export const Budget = z
   .meta({ id: 'Budget' })
 export type Budget = z.infer<typeof Budget>
 
-/** The batch that a job with batches is at. */
+/** The batch that a job has reached. */
 export const Batch = z
   .object({
     number: z.number().int().describe('From 1.'),
@@ -124,8 +123,8 @@ export const Batch = z
       .enum(['gate', 'nothing_ran'])
       .nullable()
       .describe(
-        'Why the job is paused after this batch: its manual gate, or because not one host of the batch was tried, so that ' +
-          'it proves nothing. Null while it is not paused.',
+        'Why the job is paused after this batch: its manual gate, or because not one host of the batch was tried, ' +
+          'so that it proves nothing. Null while it is not paused.',
       ),
     paused_until: z.iso.datetime().nullable().describe('When a paused job ends by itself, its other hosts skipped.'),
   })
@@ -133,8 +132,8 @@ export const Batch = z
 export type Batch = z.infer<typeof Batch>
 
 /**
- * A count from a count or a percentage of `total`. `rounded` says which way a fraction goes.
- * A percentage of nothing is nothing: whoever needs at least one says so.
+ * The count that a count or a percentage of `total` stands for; `rounded` says which way a fraction goes. It may be 0:
+ * callers that need at least one take care of that.
  */
 export function countOf(value: CountOrPercent, total: number, rounded: 'up' | 'down'): number {
   if (typeof value === 'number') return value

@@ -1,6 +1,6 @@
 /**
- * A run: one job on one host. Holds the words for where a run stands and why; it does not change them
- * (libs/ledger does, by Lua scripts).
+ * A run: one job on one host. Holds the words for where a run stands and why. Only the Lua scripts of libs/ledger
+ * change the state of a run.
  */
 import { z } from 'zod'
 
@@ -10,7 +10,7 @@ const TERMINAL_STATES = ['succeeded', 'failed', 'timed_out', 'unreachable', 'can
 export const TerminalRunState = z.enum(TERMINAL_STATES)
 export type TerminalRunState = z.infer<typeof TerminalRunState>
 
-/** Where a run stands, in the order it usually goes through them. */
+/** Where a run stands; states in their usual order. */
 export const RunState = z
   .enum(['pending', 'queued', 'connecting', 'running', 'retry_wait', ...TERMINAL_STATES])
   .meta({ id: 'RunState' })
@@ -23,7 +23,7 @@ export function isTerminalRun(state: RunState): boolean {
   return TERMINAL.has(state)
 }
 
-/** What is known about the host, apart from what Muster decided. `unknown`: the command may have run. */
+/** How far the command got on the host, as far as is known. `unknown`: it may have run. */
 export const Remote = z.enum(['not_started', 'started', 'ended', 'unknown']).meta({ id: 'Remote' })
 export type Remote = z.infer<typeof Remote>
 
@@ -76,7 +76,7 @@ export const StreamSummary = z
   .meta({ id: 'StreamSummary' })
 export type StreamSummary = z.infer<typeof StreamSummary>
 
-/** What a worker found out too late: the run had been settled without it. It changes nothing. */
+/** A result that came after the run had been settled without it. It changes nothing. */
 export const LateResult = z
   .object({
     state: TerminalRunState,
@@ -91,7 +91,7 @@ export const LateResult = z
   .meta({ id: 'LateResult' })
 export type LateResult = z.infer<typeof LateResult>
 
-/** How a command is held: by the connection that started it, or detached on the host. */
+/** What keeps a command running: the connection that started it (attached), or the host itself (durable). */
 export const RunMode = z.enum(['attached', 'durable']).meta({ id: 'RunMode' })
 export type RunMode = z.infer<typeof RunMode>
 
@@ -127,7 +127,7 @@ export const Run = z
   .meta({ id: 'Run' })
 export type Run = z.infer<typeof Run>
 
-/** What is known about the host, given the run's state and whether the command was sent. */
+/** Whether a run can be retried without running the command twice: it certainly has not started. */
 export function isSafeToRetry(remote: Remote): boolean {
   return remote === 'not_started'
 }

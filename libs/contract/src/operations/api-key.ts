@@ -1,11 +1,11 @@
 /**
  * API keys as callers see them: whose they are and what they may do. The text of a key is told once, when it is made.
  *
- * Says nothing of how keys are kept or checked; libs/access does.
+ * libs/access keeps and checks keys.
  */
 import { z } from 'zod'
 
-/** What keys may be allowed to do, each with what it means. */
+/** What each scope allows. */
 export const SCOPES = {
   'jobs:read': 'Read jobs and their output.',
   'jobs:run': 'Run commands: submit, rerun and resume jobs, raise their limits.',
@@ -16,7 +16,7 @@ export const SCOPES = {
   'keys:manage': 'Make, list and revoke API keys.',
 } as const
 
-/** One thing that a key may be allowed to do. */
+/** One thing that a key may be allowed to do; {@link SCOPES} says what. */
 export const Scope = z
   .enum(['jobs:read', 'jobs:run', 'jobs:cancel', 'jobs:all', 'hosts:read', 'hosts:inspect', 'keys:manage'])
   .meta({ id: 'Scope' })
@@ -28,7 +28,7 @@ export const ALL_SCOPES: readonly Scope[] = Scope.options
 /** A key ID: public, part of the text of the key, and shown in jobs and logs. */
 export const KeyId = z.string().regex(/^[a-z0-9]{1,32}$/, 'a key ID has 1 to 32 lower-case letters and digits')
 
-/** Whose keys and jobs: a person, a team or a program. Keys of the same owner see the same jobs. */
+/** The owner of keys and jobs: a person, a team or a program. Keys of one owner see the same jobs. */
 export const KeyOwner = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/, 'an owner has up to 64 letters, digits, ".", "_", "@" and "-"')

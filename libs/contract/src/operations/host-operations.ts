@@ -1,4 +1,4 @@
-/** The rows of the operation table (operations.ts) about hosts: which there are, whether they answer, what their disks hold. */
+/** The rows of the operation table (operations.ts) about hosts: selecting, listing and looking at them. */
 import { z } from 'zod'
 import { ConnectionTest, DirectoryList, DiskUsage, HostTest } from '../answers/inspection.ts'
 import { IdempotencyKey, Submit, WAIT_LIMIT_S } from '../jobs/job.ts'
@@ -9,7 +9,7 @@ import { cursor, limitOf, nextCursor, type Operation } from './operation.ts'
 /** Longest path that Linux takes, with its final NUL (limits.h, PATH_MAX). */
 const PATH_LIMIT_CHARS = 4_095
 
-/** A path on hosts. It is handed on as one argument, whatever it holds. */
+/** A path on hosts. It is passed on as one argument, whatever characters it has. */
 const HostPath = z
   .string()
   .min(1)

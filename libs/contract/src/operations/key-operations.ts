@@ -29,7 +29,8 @@ export const KEY_OPERATIONS = {
       method: 'POST',
       path: '/v1/keys',
       summary:
-        'Make an API key. Its text is in this answer and nowhere else. No key can give a scope that it has not, nor without jobs:all a key to another owner.',
+        'Make an API key. Its text is in this answer and nowhere else. No key can give a scope that it has not, nor ' +
+        'without jobs:all a key to another owner.',
       status: 200,
     },
   },
@@ -53,8 +54,8 @@ export const KEY_OPERATIONS = {
       method: 'POST',
       path: '/v1/keys/:key_id/revoke',
       summary:
-        'Revoke an API key: within a second it is refused everywhere. Its jobs go on. Revoking twice does nothing more. ' +
-        'The last key that can manage all others is not revoked.',
+        'Revoke an API key: within a second it is refused everywhere. Its jobs go on. Revoking twice does nothing ' +
+        'more. The last key that can manage all others is not revoked.',
       status: 200,
     },
   },

@@ -3,7 +3,9 @@ import { z } from 'zod'
 import { JobId } from '../jobs/job.ts'
 import type { Scope } from './api-key.ts'
 
-/** The REST route of an operation. Fields named in the path come from it, the others from the query (GET) or the body. */
+/**
+ * The REST route of an operation. Fields named in the path come from it, the others from the query (GET) or the body.
+ */
 export type RestRoute = {
   readonly method: 'GET' | 'POST'
   /** A path under the server, with `:field` for input fields. */

@@ -1,8 +1,8 @@
 /**
- * The operation table: one row for everything a caller can ask for. REST routes, OpenAPI, MCP tools (tools/tools.ts) and
- * CLI flags are made from it; `test/unit/server/operations.test.ts` compares them.
+ * The operation table: one row for everything a caller can ask for. REST routes, OpenAPI, MCP tools (`tools/tools.ts`)
+ * and CLI flags are made from it; `test/unit/server/operations.test.ts` compares them.
  *
- * It does not say how an operation is carried out; `operations/operations.ts` of apps/server does.
+ * `operations/operations.ts` of apps/server carries the operations out.
  */
 import type { z } from 'zod'
 import { HOST_OPERATIONS } from './host-operations.ts'

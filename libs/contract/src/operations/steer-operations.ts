@@ -89,7 +89,8 @@ export const STEER_OPERATIONS = {
       method: 'POST',
       path: '/v1/jobs/:job_id/rerun',
       summary:
-        'Run a job again on those of its hosts that ended in the given states: a new job, with the same command and options.',
+        'Run a job again on those of its hosts that ended in the given states: a new job, with the same command and ' +
+        'options.',
       status: 202,
     },
   },

@@ -1,29 +1,31 @@
 /**
- * The short way to write many names: `web[01-40,42]`, `dc[1-2]n[01-04]`. What it writes stands for exactly the names
- * it was given, as a target expression does.
+ * Folds many names into a short text: `web[01-40,42]`, `dc[1-2]n[01-04]`. Read as a target expression, the text
+ * stands for exactly the names that were folded.
  *
- * Does not look for the shortest text of all, and writes no steps. `host-range.ts` is the way back.
+ * It does not look for the shortest text of all, and writes no steps. `host-range.ts` is the way back.
  */
 import { DIGITS_LIMIT } from './host-range.ts'
 
-/** Numbers of a name that are folded, from the last one. */
+/** How many numbers of a name are folded, counted from the last. */
 const DIMENSIONS_LIMIT = 4
 
-/** With more than so many names left over, those are written as they are, so that folding never holds up a process. */
+/**
+ * When more names than this are left over, they are written as they are, so that folding never holds up the process.
+ */
 const LEFT_OVER_LIMIT = 20_000
 
-/** The beginning of names that is still to be folded, and the rest, which is written already. */
+/** Names in progress: the head is still to be folded, the tail is already written. */
 type Part = { readonly head: string; readonly tail: string }
 
-/** Names that differ in one number only; with no codes, the one name that has no number left. */
+/** Names that differ in one number only. Without codes: a single name with no number left. */
 type Series = { readonly before: string; readonly after: string; readonly codes: number[] }
 
-/** Above any number. A number is kept with its width (0 without leading zeros) in one code, so that one sort does all. */
+/** Above any number. A code holds a number and its width (0 without leading zeros), so that one sort orders both. */
 const WIDTH_FACTOR = 10 ** DIGITS_LIMIT
 
 /**
- * The names, folded; "" for none. The order is that of the first name of each fold, with the numbers going up. Leading
- * zeros are kept. Of names that stand there twice, one is written.
+ * Folds names; "" for none. Folds are in the order of their first names, and numbers within a fold go up. Leading
+ * zeros are kept. A name given twice is written once.
  */
 export function foldHosts(names: readonly string[]): string {
   let parts: readonly Part[] = names.map((head) => ({ head, tail: '' }))
@@ -34,7 +36,7 @@ export function foldHosts(names: readonly string[]): string {
   return parts.map(({ head, tail }) => head + tail).join(',')
 }
 
-/** Joins the parts that differ in the last number of their heads only. */
+/** Joins parts that differ only in the last number of their heads. */
 function foldLastNumbers(parts: readonly Part[]): Part[] {
   const found = new Map<string, Series>()
   let series: Series | undefined
@@ -42,12 +44,12 @@ function foldLastNumbers(parts: readonly Part[]): Part[] {
     const { start, end } = lastDigits(head)
     const before = head.slice(0, start)
     const after = head.slice(end) + tail
-    // No name has a NUL in it, so that a name without a number is no series.
+    // The key of a series has a NUL in it, which no name has: a name without a number cannot be mistaken for one.
     if (start === end) {
       found.set(head + tail, { before, after, codes: [] })
       continue
     }
-    // Most often a name is of the same series as the one before it.
+    // Most names belong to the series of the name before.
     if (series?.before !== before || series.after !== after) {
       const key = `${before}\0${after}`
       series = found.get(key)
@@ -61,7 +63,7 @@ function foldLastNumbers(parts: readonly Part[]): Part[] {
   return Array.from(found.values(), ({ before, after, codes }) => ({ head: before, tail: writeCodes(codes) + after }))
 }
 
-/** Where the last digits of the text are; behind its end when there are none. */
+/** Where the last digits of the text are; at its end when there are none. */
 function lastDigits(text: string): { start: number; end: number } {
   let end = text.length
   while (end > 0 && !isDigit(text.charCodeAt(end - 1))) end -= 1
@@ -82,7 +84,10 @@ function codeOf(text: string, start: number, end: number): number {
   return isPadded ? (end - start) * WIDTH_FACTOR + number : number
 }
 
-/** `[1-3,7,01-03]`: each number once, first those without leading zeros, then by width. A single one has no brackets. */
+/**
+ * `[1-3,7,01-03]`: each number once, those without leading zeros first, then by width. A single number has no
+ * brackets.
+ */
 function writeCodes(codes: readonly number[]): string {
   const runs: { from: number; to: number }[] = []
   for (const code of codes.length > 1 ? Float64Array.from(inSeries(codes)).sort() : codes) {
@@ -95,7 +100,7 @@ function writeCodes(codes: readonly number[]): string {
   return runs.length > 1 || first?.from !== first?.to ? `[${texts.join(',')}]` : texts.join('')
 }
 
-/** "10" belongs to the numbers as wide as "01" if there are any; otherwise to those without leading zeros, as "9" does. */
+/** Counts "10" among the padded numbers if some are as wide ("01"), and otherwise among those without leading zeros. */
 function inSeries(codes: readonly number[]): readonly number[] {
   const widths = new Set<number>()
   for (const code of codes) if (code >= WIDTH_FACTOR) widths.add(Math.floor(code / WIDTH_FACTOR))

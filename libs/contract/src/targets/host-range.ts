@@ -1,24 +1,23 @@
 /**
- * Names with ranges: `web[01-12]`, `rack[1-2]n[1-9/2,20]`. Reads and expands them.
+ * Reads and expands names with ranges: `web[01-12]`, `rack[1-2]n[1-9/2,20]`. `fold-hosts.ts` is the way back.
  *
- * Knows nothing of groups or of which hosts exist; `target-expression.ts` and libs/inventory do. `fold-hosts.ts` is
- * the way back.
+ * Groups are read by `target-expression.ts`; libs/inventory has the hosts.
  */
 import { MusterError } from '../errors/errors.ts'
 
-/** Most names that a pattern, and a whole target expression, may stand for, so that `n[1-999999999]` costs nothing. */
+/** Most names that a pattern or a whole target expression may stand for, so that `n[1-999999999]` costs nothing. */
 export const EXPANSION_LIMIT = 10_000
 
-/** Most digits of a number in a range: all are exact, and none needs a bigint. */
+/** Most digits of a number in a range, so that every number is exact without a bigint. */
 export const DIGITS_LIMIT = 9
 
 /** Letters, digits, ".", "_" and "-"; starts with a letter or digit, so that no name reads as an option. */
 const HOST_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$/
 
-/** Numbers as written in brackets: from, to and how far apart, each with at least `width` digits. */
+/** A range as written in brackets. Its numbers have at least `width` digits. */
 type NumberRange = { readonly from: number; readonly to: number; readonly step: number; readonly width: number }
 
-/** A piece of a pattern: text as it stands, or two or more numbers. */
+/** A piece of a pattern: literal text, or two or more numbers. */
 export type Chunk = string | readonly NumberRange[]
 
 /** Whether the text can be the name of a host. */
@@ -27,8 +26,8 @@ export function isHostName(name: string): boolean {
 }
 
 /**
- * The texts that a pattern stands for, in order; a pattern without brackets stands for itself. What is outside of
- * brackets may be anything.
+ * The texts that a pattern stands for, in order; a pattern without brackets stands for itself. Outside of brackets any
+ * character is allowed.
  * @throws {MusterError} invalid_target, with `details.position`, for a malformed, descending or over-long range
  */
 export function expandRanges(pattern: string): string[] {
@@ -49,21 +48,24 @@ export function expandRanges(pattern: string): string[] {
   return expand(chunks)
 }
 
-/** Adds a piece to a pattern. Text is joined with text before it, so that the work of `expand` is that of its names. */
+/**
+ * Adds a piece to a pattern. Adjacent texts are joined, so that the work of `expand` grows only with the names it
+ * makes.
+ */
 export function addChunk(chunks: Chunk[], chunk: Chunk): void {
   const last = chunks.at(-1)
   if (typeof chunk === 'string' && typeof last === 'string') chunks[chunks.length - 1] = last + chunk
   else chunks.push(chunk)
 }
 
-/** How many texts the chunks stand for, without making one of them. */
+/** How many texts the chunks stand for, without making any. */
 export function countOf(chunks: readonly Chunk[]): number {
   let count = 1
   for (const chunk of chunks) count *= typeof chunk === 'string' ? 1 : countNumbers(chunk)
   return count
 }
 
-/** The texts that the chunks stand for, the last number changing first. Ask `countOf` before. */
+/** The texts that the chunks stand for; the last number changes first. Check `countOf` before. */
 export function expand(chunks: readonly Chunk[]): string[] {
   let texts = ['']
   for (const chunk of chunks) {
@@ -74,7 +76,7 @@ export function expand(chunks: readonly Chunk[]): string[] {
 }
 
 /**
- * Reads `[01-12/2,20]`, whose "[" is at `at`. `end` is the position behind its "]". A single number is plain text.
+ * Reads `[01-12/2,20]`, whose "[" is at `at`. `end` is the position after its "]". A single number becomes plain text.
  * @throws {MusterError} invalid_target, with `details.position`
  */
 export function readNumbers(text: string, at: number): { chunk: Chunk; end: number } {
@@ -100,7 +102,7 @@ function readRange(text: string, at: number): NumberRange & { end: number } {
   end += 1 + last.length
   const to = Number(last)
   if (to < from) throw expected('a range that goes up', text, at)
-  // [1-010] and [01-100] could be meant in two ways.
+  // [1-010] and [01-100] are ambiguous.
   if ((width > 0 || isPadded(last)) && first.length !== last.length) {
     throw expected('a range with as many digits at both ends, such as 01-12', text, at)
   }
@@ -133,13 +135,13 @@ function writeNumbers(ranges: readonly NumberRange[]): string[] {
   return numbers
 }
 
-/** What the sticky expression matches at a position; "" for nothing. */
+/** What the sticky expression matches at a position; "" if nothing. */
 export function matchAt(sticky: RegExp, text: string, at: number): string {
   sticky.lastIndex = at
   return sticky.exec(text)?.[0] ?? ''
 }
 
-/** The refusal of a text that should have gone on with `what` at a position. */
+/** The refusal of a text that should continue with `what` at a position. */
 export function expected(what: string, text: string, position: number): MusterError {
   const rest = text.slice(position, position + 21)
   const found = rest.length > 20 ? `"${rest.slice(0, 20)}…"` : `"${rest}"`
@@ -147,7 +149,7 @@ export function expected(what: string, text: string, position: number): MusterEr
   return new MusterError('invalid_target', message, { details: { position } })
 }
 
-/** The refusal of a pattern that would stand for more names than may be. */
+/** The refusal of a pattern that stands for too many names. */
 export function tooMany(text: string, position: number): MusterError {
   return expected(`no more than ${EXPANSION_LIMIT} names in all`, text, position)
 }

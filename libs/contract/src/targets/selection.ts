@@ -1,15 +1,15 @@
-/** Which hosts of the inventory a job is for, and in which order: what is frozen when a job is accepted. */
+/** Selects and orders the hosts of a job. The result is frozen when the job is accepted. */
 import { z } from 'zod'
 
 const Expression = z.string().min(1).max(10_000)
 
-/** A target expression, as text; `target-expression.ts` reads it. */
+/** A target expression as text; `target-expression.ts` parses it. */
 const Targets = Expression.describe(
-  'Which hosts: names, ranges such as "web[01-12]", "web*", @groups, labels such as "{env=prod}", "@*" for all; joined ' +
-    'by "," (and), "!" (but not), "&" (in both), "^" (in one), read from left to right; parentheses group.',
+  'Which hosts: names, ranges such as "web[01-12]", "web*", @groups, labels such as "{env=prod}", "@*" for all; ' +
+    'joined by "," (and), "!" (but not), "&" (in both), "^" (in one), read from left to right; parentheses group.',
 )
 
-/** The fields that select and order hosts; the order in which they are applied is that of the list. */
+/** The fields that select and order hosts, applied in this order. */
 export const selectionFields = {
   targets: Targets,
   exclude: Expression.optional().describe('A target expression: these hosts are taken out, whatever selects them.'),
@@ -35,7 +35,7 @@ export const selectionFields = {
     .describe('For pick and shuffle: the same seed and hosts, the same result. One is drawn and told when not given.'),
 }
 
-/** What a caller selected, beside the target expression, as a job shows it. */
+/** How the hosts of a job were selected, besides the target expression. */
 export const Selection = z
   .object({
     exclude: z.string().nullable(),

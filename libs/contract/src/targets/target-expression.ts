@@ -1,9 +1,9 @@
 /**
- * Target expressions: `@web,db[01-12]!db07&{env=prod}`. Terms joined by "," "!" "&" "^", read from left to right, none
- * binding closer than another; parentheses group.
+ * Parses target expressions: `@web,db[01-12]!db07&{env=prod}`. Terms are joined by "," "!" "&" "^" and read from left
+ * to right, all with the same precedence; parentheses group.
  *
- * Parses only. Which hosts a group or a wildcard stands for, and whether a name exists, libs/inventory knows. Each
- * character is looked at a bounded number of times, and names are counted before they are made, whatever the text.
+ * libs/inventory resolves what is parsed here to hosts. Whatever the text, each character is looked at a bounded
+ * number of times, and names are counted before they are made.
  */
 import {
   addChunk,
@@ -23,7 +23,7 @@ export type TargetStep = {
   readonly term: TargetTerm
 }
 
-/** What stands for hosts. `position` is where it begins in the expression, from 0. */
+/** A term, which stands for hosts. `position` is where it begins in the expression, from 0. */
 export type TargetTerm = { readonly position: number } & (
   | { readonly kind: 'names'; readonly names: readonly string[] }
   /** `*` stands for any characters, `?` for one. */
@@ -34,10 +34,13 @@ export type TargetTerm = { readonly position: number } & (
   | { readonly kind: 'parentheses'; readonly steps: readonly TargetStep[] }
 )
 
-/** `key=a|b`: the label has one of the values. With `isNegated`, `key!=a|b`: it has none of them, or is not there. */
+/**
+ * `key=a|b`: the label has one of the values. With `isNegated`, `key!=a|b`: it has none of them, or the host lacks
+ * it.
+ */
 export type LabelCondition = { readonly key: string; readonly isNegated: boolean; readonly values: readonly string[] }
 
-/** Deeper nesting is no expression of a person, and would use up the stack. */
+/** Nobody nests deeper than this, and the parser must not use up the stack. */
 const DEPTH_LIMIT = 32
 
 const NAME_LIMIT = 253
@@ -52,12 +55,12 @@ const OPERATORS: ReadonlyMap<string | undefined, TargetStep['op']> = new Map([
 const A_TERM = 'a host, a range such as web[01-12], an @group, labels such as {env=prod} or "("'
 const AN_OPERATOR = '"," "!" "&" "^"'
 
-/** Where the parser is, and how many names it has made. */
+/** Where the parser is, how deep it is nested, and how many names it has counted. */
 type Reader = { readonly text: string; at: number; depth: number; names: number }
 
 /**
- * Parses a target expression into its steps, of which there is at least one.
- * @throws {MusterError} invalid_target with `details.position`, saying what was expected there
+ * Parses a target expression into one or more steps.
+ * @throws {MusterError} invalid_target, with `details.position` and what was expected there
  */
 export function parseTargets(expression: string): TargetStep[] {
   const reader = { text: expression, at: 0, depth: 0, names: 0 }
@@ -142,7 +145,7 @@ function readCondition(reader: Reader): LabelCondition {
   return { key, isNegated: operator === '!=', values }
 }
 
-/** A name, with or without ranges and wildcards. */
+/** Reads a name, with or without ranges and wildcards. */
 function readPattern(reader: Reader): TargetTerm {
   const { text, at: position } = reader
   if (!/^[A-Za-z0-9*?[]/.test(text.charAt(position))) throw expected(A_TERM, text, position)
@@ -157,7 +160,7 @@ function readPattern(reader: Reader): TargetTerm {
   const isWildcard = chunks.some((chunk) => typeof chunk === 'string' && /[*?]/.test(chunk))
   reader.names += countOf(chunks)
   if (reader.names > EXPANSION_LIMIT) throw tooMany(text, position)
-  // Before anything is expanded: each of 10,000 names could otherwise be as long as the whole expression.
+  // Checked before anything is expanded: otherwise each of 10,000 names could be as long as the whole expression.
   const literals = chunks.reduce((length, chunk) => length + (typeof chunk === 'string' ? chunk.length : 1), 0)
   const isTooLong = literals > NAME_LIMIT
   const names = isTooLong ? [] : [...new Set(expand(chunks))]
@@ -171,7 +174,7 @@ function skipSpace(reader: Reader): void {
   take(reader, /\s*/y)
 }
 
-/** Goes over what the sticky expression matches, and returns it; "" for nothing. */
+/** Consumes what the sticky expression matches, and returns it; "" if nothing. */
 function take(reader: Reader, sticky: RegExp): string {
   const found = matchAt(sticky, reader.text, reader.at)
   reader.at += found.length

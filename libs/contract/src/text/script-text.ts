@@ -1,30 +1,32 @@
 /**
- * What is wrong with the text of a script as it stands: what can only fail on a host, or would run otherwise than a
- * person who looks at it must think. A script with Windows line ends, or with a byte-order mark, looks like any other.
+ * Finds mistakes in the text of a script: what can only fail on a host, or would run in another way than its look
+ * suggests. A script with Windows line ends or a byte-order mark looks like any other.
  *
- * Says nothing of what the script does, and asks for no `#!` line: without one, sh reads it. Repeats nothing of the
- * script, as it may hold a password.
+ * A `#!` line is not required: without one, sh reads the script. Messages repeat nothing of the script, as it may
+ * hold a password.
  */
 
-/** Linux reads so much of a `#!` line and cuts off the rest: BINPRM_BUF_SIZE with its final NUL (execve(2)). */
+/** Linux reads this much of a `#!` line and cuts off the rest: BINPRM_BUF_SIZE without the final NUL (execve(2)). */
 const FIRST_LINE_LIMIT_BYTES = 255
 
-/** A byte-order mark as UTF-8 or UTF-16 has it, read in the right way, with the bytes swapped, or as Latin-1. */
+/** A byte-order mark of UTF-8 or UTF-16: read correctly, with its bytes swapped, or as Latin-1. */
 const BYTE_ORDER_MARK = /^(\ufeff|\ufffe|\u00ef\u00bb\u00bf|\u00ff\u00fe|\u00fe\u00ff)/
 
-/** Blanks that no shell takes for blanks, and invisible characters. */
+/** Invisible characters, and blanks that no shell treats as blanks. */
 const UNSEEN = /[^\S \t]|(?!\t)[\p{Cf}\p{Cc}]/u
 
 /**
- * What is wrong with a script and how to mend it; undefined when nothing is. `file` is its name as a shell reads it, for
- * the command that mends it.
+ * What is wrong with a script and how to mend it; undefined if nothing is. `file` is its name, quoted for a shell,
+ * for the command that mends it.
  */
 export function scriptMistake(script: string, file = 'FILE'): string | undefined {
   if (script.includes('\0')) {
-    return `it contains a NUL character, so it is no text that a shell reads; if it is UTF-16: iconv -f UTF-16 -t UTF-8 ${file}`
+    const convert = `iconv -f UTF-16 -t UTF-8 ${file}`
+    return `it contains a NUL character, so it is no text that a shell reads; if it is UTF-16: ${convert}`
   }
   if (BYTE_ORDER_MARK.test(script)) {
-    return `it begins with a byte-order mark, so that its first line is not found; take it away: sed -i '1s/^\\xEF\\xBB\\xBF//' ${file}`
+    const mend = `sed -i '1s/^\\xEF\\xBB\\xBF//' ${file}`
+    return `it begins with a byte-order mark, so that its first line is not found; take it away: ${mend}`
   }
   const end = script.indexOf('\n')
   const firstLine = end === -1 ? script : script.slice(0, end)
@@ -40,7 +42,9 @@ export function scriptMistake(script: string, file = 'FILE'): string | undefined
 
 function interpreterMistake(line: string, file: string): string | undefined {
   if (line.includes('\r')) {
-    return `its "#!" line ends with a CR (Windows line ends), which would be part of the name of the interpreter; ${mendLineEnds(file)}`
+    const trouble =
+      'its "#!" line ends with a CR (Windows line ends), which would be part of the name of the interpreter'
+    return `${trouble}; ${mendLineEnds(file)}`
   }
   if (UNSEEN.test(line)) {
     return 'its "#!" line has an invisible character in it, such as a no-break space; type that line again'

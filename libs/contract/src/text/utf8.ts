@@ -1,16 +1,16 @@
-/** Text from bytes, exactly or not at all: a decoder that puts U+FFFD for what it cannot read makes another text of it. */
+/** Decodes UTF-8 exactly or not at all: a decoder that writes U+FFFD for bad bytes would change the text. */
 import { isUtf8 } from 'node:buffer'
 
 const REPLACED = '\ufffd'
 const REPLACED_BYTES = Buffer.from(REPLACED)
 
-/** The text that the bytes are in UTF-8, a byte-order mark included; or which of them, from 0, is the first that is not. */
+/** The text, a byte-order mark included; or the position of the first bad byte, from 0. */
 export function decodeUtf8(bytes: Buffer): { readonly text: string } | { readonly badAt: number } {
   const text = bytes.toString()
   return isUtf8(bytes) ? { text } : { badAt: firstBad(bytes, text) }
 }
 
-/** The first U+FFFD in the text that does not stand for itself. */
+/** The position in the bytes of the first U+FFFD in the text that the bytes do not contain themselves. */
 function firstBad(bytes: Buffer, text: string): number {
   let offset = 0
   for (let from = 0; ; from += 1) {

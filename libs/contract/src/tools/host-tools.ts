@@ -1,5 +1,4 @@
-/** The MCP tools about hosts: which there are, can they be reached, what is on their disks. */
-
+/** The MCP tools about hosts: which there are, whether they can be reached, what is on their disks. */
 import { HostListAnswer, TargetsAnswer } from '../answers/tool-answers.ts'
 import { INSPECTS, READS, type Tool } from './tool.ts'
 

@@ -3,8 +3,8 @@ import type { z } from 'zod'
 import type { Operation } from '../operations/operation.ts'
 import type { OperationName } from '../operations/operations.ts'
 
-/** What the MCP specification calls annotations. All four are set, because the defaults of the specification are wrong here. */
-export type ToolHints = {
+/** The annotations of the MCP specification. All four are set, as the defaults do not suit every tool. */
+type ToolHints = {
   readonly readOnlyHint: boolean
   readonly destructiveHint: boolean
   readonly idempotentHint: boolean
@@ -28,14 +28,14 @@ export type Tool = {
 /** What a tool says of a field: a shorter description; `true` for the operation's own; '' for nothing. */
 type FieldWords = string | true
 
-/** Only reads what Muster knows. */
+/** The tool only reads what Muster has stored. */
 export const READS = { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false } as const
-/** Looks at hosts, and changes nothing there. */
+/** The tool looks at hosts, and changes nothing there. */
 export const INSPECTS = {
   readOnlyHint: true,
   destructiveHint: false,
   idempotentHint: true,
   openWorldHint: true,
 } as const
-/** May do anything to hosts. */
+/** The tool may do anything to hosts. */
 export const RUNS = { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: true } as const
