@@ -1,17 +1,17 @@
 /**
- * Remembers what jobs have printed, as it is answered: gathering reads every run of a job, and an agent asks again and
- * again for one that does not change any more. Bounded by memory, not by number; what was not asked for longest goes.
+ * Caches the output groups of jobs: gathering them reads every run of a job, and agents ask again and again for jobs
+ * that no longer change. Bounded by memory, not by number; the entry unused for longest goes first.
  */
 import type { AnswerOutput } from '@muster/contract'
 
-/** Most memory, counted as the characters of what is kept, at two bytes each. */
+/** Most memory, counted as two bytes for each character kept. */
 const LIMIT_BYTES = 8 * 1024 * 1024
 
-/** The groups of jobs. */
+/** The cached groups of jobs. */
 export type GroupCache = {
   /**
-   * Those kept under `key`, or those that `make` makes, once for all who ask at the same time. The key must be another
-   * one whenever they can be others.
+   * The groups kept under `key`. If there are none, `make` makes them, once for all who ask at the same time. The key
+   * must change whenever the groups may.
    */
   get(key: string, make: () => Promise<AnswerOutput>): Promise<AnswerOutput>
 }
@@ -26,7 +26,7 @@ export function createGroupCache(limitBytes = LIMIT_BYTES): GroupCache {
     const entry = { output, bytes: 2 * (key.length + JSON.stringify(output).length) }
     kept.set(key, entry)
     bytes += entry.bytes
-    // A Map goes through its keys in the order in which they came.
+    // A Map iterates in the order of insertion.
     for (const [oldest, { bytes: size }] of kept) {
       if (bytes <= limitBytes) break
       kept.delete(oldest)

@@ -1,6 +1,6 @@
 /**
- * A job as an AI agent reads it: what its report says, without what is null or empty, with what it has printed once it has
- * ended or is paused, and with the calls that lead on.
+ * A job as an AI agent reads it: its report without members that are null or empty, the output once the job has ended
+ * or is paused, and the calls to make next.
  */
 import {
   type AnswerOutput,
@@ -16,21 +16,27 @@ import { clip } from '../text/clip.ts'
 import { callsAfterJob } from './next-calls.ts'
 import { clipHosts } from './short-groups.ts'
 
-/** Most rows of hosts that went wrong, and most notices. */
+/** Most rows of problems, and most notices. */
 const ROWS_LIMIT = { problems: 10, notices: 3 } as const
-/** Longest text in words of a row. */
+/** Longest text of a notice, or of the arguments of a script. */
 const WORDS_CHARS = 120
-/** The same of all problems together: a few have room to say more. */
+/** Longest text of all problems together, and of one: when there are few, each may say more. */
 const PROBLEM_CHARS = { all: 1_200, one: 300 } as const
 /** Longest command shown. */
 const COMMAND_CHARS = 300
 
-/** Whether a job is to be told with what it has printed: later it may print more, or wait for somebody who must read it. */
+/**
+ * Whether the answer includes the output: a running job may still print more; a paused one waits for somebody to read
+ * it.
+ */
 export function isShownWithOutput({ state }: Pick<JobReport, 'state'>): boolean {
   return isTerminalJob(state) || state === 'paused'
 }
 
-/** The answer. `output` is what was printed, for a job that is told with it; `withCommand` for who cannot know the command. */
+/**
+ * The answer. `output`: what was printed; undefined to leave it out. `withCommand`: for a caller who may not know the
+ * command. `now`: the time in ms by which the job is dated.
+ */
 export function toJobAnswer(
   report: JobReport,
   output: AnswerOutput | undefined,
@@ -61,25 +67,25 @@ export function toJobAnswer(
   }
 }
 
-/** What runs; the arguments of a script come before its text, which may be long. */
+/** The command. The arguments of a script come before its text, which may be long. */
 function commandOf({ command, arguments: args }: JobReport): string {
   const given = args === null ? '' : `script with arguments ${clip(escapeControl(args), WORDS_CHARS)}: `
   return clip(`${given}${escapeControl(command)}`, COMMAND_CHARS)
 }
 
-/** Only the states in which there are runs. */
+/** The counts without the states that no run is in. */
 export function countsAboveZero(counts: Counts): JobAnswer['counts'] {
   return Object.fromEntries(RunState.options.flatMap((state) => (counts[state] > 0 ? [[state, counts[state]]] : [])))
 }
 
-/** What went wrong. A single host whose command failed by itself is told by its group alone. */
+/** What went wrong. For a single host with nothing but an exit code, the output group says it all. */
 function problemsOf(
   report: JobReport,
   output: AnswerOutput | undefined,
 ): Pick<JobAnswer, 'problems' | 'problems_omitted'> {
-  const isTold = (row: ProblemRow) =>
+  const isInGroup = (row: ProblemRow) =>
     report.total === 1 && output?.groups.length === 1 && row.reason === 'exit_nonzero' && wordsOf(row, 1) === ''
-  const rows = report.problems.filter((row) => !isTold(row))
+  const rows = report.problems.filter((row) => !isInGroup(row))
   const shown = rows.slice(0, ROWS_LIMIT.problems)
   const omitted = report.problems_omitted + rows.slice(shown.length).reduce((sum, { count }) => sum + count, 0)
   return {
@@ -90,7 +96,7 @@ function problemsOf(
 
 type ProblemRow = JobReport['problems'][number]
 
-/** What is said in words and not by the exit code. What is too long loses its middle: the cause often stands last. */
+/** What the detail says beyond the exit code. A long text loses its middle, because the cause often comes last. */
 function wordsOf({ detail, exit_code: exitCode }: ProblemRow, rows: number): string {
   if (detail === null || detail === `exit status ${exitCode}`) return ''
   const text = escapeControl(detail)
@@ -120,7 +126,7 @@ function noticesOf({ notices }: JobReport): JobReport['notices'] {
   }))
 }
 
-/** Where a job with batches is. Of one that has ended, only if it did not get through them all. */
+/** The batch that a job has reached; of a job that has ended, only if it did not get through all batches. */
 function batchOf({ batch, counts }: JobReport, hasEnded: boolean): Pick<JobAnswer, 'batch'> {
   if (batch === null || (hasEnded && counts.skipped + counts.cancelled === 0)) return {}
   const { number, of, starts_at: startsAt, paused_because: because, paused_until: until } = batch

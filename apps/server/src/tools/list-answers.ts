@@ -1,4 +1,4 @@
-/** Lists as an AI agent reads them: short rows, folded names, and the call for the next page. */
+/** Lists as an AI agent reads them: short rows, folded names, and the call that gets the next page. */
 import {
   foldHosts,
   type HostListAnswer,
@@ -13,7 +13,7 @@ import { countsAboveZero } from './job-answer.ts'
 
 /** Longest title or target expression of a job in a list. */
 const TEXT_CHARS = 40
-/** With more hosts than this on a page, only their names are told. */
+/** With more hosts than this on a page, only their names are shown. */
 const ROWS_LIMIT = 20
 /** Longest list of names that a target expression selects. */
 const NAMES_CHARS = 1_000
@@ -22,7 +22,7 @@ const LABELS_LIMIT = 6
 /** Port of SSH. */
 const USUAL_PORT = 22
 
-/** A page of jobs, a row each. */
+/** A page of jobs, one row for each. */
 export function toJobList({ jobs, next_cursor: cursor }: Output<'list_jobs'>, fields: Fields): JobListAnswer {
   return {
     jobs: jobs.map((job) => ({
@@ -32,14 +32,14 @@ export function toJobList({ jobs, next_cursor: cursor }: Output<'list_jobs'>, fi
       targets: clip(job.targets, TEXT_CHARS),
       hosts: job.total,
       counts: countsAboveZero(job.counts),
-      // To the second.
+      // Without fractions of a second.
       created_at: job.created_at.replace(/\.\d+/, ''),
     })),
     next: nextPage('list_jobs', fields, cursor),
   }
 }
 
-/** A page of hosts: their names, and who they are where there are few. */
+/** A page of hosts: their names, and details of each when there are few. */
 export function toHostList(
   { hosts, total, next_cursor: cursor }: Output<'list_hosts'>,
   fields: Fields,
@@ -82,7 +82,7 @@ function toRow(host: Output<'list_hosts'>['hosts'][number]): NonNullable<HostLis
   }
 }
 
-/** What a target expression selects: the names, and how they are labelled. */
+/** What a target expression selects: the names, and how the hosts are labelled. */
 export function toTargets(resolved: Output<'resolve_targets'>, fields: Fields): TargetsAnswer {
   const { count, folded, hosts, labels, unavailable, seed } = resolved
   const names = clip(folded, NAMES_CHARS)

@@ -1,4 +1,4 @@
-/** What to call next: how to wait for a job, let it go on or cancel it, read the rest of it, or try again what failed. */
+/** The calls to make next: wait for a job, resume or cancel it, read the rest of it, run again what failed. */
 import {
   type AnswerOutput,
   isTerminalJob,
@@ -8,12 +8,12 @@ import {
   type ToolName,
 } from '@muster/contract'
 
-/** A call of a tool that there is. */
+/** A call of a tool; the type of its name makes sure that the tool exists. */
 function call(why: string, tool: ToolName, fields: Record<string, unknown>): NextCall {
   return { why, tool, arguments: fields }
 }
 
-/** The calls that lead on from a job as it is now. */
+/** The calls that make sense for a job in its present state. */
 export function callsAfterJob(report: JobReport, output: AnswerOutput | undefined): NextCall[] {
   const ofJob = { job_id: report.job_id }
   const reading = readingCalls(report, output)
@@ -31,7 +31,7 @@ export function callsAfterJob(report: JobReport, output: AnswerOutput | undefine
   return report.state === 'cancelling' ? [wait, ...reading] : [wait, ...reading, cancel]
 }
 
-/** How to read what there is no room for. */
+/** How to read what the answer had no room for. */
 function readingCalls({ job_id, total, counts }: JobReport, output: AnswerOutput | undefined): NextCall[] {
   if (output === undefined) return counts.running > 0 ? [call('output so far', 'get_output', { job_id })] : []
   const { groups, groups_omitted: omitted } = output
@@ -46,14 +46,14 @@ function readingCalls({ job_id, total, counts }: JobReport, output: AnswerOutput
   return [call('more of the output; with host, that of one', 'get_output', { job_id, max_chars: 24_000 })]
 }
 
-/** Where the command has certainly not started, it can be run again without harm. */
+/** Running again is harmless where the command certainly has not started. */
 function rerunCalls({ job_id, counts }: JobReport): NextCall[] {
   const states = (['unreachable', 'skipped'] as const).filter((state) => counts[state] > 0)
   if (states.length === 0) return []
   return [call('a new job on the hosts where it never started', 'rerun_job', { job_id, states })]
 }
 
-/** The call that tells more of a refusal, if there is one. */
+/** The call that helps after a refusal. Undefined when none does. */
 export function callAfterProblem({ code, job_id: jobId, field }: Problem): NextCall | undefined {
   switch (code) {
     case 'not_found':

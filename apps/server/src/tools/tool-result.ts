@@ -1,9 +1,9 @@
-/** What a call of a tool comes to, in the form of MCP: an answer, or a refusal or fault that says what to do next. */
+/** The result of a tool call in the form of MCP: an answer, or a refusal or fault that says what to do next. */
 import { escapeControl, escapeLine, type Problem } from '@muster/contract'
 import { z } from 'zod'
 import { callAfterProblem } from './next-calls.ts'
 
-/** What a call of a tool comes to. A refusal or fault is an answer too, which tells the model what to do next. */
+/** The result of a tool call. A refusal or fault is a result too: it tells the model what to do next. */
 export type ToolResult = {
   readonly isError?: true
   readonly content: { type: 'text'; text: string }[]
@@ -12,7 +12,10 @@ export type ToolResult = {
 
 const Structured = z.record(z.string(), z.unknown())
 
-/** An answer: text as it is; anything else as data and as the same in JSON, as some clients show the model only one. */
+/**
+ * An answer: text as it is; anything else both as data and as JSON text, because some clients show the model only
+ * one.
+ */
 export function resultOf(answer: unknown): ToolResult {
   if (typeof answer === 'string') return { content: [{ type: 'text', text: answer }] }
   const structuredContent = Structured.parse(escapeStrings(answer))
@@ -35,7 +38,7 @@ function problemText(problem: Problem): string {
   return lines.map(escapeLine).join('\n')
 }
 
-/** The same value with every text in it safe to show: what hosts print, and what they say when they refuse. */
+/** The same value with every text in it safe to show: hosts wrote some of them. */
 function escapeStrings(value: unknown): unknown {
   if (typeof value === 'string') return escapeControl(value)
   if (Array.isArray(value)) return value.map(escapeStrings)

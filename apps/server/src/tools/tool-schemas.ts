@@ -1,13 +1,13 @@
 /**
- * The JSON Schemas of the MCP tools as they are listed. An agent reads all of them before it does anything, so limits
- * that a call is checked against anyway are left out; nothing is said that is not so. Complete in themselves, because
- * not every client follows references.
+ * The JSON Schemas of the MCP tools as they are listed. An agent reads all of them before it does anything, so they
+ * leave out limits that every call is checked against anyway; what they do say is true. They contain no references,
+ * because not every client follows them.
  */
 import { inputOfTool, outputOfTool, TOOLS, type Tool, type ToolName } from '@muster/contract'
 import { z } from 'zod'
 import { inputSchemaOf, JsonSchema, type ObjectSchema, outputSchemaOf } from '../operations/operation-schemas.ts'
 
-/** What a call is checked against whether or not it is listed. */
+/** Keywords that are not listed; every call is checked against them all the same. */
 const UNLISTED: ReadonlySet<string> = new Set([
   'pattern',
   'format',
@@ -18,10 +18,10 @@ const UNLISTED: ReadonlySet<string> = new Set([
   'minimum',
   'propertyNames',
 ])
-/** A higher limit says no more than that there is one. */
+/** A limit above this is not worth listing. */
 const TOLD_LIMIT = 100_000
 
-/** What a tool takes and what it answers; the second is absent when it answers text. Unlisted fields are refused. */
+/** What a tool takes, and what it answers (absent when it answers text). Unlisted fields are refused. */
 export function toolSchemasOf(name: ToolName): { inputSchema: ObjectSchema; outputSchema?: ObjectSchema } {
   const { fields }: Tool = TOOLS[name]
   const input = inputSchemaOf(inputOfTool(name))
@@ -43,12 +43,12 @@ export function toolSchemasOf(name: ToolName): { inputSchema: ObjectSchema; outp
     : { inputSchema, outputSchema: outline(outputSchemaOf(output)) }
 }
 
-/** A schema without what need not be told, and without descriptions: those of the table take their place. */
+/** A schema without what need not be listed, and without descriptions. */
 function leaveOut(schema: JsonSchema): JsonSchema {
   const entries = Object.entries(schema).flatMap(([key, value]) => {
     if (UNLISTED.has(key) || key === 'description') return []
     if (key === 'maximum' && Number(value) > TOLD_LIMIT) return []
-    // What is off unless it is asked for needs no words.
+    // An option that is off by default needs no default in the list.
     if (key === 'default' && (value === false || isEmpty(value))) return []
     if (key === 'properties') {
       const parts = Object.entries(JsonSchema.parse(value)).map(([field, part]) => [field, leaveOutOf(part)])
@@ -69,7 +69,7 @@ function isEmpty(value: unknown): boolean {
   return Array.isArray(value) && value.length === 0
 }
 
-/** Only what the members of an answer are called and of which type they are: an answer is read, not written. */
+/** Only the names and types of the members of an answer: agents read answers, they do not write them. */
 function outline({ properties, required }: ObjectSchema): ObjectSchema {
   const types = Object.entries(properties).map(([field, schema]) => [field, typeOf(schema)])
   return {

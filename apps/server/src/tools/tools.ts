@@ -1,7 +1,7 @@
 /**
- * The MCP tools, made from the tables of the contract: how they are listed, and how a call becomes an answer.
+ * The MCP tools, made from the tables of the contract: how they are listed, and how a call becomes a result.
  *
- * Knows no SDK: both protocol generations answer with what this gives them.
+ * No SDK is used here: both protocol generations send the same lists and results.
  */
 import { isToolName, OPERATIONS, type Scope, TOOL_NAMES, TOOLS, type Tool, toProblem } from '@muster/contract'
 import type { Ledger } from '@muster/ledger'
@@ -24,9 +24,9 @@ export type ListedTool = {
 
 /** The tools of a server. */
 export type Tools = {
-  /** Those that a key with these scopes may use, always in the same order. */
+  /** The tools that a key with these scopes may use, always in the same order. */
   list(scopes: ReadonlySet<Scope>): readonly ListedTool[]
-  /** Carries out a call. `onFault` hears of faults that are ours. Undefined when there is no such tool. */
+  /** Carries out a call. `onFault` is told of faults of Muster. Undefined for an unknown tool. */
   call(name: string, fields: Fields, caller: Caller, onFault: (error: unknown) => void): Promise<ToolResult | undefined>
 }
 
