@@ -1,8 +1,6 @@
 /**
  * What a look at hosts answers: a directory, the disks, whether they can be reached. Hosts with the same answer are one
  * group. Counts come first, then what went wrong, then the answers.
- *
- * The fields carry comments, not descriptions: AI agents are sent these schemas with every list of tools.
  */
 import { z } from 'zod'
 import { JobId } from '../jobs/job.ts'

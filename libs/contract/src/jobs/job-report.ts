@@ -11,16 +11,14 @@ export const JobReport = Job.extend({
     .string()
     .nullable()
     .describe('What the script is given, for people to read; at most 2,000 characters. Null without script_args.'),
-  options: RolloutOptions.describe(
-    'How it was asked to go through its hosts, as submitted; what has no default may be absent.',
-  ),
+  options: RolloutOptions.describe('The rollout options, as submitted; those without a default may be absent.'),
   problems: z
     .array(HostsByState)
     .describe('Hosts that ended in any other way than success, by state, reason and cause.'),
   problems_omitted: z.number().int().describe('Hosts with problems that are not in the list above.'),
   notices: z
     .array(HostsNoticed)
-    .describe('What else to know of some hosts, such as that durable mode could not be had.'),
+    .describe('What else to know about some hosts, such as that durable mode was not available.'),
   tripped_by: z
     .string()
     .nullable()

@@ -40,7 +40,7 @@ const JobOptions = z.object({
   ),
   script_args: Words.optional().describe('Arguments of the script, each passed exactly as given. Only with script.'),
   stdin: InputText.optional().describe(
-    'What the command, program or script reads on stdin; its end at once without. At most 16 MiB.',
+    'What the command, program or script reads on stdin, which is empty without it. At most 16 MiB.',
   ),
   cwd: WordText.min(1).optional().describe('Directory to run in.'),
   env: Environment.optional().describe('Environment variables. They never appear on a command line.'),
@@ -100,8 +100,8 @@ const JobOptions = z.object({
     .max(50)
     .optional()
     .describe(
-      'Also retry after these ends: exit codes, "lost", "timed_out". Says that running twice does no harm, for ' +
-        '"lost" even at the same time: what is lost may still run.',
+      'Also retry after these ends: exit codes, "lost", "timed_out". Only for commands that ' +
+        'do no harm when they run twice, for "lost" even at the same time: what is lost may still run.',
     ),
   durable: z
     .boolean()
@@ -112,7 +112,7 @@ const JobOptions = z.object({
     .string()
     .regex(/^[a-z_][a-z0-9_.-]{0,31}$/i, 'a user name has letters, digits, "_", "." and "-"')
     .optional()
-    .describe('The user to run as, by sudo. Says sudo by itself.'),
+    .describe('The user to run as, by sudo. Implies sudo.'),
   output_limit_bytes: z
     .number()
     .int()

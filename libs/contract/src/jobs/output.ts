@@ -88,7 +88,7 @@ export const HostsByState = z
     detail: z
       .string()
       .nullable()
-      .describe('The cause in words; where they differ from host to host, those of one of these, which is named.'),
+      .describe('The cause in words; when it differs from host to host, that of one host, which is named.'),
     hosts: z.string().describe('Folded names.'),
     count: z.number().int(),
   })
@@ -118,7 +118,8 @@ export const GatheredOutput = z
       .number()
       .int()
       .describe(
-        'With masks: hosts grouped by equal output alone, as theirs is too long, too much in all, or not all known.',
+        'With masks: hosts grouped only by equal output, because theirs is too long, too much in all, or not fully ' +
+          'known.',
       ),
   })
   .meta({ id: 'GatheredOutput' })

@@ -53,7 +53,10 @@ export const rolloutOptions = {
     .min(1)
     .max(50)
     .optional()
-    .describe('Start on a host only while fewer runs of the kind (read_only or not) than this are there. 1, or 4.'),
+    .describe(
+      'Start on a host only while fewer runs of the same kind (read_only or not) than this are in flight there. ' +
+        'Unless given: 1, or 4 with read_only.',
+    ),
   max_errors: MaxErrors.optional().describe(
     'How many hosts may go wrong (failed, timed_out, unreachable, lost): a number or "10%", rounded down. With one ' +
       'more, nothing more starts. "100%" unless given; 0 with batches or canary.',
@@ -79,7 +82,7 @@ export const rolloutOptions = {
     .min(1)
     .max(1_000_000)
     .optional()
-    .describe('Try so many hosts first, then all others: short for the batches [k, "100%"].'),
+    .describe('Try this many hosts first, then all others: short for the batches [k, "100%"].'),
   batch_pause_s: z
     .number()
     .min(0)

@@ -111,7 +111,7 @@ export const Run = z
     attempt: z.number().int().describe('Which try this is, from 1; 0 while the run is pending.'),
     retry_at: Time.describe('When the next attempt is due; null unless the state is retry_wait.'),
     mode: RunMode.nullable().describe('Null until the command was sent.'),
-    notice: z.string().nullable().describe('What else to know, such as why durable mode could not be had.'),
+    notice: z.string().nullable().describe('What else to know, such as why durable mode was not available.'),
     late_result: LateResult.nullable().describe('A result that arrived after the run had been settled.'),
     worker: z.string().nullable().describe('The worker that holds or held the run.'),
     queued_at: Time,

@@ -10,7 +10,7 @@ export const SCOPES = {
   'jobs:read': 'Read jobs and their output.',
   'jobs:run': 'Run commands: submit, rerun and resume jobs, raise their limits.',
   'jobs:cancel': 'Cancel jobs.',
-  'jobs:all': 'Do all this with the jobs and keys of all owners, not only with one’s own; open Bull Board.',
+  'jobs:all': 'Do all this with the jobs and keys of all owners, not only of your own; open Bull Board.',
   'hosts:read': 'See the hosts of the inventory and what a target expression selects.',
   'hosts:inspect': 'Test connections, list directories and check disk usage on hosts.',
   'keys:manage': 'Make, list and revoke API keys.',

@@ -25,7 +25,7 @@ export const JOB_OPERATIONS = {
     scope: 'jobs:read',
     input: z.object({
       state: JobState.optional(),
-      owner: KeyOwner.optional().describe('Only the jobs of this owner. Another than one’s own needs jobs:all.'),
+      owner: KeyOwner.optional().describe('Only the jobs of this owner. Any owner but your own needs jobs:all.'),
       limit: limitOf(100, 20),
       cursor,
     }),
@@ -33,7 +33,7 @@ export const JOB_OPERATIONS = {
     rest: {
       method: 'GET',
       path: '/v1/jobs',
-      summary: 'List jobs, newest first: those of one’s own owner, and with jobs:all those of all owners.',
+      summary: 'List jobs, newest first: those of the owner of your key, or with jobs:all those of all owners.',
       status: 200,
     },
   },

@@ -20,7 +20,7 @@ export const KEY_OPERATIONS = {
         .min(1)
         .max(10 * 366 * 24 * 3600)
         .optional()
-        .describe('It is refused after so many seconds. It does not expire unless given.'),
+        .describe('The key expires after this many seconds, or never unless given.'),
     }),
     output: z
       .object({ key: z.string().describe('The text of the key, told this once.'), record: ApiKey })
@@ -29,8 +29,8 @@ export const KEY_OPERATIONS = {
       method: 'POST',
       path: '/v1/keys',
       summary:
-        'Make an API key. Its text is in this answer and nowhere else. No key can give a scope that it has not, nor ' +
-        'without jobs:all a key to another owner.',
+        'Make an API key. Its text is in this answer and nowhere else. No key can grant a scope that it does not ' +
+        'have, or make a key for another owner without jobs:all.',
       status: 200,
     },
   },
@@ -42,7 +42,7 @@ export const KEY_OPERATIONS = {
       method: 'GET',
       path: '/v1/keys',
       summary:
-        'List the API keys, revoked and expired ones too, newest first; without jobs:all those of one’s own owner.',
+        'List the API keys, revoked and expired ones too, newest first; without jobs:all, those of your own owner.',
       status: 200,
     },
   },

@@ -10,7 +10,7 @@ const masks = z
   .array(OutputMask)
   .max(5)
   .default([])
-  .describe('Take for the same what differs only in: host (its name), address, time, pid, number.')
+  .describe('Treat as equal what differs only in: host (its name), address, time, pid, number.')
 
 /** The rows, by operation name. */
 export const OUTPUT_OPERATIONS = {
@@ -67,7 +67,7 @@ export const OUTPUT_OPERATIONS = {
         .default(16_384)
         .describe('Most bytes of each stream shown for a group.'),
       mask: masks,
-      diff: z.boolean().default(false).describe('Tell for each group what differs from the reference.'),
+      diff: z.boolean().default(false).describe('Show for each group what differs from the reference.'),
       groups_limit: limitOf(100, 100).describe('Most groups shown; ten thousand different outputs are no overview.'),
     }),
     output: GatheredOutput,
@@ -104,15 +104,15 @@ export const OUTPUT_OPERATIONS = {
         max_chars: z.number().int().min(200).max(24_000).default(8_000),
       })
       .refine(({ host, cursor }) => host !== undefined || cursor === undefined, {
-        message: 'a cursor goes on in the output of one host: give host too',
+        message: 'a cursor continues the output of one host: give host too',
         path: ['cursor'],
       })
       .refine(({ host, tail }) => host !== undefined || tail === undefined, {
-        message: 'the last lines are those of one host: give host too',
+        message: 'tail gives the last lines of one host: give host too',
         path: ['tail'],
       })
       .refine(({ tail, cursor }) => tail === undefined || cursor === undefined, {
-        message: 'tail is counted from the end and a cursor goes on from a place: give one of them',
+        message: 'tail counts from the end and a cursor continues from a position: give one of them',
         path: ['tail'],
       }),
     output: z.string(),

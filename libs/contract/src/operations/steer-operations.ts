@@ -12,7 +12,9 @@ export const STEER_OPERATIONS = {
     scope: 'jobs:cancel',
     input: z.object({
       ...ofJob,
-      targets: Submit.shape.targets.optional().describe('Cancel only these hosts of the job; all of it without.'),
+      targets: Submit.shape.targets
+        .optional()
+        .describe('Cancel only on these hosts of the job; without it, all of the job.'),
     }),
     output: JobReport,
     rest: {
@@ -50,7 +52,9 @@ export const STEER_OPERATIONS = {
         .int()
         .min(1)
         .optional()
-        .describe('The batch it is paused after, as the job tells: sent twice, it opens one gate.'),
+        .describe(
+          'The batch after which the job is paused, as the job shows it: a request sent twice then opens one gate.',
+        ),
     }),
     output: JobReport,
     rest: {
@@ -80,7 +84,7 @@ export const STEER_OPERATIONS = {
         .min(1)
         .max(7)
         .default(['failed', 'unreachable', 'skipped'])
-        .describe('Only when "lost" is named are hosts taken on which the command may have run, or still runs.'),
+        .describe('Hosts on which the command may have run, or still runs, are included only when "lost" is named.'),
       idempotency_key: IdempotencyKey.optional(),
       wait_s: Submit.shape.wait_s,
     }),

@@ -19,20 +19,22 @@ export const selectionFields = {
     .min(1)
     .max(1_000_000)
     .optional()
-    .describe('So many of the selected hosts, drawn at random with seed.'),
+    .describe('This many of the selected hosts, drawn at random with seed.'),
   order: z
     .string()
     .regex(/^(given|name|shuffle|label:[A-Za-z0-9][A-Za-z0-9._/-]*)$/, 'one of given, name, shuffle, label:KEY')
     .default('given')
     .describe('The order of the hosts: given, name (numbers by value), shuffle (with seed), label:KEY (by its value).'),
-  limit: z.number().int().min(1).max(1_000_000).optional().describe('Only the first so many, in that order.'),
+  limit: z.number().int().min(1).max(1_000_000).optional().describe('Only this many, the first in that order.'),
   seed: z
     .number()
     .int()
     .min(0)
     .max(2 ** 32 - 1)
     .optional()
-    .describe('For pick and shuffle: the same seed and hosts, the same result. One is drawn and told when not given.'),
+    .describe(
+      'For pick and shuffle: the same seed and hosts, the same result. One is drawn and reported when not given.',
+    ),
 }
 
 /** How the hosts of a job were selected, besides the target expression. */

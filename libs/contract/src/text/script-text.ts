@@ -22,20 +22,20 @@ const UNSEEN = /[^\S \t]|(?!\t)[\p{Cf}\p{Cc}]/u
 export function scriptMistake(script: string, file = 'FILE'): string | undefined {
   if (script.includes('\0')) {
     const convert = `iconv -f UTF-16 -t UTF-8 ${file}`
-    return `it contains a NUL character, so it is no text that a shell reads; if it is UTF-16: ${convert}`
+    return `it contains a NUL character, so no shell can read it; if it is UTF-16: ${convert}`
   }
   if (BYTE_ORDER_MARK.test(script)) {
     const mend = `sed -i '1s/^\\xEF\\xBB\\xBF//' ${file}`
-    return `it begins with a byte-order mark, so that its first line is not found; take it away: ${mend}`
+    return `it begins with a byte-order mark, so that its first line is not recognized; remove it: ${mend}`
   }
   const end = script.indexOf('\n')
   const firstLine = end === -1 ? script : script.slice(0, end)
   if (firstLine.startsWith('#!')) return interpreterMistake(firstLine, file)
   if (firstLine.endsWith('\r')) {
-    return `it has Windows line ends, and sh takes the CR for part of the last word of each line; ${mendLineEnds(file)}`
+    return `it has Windows line ends, and sh treats the CR as part of the last word of each line; ${mendLineEnds(file)}`
   }
   if (/^[\s\p{Cf}]+#![ \t]*\//u.test(script)) {
-    return 'its "#!" is not at its very beginning, so that sh would run it; take away what stands before'
+    return 'its "#!" is not at its very beginning, so that sh would run it; remove what comes before'
   }
   return undefined
 }
@@ -64,5 +64,5 @@ function interpreterMistake(line: string, file: string): string | undefined {
 }
 
 function mendLineEnds(file: string): string {
-  return `take them away: sed -i 's/\\r$//' ${file}`
+  return `remove them: sed -i 's/\\r$//' ${file}`
 }

@@ -30,7 +30,8 @@ export const HOST_TOOLS = {
   },
   list_directory: {
     operation: 'list_directory',
-    description: 'List a directory on hosts, or describe the file at the path. Hosts with the same are one group.',
+    description:
+      'List a directory on hosts, or describe the file at the path. Hosts with the same content are one group.',
     fields: {
       ...inspecting,
       path: true,

@@ -40,7 +40,7 @@ export const JOB_TOOLS = {
       idempotency_key: idempotencyKey,
       title: 'Name for lists.',
       exec_timeout_s: 'Limit for the command on a host; then it is killed.',
-      idle_timeout_s: 'Kill when nothing was printed for so long.',
+      idle_timeout_s: 'Kill when nothing was printed for this long.',
       connect_timeout_s: '',
       start_deadline_s: 'What has not started by then is skipped.',
       job_timeout_s: 'Limit for the whole job.',
@@ -52,7 +52,7 @@ export const JOB_TOOLS = {
       max_errors: 'Hosts that may go wrong before nothing more starts: number or "10%".',
       on_budget: 'After too many errors, what runs: ends by itself, or is killed.',
       batches: 'Rollout in steps, such as [1,"10%","50%"]; the last repeats.',
-      canary: 'So many hosts first, then all.',
+      canary: 'This many hosts first, then all.',
       batch_pause_s: '',
       gate: 'manual: paused after each batch until resume_job.',
       health_check: 'Run on each host after success there; must exit 0.',
@@ -75,8 +75,8 @@ export const JOB_TOOLS = {
     operation: 'get_job',
     input: OPERATIONS.get_job.input.extend({ wait_s: longWait }),
     description:
-      'Wait until a job has ended or is paused, at most wait_s; then answers as get_job does. That the time is over ' +
-      'is no error: the job goes on.',
+      'Wait until a job has ended or is paused, at most wait_s; then answers as get_job does. Running out of ' +
+      'time is no error: the job goes on.',
     fields: {
       ...ofJob,
       wait_s: '',
