@@ -12,7 +12,7 @@ const { MAY_IMPORT, ...fileRules } = house
 const { FOLDER_ORDER, ...treeRules } = tree
 
 /** Packages with lines that are too wide. */
-const WIDE = new Set(['apps/server', 'libs/contract'])
+const WIDE = new Set(['apps/server'])
 
 const sources = readFiles(['apps', 'libs'], ['.ts']).filter(({ path }) => path.includes('/src/'))
 const scripts = readFiles(['libs'], ['.lua'])

@@ -1,7 +1,8 @@
 /** Target expressions and ranges: what they mean, and what is said about the ones that mean nothing. */
-import { EXPANSION_LIMIT, expandRanges, MusterError, parseTargets } from '@muster/contract'
+import { expandRanges, MusterError, parseTargets } from '@muster/contract'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { EXPANSION_LIMIT } from '../../../libs/contract/src/targets/host-range.ts'
 
 describe('ranges', () => {
   test.each([
