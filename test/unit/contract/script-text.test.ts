@@ -14,7 +14,7 @@ describe('a script is refused', () => {
     ['a CR at the end of its "#!" line', '#!/bin/bash\r\necho hi\r\n', /"#!" line ends with a CR/],
     ['a CR and other line ends below', '#!/bin/bash\r\necho hi\n', /"#!" line ends with a CR/],
     ['CR alone as line ends', '#!/bin/sh\recho hi\r', /"#!" line ends with a CR/],
-    ['Windows line ends and no "#!" line', 'cd /srv\r\nrm -rf *\r\n', /Windows line ends, and sh takes the CR/],
+    ['Windows line ends and no "#!" line', 'cd /srv\r\nrm -rf *\r\n', /Windows line ends, and sh treats the CR/],
     ['a byte-order mark', '\ufeff#!/bin/sh\necho hi\n', /begins with a byte-order mark/],
     ['a byte-order mark and no "#!" line', '\ufeffecho hi\n', /begins with a byte-order mark/],
     ['the mark of UTF-8 read as Latin-1', '\u00ef\u00bb\u00bf#!/bin/sh\n', /begins with a byte-order mark/],
