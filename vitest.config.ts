@@ -43,6 +43,7 @@ function project(test: TestProjectInlineConfiguration['test']): TestProjectInlin
     plugins,
     resolve: { alias },
     test: {
+      setupFiles: ['test/support/runner/leak-check.ts'],
       testTimeout: 30_000,
       hookTimeout: 60_000,
       pool: 'forks',

@@ -188,7 +188,7 @@ describe('the embedded Redis', () => {
   })
 
   it('uses the port it is told, and says so when that one is taken', async () => {
-    const taken = createServer().listen(0, '127.0.0.1')
+    const taken = createServer((socket) => socket.resume()).listen(0, '127.0.0.1')
     await once(taken, 'listening')
     closing.push(async () => taken.close())
     const address = taken.address()

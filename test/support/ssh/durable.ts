@@ -34,7 +34,10 @@ export function newRun({ limitBytes = 1024 * 1024, runId, sudo }: NewRun = {}): 
     sudo,
   })
   onTestFinished(async () => {
-    await run(await reach(), `rm -rf "$HOME/.muster-runs/${made.runId}"`)
+    const connection = await reach()
+    await run(connection, `rm -rf "$HOME/.muster-runs/${made.runId}"`)
+    // The test has finished: what `reach` registers now is not called any more.
+    connection.close()
   })
   return Object.assign(made, { head })
 }

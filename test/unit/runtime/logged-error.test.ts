@@ -28,10 +28,10 @@ test('an error of Redis is logged without the arguments of its command, wherever
   const { logger, lines } = capture()
   const away = await failureOf(redis.set('key', OUTPUT))
   await once(redis, 'ready')
-  await redis.set(`{logged}${process.pid}`, OUTPUT, 'EX', 60)
+  await redis.set(`{test-logged}${process.pid}`, OUTPUT, 'EX', 60)
   const failures = [
     away,
-    await failureOf(redis.eval('return redis.call("HGET", KEYS[1], "x")', 1, `{logged}${process.pid}`, OUTPUT)),
+    await failureOf(redis.eval('return redis.call("HGET", KEYS[1], "x")', 1, `{test-logged}${process.pid}`, OUTPUT)),
     await failureOf(redis.call('NOSUCHCOMMAND', OUTPUT)),
     await failureOf(redis.multi().set('a', OUTPUT).call('NOSUCHCOMMAND', OUTPUT).exec()),
   ]

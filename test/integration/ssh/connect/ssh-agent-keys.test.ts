@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
 import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { createConnection, createServer } from 'node:net'
+import { createConnection, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Credential, fixedKnownHosts } from '@muster/ssh'
@@ -46,7 +46,9 @@ async function manyKeys() {
  * @see https://datatracker.ietf.org/doc/draft-ietf-sshm-ssh-agent/
  */
 async function passOnBut(request: number, socket: string): Promise<string> {
+  const clients: Socket[] = []
   const server = createServer((client) => {
+    clients.push(client)
     client.on('error', () => {})
     client.once('data', (first) => {
       if (first[4] === request) return
@@ -55,7 +57,10 @@ async function passOnBut(request: number, socket: string): Promise<string> {
       client.pipe(agent).pipe(client)
     })
   })
-  onTestFinished(() => void server.close())
+  onTestFinished(() => {
+    server.close()
+    for (const client of clients) client.destroy()
+  })
   server.listen(`${socket}-silent`)
   await once(server, 'listening')
   return `${socket}-silent`
