@@ -1,10 +1,10 @@
-/** What a worker reads from its environment; docs/configuration.md explains each variable. */
+/** The environment variables of a worker. docs/configuration.md describes them. */
 import { availableParallelism } from 'node:os'
 import { inventoryVariables } from '@muster/inventory'
 import { LogLevel } from '@muster/runtime'
 import { z } from 'zod'
 
-/** The variables of a worker. Those marked secret can also be given as `NAME_FILE`. */
+/** The variables of a worker. Secret ones are marked, and can also be given as `NAME_FILE`. */
 export const WorkerConfig = z.object({
   REDIS_URL: z.string().meta({ secret: true, description: 'a redis:// or rediss:// address' }),
   MUSTER_PREFIX: z

@@ -1,6 +1,6 @@
 /**
- * The worker: takes tickets and runs them over SSH until it is told to stop. Talks to Redis and hosts only. Where it is
- * several processes, this one keeps the others running and does none of their work.
+ * The worker: takes tickets and runs them over SSH until it is told to stop. Talks to Redis and hosts only. With
+ * several processes, this one only keeps the others running.
  */
 import { randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
@@ -25,7 +25,7 @@ const secrets = new SecretScrubber(secretsOf(WorkerConfig, config))
 const logger = createLogger({ name: 'worker', level: config.LOG_LEVEL, secrets, file: config.MUSTER_LOG_FILE })
 
 const graceMs = config.MUSTER_SHUTDOWN_GRACE_S * 1_000 + AFTER_DRAIN_MS
-/** Where there are several processes, the one that keeps this one running passes it on. */
+/** Shared by all processes of a worker: the parent passes it to its children. */
 const salt = env.MUSTER_WORKER_SALT ?? randomBytes(32).toString('base64url')
 const count = config.MUSTER_WORKER_PROCESSES
 
@@ -42,7 +42,7 @@ if (count === 1) {
     logger,
     graceMs: graceMs + AFTER_DRAIN_MS,
     exit: (status) => {
-      // The workers that are left must hurry too: this is the second signal for them.
+      // The remaining workers must hurry too: for them this is the second signal.
       workers?.signal('SIGTERM')
       process.exit(status)
     },

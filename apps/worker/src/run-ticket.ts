@@ -1,9 +1,9 @@
 /**
- * One ticket, from claim to end: claim → reach the host → dispatch mark → run → finish. Read top to bottom, this is
+ * Carries out one ticket: claim → reach the host → dispatch mark → run → finish. Read from top to bottom, this is
  * what Muster does on a host.
  *
- * Every claimed run gets exactly one end, whatever goes wrong on the way: an unexpected fault before the dispatch
- * mark means "not started", one after it "lost", never anything better. The ledger decides about another attempt.
+ * Every claimed run gets exactly one end, whatever goes wrong: an unexpected fault before the dispatch mark means "not
+ * started", one after it "lost", never anything better. The ledger decides about another attempt.
  */
 import { MusterError } from '@muster/contract'
 import { type Claim, claimRun, finishRun, type RunEnd, type Ticket } from '@muster/ledger'
@@ -48,7 +48,7 @@ export async function runTicket(deps: TicketDeps, ticket: Ticket): Promise<strin
   }
 }
 
-/** libs/ssh takes every stop for a person's cancel; here it becomes the error budget's where it was that. */
+/** Names the error budget as the cause if it stopped the run: libs/ssh reports every such stop as a cancel. */
 function withCause(end: TicketEnd, run: HeldRun): TicketEnd {
   if (end === 'not ours' || end.reason !== 'cancelled_by_user' || run.stopCause() !== 'error_budget') return end
   const detail = 'too many hosts of the job had gone wrong, so it was stopped'
@@ -72,7 +72,7 @@ async function carryOut(deps: TicketDeps, run: HeldRun): Promise<EndAndCleanUp> 
   return await orLost(deps, (spec.isDurable ? runDurable : runAttached)(deps, run, spec, dispatched))
 }
 
-/** What Redis has lost does not come back by trying again. */
+/** Returns the error of a damaged job, and rethrows any other: trying again cannot repair damage. */
 function asDamage(error: unknown): MusterError {
   if (error instanceof MusterError && error.code === 'job_damaged') return error
   throw error

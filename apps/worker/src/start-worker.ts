@@ -1,8 +1,8 @@
 /**
  * Opens what a worker needs, each with its close on the next line, and starts taking tickets.
  *
- * Stopping goes backwards: first no more tickets are taken; the runs at hand may end for a while; then their commands
- * are killed; last, the lease is given up, so that what was not started is queued again at once.
+ * Stopping goes backwards. First the worker takes no more tickets and gives its runs some time to end; then it kills
+ * their commands; last, it gives up its lease, so that runs that have not started are queued again at once.
  */
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
@@ -25,19 +25,19 @@ import { createRunSpecs } from './hold/run-specs.ts'
 import { reachableHosts } from './reach/reachable-hosts.ts'
 import { runTicket } from './run-ticket.ts'
 
-/** For killing commands and confirming it, after the drain. */
+/** How long killing commands and confirming it may take, after the drain. */
 const STOP_COMMANDS_MS = 15_000
 
-/** For every eight runs that a worker takes at once there is one place more, which no single job can have. */
+/** A worker takes one more run for every eight, so that no single job can fill it. */
 const SPARE = 8
 
-/** Starts a worker; resolves when it takes tickets. */
+/** Starts a worker. Resolves when it takes tickets. */
 export async function startWorker(options: {
   config: WorkerConfig
   env: Record<string, string | undefined>
   logger: Logger
   life: Life
-  /** A secret that the processes of this worker share: it keeps digests of passwords from being guessed. */
+  /** A secret that the processes of this worker share, so that nobody can guess passwords from their digests. */
   salt: string
 }): Promise<void> {
   const { config, env, logger, life, salt } = options

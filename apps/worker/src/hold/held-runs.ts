@@ -1,44 +1,44 @@
 /**
- * The runs this worker holds, and everything that may stop one from outside: a cancel, the end of the job's time, a
- * spent error budget, a claim that was lost to another worker, the end of this worker. The first of these counts.
+ * The runs that this worker holds, and everything that may stop one from outside: a cancel, the end of the job's time,
+ * a spent error budget, a claim lost to another worker, the shutdown of this worker. The first cause counts.
  *
- * Stops nothing itself: whoever carries out the run listens to its signal, whose reason is the cause.
+ * Nothing is killed here: whatever carries out a run listens to its signal, whose reason is the cause.
  */
 import { setMaxListeners } from 'node:events'
 import { type Claim, holdsClaim, type JobWatch, type Ledger, type StopReason } from '@muster/ledger'
 import { createRoomWait, type RoomWait } from './patience.ts'
 
-/** Why a run is stopped. `fenced`: the claim is someone else's now. `shutdown`: this worker has to go. */
+/** Why a run is stopped. `fenced`: this worker has lost its claim. `shutdown`: this worker is shutting down. */
 type StopCause = StopReason | 'fenced' | 'shutdown'
 
-/** A run that is held. */
+/** A run that this worker holds. */
 export type HeldRun = {
   readonly claim: Claim
   /** Aborts when the run is to stop; its reason is a {@link StopCause}. */
   readonly signal: AbortSignal
   /** Undefined while nothing stops the run. */
   stopCause(): StopCause | undefined
-  /** Waits for room in Redis, for the output of this run. */
+  /** Waits for Redis to have room for the output of this run. */
   readonly waitForRoom: RoomWait
-  /** Stops the run, as Redis refused a step of it: the claim is someone else's. */
+  /** Stops the run because Redis refused one of its steps: this worker has lost the claim. */
   onFenced(): void
   /**
-   * Calls `raise` with the job's exec timeout in milliseconds: at once if it was read before, and whenever it is read
-   * again. The returned function ends that.
+   * Calls `raise` with the exec timeout of the job in milliseconds whenever it is read, and at once if it has been read
+   * already. Returns a function that stops the calls.
    */
   onExecTimeout(raise: (execTimeoutMs: number) => void): () => void
-  /** Lets go of the run. Call it once. */
+  /** Lets go of the run. Call this once. */
   release(): void
 }
 
-/** All runs of a worker. */
+/** All runs that a worker holds. */
 export type HeldRuns = {
   hold(claim: Claim): HeldRun
-  /** The claims of the runs that are held now. */
+  /** The claims of the runs held now. */
   claims(): readonly Claim[]
-  /** Stops each run that is not ours any more, after the lease had run out. Rejects when Redis does not answer. */
+  /** Stops the runs that were lost while the lease had run out. Rejects when Redis does not answer. */
   checkClaims(): Promise<void>
-  /** Stops every run, and those to come. */
+  /** Stops all runs, and any that are claimed later. */
   shutDown(): void
 }
 
@@ -49,7 +49,7 @@ export function createHeldRuns(ledger: Ledger, watch: JobWatch): HeldRuns {
   return {
     hold: (claim) => {
       const stop = new AbortController()
-      // A run listens with every connection, channel and clock it has.
+      // Every connection, channel and clock of a run adds a listener.
       setMaxListeners(0, stop.signal)
       let cause: StopCause | undefined
       const stopFor = (why: StopCause) => {
@@ -78,7 +78,7 @@ export function createHeldRuns(ledger: Ledger, watch: JobWatch): HeldRuns {
         onFenced: () => stopFor('fenced'),
         onExecTimeout: (raise) => {
           raises.add(raise)
-          // It may have been raised before anybody here asked to hear of it.
+          // It may have been raised before anybody listened.
           if (lastExecTimeoutMs !== undefined) raise(lastExecTimeoutMs)
           return () => raises.delete(raise)
         },

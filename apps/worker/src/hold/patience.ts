@@ -1,12 +1,12 @@
 /**
- * Asking Redis again until it takes what it is offered. A worker holds the results of commands that have already run:
- * a Redis that is read-only or being repaired must not make it drop them. Output is the exception, as waiting for room
- * must not hold up a command; a full Redis still takes the end of a run.
+ * Repeats a step in Redis until Redis takes it. A worker holds the results of commands that have already run, and must
+ * not drop them because Redis is read-only or under repair. Output is the exception: waiting for room must not hold up
+ * a command for long. The end of a run needs no such limit, because even a full Redis takes it.
  */
 import { setTimeout } from 'node:timers/promises'
 
 const RETRY_EVERY_MS = 1_000
-/** How long the output of one run waits for room in Redis, all in all. */
+/** How long the output of one run waits for room in Redis, in total. */
 const ROOM_WAIT_MS = 10_000
 
 /** Repeats `step` every second until it resolves. Rejects with its error once `signal` has aborted. */
@@ -25,10 +25,10 @@ export async function patiently<T>(
   }
 }
 
-/** Waits a moment for room in Redis. False: the time is used up, so the output must not be offered again. */
+/** Waits a moment for room in Redis. Resolves to false when the time is used up: then do not offer the output again. */
 export type RoomWait = () => Promise<boolean>
 
-/** The wait of one run. It is over when `signal` aborts: whoever stops a run wants to hear of its end. */
+/** The wait of one run. Aborting `signal` uses up the time, so that a run being stopped ends soon. */
 export function createRoomWait(signal: AbortSignal): RoomWait {
   let leftMs = ROOM_WAIT_MS
   return async () => {

@@ -1,12 +1,12 @@
-/** How a worker says that a run ended, in the words of the ledger. Pure. */
+/** The ends of runs, in the form that the ledger takes. Pure. */
 import { createHash } from 'node:crypto'
 import type { RunEnd } from '@muster/ledger'
 import type { ExecEnd } from '@muster/ssh'
 
-/** How carrying out a ticket ended: with the end of its run, or with nothing, as the run is not ours to end. */
+/** How a ticket ended: with the end of its run, or `not ours` when another worker ends the run. */
 export type TicketEnd = RunEnd | 'not ours'
 
-/** An end, and what is left to do on the host after it was offered to the ledger. `isStored`: the ledger has it. */
+/** An end, and what to do on the host once it was offered to the ledger. `isStored`: the ledger has taken it. */
 export type EndAndCleanUp = { readonly end: TicketEnd; readonly cleanUp?: (isStored: boolean) => Promise<void> }
 
 /** The end of a run whose command was sent. */
@@ -18,8 +18,8 @@ export function endOfCommand(end: ExecEnd): RunEnd {
 }
 
 /**
- * The end of a run whose command certainly did not start. `isRetryable`: another attempt may go better.
- * `isHostsFault`: the host itself was asked, and did not answer or refused.
+ * The end of a run whose command certainly did not start. `isRetryable`: another attempt may succeed.
+ * `isHostsFault`: the host itself was asked, and refused or did not answer.
  */
 export function neverStarted(
   state: RunEnd['state'],
@@ -31,7 +31,7 @@ export function neverStarted(
   return { state, remote: 'not_started', reason, detail, exitCode: null, signal: null, isRetryable, isHostsFault }
 }
 
-/** The end of a run whose command may have run: nobody knows how it ended. */
+/** The end of a run whose command may have run, and nobody knows how it ended. */
 export function mayHaveRun(reason: RunEnd['reason'], detail: string): RunEnd {
   return { state: 'lost', remote: 'unknown', reason, detail, exitCode: null, signal: null, isRetryable: false }
 }

@@ -1,37 +1,36 @@
 /**
- * What the runs at hand are to do: the options of each job, read once for all its runs and turned into what libs/ssh
- * takes. Keeps only the jobs that were wanted last: a worker sees many, and each may bring a script and a stdin of
- * 16 MiB.
+ * What the runs of this worker must do: the options of each job, read once for all its runs and converted for libs/ssh.
+ * Only the most recently used jobs are kept: a worker sees many, and each may bring a script and a stdin of 16 MiB.
  */
 import type { JobSpec } from '@muster/contract'
 import { type Claim, type Ledger, readSpec } from '@muster/ledger'
 import type { RemoteCommand } from '@muster/ssh'
 
-/** Jobs whose specs are kept. */
+/** Most jobs whose specs are kept. */
 const KEPT = 50
-/** The most that their scripts and stdins may come to. The job that was wanted last is kept in any case. */
+/** Most bytes of their scripts and stdins together. The job used last is always kept. */
 const KEPT_BYTES = 128 * 1024 * 1024
 
-/** What a run is to do. */
+/** What a run must do. */
 export type RunSpec = {
-  /** Without sudo, whose password only the inventory knows. All runs of the job share the bytes of script and stdin. */
+  /** Without sudo: only the inventory has its password. All runs of a job share the bytes of script and stdin. */
   readonly command: Omit<RemoteCommand, 'sudo'>
-  /** The user to run as, by sudo. Undefined: the command runs as the account. */
+  /** The user to run as, through sudo. Undefined: the command runs as the login account. */
   readonly sudoUser: string | undefined
   readonly isDurable: boolean
   readonly limits: RunLimits
   readonly connectTimeoutMs: number
-  /** Kept of each stream. */
+  /** How much of each stream is kept. */
   readonly outputLimitBytes: number
   /** Undefined: the job has no health check. */
   readonly healthCheck: { readonly command: string; readonly timeoutMs: number } | undefined
 }
 
-/** How long a command may take, be silent, and live on after TERM. */
+/** How long a command may take, be silent, and survive TERM. */
 type RunLimits = {
-  /** As it was when the run was claimed; it may be raised while the command runs. */
+  /** As of the claim; it may be raised while the command runs. */
   readonly execTimeoutMs: number
-  /** Undefined: the command may be silent for as long as it likes. */
+  /** Undefined: silence has no limit. */
   readonly idleTimeoutMs: number | undefined
   readonly killGraceMs: number
 }
@@ -47,7 +46,7 @@ export type RunSpecs = {
 
 type Kept = { readonly reading: Promise<JobInBytes | undefined>; bytes: number }
 
-/** A job's options. A script or stdin is turned into bytes once, as many runs may send it at the same time. */
+/** The options of a job. Script and stdin are bytes, converted once: many runs may send them at the same time. */
 type JobInBytes = Omit<JobSpec, 'script' | 'stdin'> & { readonly script?: Buffer; readonly stdin?: Buffer }
 
 /** Reads specs from the ledger. */
@@ -83,7 +82,7 @@ function inBytes({ script, stdin, ...rest }: JobSpec): JobInBytes {
   }
 }
 
-/** Seconds become milliseconds here, and nowhere after. */
+/** Times are in seconds up to here, and in milliseconds from here on. */
 function toRunSpec(job: JobInBytes, execTimeoutMs: number): RunSpec {
   const { stdin, cwd, env, health_check: check } = job
   return {
@@ -93,7 +92,7 @@ function toRunSpec(job: JobInBytes, execTimeoutMs: number): RunSpec {
       ...(cwd === undefined ? {} : { cwd }),
       ...(env === undefined ? {} : { env }),
     },
-    // Naming a user says sudo by itself.
+    // `run_as` implies sudo.
     sudoUser: job.run_as ?? (job.sudo ? 'root' : undefined),
     isDurable: job.durable,
     limits: {

@@ -1,6 +1,6 @@
 /**
  * Everything before the command is sent: finding the host, connecting to it, opening the channel, and writing the
- * dispatch mark. The host has done nothing yet, so a run that ends here has not started.
+ * dispatch mark. Nothing of the command is on the host yet, so a run that ends here has not started.
  */
 import { CONNECT_TIMEOUT_S } from '@muster/contract'
 import { type DispatchAnswer, dispatchRun, type Ledger, type TriedWith } from '@muster/ledger'
@@ -33,15 +33,15 @@ export type ReachDeps = {
 export type Dispatched = {
   readonly checkout: Checkout
   readonly command: RemoteCommand
-  /** An attached command with the channel that waits for it. Undefined for a durable one. */
+  /** The channel in which an attached command can be sent. Undefined for a durable command. */
   readonly ready: ReadyCommand | undefined
-  /** Whether the command may still be sent: later, the worker's lease may have run out and the run be another's. */
+  /** Whether the command may still be sent. Once the lease may have run out, another worker may have the run. */
   readonly maySend: () => boolean
-  /** Writes the mark once more: after a failover Redis may have forgotten it. */
+  /** Writes the mark again: Redis may have forgotten it in a failover. */
   readonly markAgain: () => Promise<unknown>
 }
 
-/** Reaches the host and writes the dispatch mark, or says how the run ended without it. */
+/** Reaches the host and writes the dispatch mark. Returns the end of the run when that fails. */
 export async function reachAndDispatch(
   deps: ReachDeps,
   run: HeldRun,
@@ -55,7 +55,7 @@ export async function reachAndDispatch(
     checkout: Checkout,
     signal: AbortSignal,
   ): Promise<{ ready: ReadyCommand | undefined } | NotGreeted> => {
-    // A durable command is made ready after the mark: the host itself makes sure that it starts once.
+    // A durable command is prepared after the mark: the host itself makes sure that it starts only once.
     const ready = spec.isDurable
       ? await tryChannel(checkout, signal)
       : await readyCommand(checkout.connection, command, { ...spec.limits, signal })
@@ -98,7 +98,7 @@ function endWithoutConnection(run: HeldRun, spec: RunSpec, refused: Refused): Ti
       return neverStarted('skipped', 'error_budget', null)
     case 'shutdown':
     case 'fenced':
-      // A worker that has to go leaves the run as it is: its lease ends with it, and the sweep queues the run again.
+      // A worker that shuts down leaves the run as it is: it gives up its lease, and the sweep queues the run again.
       return 'not ours'
     case undefined:
       return neverStarted(stateWithoutStart(reason), reason, detail, isRetryable, isHostsFault(spec, refused))
@@ -107,14 +107,14 @@ function endWithoutConnection(run: HeldRun, spec: RunSpec, refused: Refused): Ti
   }
 }
 
-/** Adds a digest of what the host was tried with, where the failure counts against the host. */
+/** Adds a digest of what the host was tried with, if the failure counts against the host. */
 async function withTried(triedWith: TriedWith, run: HeldRun, end: TicketEnd): Promise<TicketEnd> {
   if (end === 'not ours' || end.isHostsFault !== true) return end
   const tried = await triedWith(run.claim.host, end.reason === 'auth_failed' ? 'auth' : 'connect')
   return tried === undefined ? end : { ...end, tried }
 }
 
-/** A host that was given less time than usual is not to blame for taking more: other jobs give it more. */
+/** Whether the host is at fault. A host that got less time than usual is not: other jobs give it more. */
 function isHostsFault(spec: RunSpec, refused: Refused): boolean {
   const isHurried = refused.reason === 'conn_timeout' && spec.connectTimeoutMs < CONNECT_TIMEOUT_S * 1_000
   return refused.isHostsFault && !isHurried
@@ -127,7 +127,7 @@ function endWithoutMark(mark: Exclude<DispatchAnswer, { word: 'go' }>): TicketEn
     case 'over':
       return neverStarted(mark.state, mark.reason, null)
     case 'no_lease': {
-      // The worker was away for so long that the run may have become another's.
+      // The worker was frozen or cut off for so long that another worker may have the run.
       const detail = 'the lease of the worker ran out before the command was sent'
       return neverStarted('unreachable', 'worker_lost', detail, true)
     }

@@ -1,7 +1,6 @@
 /**
- * From the name of a host to everything that logging in there takes. Passwords are read from their files each time they
- * are needed, keys whenever their files have changed: only a worker ever holds them, and sends them only to the hosts
- * they are bound to.
+ * Finds everything needed to log in to a host. Passwords are read from their files each time they are needed, keys
+ * whenever their files have changed. Only workers hold them, and send them only to the hosts they belong to.
  */
 import { readFile } from 'node:fs/promises'
 import { MusterError, type Reason, type TerminalRunState } from '@muster/contract'
@@ -11,7 +10,7 @@ import { type Credential, checkSudoPassword, keepFiles, type SshHost, type Sudo 
 /** Why a host cannot be tried at all. */
 type NotReachable = { readonly state: TerminalRunState; readonly reason: Reason; readonly detail: string }
 
-/** A host that can be tried, and the sudo to run by. It has no password where the inventory names none. */
+/** A host that can be tried, and how to use sudo there; without a password if the inventory names none. */
 type ReachableHost = { readonly host: SshHost; readonly sudo: Sudo | undefined }
 
 /**
@@ -20,16 +19,16 @@ type ReachableHost = { readonly host: SshHost; readonly sudo: Sudo | undefined }
  */
 type ReadKey = (file: string) => Promise<KeyContent>
 
-/** `pem` is the public half where the private one is with an agent only; then `publicHalf` is absent. */
+/** If only an agent holds the private key, `pem` is the public half and `publicHalf` is absent. */
 type KeyContent = { readonly pem: Buffer; readonly publicHalf?: Buffer }
 
 /** Looks up hosts. */
 export type ReachableHosts = {
-  /** The host with its credentials, or why it cannot be tried. `sudoUser` undefined: no sudo is wanted. */
+  /** Returns the host with its credentials, or why it cannot be tried. Without `sudoUser`, sudo is not used. */
   find(name: string, wanted: { readonly sudoUser: string | undefined }): Promise<ReachableHost | NotReachable>
 }
 
-/** Looks hosts up in the inventory of that moment, so that the next run sees a reload. */
+/** Looks hosts up in the current inventory, so that a reload takes effect with the next run. */
 export function reachableHosts(options: {
   inventory: () => Inventory
   env: Record<string, string | undefined>

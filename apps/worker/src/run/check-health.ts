@@ -1,16 +1,16 @@
 /**
  * The health check after a command that succeeded: another command line on the same connection, as the same user and in
- * the same directory. What it prints is no output of the run; where it fails, the run's detail quotes it.
+ * the same directory. Its output is not part of the run's; if it fails, the run's detail quotes it.
  *
- * Never makes an end better: a run that did not succeed is not checked.
+ * It never makes an end better: a run that did not succeed is not checked.
  */
 import { type ExecEnd, exec, printable, type RemoteCommand, type SshConnection } from '@muster/ssh'
 import type { HeldRun } from '../hold/held-runs.ts'
 import type { RunSpec } from '../hold/run-specs.ts'
 
-/** Kept of what the check prints. */
+/** How much of what the check prints is kept. */
 const OUTPUT_LIMIT_BYTES = 65_536
-/** Quoted of it: its end. */
+/** How much of the end of that is quoted. */
 const SHOWN_CHARS = 300
 
 /**
@@ -52,7 +52,7 @@ function howItEnded({ state, exitCode, signal, detail }: ExecEnd): string {
   return `the health check gave no answer (${detail ?? 'for an unknown reason'})`
 }
 
-/** The end of a run whose command succeeded and whose health check was stopped; named by what stopped it. */
+/** The end of a run whose command succeeded and whose health check was stopped, by the cause of the stop. */
 export function endOfStoppedCheck(run: HeldRun, end: ExecEnd): ExecEnd {
   const detail = 'the command had succeeded; its health check was stopped before it answered'
   switch (run.stopCause()) {

@@ -1,6 +1,6 @@
 /**
- * Following a durable run over as many connections as it takes, whoever started it. The result does not show who that
- * was, nor how often the connection broke.
+ * Follows a durable run to its end over as many connections as it takes, whichever worker started it. The result shows
+ * neither who that was nor how often the connection broke.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { durableSecret, handOver } from '@muster/ledger'
@@ -35,7 +35,7 @@ import { checkHealth, endOfStoppedCheck } from './check-health.ts'
 import { FollowLimits } from './follow-limits.ts'
 import { openWriter, type WriterDeps } from './output-writer.ts'
 
-/** Between two tries to reach the host again; doubled each time. */
+/** The pause before trying to reach the host again; it doubles each time, up to the limit. */
 const FIRST_BACKOFF_MS = 500
 const BACKOFF_LIMIT_MS = 15_000
 
@@ -46,8 +46,8 @@ export type DurableDeps = WriterDeps & { readonly hosts: ReachableHosts; readonl
 type NotDurable = { readonly notDurable: string }
 
 /**
- * Follows a run to its end. Without `dispatched` it only looks for what another worker has started. The connection of
- * `dispatched` is left open for the caller where the host cannot hold the command.
+ * Follows a run to its end. Without `dispatched` it only looks for what another worker has started. If the host cannot
+ * hold the command, the connection of `dispatched` stays open for the caller.
  */
 export async function followToEnd(
   deps: DurableDeps,
@@ -77,7 +77,7 @@ export async function followToEnd(
   }
 }
 
-/** Only the user that the command runs as can look after it. Whoever takes a run over may not know the password. */
+/** Only the user whom the command runs as can watch or stop it. A worker that takes over may lack the password. */
 async function sudoOf({ hosts }: DurableDeps, { claim }: HeldRun, spec: RunSpec): Promise<Sudo | undefined> {
   if (spec.sudoUser === undefined) return undefined
   const found = await hosts.find(claim.host, spec)
@@ -168,7 +168,7 @@ class DurableFollow {
     return reached.detail
   }
 
-  /** What to say when this worker has no more to do with the run. Undefined when it has. */
+  /** The end of the ticket when this worker has lost the run or hands it over. Undefined while it keeps the run. */
   async #letGo(): Promise<TicketEnd | undefined> {
     const { deps, run } = this.#parts
     if (run.stopCause() === 'fenced') return 'not ours'
@@ -185,7 +185,7 @@ class DurableFollow {
     const { end } = followed
     const found = await checkHealth(connection, { run, spec, command, end })
     if (found !== 'stopped') return { ...followed, end: found }
-    // The result is still on the host: whoever takes the run over finds it there, and checks again.
+    // The result is still on the host: the worker that takes the run over finds it there, and checks again.
     if (limits.detached.aborted) return { kind: 'disconnected', detail: 'let go', isRetryable: true }
     return { ...followed, end: endOfStoppedCheck(run, end) }
   }
@@ -206,10 +206,10 @@ class DurableFollow {
       if (isStored) await removeDurable(checkout.connection, durable)
       if (isReusable) checkout.release()
     } catch (error) {
-      // The host itself removes what is left after some days.
+      // The host removes what is left after a week.
       deps.log.warn({ err: error }, 'what a durable run left on its host was not removed')
     } finally {
-      // Does nothing where the connection went back to the pool.
+      // Has no effect on a connection that went back to the pool.
       checkout.connection.close()
     }
   }
@@ -218,14 +218,14 @@ class DurableFollow {
 function endWithoutStart({ failure }: Extract<DurableEnd, { kind: 'not_started' }>, run: HeldRun): TicketEnd {
   const { reason, detail, isRetryable, isHostsFault } = failure
   if (reason === 'cancelled_by_user' || reason === 'job_timeout') {
-    // The order to stop came from this worker, which has to go.
+    // The order to stop came from this worker because it is letting go of the run.
     const isLetGo = run.stopCause() === 'shutdown' || run.stopCause() === 'fenced'
     if (isLetGo) return neverStarted('unreachable', 'worker_lost', detail, true)
   }
   return neverStarted(stateWithoutStart(reason), reason, detail, isRetryable, isHostsFault)
 }
 
-/** For a step that Redis must take: it is offered until this worker lets go of everything. */
+/** For steps that Redis must take: they are repeated until this worker closes. */
 export function patienceOf({ closing, log }: WriterDeps) {
   const onError = (error: unknown) => log.error({ err: error }, 'Redis did not take a step of a run; trying again')
   return { signal: closing, onError }

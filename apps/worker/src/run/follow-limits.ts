@@ -1,12 +1,12 @@
 /**
- * How long a worker follows a durable run: until when it tries to reach the host, what makes it let go of the run, and
- * what it orders the host to stop the command for. Follows and reaches nothing itself.
+ * How long a worker follows a durable run: until when it tries to reach the host, when it lets go of the run, and when
+ * it orders the host to stop the command.
  */
 import type { HeldRun } from '../hold/held-runs.ts'
 
-/** How long the result is waited for after the time the command may take: its host may be under repair. */
+/** How long to wait for the result after the exec timeout: the host may be under repair. */
 const RESULT_LIMIT_MS = 10 * 60_000
-/** The same after a cancel: somebody waits for the answer. */
+/** How long to wait after a stop: somebody is waiting for the answer. */
 const STOP_LIMIT_MS = 60_000
 
 /** The limits of following one run. Call `release` at the end. */
@@ -29,12 +29,12 @@ export class FollowLimits {
     this.#unraise = run.onExecTimeout((raisedMs) => this.#raise(raisedMs))
   }
 
-  /** Aborts when this worker lets go of the run. A cancel does not: the host must be reached to carry it out. */
+  /** Aborts when this worker lets go of the run. Not for a cancel: carrying that out takes the host. */
   get detached(): AbortSignal {
     return this.#detach.signal
   }
 
-  /** Aborts with the reason "detach", or with the cause for which the command is to be killed. */
+  /** Aborts with the reason "detach", or with the cause for which the command must be killed. */
   get orders(): AbortSignal {
     return this.#orders.signal
   }
@@ -44,7 +44,7 @@ export class FollowLimits {
     return performance.now() > this.#giveUpMs
   }
 
-  /** The host is not tried again, as only a person can put right what went wrong: failed log-ins lock accounts. */
+  /** Gives the host up: only a person can fix what went wrong, and more failed log-ins might lock the account. */
   giveUp(): void {
     this.#giveUpMs = 0
   }

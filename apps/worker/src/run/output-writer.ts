@@ -1,10 +1,10 @@
 /**
- * Writes the output of one run into the ledger while the command runs: gathers small pieces, keeps their order, and
- * makes a command wait that prints faster than Redis takes it. Where Redis is full that wait is limited: then the
- * rest of the head is dropped, and the end of the run counts it as omitted. Of a stream that is longer than its head,
- * its present end is written every second for those who follow it; the last tail is stored with the end of the run.
+ * Writes the output of one run into the ledger while the command runs. It joins small pieces, keeps their order, and
+ * slows down a command that prints faster than Redis takes it. If Redis is full, the wait is limited: then the rest of
+ * the head is dropped, and the end of the run counts it as omitted. Once a stream is longer than its head, its present
+ * end is written every second for followers; the last tail is stored with the end of the run.
  *
- * Sets no limits: libs/ssh decides what is head and what is tail.
+ * libs/ssh decides what is head and what is tail.
  */
 import type { OutputStream } from '@muster/contract'
 import { appendOutput, type Claim, type Ledger } from '@muster/ledger'
@@ -15,20 +15,20 @@ import { patiently, type RoomWait } from '../hold/patience.ts'
 
 /** A piece this large is written at once. */
 const FULL_BYTES = 32 * 1024
-/** A smaller one waits this long for more, so that a reader who follows the output sees it soon. */
+/** A smaller piece waits this long for more, so that followers see it soon. */
 const GATHER_MS = 50
-/** Between two looks at the end of a stream that is longer than its head. */
+/** How often the end of a stream that is longer than its head is written. */
 const LIVE_TAIL_EVERY_MS = 1_000
 
 /** What writing output needs. */
 export type WriterDeps = {
   readonly ledger: Ledger
-  /** Aborts when this worker lets go of everything: then nothing is offered to Redis again. */
+  /** Aborts when this worker closes: nothing is offered to Redis again after that. */
   readonly closing: AbortSignal
   readonly log: Logger
 }
 
-/** The writer of a run. `markAgain` as in `Dispatched`; absent for a run that another worker started. */
+/** Opens the writer of a run. `markAgain` as in `Dispatched`; undefined for a run that another worker started. */
 export function openWriter(
   { ledger, closing, log }: WriterDeps,
   { claim, waitForRoom, onFenced }: HeldRun,
@@ -55,13 +55,13 @@ type OutputWriterOptions = {
   readonly waitForRoom: RoomWait
   /** Called when Redis has forgotten that the command was sent; the output is then offered again. */
   readonly markAgain: () => Promise<unknown>
-  /** Told once for each stream of which no more is stored. */
+  /** Called once for each stream whose remaining head is not stored. */
   readonly onOmitted: (why: 'full' | 'gap' | 'unmarked') => void
-  /** Called when the claim turns out to be someone else's. */
+  /** Called when this worker turns out to have lost the claim. */
   readonly onFenced: () => void
-  /** Told each time Redis did not take something, before it is offered again. */
+  /** Called each time Redis fails to take something, before it is offered again. */
   readonly onError: (error: unknown) => void
-  /** Ends the patience. */
+  /** Ends the repeating. */
   readonly closing: AbortSignal
 }
 
@@ -71,7 +71,7 @@ class OutputWriter {
   readonly #waiting: Record<OutputStream, Buffer[]> = { stdout: [], stderr: [] }
   readonly #offset: Record<OutputStream, number> = { stdout: 0, stderr: 0 }
   readonly #tailOffset: Record<OutputStream, number> = { stdout: 0, stderr: 0 }
-  /** Whether the ledger takes no more of a head, because bytes before it are missing there. */
+  /** Whether the ledger takes no more of a head, because earlier bytes are missing there. */
   readonly #isHeadOver: Record<OutputStream, boolean> = { stdout: false, stderr: false }
   #waitingBytes = 0
   #timer: NodeJS.Timeout | undefined
@@ -82,13 +82,13 @@ class OutputWriter {
     this.#options = options
   }
 
-  /** Takes bytes of the head. Where it returns a promise, wait for that before handing over more. */
+  /** Takes bytes of the head. If it returns a promise, wait for that before handing over more. */
   write(stream: OutputStream, bytes: Buffer): Promise<void> | void {
     this.#waiting[stream].push(bytes)
     this.#waitingBytes += bytes.length
     if (this.#waitingBytes >= FULL_BYTES) return this.flush()
     this.#timer ??= setTimeout(() => {
-      // A failure stays in the chain, where the next write or flush meets it.
+      // The failure stays in the chain of writes, so the next write or flush rejects with it.
       this.flush().catch(() => {})
     }, GATHER_MS)
   }
@@ -100,7 +100,7 @@ class OutputWriter {
     }, LIVE_TAIL_EVERY_MS)
   }
 
-  /** Resolves when the ledger has, or has refused, all bytes taken so far. Rejects when this worker let go before. */
+  /** Resolves when the ledger has stored or refused all bytes taken so far. Rejects if this worker closes first. */
   flush(): Promise<void> {
     clearTimeout(this.#timer)
     this.#timer = undefined
@@ -116,14 +116,14 @@ class OutputWriter {
     return this.#writing
   }
 
-  /** Stops looking at the tails. Call it at the end, whatever happened. */
+  /** Stops writing tails. Always call this at the end. */
   stop(): void {
     clearInterval(this.#tailTimer)
   }
 
   #writeTail(stream: OutputStream, tail: StreamTail | undefined): void {
     if (tail === undefined || tail.offset + tail.bytes.length === this.#tailOffset[stream]) return
-    // The ledger holds a tail only behind a whole head, and the last of this head may not have been written yet.
+    // The ledger keeps a tail only after a whole head, and the last bytes of this head may not have been written yet.
     this.flush().catch(() => {})
     if (this.#offset[stream] < this.#options.headBytes) return
     this.#tailOffset[stream] = tail.offset + tail.bytes.length
@@ -141,7 +141,7 @@ class OutputWriter {
       await patiently(markAgain, { signal: closing, onError })
       word = await append()
     }
-    // A live tail is not waited for: the next one takes its place.
+    // There is no waiting for a live tail: the next one replaces it.
     while (word === 'full' && place === 'head' && (await waitForRoom())) word = await append()
     if (word === 'fenced') onFenced()
     if (place === 'tail' || word === 'ok' || word === 'fenced') return

@@ -1,6 +1,6 @@
 /**
- * A command that lives with its connection: sent once and followed to its end. When the connection is lost, nobody
- * knows how it ended (run-durable.ts can do better).
+ * Runs a command that lives with its connection: it is sent once and followed to its end. If the connection is lost,
+ * nobody knows how the command ended (run-durable.ts can do better).
  */
 import { type ExecEnd, type ExecOptions, exec, sendCommand } from '@muster/ssh'
 import type { HeldRun } from '../hold/held-runs.ts'
@@ -10,7 +10,7 @@ import type { Dispatched } from '../reach/reach-and-dispatch.ts'
 import { checkHealth, endOfStoppedCheck } from './check-health.ts'
 import { openWriter, type WriterDeps } from './output-writer.ts'
 
-/** Runs the command. Rejects with a fault of ours: the command was killed, or its end is not known. */
+/** Runs the command. Rejects only for a fault of ours; then the command was killed, or its end is not known. */
 export async function runAttached(
   deps: WriterDeps,
   run: HeldRun,
@@ -33,18 +33,18 @@ export async function runAttached(
     const owned = owningUp(end, run)
     const found = await checkHealth(connection, { run, spec, command, end: owned })
     const checked = found === 'stopped' ? endOfStoppedCheck(run, owned) : found
-    // A health check that failed may have been killed, and left something behind.
+    // A failed health check may have been killed, and may have left something behind on the connection.
     if (endedByItself(end) && checked.state === owned.state) checkout.release()
     await writer.flush()
     return { end: endOfCommand(checked) }
   } finally {
     writer.stop()
-    // Does nothing where the connection went back to the pool.
+    // Has no effect on a connection that went back to the pool.
     connection.close()
   }
 }
 
-/** A command that this worker killed of its own accord was not "cancelled"; whether its work was done is unknown. */
+/** Corrects the end of a command that this worker killed on its own: nobody cancelled it, so it is not "cancelled". */
 function owningUp(end: ExecEnd, run: HeldRun): ExecEnd {
   const cause = run.stopCause()
   if (end.reason !== 'cancelled_by_user' || (cause !== 'shutdown' && cause !== 'fenced')) return end

@@ -1,8 +1,8 @@
 /**
- * A command that runs detached on its host: one worker starts it and follows it, and when that worker has to go,
- * another one takes the run over. How it is followed is in durable-follow.ts.
+ * Runs a command detached on its host: one worker starts and follows it; when that worker leaves, another one takes the
+ * run over. durable-follow.ts follows it.
  *
- * Falls back to attached mode where the host cannot hold a detached command, and says so in the run.
+ * If the host cannot hold a detached command, the command runs attached, and a notice of the run says so.
  */
 import { fallBackToAttached } from '@muster/ledger'
 import type { HeldRun } from '../hold/held-runs.ts'
