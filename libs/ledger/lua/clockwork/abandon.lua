@@ -21,8 +21,8 @@ local function is_held()
   return redis.call('EXISTS', base .. ':worker:' .. worker) == 1
 end
 
--- Mends a start that is to come, because Redis' clock was set back, or that cannot be read: the command may take as
--- long as it was given, from now on.
+-- Mends a start time that is in the future, because Redis' clock was set back, or cannot be read: the command gets its
+-- whole exec timeout from now on.
 local function mend_start(now)
   if not run.started and run.state == 'connecting' then return end
   if (tonumber(run.started) or math.huge) <= now then return end
@@ -30,7 +30,7 @@ local function mend_start(now)
   redis.call('HSET', key, 'started', now)
 end
 
--- Why a run must not be queued again. Nothing when it may be.
+-- Why a run must not be queued again. Nil when it may be.
 local function why_not_again(now)
   local to, reason = why_not(run, now)
   if to then return to, reason end

@@ -87,7 +87,7 @@ local function add_notice(index, notice)
 end
 
 -- The tickets to issue after this script, field after field. `resume` counts how often the ticket of an attempt was
--- issued anew, because a durable run changed hands or because the run had to wait for its host.
+-- issued again, because a durable run changed hands or because the run had to wait for its host.
 local TICKET_FIELDS = {'job_id', 'title', 'index', 'host', 'attempt', 'resume'}
 local tickets = {}
 
@@ -100,7 +100,7 @@ local function issue_own(index, host, attempt, resume)
   issue({job_id = job_id, index = index, host = host, attempt = attempt, resume = resume})
 end
 
--- Puts a ticket by until it is due (due.lua). The delay is kept with it, in case Redis' clock is set back.
+-- Sets a ticket aside until it is due (due.lua). The delay is kept with it, in case Redis' clock is set back.
 local function issue_later(index, attempt, due, delay)
   redis.call('ZADD', base .. ':due', due, table.concat({job_id, index, attempt, delay}, ':'))
 end

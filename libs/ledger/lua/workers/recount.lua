@@ -1,4 +1,4 @@
--- Counts anew how many runs are in flight and how many the workers take, so that no mistake in either lasts.
+-- Recounts how many runs are in flight and how many the workers take, so that no mistake in either lasts.
 -- `slots` is a hash of workers and how many runs each takes.
 local slots = KEYS[1]
 

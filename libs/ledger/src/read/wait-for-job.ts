@@ -1,4 +1,4 @@
-/** Waits until a job changes or ends, without polling. */
+/** Waits until a job changes or ends. Messages wake the wait; it also looks every 2 s, in case one was lost. */
 import { setMaxListeners } from 'node:events'
 import { setTimeout } from 'node:timers/promises'
 import { isTerminalJob, JobState } from '@muster/contract'
@@ -15,7 +15,7 @@ export type WaitUntil = 'done' | 'done_or_paused' | 'any_change'
 /**
  * Resolves when the job has ended, is paused or has changed, as `until` says; when `waitMs` is over; when `signal`
  * aborts; or at once when there is no such job. `any_change` counts from `after`, a value of the job's `changes`;
- * absent: from now. Does not tell what happened: read the job afterwards.
+ * absent: from now. It does not say which: read the job afterwards.
  * @throws {MusterError} ledger_unavailable
  */
 export async function waitForJob(

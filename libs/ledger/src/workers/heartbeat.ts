@@ -22,11 +22,11 @@ export type WorkerLease = {
   stop(): Promise<void>
 }
 
-/** What a lease names, and who hears of it. */
+/** What a lease names, and what to call when it fails. */
 type LeaseOptions = {
-  /** Hears of a renewal that fails; the next one is tried all the same. */
+  /** Called when a renewal fails; the next one is tried all the same. */
   readonly onError: (error: unknown) => void
-  /** Hears that the lease had run out and was taken anew: other workers may have taken runs over meanwhile. */
+  /** Called when the lease had run out and was taken again: other workers may have taken runs over meanwhile. */
   readonly onLapse: () => void
   /** The claims the worker holds now. */
   readonly claims: () => readonly Claim[]
@@ -60,7 +60,7 @@ export async function startHeartbeat(ledger: Ledger, workerId: string, options: 
   }
 }
 
-/** Counts anew how many runs all workers take together. */
+/** Recounts how many runs all workers take together. */
 async function recount(ledger: Ledger): Promise<void> {
   await runScript(ledger, 'recount', { slots: ledger.keys.slots })
 }
