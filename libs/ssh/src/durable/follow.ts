@@ -147,7 +147,7 @@ class Following {
     this.#clock.stop()
     unregister?.()
     await this.#drain.stop()
-    // It ends by itself now. dropbear takes the next channel amiss while a process of the last one is being killed.
+    // It ends by itself now. dropbear cannot handle the next channel while a process of the last one is being killed.
     if (this.#heard.report !== undefined) await withinMs(DRAIN_MS, greeted.exited)
     if (this.#fault !== undefined) throw this.#fault.error
     return settle(this.#run, {

@@ -51,7 +51,7 @@ export function causeOfAbort(signal: AbortSignal): 'job_timeout' | 'cancelled_by
   return signal.reason === 'job_timeout' ? 'job_timeout' : 'cancelled_by_user'
 }
 
-/** Text from a host on one line of at most 200 characters, without anything invisible or with an effect. */
+/** Text from a host on one line of at most 200 characters, without invisible or control characters. */
 export function printable(text: string): string {
   const line = blankControl(text)
   // Never half of a surrogate pair.

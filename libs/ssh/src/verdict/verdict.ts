@@ -98,7 +98,7 @@ function verdictOfStop({ cause, kill }: Stopped, later: string): Verdict {
     }
   }
   const why = kill === 'not_sent' ? 'no signal could be sent' : 'whether the kill worked is not known'
-  // What kills ends the watchdog too, so one is only left where that was not sent.
+  // The kill script also ends the watchdog, so one is only left if that script was not sent.
   const isGuarded = kill === 'not_sent' || kill === 'only_asked'
   return lost('kill_unconfirmed', `${detail}, but ${why}: the command may still run${isGuarded ? later : ''}`)
 }

@@ -1,4 +1,4 @@
-/** From the target expressions of a request to the hosts that it means now, in the order in which they will start. */
+/** Resolves the target expressions of a request to hosts, in the order in which the hosts will start. */
 import { randomInt } from 'node:crypto'
 import { type Input, MusterError } from '@muster/contract'
 import type { Inventory } from '@muster/inventory'

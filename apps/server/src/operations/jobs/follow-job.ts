@@ -1,8 +1,8 @@
 /**
- * Follows a job: gives an event whenever the job changes, or whenever one of its hosts prints, until the end.
+ * Follows a job: yields an event whenever the job changes, or whenever one of its hosts prints, until the end.
  *
- * Each event is made once the one before was taken, so a slow reader costs nothing and misses only states of the job in
- * between. `event-stream.ts` encodes the events.
+ * Each event is made only after the one before was taken, so a slow reader costs nothing and misses only states of the
+ * job in between. `event-stream.ts` encodes the events.
  */
 import { setTimeout } from 'node:timers/promises'
 import { type Input, isTerminalJob, isTerminalRun, type JobEvent } from '@muster/contract'
@@ -37,7 +37,7 @@ export async function followJob(
   return outputEvents(ledger, { ...input, host }, signal)
 }
 
-/** Gives the job at once and at every change. Changes in quick succession are one event. */
+/** Yields the job at once and at every change. Changes in quick succession are one event. */
 async function* jobEvents(ledger: Ledger, jobId: string, signal: AbortSignal): AsyncGenerator<JobEvent> {
   const doorbell = listenToJob(ledger, jobId)
   try {
@@ -59,7 +59,7 @@ async function* jobEvents(ledger: Ledger, jobId: string, signal: AbortSignal): A
 }
 
 /**
- * Gives what the host prints, from `offset` on, and from 0 again when another attempt starts the command anew. It reads
+ * Yields what the host prints, from `offset` on, and from 0 again when another attempt starts the command. It reads
  * the run only when there is no more output to read.
  */
 async function* outputEvents(
