@@ -2,7 +2,7 @@
  * Makes, lists and revokes API keys. Nobody can give away more than they have: no scope that their own key lacks, and
  * no access to another owner's jobs without `jobs:all`.
  *
- * The text of a new key is answered once and stored nowhere. `verify-key.ts` checks keys.
+ * The text of a new key is returned once and stored nowhere. `verify-key.ts` checks keys.
  */
 import { randomInt } from 'node:crypto'
 import { type ApiKey, type Input, MusterError, type Scope } from '@muster/contract'
@@ -28,7 +28,7 @@ redis.call('HSET', records, id, new)
 return 1`
 
 /**
- * Makes a key on behalf of `maker`; answers its text, which nobody can ever read again, and its record.
+ * Makes a key on behalf of `maker`. Returns its text, which nobody can ever read again, and its record.
  * @throws {MusterError} insufficient_scope when the key could do what its maker cannot; ledger_full; ledger_unavailable
  */
 export async function createKey(
@@ -71,7 +71,7 @@ export async function listKeys(ledger: Ledger, reader: Principal): Promise<ApiKe
 }
 
 /**
- * Revokes a key for good and answers its record. A key that was revoked before stays as it is.
+ * Revokes a key for good and returns its record. A key that was revoked before stays as it is.
  * @throws {MusterError} not_found for an unknown key, or one of another owner when `revoker` has no `jobs:all`
  * @throws {MusterError} last_key when no other could manage all keys; ledger_unavailable
  */

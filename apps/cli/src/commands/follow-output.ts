@@ -18,7 +18,7 @@ import { exitStatusOfRun } from '../line/exit-status.ts'
 import { createPatience, PATIENCE_MS } from '../line/patience.ts'
 import { runLine } from '../render/render-runs.ts'
 
-/** Follows to the end; answers the exit status. With JSON every line is an event, the last one the `end`. */
+/** Follows to the end and returns the exit status. With JSON every line is an event, the last one the `end`. */
 export async function followOutput(cli: Cli, query: Record<string, unknown>, isJson: boolean): Promise<number> {
   const input: Request<'follow_job'> = checkedInput('follow_job', query)
   // A missing server or run is reported at once; only a server that has answered before is worth waiting for.
@@ -41,7 +41,7 @@ export async function followOutput(cli: Cli, query: Record<string, unknown>, isJ
 type Place = { offset: number; startedAt: string | null }
 
 /**
- * Follows over one connection and moves `place` on. Answers the run when it has ended; undefined when the command was
+ * Follows over one connection and moves `place` on. Returns the run when it has ended; undefined when the command was
  * started again and has to be read from its beginning.
  * @throws {MusterError} ledger_unavailable when the connection broke
  */

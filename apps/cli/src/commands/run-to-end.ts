@@ -27,7 +27,7 @@ export type Sending = {
 }
 
 /**
- * Sends the request, follows the job to its end and shows its output; answers the exit status.
+ * Sends the request, follows the job to its end, shows its output and returns the exit status.
  * @throws {MusterError} invalid_request for switches that contradict each other; ledger_unavailable when nobody knows
  *   whether the job was accepted
  */

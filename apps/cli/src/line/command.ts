@@ -19,7 +19,7 @@ export type Cli = {
 /** The flags and switches of a command; its help is made from them. */
 export type Form = { readonly flags: readonly Flag[]; readonly switches: readonly Switch[] }
 
-/** A command that talks to a server; answers the exit status. */
+/** A command that talks to a server. Resolves with the exit status. */
 export type Command = Form & {
   /** Set when words after `--` mean something to it; otherwise they are refused. */
   readonly takesCommand?: true

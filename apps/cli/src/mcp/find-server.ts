@@ -15,7 +15,7 @@ import type { ServerAddress } from './forward-message.ts'
 /** Finds the server for a request. */
 export type ServerFinder = {
   /**
-   * Answers where to send the request. `away` is an address where nobody answers any more.
+   * Returns where to send the request. `away` is an address where nobody answers any more.
    * @throws {MusterError} when there is no server, with what to do about it
    */
   find(signal: AbortSignal, away?: ServerAddress): Promise<ServerAddress>
@@ -30,7 +30,7 @@ const LOOK_TIMEOUT_MS = 2_000
 /** How long to look for a Muster that is starting elsewhere before trying the directory again. */
 const ELSEWHERE_MS = 2_000
 
-/** Always answers the configured server. */
+/** Always returns the configured server. */
 export function fixedServer(server: ServerAddress): ServerFinder {
   return { find: async () => server }
 }

@@ -6,7 +6,7 @@ type Cut = { readonly line: string } | { readonly tooLongBytes: number }
 const NEWLINE = 0x0a
 
 /**
- * Answers a function that takes bytes as they arrive and passes every line to `onCut`. A line above the limit is
+ * Returns a function that takes bytes as they arrive and passes every line to `onCut`. A line above the limit is
  * dropped, however long it is, so that nobody can fill the memory; reading goes on with the next line.
  */
 export function cutLines(limitBytes: number, onCut: (cut: Cut) => void): (bytes: Buffer) => void {

@@ -31,7 +31,7 @@ export type StackOptions = {
 }
 
 /**
- * Starts everything; answers the address of the server when all is up.
+ * Starts everything. Resolves with the address of the server when all is up.
  * @throws {MusterError} what `startRedis` throws; `internal` when the server or a worker does not come up
  */
 export async function startStack(options: StackOptions): Promise<{ url: string }> {

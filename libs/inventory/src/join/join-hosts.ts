@@ -143,7 +143,7 @@ function settleDetours({ hosts, named, optional }: Joining): void {
   }
 }
 
-/** Merges or refuses hosts with the same machine and user. Answers the machines of hosts that differ only in user. */
+/** Merges or refuses hosts with the same machine and user. Returns the machines of hosts that differ only in user. */
 function settleMachines(joining: Joining): Map<HostDraft, string> {
   const machines = new Map<HostDraft, string>()
   /** The hosts of each machine, one for each user. */

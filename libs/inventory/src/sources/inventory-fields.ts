@@ -148,7 +148,7 @@ export function readFields<Shape extends z.ZodRawShape>(
   return { fields: schema.parse(Object.fromEntries(Object.entries(record).filter(([key]) => !bad.has(key)))), mistakes }
 }
 
-/** Such as `unknown field; did you mean "port"?`; when no known name is close, it lists them all. */
+/** For example `unknown field; did you mean "port"?`; when no known name is close, it lists them all. */
 export function unknownName(what: string, name: string, known: readonly string[]): string {
   const here = nameHere(name)
   if (here !== undefined && known.includes(here)) return `unknown ${what}; here it is called "${here}"`

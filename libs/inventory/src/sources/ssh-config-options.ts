@@ -58,7 +58,7 @@ export class UntakenOptions {
     this.#spelled = spelled
   }
 
-  /** Notes the options that are not followed for a host. Answers why the host must not be reached, or undefined. */
+  /** Notes the options that are not followed for a host. Returns why the host must not be reached, or undefined. */
   note(name: string, address: string, settings: Settings): string | undefined {
     const isProxied = isSet(settings.proxycommand) && isFirst('proxycommand', settings)
     const matches = this.#matches.filter(({ criteria }) => mayApply(criteria, name, address))

@@ -31,7 +31,7 @@ const WORK_LIMIT = 500_000
 
 /** The unknown names of an expression. */
 export type Unknown = {
-  /** Such as `no such host in the inventory: web[13-14]; did you mean "web12"?`. */
+  /** For example `no such host in the inventory: web[13-14]; did you mean "web12"?`. */
   readonly text: string
   /** The known names closest to the first unknown one, groups with their "@". */
   readonly nearest: readonly string[]
