@@ -1,6 +1,6 @@
 /**
- * Carries out calls of the MCP tools: each calls its operation, and answers with what that gives or with less. A tool
- * without a row here does not compile.
+ * Carries out calls of the MCP tools: each calls its operation, and answers with what that gives or, where it has an
+ * output schema of its own, with less. Such a tool without a row here does not compile.
  */
 import { type Input, type JobAnswer, type JobReport, type OperationName, TOOLS, type ToolName } from '@muster/contract'
 import { type Ledger, ledgerNowMs } from '@muster/ledger'
@@ -24,6 +24,9 @@ type ToolOver<N extends OperationName> = {
   readonly fields: object
 }
 
+/** The tools that answer less than their operations. */
+type ShorterTool = { [T in ToolName]: (typeof TOOLS)[T] extends { readonly output: object } ? T : never }[ToolName]
+
 /**
  * Calls tools over the operations of a server.
  * @throws {MusterError} what the operation throws; invalid_request for a field that the tool does not list
@@ -38,11 +41,6 @@ export function createCallTool(
     // An agent that waits may be the one who has to resume the job.
     return operations[tool.operation].call(fields, { ...caller, endsWaitAtPause: true }, tool.input)
   }
-  /** A tool that answers what its operation answers. */
-  const whole =
-    <N extends OperationName>(tool: ToolOver<N> & { output?: never }): Call =>
-    async (fields, caller) =>
-      carryOut(tool, fields, caller)
   /** A tool with an answer of its own, made by `shorten`. */
   const shorter =
     <N extends OperationName, Told>(
@@ -53,23 +51,22 @@ export function createCallTool(
       shorten(await carryOut(tool, fields, caller), fields)
   const answerJob = createJobAnswers(ledger)
   const ofJob = (report: JobReport) => answerJob(report, { withCommand: false })
-  const calls: { readonly [T in ToolName]: Call } = {
+  const shorterCalls: { readonly [T in ShorterTool]: Call } & { readonly [T in ToolName]?: Call } = {
     run_command: shorter(TOOLS.run_command, ofJob),
     // Whoever asks for a job by its ID may not be the one who submitted it, or may have forgotten the command.
     get_job: shorter(TOOLS.get_job, (report) => answerJob(report, { withCommand: true })),
     wait_job: shorter(TOOLS.wait_job, ofJob),
-    get_output: whole(TOOLS.get_output),
     cancel_job: shorter(TOOLS.cancel_job, ofJob),
     resume_job: shorter(TOOLS.resume_job, ofJob),
     rerun_job: shorter(TOOLS.rerun_job, ofJob),
     list_jobs: shorter(TOOLS.list_jobs, toJobList),
     list_hosts: shorter(TOOLS.list_hosts, toHostList),
     preview_targets: shorter(TOOLS.preview_targets, toTargets),
-    test_connection: whole(TOOLS.test_connection),
-    list_directory: whole(TOOLS.list_directory),
-    check_disk_usage: whole(TOOLS.check_disk_usage),
   }
-  return (name, fields, caller) => calls[name](fields, caller)
+  return async (name, fields, caller) => {
+    const call = shorterCalls[name]
+    return call === undefined ? carryOut<OperationName>(TOOLS[name], fields, caller) : call(fields, caller)
+  }
 }
 
 /**

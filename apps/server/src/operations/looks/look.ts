@@ -7,7 +7,15 @@
  */
 import { randomBytes } from 'node:crypto'
 import { setImmediate as turn } from 'node:timers/promises'
-import { escapeLine, foldHosts, type HostsWithProblem, MusterError, type NextCall, Submit } from '@muster/contract'
+import {
+  escapeLine,
+  foldHosts,
+  type HostsWithProblem,
+  MusterError,
+  type NextCall,
+  Submit,
+  type ToolName,
+} from '@muster/contract'
 import { causeOf, type Ledger, type OutcomeGroup, readBeginningBytes, readRunGroups } from '@muster/ledger'
 import { clip } from '../../text/clip.ts'
 import type { Caller, OperationDeps } from '../call/operation.ts'
@@ -33,7 +41,7 @@ const TITLE_PATH_CHARS = 60
 
 /** What to run, and the input of the call that asked for it. */
 export type Look = {
-  readonly tool: 'list_directory' | 'check_disk_usage' | 'test_connection'
+  readonly tool: ToolName
   readonly title: string
   readonly argv: readonly string[]
   readonly execTimeoutS: number
