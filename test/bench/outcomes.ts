@@ -57,7 +57,7 @@ async function benchLedger(row: Row, stack: BenchStack, closers: Closers): Promi
   const end = { state: 'succeeded', remote: 'ended', reason: null, detail: null, exitCode: 0, signal: null } as const
   const before = await redisCpuMs(stack.redis)
   for (const [index, host] of hosts.entries()) {
-    const claim = await claimRun(ledger, { job_id: jobId, index, host, attempt: 1, resume: 0 }, 'bench')
+    const claim = await claimRun(ledger, { job_id: jobId, index, host, attempt: 1, reissue: 0 }, 'bench')
     if (claim === undefined) throw new Error('somebody else has claimed the run')
     await dispatchRun(ledger, claim, { connectMs: 1, mode: 'attached' })
     await finishRun(ledger, claim, { ...end, isRetryable: false })

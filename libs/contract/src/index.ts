@@ -50,6 +50,7 @@ export {
   UNLESS_FORCED,
 } from './jobs/rollout.ts'
 export {
+  exitDetail,
   isSafeToRetry,
   isTerminalRun,
   LateResult,
@@ -59,10 +60,11 @@ export {
   RunMode,
   RunState,
   StreamSummary,
+  signalDetail,
   TerminalRunState,
 } from './jobs/run.ts'
 export { ALL_SCOPES, ApiKey, KeyId, KeyOwner, SCOPES, Scope } from './operations/api-key.ts'
-export type { Operation, RestRoute } from './operations/operation.ts'
+export { type Operation, PRIVATE_FIELDS, type RestRoute } from './operations/operation.ts'
 export {
   type Input,
   OPERATION_NAMES,

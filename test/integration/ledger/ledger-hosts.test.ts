@@ -26,10 +26,10 @@ async function claimOnly(ledger: Ledger, jobId: string) {
   return claim
 }
 
-/** The last ticket that was issued for the job, as attempt and resume. */
+/** The last ticket that was issued for the job, as attempt and reissue. */
 async function lastTicket(ledger: Ledger, jobId: string): Promise<unknown> {
   const waiting = await ledger.tickets.getWaiting()
-  return waiting.filter(({ data }) => data.job_id === jobId).map(({ data }) => [data.attempt, data.resume])
+  return waiting.filter(({ data }) => data.job_id === jobId).map(({ data }) => [data.attempt, data.reissue])
 }
 
 describe('places at a host', () => {

@@ -23,20 +23,20 @@ test('a claim whose reply was lost is still a claim', async () => {
   const { ledger, proxy } = await openThroughProxy()
   const jobId = await submitTo(ledger, 1)
   // The script must be known before, so that the lost reply is that of the claim itself.
-  await claimRun(ledger, { job_id: jobId, index: 9, host: 'none', attempt: 1, resume: 0 }, 'w1')
+  await claimRun(ledger, { job_id: jobId, index: 9, host: 'none', attempt: 1, reissue: 0 }, 'w1')
   proxy.loseNextReply()
-  const claim = await claimRun(ledger, { job_id: jobId, index: 0, host: 'h0', attempt: 1, resume: 0 }, 'w1')
+  const claim = await claimRun(ledger, { job_id: jobId, index: 0, host: 'h0', attempt: 1, reissue: 0 }, 'w1')
   expect(proxy.lost()).toBe(1)
   expect(claim).toMatchObject({ index: 0, epoch: 1 })
   // The same worker asking anew, as after a second delivery, gets nothing.
-  expect(await claimRun(ledger, { job_id: jobId, index: 0, host: 'h0', attempt: 1, resume: 0 }, 'w1')).toBeUndefined()
+  expect(await claimRun(ledger, { job_id: jobId, index: 0, host: 'h0', attempt: 1, reissue: 0 }, 'w1')).toBeUndefined()
 })
 
 test('a dispatch mark and an end whose replies were lost hold, and the counts move once', async () => {
   const { ledger, proxy } = await openThroughProxy()
   const jobId = await submitTo(ledger, 3, { concurrency: 1 })
   await ledger.redis.set(ledger.keys.worker('w1'), 1)
-  const claim = await claimRun(ledger, { job_id: jobId, index: 0, host: 'h0', attempt: 1, resume: 0 }, 'w1')
+  const claim = await claimRun(ledger, { job_id: jobId, index: 0, host: 'h0', attempt: 1, reissue: 0 }, 'w1')
   if (claim === undefined) throw new Error('the run could not be claimed')
   expect(await dispatchRun(ledger, { ...claim, index: 9 }, SENT)).toMatchObject({ word: 'fenced' })
   proxy.loseNextReply()

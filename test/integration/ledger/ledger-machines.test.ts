@@ -42,7 +42,7 @@ describe('hosts of one machine, under different users', () => {
     await endAs(ledger, other, 'ok')
     expect(await claimIndex(ledger, jobId, 2), 'another machine has nothing to do with it').toBeUndefined()
     await endAs(ledger, web, 'ok')
-    const tickets = (await ledger.tickets.getWaiting()).map(({ data }) => [data.host, data.resume])
+    const tickets = (await ledger.tickets.getWaiting()).map(({ data }) => [data.host, data.reissue])
     expect(tickets).toContainEqual(['web-root', 1])
     await endAs(ledger, await claimed(ledger, jobId, 2), 'ok')
     expect((await reportJob(ledger, jobId))?.state).toBe('succeeded')

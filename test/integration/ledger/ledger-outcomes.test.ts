@@ -221,7 +221,7 @@ describe('a durable run', () => {
     expect(await firstRun(ledger, jobId)).toMatchObject({ state: 'running', worker: null, mode: 'durable' })
     expect(await ledger.tickets.getJob(`${jobId}-0-1-1`)).toBeDefined()
     // The ticket of before is of no use any more, to nobody.
-    const oldTicket = { job_id: jobId, index: 0, host: 'h0', attempt: 1, resume: 0 }
+    const oldTicket = { job_id: jobId, index: 0, host: 'h0', attempt: 1, reissue: 0 }
     expect(await claimRun(ledger, oldTicket, 'w2')).toBeUndefined()
     const next = await claim(ledger, jobId, 0, 'w2')
     expect(next.startedAgoMs).toBeGreaterThanOrEqual(0)
@@ -276,7 +276,7 @@ describe('a clock that is over', () => {
     const claimed = await claim(ledger, jobId, 0)
     await ledger.redis.hset(ledger.keys.job(jobId), 'start_deadline', 1)
     expect(await dispatchRun(ledger, claimed, SENT)).toMatchObject({ word: 'over', reason: 'start_deadline' })
-    const ticket = { job_id: jobId, index: 1, host: 'h1', attempt: 1, resume: 0 }
+    const ticket = { job_id: jobId, index: 1, host: 'h1', attempt: 1, reissue: 0 }
     expect(await claimRun(ledger, ticket, 'w1')).toBeUndefined()
     expect(await findRun(ledger, jobId, 'h1')).toMatchObject({ state: 'skipped', reason: 'start_deadline' })
   })

@@ -29,7 +29,7 @@ const SENT = { connectMs: 5, mode: 'attached' } as const
 
 async function claimAndDispatch(ledger: Ledger, jobId: string, index: number): Promise<Claim> {
   await ledger.redis.set(ledger.keys.worker('w1'), 1)
-  const claim = await claimRun(ledger, { job_id: jobId, index, host: `h${index}`, attempt: 1, resume: 0 }, 'w1')
+  const claim = await claimRun(ledger, { job_id: jobId, index, host: `h${index}`, attempt: 1, reissue: 0 }, 'w1')
   if (claim === undefined) throw new Error(`run ${index} could not be claimed`)
   await dispatchRun(ledger, claim, SENT)
   return claim
@@ -115,7 +115,7 @@ describe('claiming', () => {
   test('of many workers that get the same ticket, one has the run', async () => {
     const ledger = await openTestLedger()
     const jobId = await submitTo(ledger, 1)
-    const ticket = { job_id: jobId, index: 0, host: 'h0', attempt: 1, resume: 0 }
+    const ticket = { job_id: jobId, index: 0, host: 'h0', attempt: 1, reissue: 0 }
     const claims = await Promise.all(Array.from({ length: 20 }, (_, i) => claimRun(ledger, ticket, `w${i}`)))
     expect(claims.filter((claim) => claim !== undefined)).toHaveLength(1)
   })

@@ -218,7 +218,7 @@ describe('output of hosts', () => {
   /** Ends the run of a one-host job as a worker would after a command that printed this. */
   async function printAndEnd(ledger: Ledger, jobId: string, stdout: Buffer): Promise<void> {
     await ledger.redis.set(ledger.keys.worker('w1'), 1)
-    const claim = await claimRun(ledger, { job_id: jobId, index: 0, host: 'db1', attempt: 1, resume: 0 }, 'w1')
+    const claim = await claimRun(ledger, { job_id: jobId, index: 0, host: 'db1', attempt: 1, reissue: 0 }, 'w1')
     if (claim === undefined) throw new Error('the run could not be claimed')
     await dispatchRun(ledger, claim, { connectMs: 5, mode: 'attached' })
     await appendOutput(ledger, claim, { stream: 'stdout', place: 'head', offset: 0, bytes: stdout })

@@ -6,8 +6,8 @@ export async function claim(ledger: Ledger, jobId: string, index: number, worker
   const lease = ledger.keys.worker(worker)
   // A full Redis would not take it again.
   if ((await ledger.redis.exists(lease)) === 0) await ledger.redis.set(lease, 1)
-  const [attempt, resume] = await ledger.redis.hmget(ledger.keys.run(jobId, index), 'attempt', 'resume')
-  const ticket = { job_id: jobId, index, host: `h${index}`, attempt: Number(attempt), resume: Number(resume) }
+  const [attempt, reissue] = await ledger.redis.hmget(ledger.keys.run(jobId, index), 'attempt', 'reissue')
+  const ticket = { job_id: jobId, index, host: `h${index}`, attempt: Number(attempt), reissue: Number(reissue) }
   const claimed = await claimRun(ledger, ticket, worker)
   if (claimed === undefined) throw new Error(`run ${index} could not be claimed`)
   return claimed

@@ -164,7 +164,7 @@ export const commands = [
       new Step(`claim(${n}${isStale ? ', with an old ticket' : ''})`, async (model, { ledger, jobId, prefix }) => {
         const index = at(model, n)
         const run = model.job.runs[index]
-        const ticket = { attempt: Math.max(1, (run?.attempt ?? 1) + (isStale ? 1 : 0)), resume: run?.resume ?? 0 }
+        const ticket = { attempt: Math.max(1, (run?.attempt ?? 1) + (isStale ? 1 : 0)), reissue: run?.reissue ?? 0 }
         const worker = WORKERS[n % 3] ?? 'w0'
         await ledger.redis.set(ledger.keys.worker(worker), 1)
         const claim = await claimRun(ledger, { job_id: jobId, index, host: `${prefix}${index}`, ...ticket }, worker)

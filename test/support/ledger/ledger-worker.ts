@@ -27,8 +27,8 @@ export async function queuedRuns(ledger: Ledger, jobId: string): Promise<number[
 export async function claimIndex(ledger: Ledger, jobId: string, index: number): Promise<Claim | undefined> {
   const { redis, keys } = ledger
   await redis.set(keys.worker(WORKER), '[]')
-  const [host, attempt, resume] = await redis.hmget(keys.run(jobId, index), 'host', 'attempt', 'resume')
-  const ticket = { job_id: jobId, index, host: host ?? '', attempt: Number(attempt), resume: Number(resume) }
+  const [host, attempt, reissue] = await redis.hmget(keys.run(jobId, index), 'host', 'attempt', 'reissue')
+  const ticket = { job_id: jobId, index, host: host ?? '', attempt: Number(attempt), reissue: Number(reissue) }
   return await claimRun(ledger, ticket, WORKER)
 }
 

@@ -21,7 +21,7 @@ export type MachineRun = {
   readonly remote: Remote
   readonly reason: Reason | ''
   readonly attempt: number
-  readonly resume: number
+  readonly reissue: number
   readonly retried: number
   /** How often its worker was given up before the command was sent. */
   readonly abandoned: number
@@ -72,7 +72,7 @@ export function acceptedJob(
     remote: 'not_started',
     reason: '',
     attempt: 0,
-    resume: 0,
+    reissue: 0,
     retried: 0,
     abandoned: 0,
     epoch: 0,

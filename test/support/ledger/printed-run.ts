@@ -24,7 +24,7 @@ export async function printAndEnd(
   goOn = false,
 ): Promise<void> {
   await ledger.redis.set(ledger.keys.worker('w1'), 1)
-  const claim = await claimRun(ledger, { job_id: jobId, index, host: `h${index}`, attempt: 1, resume: 0 }, 'w1')
+  const claim = await claimRun(ledger, { job_id: jobId, index, host: `h${index}`, attempt: 1, reissue: 0 }, 'w1')
   if (claim === undefined) throw new Error(`run ${index} could not be claimed`)
   await dispatchRun(ledger, claim, { connectMs: 5, mode: 'attached' })
   const streams = { stdout: Buffer.from(stdout), stderr: Buffer.from(stderr) }

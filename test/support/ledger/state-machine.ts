@@ -54,7 +54,7 @@ export type MachineEvent =
       readonly kind: 'claim'
       readonly index: number
       readonly attempt: number
-      readonly resume: number
+      readonly reissue: number
       readonly worker: string
       readonly nonce: string
     }
@@ -111,7 +111,7 @@ type EventOf<Kind extends MachineEvent['kind']> = Extract<MachineEvent, { kind: 
 function claim(job: MachineJob, event: EventOf<'claim'>): MachineStep {
   const run = job.runs[event.index]
   if (run === undefined || (run.state === 'pending' && run.attempt === 0)) return { job, answer: 'gone' }
-  if (run.attempt !== event.attempt || run.resume !== event.resume) return { job, answer: 'stale' }
+  if (run.attempt !== event.attempt || run.reissue !== event.reissue) return { job, answer: 'stale' }
   if (isTerminalRun(run.state)) return { job, answer: 'ended' }
   const held = { worker: event.worker, epoch: run.epoch + 1, nonce: event.nonce }
   if (run.state === 'running' && run.worker === undefined) {
@@ -165,7 +165,7 @@ function handOver(job: MachineJob, event: EventOf<'hand_over'>): MachineStep {
 
 function offer(job: MachineJob, index: number, run: MachineRun): MachineJob {
   const { worker: _worker, ...unheld } = run
-  return replace(job, index, { ...unheld, epoch: run.epoch + 1, resume: run.resume + 1 })
+  return replace(job, index, { ...unheld, epoch: run.epoch + 1, reissue: run.reissue + 1 })
 }
 
 function abandon(job: MachineJob, worker: string): MachineJob {
@@ -231,7 +231,7 @@ function retry(job: MachineJob, index: number, end: MachineEnd): MachineJob | un
     reason: end.reason,
     attempt: run.attempt + 1,
     retried: run.retried + 1,
-    resume: 0,
+    reissue: 0,
     ...(hasStarted ? { kept: { state: end.state, remote: end.remote, reason: end.reason } } : {}),
   })
 }

@@ -2,7 +2,7 @@
  * Checks an input before it is sent, by the server's own rules but in the words of the command line: which flag, what
  * is accepted, what was given. It does not repeat values that may hold a password.
  */
-import { MusterError, OPERATIONS, type OperationName, type Request } from '@muster/contract'
+import { MusterError, OPERATIONS, type OperationName, PRIVATE_FIELDS, type Request } from '@muster/contract'
 import { z } from 'zod'
 
 /** The operation table, typed so that the name gives the type of the input. */
@@ -16,16 +16,6 @@ const SCHEMAS: {
 const SHOWN_LIMIT_CHARS = 60
 /** Fields that are words of the command line; the others are flags. */
 const WORDS: ReadonlySet<string> = new Set(['job_id', 'host', 'key_id', 'targets', 'command', 'argv'])
-/** Fields whose values may hold a password. */
-const PRIVATE: ReadonlySet<string> = new Set([
-  'command',
-  'argv',
-  'script',
-  'script_args',
-  'stdin',
-  'env',
-  'health_check',
-])
 
 /**
  * The input, checked.
@@ -79,7 +69,7 @@ function partOf(at: unknown, key: PropertyKey): unknown {
 
 function valueText(field: string, value: unknown): string {
   const text = JSON.stringify(value)
-  if (PRIVATE.has(field))
+  if (PRIVATE_FIELDS.has(field))
     return typeof value === 'string' ? `a text of ${Buffer.byteLength(value)} bytes` : typeof value
   return text.length <= SHOWN_LIMIT_CHARS ? text : `${text.slice(0, SHOWN_LIMIT_CHARS)}… (${text.length} characters)`
 }

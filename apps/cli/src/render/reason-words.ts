@@ -31,7 +31,7 @@ const REASONS: Record<Reason, string> = {
   breaker_open: 'it is not tried for now, as reaching it or logging in failed several times',
   host_disabled: 'the inventory says that the host is disabled',
   cancelled_by_user: 'it was cancelled',
-  policy_denied: 'the policy does not allow it',
+  policy_denied: 'the worker could not read the job',
 }
 
 /** A state in words: `waiting to retry` for `retry_wait`; the other names speak for themselves. */

@@ -5,11 +5,13 @@
 import {
   escapeControl,
   escapeLine,
+  exitDetail,
   type GatheredOutput,
   type HostsByState,
   type OutputGroup,
   OutputMask,
   type Reason,
+  signalDetail,
 } from '@muster/contract'
 import { reasonWords, stateWords } from './reason-words.ts'
 
@@ -92,8 +94,9 @@ function reasonCode({ reason, signal }: OutputGroup): string | null {
 
 /** The detail, unless it only repeats the exit code or the signal. */
 function furtherDetail({ detail, exit_code, signal }: OutputGroup): string | null {
-  const isRepeated = detail === `exit status ${exit_code}` || detail === `the command was ended by SIG${signal}`
-  return isRepeated ? null : detail
+  const isStatus = exit_code !== null && detail === exitDetail(exit_code)
+  const isSignal = signal !== null && detail === signalDetail(`SIG${signal}`)
+  return isStatus || isSignal ? null : detail
 }
 
 /** Why a run ended so, in words. For commands that ended by themselves, the exit code says it all. */

@@ -6,6 +6,7 @@ import {
   type AnswerOutput,
   type Counts,
   escapeControl,
+  exitDetail,
   isTerminalJob,
   type JobAnswer,
   type JobReport,
@@ -98,7 +99,7 @@ type ProblemRow = JobReport['problems'][number]
 
 /** What the detail says beyond the exit code. A long text loses its middle, because the cause often comes last. */
 function wordsOf({ detail, exit_code: exitCode }: ProblemRow, rows: number): string {
-  if (detail === null || detail === `exit status ${exitCode}`) return ''
+  if (detail === null || (exitCode !== undefined && exitCode !== null && detail === exitDetail(exitCode))) return ''
   const text = escapeControl(detail)
   const limit = Math.min(PROBLEM_CHARS.one, Math.floor(PROBLEM_CHARS.all / rows))
   const half = Math.floor(limit / 2)

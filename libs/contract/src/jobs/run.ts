@@ -131,3 +131,13 @@ export type Run = z.infer<typeof Run>
 export function isSafeToRetry(remote: Remote): boolean {
   return remote === 'not_started'
 }
+
+/** The detail of a run whose command exited with this status. It adds nothing where the status is shown. */
+export function exitDetail(exitCode: number): string {
+  return `exit status ${exitCode}`
+}
+
+/** The detail of a run whose command a signal ended. @param signal its name, such as `SIGKILL`, or words for it */
+export function signalDetail(signal: string): string {
+  return `the command was ended by ${signal}`
+}

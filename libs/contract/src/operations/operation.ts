@@ -42,3 +42,14 @@ export const limitOf = (most: number, usual: number) =>
   z.number().int().min(1).max(most).default(usual).describe(`Rows on a page, at most ${most}.`)
 /** Where the next page begins. */
 export const nextCursor = z.string().nullable().describe('Null on the last page.')
+
+/** Fields of a submit whose values may hold a password: an error never repeats them. */
+export const PRIVATE_FIELDS: ReadonlySet<PropertyKey> = new Set([
+  'command',
+  'argv',
+  'script',
+  'script_args',
+  'stdin',
+  'env',
+  'health_check',
+])

@@ -42,7 +42,7 @@ end
 local function requeue(now)
   leave_host(index, now)
   local attempt = redis.call('HINCRBY', key, 'attempt', 1)
-  redis.call('HDEL', key, 'resume')
+  redis.call('HDEL', key, 'reissue')
   redis.call('HSET', key, 'state', 'queued', 'remote', run.kept_remote or 'not_started', 'queued', now)
   move('connecting', 'queued', 1)
   issue_own(index, run.host, attempt, 0)

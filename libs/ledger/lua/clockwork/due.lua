@@ -15,7 +15,7 @@ local function waiting_run(member)
   local key = base .. ':run:' .. of_job .. ':' .. index
   local run = read(key, 'state', 'attempt', 'host')
   if not WAITING[run.state] or run.attempt ~= attempt then return nil, delay end
-  local ticket = {job_id = of_job, index = index, host = run.host, attempt = attempt, resume = 0}
+  local ticket = {job_id = of_job, index = index, host = run.host, attempt = attempt, reissue = 0}
   return {key = key, state = run.state, ticket = ticket}, delay
 end
 

@@ -31,8 +31,8 @@ local function call_waiting(places, now)
       redis.call('SADD', places, of_job .. ':' .. index)
       redis.call('HSET', key, 'called', now)
       rouse(of_job, index)
-      local resume = redis.call('HINCRBY', key, 'resume', 1)
-      issue({job_id = of_job, index = index, host = run.host, attempt = attempt, resume = resume})
+      local reissue = redis.call('HINCRBY', key, 'reissue', 1)
+      issue({job_id = of_job, index = index, host = run.host, attempt = attempt, reissue = reissue})
     end
   end
 end

@@ -86,9 +86,9 @@ local function add_notice(index, notice)
   redis.call('SADD', noticed, index)
 end
 
--- The tickets to issue after this script, field after field. `resume` counts how often the ticket of an attempt was
+-- The tickets to issue after this script, field after field. `reissue` counts how often the ticket of an attempt was
 -- issued again, because a durable run changed hands or because the run had to wait for its host.
-local TICKET_FIELDS = {'job_id', 'title', 'index', 'host', 'attempt', 'resume'}
+local TICKET_FIELDS = {'job_id', 'title', 'index', 'host', 'attempt', 'reissue'}
 local tickets = {}
 
 local function issue(ticket)
@@ -96,8 +96,8 @@ local function issue(ticket)
   for _, field in ipairs(TICKET_FIELDS) do tickets[#tickets + 1] = tostring(ticket[field]) end
 end
 
-local function issue_own(index, host, attempt, resume)
-  issue({job_id = job_id, index = index, host = host, attempt = attempt, resume = resume})
+local function issue_own(index, host, attempt, reissue)
+  issue({job_id = job_id, index = index, host = host, attempt = attempt, reissue = reissue})
 end
 
 -- Sets a ticket aside until it is due (due.lua). The delay is kept with it, in case Redis' clock is set back.

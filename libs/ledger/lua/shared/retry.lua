@@ -43,7 +43,7 @@ local function retry(index, from, to, remote, reason, exit_code, is_retryable, n
   local attempt = run.attempt + 1
   redis.call('HSET', key, 'state', 'retry_wait', 'remote', shown, 'retry_at', due, 'retried', retried + 1,
     'attempt', attempt)
-  redis.call('HDEL', key, 'resume')
+  redis.call('HDEL', key, 'reissue')
   set_reason(index, reason)
   move(from, 'retry_wait', 1)
   issue_later(index, attempt, due, delay)
@@ -55,8 +55,8 @@ end
 local function offer(index, now)
   local key = run_key(index)
   redis.call('HINCRBY', key, 'epoch', 1)
-  local resume = redis.call('HINCRBY', key, 'resume', 1)
+  local reissue = redis.call('HINCRBY', key, 'reissue', 1)
   redis.call('HSET', key, 'worker', '', 'queued', now)
   local run = read(key, 'host', 'attempt')
-  issue_own(index, run.host, run.attempt, resume)
+  issue_own(index, run.host, run.attempt, reissue)
 end

@@ -1,12 +1,12 @@
 -- Gives a run to a worker. This compare-and-set, not BullMQ, decides who runs it: BullMQ may deliver a ticket twice.
--- `attempt` and `resume` are those of the ticket; `nonce` names this request; `tried` is a digest of what would be
+-- `attempt` and `reissue` are those of the ticket; `nonce` names this request; `tried` is a digest of what would be
 -- tried at the host, '' until that is asked for, or '-' when nobody knows.
 -- Returns {'claimed', what CLAIMED_FIELDS names, tickets...};
 -- {'waits', tickets...} for a place at the host;
 -- {'tried with', host, 'connect' or 'auth', tickets...} when the answer depends on `tried`;
 -- {'over', tickets...} when the run ended here, because it must not start any more;
 -- or {why there is nothing to do}.
-local index, attempt, resume, worker, nonce, tried = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local index, attempt, reissue, worker, nonce, tried = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 
 -- `how` is 'start' or 'attach'; `started_ago_ms` is '' when it is to start, `job_left_ms` when the job has no time
 -- limit.
@@ -15,7 +15,7 @@ local CLAIMED_FIELDS = {'epoch', 'host', 'how', 'started_ago_ms', 'job_left_ms',
 let_in()
 local now = now_ms()
 local key = run_key(index)
-local run = read(key, 'state', 'attempt', 'resume', 'host', 'nonce', 'epoch', 'worker', 'started', 'reason', 'stop',
+local run = read(key, 'state', 'attempt', 'reissue', 'host', 'nonce', 'epoch', 'worker', 'started', 'reason', 'stop',
   'kept_state')
 
 local function claimed(epoch, how)
@@ -83,7 +83,7 @@ end
 
 if not run.state then return {'gone'} end
 -- A ticket of an earlier attempt, or from before the run changed hands, asks for nothing any more.
-if run.attempt ~= attempt or (run.resume or '0') ~= resume then return {'stale'} end
+if run.attempt ~= attempt or (run.reissue or '0') ~= reissue then return {'stale'} end
 if TERMINAL[run.state] then return {'ended'} end
 -- The same request again, because its reply was lost. It is the same claim.
 if run.nonce == nonce and run.state == 'connecting' then return claimed(run.epoch, 'start') end

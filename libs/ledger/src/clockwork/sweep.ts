@@ -74,7 +74,7 @@ type OpenRun = {
   index: number
   host: string
   attempt: number
-  resume: number
+  reissue: number
   state: string
   worker: string
   nonce: string
@@ -131,8 +131,8 @@ async function issueMissing(ledger: Ledger, jobId: string, runs: readonly OpenRu
   if (waiting.length === 0) return
   const title = (await ledger.redis.hget(ledger.keys.job(jobId), 'title')) ?? ''
   const missing = await Promise.all(
-    waiting.map(({ index, host, attempt, resume }) =>
-      withoutTicket(ledger, { jobId, title, index, host, attempt, resume }),
+    waiting.map(({ index, host, attempt, reissue }) =>
+      withoutTicket(ledger, { jobId, title, index, host, attempt, reissue }),
     ),
   )
   await issueTickets(ledger.tickets, missing.flat())
@@ -154,7 +154,7 @@ async function readOpenRuns({ redis, keys }: Ledger, jobId: string): Promise<Ope
   const fields = [
     'host',
     'attempt',
-    'resume',
+    'reissue',
     'state',
     'worker',
     'queued',
@@ -166,7 +166,7 @@ async function readOpenRuns({ redis, keys }: Ledger, jobId: string): Promise<Ope
   return await Promise.all(
     indexes.map(async (index) => {
       const values = await redis.hmget(keys.run(jobId, index), ...fields)
-      const [host, attempt, resume, state, worker, queued, retryAt, nonce, waits, due] = values.map(
+      const [host, attempt, reissue, state, worker, queued, retryAt, nonce, waits, due] = values.map(
         (value) => value ?? '',
       )
       const isHeld = state !== 'queued' && state !== 'retry_wait' && (state !== 'running' || worker !== '')
@@ -176,7 +176,7 @@ async function readOpenRuns({ redis, keys }: Ledger, jobId: string): Promise<Ope
         index,
         host: host ?? '',
         attempt: Number(attempt),
-        resume: Number(resume),
+        reissue: Number(reissue),
         state: state ?? '',
         worker: worker ?? '',
         nonce: nonce ?? '',

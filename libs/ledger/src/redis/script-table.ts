@@ -50,7 +50,7 @@ export const SCRIPTS = {
     shared: ALL,
     isOfJob: true,
     keys: [],
-    args: ['index', 'attempt', 'resume', 'worker', 'nonce', 'tried'],
+    args: ['index', 'attempt', 'reissue', 'worker', 'nonce', 'tried'],
   }),
   dispatch: loadScript({
     file: 'steps/dispatch',
@@ -180,7 +180,7 @@ export const SCRIPTS = {
 export type ScriptName = keyof typeof SCRIPTS
 
 /** A ticket as scripts hand it back: TICKET_FIELDS in prelude.lua. */
-export const TICKET_FIELDS = ['job_id', 'title', 'index', 'host', 'attempt', 'resume'] as const
+export const TICKET_FIELDS = ['job_id', 'title', 'index', 'host', 'attempt', 'reissue'] as const
 
 /** What a claim is told before the tickets that it lets go: CLAIMED_FIELDS in claim.lua. */
 export const CLAIMED_FIELDS = ['epoch', 'host', 'how', 'started_ago_ms', 'job_left_ms', 'exec_timeout_ms'] as const

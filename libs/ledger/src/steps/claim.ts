@@ -68,10 +68,10 @@ export async function claimRun(
   worker: string,
   triedWith?: TriedWith,
 ): Promise<Claim | undefined> {
-  const { job_id: jobId, index, attempt, resume } = ticket
+  const { job_id: jobId, index, attempt, reissue } = ticket
   const nonce = randomBytes(6).toString('base64url')
   const tryWith = async (tried: string) => {
-    const given = { jobId, index, attempt, resume, worker, nonce, tried }
+    const given = { jobId, index, attempt, reissue, worker, nonce, tried }
     return Answer.parse(await runScript(ledger, 'claim', given))
   }
   let answer = await tryWith(triedWith === undefined ? '-' : '')

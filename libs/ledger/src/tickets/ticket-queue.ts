@@ -76,8 +76,8 @@ function toTicket({ title, jobId, isAgain = false, ...run }: Released) {
 
 /** The BullMQ ID of a ticket. BullMQ ignores an ID that it already holds, so that issuing a ticket twice makes one. */
 export function ticketId(ticket: Omit<Ticket, 'host'> & Pick<Released, 'isAgain'>): string {
-  const { job_id: jobId, index, attempt, resume, isAgain = false } = ticket
-  return `${jobId}-${index}-${attempt}${resume === 0 ? '' : `-${resume}`}${isAgain ? '-again' : ''}`
+  const { job_id: jobId, index, attempt, reissue, isAgain = false } = ticket
+  return `${jobId}-${index}-${attempt}${reissue === 0 ? '' : `-${reissue}`}${isAgain ? '-again' : ''}`
 }
 
 /** A process that takes tickets. */

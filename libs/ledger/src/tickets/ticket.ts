@@ -13,9 +13,10 @@ export const Ticket = z.object({
   host: z.string(),
   attempt: z.number().int().min(1),
   /**
-   * How often the ticket of this attempt was issued anew: a durable run changed hands, or the run waited for its host.
+   * How often the ticket of this attempt was issued again: a durable run changed hands, or the run waited for its host.
+   * Absent in tickets of version 0.1.0, as none.
    */
-  resume: z.number().int().min(0),
+  reissue: z.number().int().min(0).default(0),
 })
 export type Ticket = z.infer<typeof Ticket>
 
@@ -27,7 +28,7 @@ export type Released = {
   readonly index: number
   readonly host: string
   readonly attempt: number
-  readonly resume: number
+  readonly reissue: number
   /** Whether another ticket for this attempt exists, which a worker took before it died. Absent: no. */
   readonly isAgain?: boolean
 }
@@ -40,7 +41,7 @@ const TicketWords = z
     index: z.coerce.number(),
     host: z.string(),
     attempt: z.coerce.number(),
-    resume: z.coerce.number(),
+    reissue: z.coerce.number(),
   })
   .transform(({ job_id: jobId, ...others }): Released => ({ jobId, ...others }))
 

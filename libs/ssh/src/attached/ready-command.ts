@@ -3,6 +3,7 @@
  * the host yet. So every failure up to here is "not started". Sends nothing (exec.ts).
  */
 import { randomBytes } from 'node:crypto'
+import { CHANNEL_TIMEOUT_MS } from '../channel/channel.ts'
 import { type GreetedChannel, type NotGreeted, openLauncherChannel } from '../channel/launcher-channel.ts'
 import type { SshConnection } from '../connect/connection.ts'
 import { type Launch, writeLaunch } from '../shell/launcher.ts'
@@ -30,8 +31,6 @@ export type ReadyCommand = {
   readonly launch: Launch & Pick<RemoteCommand, 'sudo'>
   readonly nonce: string
 }
-
-const CHANNEL_TIMEOUT_MS = 15_000
 
 /**
  * Goes all the way to where a command can be sent. The caller hands the result to `sendCommand` or closes its channel;

@@ -7,6 +7,9 @@ import type { SshConnection } from '../connect/connection.ts'
 import { type Exit, parseExit } from '../verdict/exit-status.ts'
 import { causeOfAbort, type Failure, failure, printable } from '../verdict/failure.ts'
 
+/** How long a host may take to open a channel, and again to say hello on it. */
+export const CHANNEL_TIMEOUT_MS = 15_000
+
 /** A channel, and how its process ended as far as is known. */
 export type RunningChannel = {
   readonly channel: ClientChannel

@@ -9,6 +9,7 @@
  * retries.
  */
 import { randomBytes } from 'node:crypto'
+import { CHANNEL_TIMEOUT_MS } from '../channel/channel.ts'
 import { type GreetedChannel, openLauncherChannel } from '../channel/launcher-channel.ts'
 import type { SshConnection } from '../connect/connection.ts'
 import { type Drain, drainOutput } from '../output/drain.ts'
@@ -46,7 +47,6 @@ export type FollowOptions = {
   readonly channelTimeoutMs?: number
 }
 
-const CHANNEL_TIMEOUT_MS = 15_000
 /** How late the host may be by its own clock before this side takes over: its supervisor may be dead. */
 const CLOCK_GRACE_MS = 10_000
 /** How long the result of a command that was stopped may take. */

@@ -4,6 +4,8 @@
  *
  * Reports what the host answered, and nothing more: no answer is no confirmation. Does not follow runs (follow.ts).
  */
+
+import { CHANNEL_TIMEOUT_MS } from '../channel/channel.ts'
 import { killScript } from '../channel/kill.ts'
 import { runScript } from '../channel/remote-script.ts'
 import type { SshConnection } from '../connect/connection.ts'
@@ -16,7 +18,6 @@ export type DurableStop = KillResult | 'never_started'
 
 /** How long the host may take for a script, beyond the time that the script itself waits. */
 const ANSWER_MS = 15_000
-const CHANNEL_TIMEOUT_MS = 15_000
 
 /** Kills a durable command, whoever started it, and checks that it is gone. Its result then names the cause. */
 export async function stopDurable(

@@ -2,6 +2,8 @@
  * Checks out a connection and opens something on it. This shows whether a warm connection still works, and whether the
  * host gives another channel. Neither has started anything, so on failure another connection is tried.
  */
+
+import { CHANNEL_TIMEOUT_MS } from '../channel/channel.ts'
 import { type NotGreeted, openLauncherChannel } from '../channel/launcher-channel.ts'
 import { type Refused, refused, type SshHost } from '../connect/connection.ts'
 import { withinMs } from '../verdict/within-ms.ts'
@@ -15,7 +17,6 @@ type OpenOn<T> = (checkout: Checkout, signal: AbortSignal) => Promise<T | NotGre
 
 /** How long a warm host may take to give a sign of life; a third of the whole time if that is less. */
 const SIGN_OF_LIFE_MS = 4_000
-const CHANNEL_TIMEOUT_MS = 15_000
 
 /** Checks out a connection and opens something on it, within the time and by the signal of the options. */
 export async function checkOutAndOpen<T extends object>(

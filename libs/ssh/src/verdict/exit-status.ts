@@ -3,6 +3,7 @@
  *
  * A host can say anything here, and its words are stored and shown beside our own, so only what fits is accepted.
  */
+import { exitDetail } from '@muster/contract'
 
 /** How it ended. Both null: by a signal without a name, or in a way the host did not report. */
 export type Exit = {
@@ -55,5 +56,6 @@ export function isSignalled({ signal, isNamelessSignal }: Exit): boolean {
 /** The exit in words, such as "exit status 7" or "SIGTERM". */
 export function exitWords({ code, signal, isNamelessSignal }: Exit): string {
   if (isNamelessSignal === true) return 'a signal, whose name is not valid and was dropped'
-  return signal === null ? `exit status ${code}` : `SIG${signal}`
+  if (signal !== null) return `SIG${signal}`
+  return code === null ? 'no exit status' : exitDetail(code)
 }

@@ -4,7 +4,7 @@
  *
  * One rule decides the doubtful cases: "succeeded", "failed" and "not started" are only said when they are proven.
  */
-import type { Reason, Remote, TerminalRunState } from '@muster/contract'
+import { type Reason, type Remote, signalDetail, type TerminalRunState } from '@muster/contract'
 import { type Exit, exitWords, isSignalled } from './exit-status.ts'
 
 /** Why this side stops a command. `fault`: its output could not be stored. */
@@ -81,10 +81,10 @@ export function verdictOf(evidence: Evidence): Verdict {
   }
   if (!hasStarted) return verdictWithoutStart(exit, hasRefused)
   if (isSignalled(exit)) {
-    return { state: 'failed', reason: 'signal', remote: 'ended', detail: `the command was ended by ${exitWords(exit)}` }
+    return { state: 'failed', reason: 'signal', remote: 'ended', detail: signalDetail(exitWords(exit)) }
   }
   if (exit.code === 0) return { state: 'succeeded', reason: null, remote: 'ended', detail: null }
-  return { state: 'failed', reason: 'exit_nonzero', remote: 'ended', detail: `exit status ${exit.code}${hint(exit)}` }
+  return { state: 'failed', reason: 'exit_nonzero', remote: 'ended', detail: `${exitWords(exit)}${hint(exit)}` }
 }
 
 function verdictOfStop({ cause, kill }: Stopped, later: string): Verdict {

@@ -4,7 +4,7 @@
  *
  * It knows the fields from their schemas only. Values that may be secret or long are described, not repeated.
  */
-import { type ErrorDetails, MusterError } from '@muster/contract'
+import { type ErrorDetails, MusterError, PRIVATE_FIELDS } from '@muster/contract'
 import { nearest, nearestHint } from '@muster/inventory'
 import { z } from 'zod'
 
@@ -18,8 +18,6 @@ export type Fields = Readonly<Record<string, unknown>>
 const SHOWN_LIMIT_CHARS = 60
 /** Most problems named in a refusal; a request with more is no typing mistake. */
 const PROBLEMS_LIMIT = 20
-/** Fields whose values may hold a password and are never repeated. */
-const PRIVATE: ReadonlySet<PropertyKey> = new Set(['command', 'argv', 'script', 'script_args', 'stdin', 'env'])
 
 type Trouble = { field: string; text: string; nearest?: string[] }
 
@@ -136,7 +134,7 @@ function describe(issue: z.core.$ZodIssue, given: Fields, shape: z.ZodRawShape):
   // A rule over several fields has no single value to show. Values of private fields are not repeated, and neither is a
   // command line given in place of the object in which it belongs.
   const isMisplacedText = top === 'health_check' && typeof value !== 'number'
-  const isPrivate = issue.code === 'custom' || issue.path.some((key) => PRIVATE.has(key)) || isMisplacedText
+  const isPrivate = issue.code === 'custom' || issue.path.some((key) => PRIVATE_FIELDS.has(key)) || isMisplacedText
   const received = isPrivate ? describePrivate(value) : `; received ${show(value)}`
   return { field, text: `${accepted}${received}` }
 }
