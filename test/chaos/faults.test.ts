@@ -7,8 +7,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { expect, onTestFinished, test } from 'vitest'
-import { startChaosRedis } from './chaos-redis.ts'
-import { FaultProxy } from './fault-proxy.ts'
+import { startChaosRedis } from '../support/runtime/chaos-redis.ts'
+import { FaultProxy } from '../support/runtime/fault-proxy.ts'
 
 test('a proxy passes everything on, to the address it was called at', async () => {
   const { proxy } = await echoBehindProxy()

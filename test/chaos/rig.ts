@@ -7,12 +7,12 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Closers, freePort, startProcess } from '@muster/runtime'
+import { type ChaosRedis, startChaosRedis } from '../support/runtime/chaos-redis.ts'
+import { FaultProxy } from '../support/runtime/fault-proxy.ts'
+import { Supervised } from '../support/runtime/supervised.ts'
 import { type Sshd, startSshd } from '../support/ssh/sshd.ts'
-import { type ChaosRedis, startChaosRedis } from './chaos-redis.ts'
 import type { ChaosHost } from './commands.ts'
 import { SERVERS, type ServerName, WORKERS, type WorkerName } from './fault-plan.ts'
-import { FaultProxy } from './fault-proxy.ts'
-import { Supervised } from './supervised.ts'
 import { liveProcesses } from './witness.ts'
 
 /** A process of Muster and its connections. */

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inject, onTestFinished } from 'vitest'
-import { type ChaosRedis, startChaosRedis } from '../../chaos/chaos-redis.ts'
+import { type ChaosRedis, startChaosRedis } from './chaos-redis.ts'
 
 /**
  * Starts it, with its log written before every answer; everything is gone when the test ends. `env` is for it alone.
