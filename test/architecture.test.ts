@@ -13,6 +13,7 @@ const { FOLDER_ORDER, ...treeRules } = tree
 
 const sources = readFiles(['apps', 'libs'], ['.ts']).filter(({ path }) => path.includes('/src/'))
 const scripts = readFiles(['libs'], ['.lua'])
+const tests = readFiles(['test'], ['.ts'])
 
 describe('the source keeps the rules of the house', () => {
   test('there are sources to look at', () => {
@@ -21,17 +22,22 @@ describe('the source keeps the rules of the house', () => {
   })
 
   test.each(Object.entries(fileRules))('%s', (_name, rule) => {
-    const found = sources.flatMap(rule)
-    expect(found).toEqual([])
+    expect(sources.flatMap(rule)).toEqual([])
   })
 
   test.each(Object.entries(treeRules))('%s', (_name, rule) => {
     expect(rule(sources)).toEqual([])
   })
 
-  test('Lua scripts are named as other files, and fit a screen', () => {
+  test('Lua scripts are named as other files, fit a screen, and are not crowded', () => {
     const found = scripts.flatMap((file) => [...house.nameRule(file), ...house.sizeRule(file)])
-    expect(found).toEqual([])
+    expect([...found, ...tree.crowdRule(scripts)]).toEqual([])
+  })
+
+  test('tests import in no circle, and are not crowded', () => {
+    const rules = [tree.fileCircleRule, tree.folderCircleRule, tree.crowdRule]
+    expect(tests.length).toBeGreaterThan(200)
+    expect(rules.flatMap((rule) => rule(tests))).toEqual([])
   })
 
   test('packages declare what they import, and their project references agree', () => {
