@@ -8,7 +8,6 @@ export const WAITING: Readonly<Record<string, number>> = {
   'test/integration/ledger/ledger-model.test.ts': 120,
   'test/e2e/jobs/worker-trouble.test.ts': 110,
   'test/e2e/jobs/redis-trouble.test.ts': 100,
-  'test/integration/ssh/attached/ssh-frozen-host.test.ts': 70,
   'test/e2e/jobs/durable.test.ts': 60,
   'test/e2e/jobs/scripts.test.ts': 90,
   'test/e2e/jobs/rollout.test.ts': 60,

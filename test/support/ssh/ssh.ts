@@ -31,11 +31,11 @@ export function sshdHost(changes: Partial<SshHost> = {}, facts: SshdFacts = inje
 /** Tries to reach a host, with the keys of the test daemon unless told otherwise. */
 export function dial(
   host: SshHost,
-  options: { knownHosts?: KnownHostsSource; timeoutMs?: number; signal?: AbortSignal } = {},
+  options: { knownHosts?: KnownHostsSource; timeoutMs?: number; signal?: AbortSignal; keepaliveMs?: number } = {},
 ): Promise<ConnectResult> {
   const knownHosts = options.knownHosts ?? fixedKnownHosts(inject('sshd').knownHosts, 'test known hosts')
   const signal = options.signal ?? new AbortController().signal
-  return connect(host, { knownHosts, timeoutMs: options.timeoutMs ?? 10_000, signal })
+  return connect(host, { timeoutMs: 10_000, ...options, knownHosts, signal })
 }
 
 /** A connection to a host that can be reached; closed at the end of the test. */
@@ -50,11 +50,11 @@ export async function reach(
 }
 
 /** A daemon of the test's own, with these settings; and a connection to it. */
-export async function reachOwnSshd(settings: readonly string[] = []) {
+export async function reachOwnSshd(settings: readonly string[] = [], options: Parameters<typeof dial>[1] = {}) {
   const own = await startSshd(settings)
   onTestFinished(() => own.close())
   const { facts } = own
-  const connection = await reach(sshdHost({}, facts), { knownHosts: fixedKnownHosts(facts.knownHosts) })
+  const connection = await reach(sshdHost({}, facts), { ...options, knownHosts: fixedKnownHosts(facts.knownHosts) })
   return { facts, connection }
 }
 

@@ -18,7 +18,7 @@ import { LookUps } from './look-ups.ts'
 import { connectForPackets } from './packet-socket.ts'
 
 /** How to connect. */
-export type ConnectOptions = {
+export type ConnectOptions = Pick<LogInOptions, 'keepaliveMs'> & {
   readonly knownHosts: KnownHostsSource
   /** For everything together, from the look-up of the address to the log-in. */
   readonly timeoutMs: number
@@ -41,7 +41,8 @@ export async function connect(host: SshHost, options: ConnectOptions): Promise<C
   if (options.signal.aborted) dial.abort()
   const lookUps = new LookUps()
   try {
-    const result = await reach(host, { known: await options.knownHosts.read(), lookUps, signal: dial.signal })
+    const known = await options.knownHosts.read()
+    const result = await reach(host, { known, lookUps, signal: dial.signal, keepaliveMs: options.keepaliveMs })
     if (result.ok || !dial.signal.aborted) return result
     if (options.signal.aborted) {
       return refused(failure(causeOfAbort(options.signal), `stopped before ${host.name} was reached`))

@@ -34,13 +34,16 @@ export type LogInOptions = {
    * The function it returns is called when the log-in is over. Absent: no turns are taken.
    */
   readonly turn?: () => Promise<EndTurn | Failure>
+  /** How often a host that says nothing is asked for a sign of life, in milliseconds. Absent: every 15 s. */
+  readonly keepaliveMs?: number
 }
 
 /** What a connection runs over, and how to take it down for good. */
 export type Route = { readonly stream: Duplex; destroy(): void }
 
 /** As ServerAliveInterval and ServerAliveCountMax of ssh: a dead host is noticed after 45 to 60 s. */
-const KEEPALIVE = { keepaliveInterval: 15_000, keepaliveCountMax: 3 }
+const KEEPALIVE_MS = 15_000
+const KEEPALIVE_COUNT = 3
 /** How long a host may take to close its side before the socket is taken down. */
 const CLOSE_GRACE_MS = 1_000
 
@@ -142,12 +145,13 @@ class LogIn {
   }
 
   #connect(): void {
-    const { known } = this.#options
+    const { known, keepaliveMs = KEEPALIVE_MS } = this.#options
     this.#client.connect({
       sock: this.#route.stream,
       username: this.#host.user,
       readyTimeout: 0,
-      ...KEEPALIVE,
+      keepaliveInterval: keepaliveMs,
+      keepaliveCountMax: KEEPALIVE_COUNT,
       algorithms: algorithmsFor(hostKeyAlgorithms(this.#host, known), this.#isLegacy),
       hostVerifier: (key: Buffer) => {
         this.#hostKey = Buffer.from(key)

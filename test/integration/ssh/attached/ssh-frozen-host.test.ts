@@ -5,8 +5,8 @@ import { reachOwnSshd, run } from '../../../support/ssh/ssh.ts'
 import { descendantsOf } from '../../../support/ssh/sshd.ts'
 
 describe('a host that freezes in the middle of a command', () => {
-  const freeze = async () => {
-    const { facts, connection } = await reachOwnSshd()
+  const freeze = async (options: Parameters<typeof reachOwnSshd>[1] = {}) => {
+    const { facts, connection } = await reachOwnSshd([], options)
     let sessions: number[] = []
     const signalAll = (signal: NodeJS.Signals) => sessions.map((pid) => process.kill(pid, signal))
     onTestFinished(() => void signalAll('SIGCONT'))
@@ -29,8 +29,8 @@ describe('a host that freezes in the middle of a command', () => {
     expect(end.detail).toContain('the host itself ends it')
   })
 
-  test('is noticed by the connection, long before the limit of the command', { timeout: 100_000 }, async () => {
-    const { connection, onOutput } = await freeze()
+  test('is noticed by the connection, long before the limit of the command', async () => {
+    const { connection, onOutput } = await freeze({ keepaliveMs: 1_000 })
     const end = await run(connection, 'echo a; exec sleep 100', { execTimeoutMs: 600_000, onOutput })
     expect(end).toMatchObject({ state: 'lost', reason: 'conn_lost', remote: 'unknown', out: 'a\n' })
     expect(connection.isOpen()).toBe(false)
