@@ -45,7 +45,7 @@ export const BREAKAGES: Readonly<Record<Break, Breakage>> = {
         find: "then return {'fenced'} end",
         replace: "then return {'go', '60000'} end",
       },
-      { file: 'apps/worker/dist/held-runs.js', find: "stopFor('fenced');", replace: ';' },
+      { file: 'apps/worker/dist/hold/held-runs.js', find: "stopFor('fenced');", replace: ';' },
       { file: 'libs/ledger/lua/steps/finish.lua', find: 'if not is_own or not HELD', replace: 'if not HELD' },
       {
         file: 'libs/ledger/lua/steps/append.lua',
@@ -59,8 +59,8 @@ export const BREAKAGES: Readonly<Record<Break, Breakage>> = {
   // A run is ended before its output is stored.
   flush: {
     edits: [
-      { file: 'apps/worker/dist/run-attached.js', find: 'await writer.flush();', replace: '' },
-      { file: 'apps/worker/dist/run-durable.js', find: 'await writer.flush();', replace: '' },
+      { file: 'apps/worker/dist/run/run-attached.js', find: 'await writer.flush();', replace: '' },
+      { file: 'apps/worker/dist/run/durable-follow.js', find: 'await flush();', replace: '' },
       // Else the end of the run says by itself what is missing.
       {
         file: 'libs/ledger/lua/steps/finish.lua',
@@ -91,7 +91,7 @@ export const BREAKAGES: Readonly<Record<Break, Breakage>> = {
         find: 'stdout: new MarkFilter(nonce, seen, bySudo)',
         replace: 'stdout: new MarkFilter(nonce, { ...seen, onStart: () => {} }, bySudo)',
       },
-      { file: 'libs/ssh/dist/verdict.js', find: 'if (hasRefused)', replace: 'if (true)' },
+      { file: 'libs/ssh/dist/verdict/verdict.js', find: 'if (hasRefused)', replace: 'if (true)' },
     ],
     faults: ['cut_redis'],
     figure: 'false_not_starteds',

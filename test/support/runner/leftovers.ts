@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { removeKeys, strayKeys } from './stray-keys.ts'
 
 /** Sockets and processes take a moment to go: looks again until nothing is left, or for so long. */
-const PATIENCE_MS = 3_000
+const PATIENCE_MS = 10_000
 const LOOK_EVERY_MS = 50
 
 /** Handles that keep a process alive. Timers do not count, as Vitest has some of its own. */
