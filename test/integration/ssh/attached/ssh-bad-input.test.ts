@@ -10,7 +10,11 @@ import { reach, reachOverRelay, reachOwnSshd, run } from '../../../support/ssh/s
 import { descendantsOf } from '../../../support/ssh/sshd.ts'
 
 /** Ends one process of a test. */
-const end = async (pid: number) => void (await run(await reach(), `kill -s KILL ${pid}`))
+async function end(pid: number): Promise<void> {
+  const connection = await reach()
+  await run(connection, `kill -s KILL ${pid}`)
+  connection.close()
+}
 
 describe('a command that is stopped and', () => {
   test.each([
