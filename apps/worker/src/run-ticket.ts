@@ -1,6 +1,6 @@
 /**
- * Carries out one ticket: claim → reach the host → dispatch mark → run → finish. Read from top to bottom, this is
- * what Muster does on a host.
+ * Carries out one ticket: claim → reach the host → dispatch mark → run → finish. Read from top to bottom, this
+ * is what Muster does on a host.
  *
  * Every claimed run gets exactly one end, whatever goes wrong: an unexpected fault before the dispatch mark means "not
  * started", one after it "lost", never anything better. The ledger decides about another attempt.

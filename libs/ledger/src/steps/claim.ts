@@ -2,9 +2,9 @@
  * What a worker does to a run, step by step. Each step compares the epoch and the nonce of the claim, so a worker whose
  * claim was taken away changes nothing any more.
  *
- *   queued ──claimRun──► connecting ──dispatchRun──► running ──finishRun──► terminal, or retry_wait
- *                             └──────────finishRun (never started)─────────────┘
- *   running (durable) ──handOver──► running, without a worker ──claimRun──► running
+ *   queued → claimRun → connecting → dispatchRun → running → finishRun → terminal, or retry_wait
+ *   connecting → finishRun (never started) → terminal, or retry_wait
+ *   running (durable) → handOver → running, without a worker → claimRun → running
  *
  * Knows nothing of SSH, and starts nothing. finish-run.ts ends runs.
  */

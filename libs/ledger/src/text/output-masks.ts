@@ -46,7 +46,7 @@ const NUMBER = /0x[\dA-Fa-f]+|\d+(?:[.,]\d+)*/g
 /** The order in which masks are applied. What one mask has replaced, the next ones do not see. */
 const ORDER: readonly OutputMask[] = ['host', 'time', 'address', 'pid', 'number']
 
-/** Replaces everything that the masks know with marks such as `‹time›`. `host` is the host that printed the text. */
+/** Replaces what the masks know with marks such as `‹time›`. `host` is the host that printed the text. */
 export function maskText(text: string, masks: ReadonlySet<OutputMask>, host: string): string {
   return ORDER.filter((mask) => masks.has(mask)).reduce((masked, mask) => maskOne(masked, mask, host), text)
 }

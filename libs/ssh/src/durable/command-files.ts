@@ -2,7 +2,7 @@
  * The command of a durable run as files for its host: a sh program that becomes the command, the text of a script, and
  * the command's stdin. The program removes all three from the disk before anything of the command runs.
  *
- *   claim (a hard link: once) → files removed → directory, environment → the command's first act: the proof → command
+ *   claim (a hard link: once) → files removed → directory, environment → the proof that it began → command
  *
  * The proof is a file in the directory `go`. Whoever finds the command gone and no proof removes that directory; from
  * then on the command cannot be reached, so "not started" is certain. Sends nothing (launch.ts).

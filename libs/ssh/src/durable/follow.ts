@@ -1,7 +1,7 @@
 /**
  * Durable mode: a command that is started detached on its host, and followed over as many connections as it takes.
  *
- *   channel → launcher → files of the command → claimed (once, by the host) → output by offset → result → end
+ *   channel → launcher → files of the command → claimed (once) → output by offset → result → end
  *                └ connection lost: again, on another one ┘   └ cancel: stopped from beside, and looked for ┘
  *
  * Every call is one connection. "Not started" is only said when it is proven; where it is not proven yet, it is made

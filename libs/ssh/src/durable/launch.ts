@@ -1,7 +1,7 @@
 /**
  * What is sent to a host to start a durable command, or to find one again, and to follow its output.
  *
- *   launcher (holds nothing of the command) → directory → "input" → the files of the command → supervisor → follower
+ *   launcher (without the command) → directory → "input" → the files of the command → supervisor → follower
  *
  * So a host that was never heard to say "input" certainly does not have the command. `mkdir` of the run's directory
  * lets one launcher through, however many were sent. A follower that only looks and finds no directory makes it, so
