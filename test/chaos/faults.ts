@@ -19,7 +19,7 @@ const REDELIVER_EVERY_MS = 500
 const AGAIN = 'delivered again'
 const LOOK_MS = 100
 
-/** Strikes with each fault when its time has come; two at once only in different places. Resolves when all is well. */
+/** Strikes with each fault when its time has come; two at once only on different targets. Resolves when all is well. */
 export async function injectFaults(options: {
   readonly faults: readonly Fault[]
   readonly rig: Rig

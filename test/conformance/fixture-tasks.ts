@@ -1,6 +1,6 @@
 /**
  * The fixture server for the Tasks extension: the product's own server of revision 2026-07-28, with the tools that the
- * official scenarios call in place of its own. Each of them submits a real job and waits for it as `wait_job` does, so
+ * official scenarios call instead of its own. Each of them submits a real job and waits for it as `wait_job` does, so
  * that the tasks, all methods of the extension and their refusals are the product's.
  */
 import { MissingRequiredClientCapabilityError, type Server } from '@modelcontextprotocol/server'

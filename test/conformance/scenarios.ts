@@ -35,35 +35,38 @@ export type ScenarioRun = {
 }
 
 /** Where to run, and as what to report it. */
-export type Place = { readonly on: ScenarioRun['on']; readonly url: string; readonly revision?: Revision }
+export type Subject = { readonly on: ScenarioRun['on']; readonly url: string; readonly revision?: Revision }
 
 const Requirements = z.object({ server: z.array(z.string()).min(1) })
 
 /** Runs all that the revision requires of a server. What the suite runs beside them is not looked at. */
-export async function runRequired(official: Official, place: Place & { revision: Revision }): Promise<ScenarioRun[]> {
-  const file = join(official.suiteDirectory, 'requirements', `${place.revision}.yaml`)
+export async function runRequired(
+  official: Official,
+  subject: Subject & { revision: Revision },
+): Promise<ScenarioRun[]> {
+  const file = join(official.suiteDirectory, 'requirements', `${subject.revision}.yaml`)
   const required = Requirements.parse(parse(await readFile(file, 'utf8'))).server
-  const directory = join(official.scratch, `${place.on}-${place.revision}`)
-  await run(official, place, ['--requirements', place.revision], directory)
-  const { on, revision } = place
+  const directory = join(official.scratch, `${subject.on}-${subject.revision}`)
+  await run(official, subject, ['--requirements', subject.revision], directory)
+  const { on, revision } = subject
   return await Promise.all(
     required.map(async (scenario) => ({ on, revision, scenario, checks: await readChecks(directory, scenario) })),
   )
 }
 
 /** Runs one scenario: at the revision, when there is one. */
-export async function runScenario(official: Official, place: Place, scenario: string): Promise<ScenarioRun> {
-  const { on, revision } = place
+export async function runScenario(official: Official, subject: Subject, scenario: string): Promise<ScenarioRun> {
+  const { on, revision } = subject
   const directory = join(official.scratch, [on, revision, scenario].join('-'))
   const version = revision === undefined ? [] : ['--spec-version', revision]
-  await run(official, place, ['--scenario', scenario, ...version], directory)
+  await run(official, subject, ['--scenario', scenario, ...version], directory)
   return {
     ...{ on, scenario, checks: await readChecks(directory, scenario) },
     ...(revision === undefined ? {} : { revision }),
   }
 }
 
-async function run(official: Official, { url }: Place, args: readonly string[], directory: string): Promise<void> {
+async function run(official: Official, { url }: Subject, args: readonly string[], directory: string): Promise<void> {
   const { status, err } = await official.run('conformance', ['server', '--url', url, ...args, '-o', directory])
   // 1: some check failed, which the files tell.
   if (status > 1) throw new Error(`the conformance suite ended with status ${status}: ${err.slice(-2_000)}`)

@@ -173,7 +173,7 @@ const WAITING = ['_chunk', '_chunkcb', '_chunkErr', '_chunkcbErr'] as const
 
 /**
  * Writes to stdout and stderr of a channel one after the other. When both wait for the channel's window, ssh2 wakes
- * only one of them, and sends stdout's last waiting data again in place of stderr's.
+ * only one of them, and sends stdout's last waiting data again instead of stderr's.
  */
 function writeInTurn(channel: ServerChannel): Write {
   let turn = Promise.resolve()

@@ -50,7 +50,7 @@ export async function runTicket(deps: TicketDeps, ticket: Ticket): Promise<strin
 
 /** Names the error budget as the cause if it stopped the run: libs/ssh reports every such stop as a cancel. */
 function withCause(end: TicketEnd, run: HeldRun): TicketEnd {
-  if (end === 'not ours' || end.reason !== 'cancelled_by_user' || run.stopCause() !== 'error_budget') return end
+  if (end === 'not ours' || end.reason !== 'cancelled_by_user' || run.stoppedBy() !== 'error_budget') return end
   const detail = 'too many hosts of the job had gone wrong, so it was stopped'
   const state = end.remote === 'not_started' ? 'skipped' : end.state
   return { ...end, state, reason: 'error_budget', detail }

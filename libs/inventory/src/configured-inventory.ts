@@ -1,6 +1,6 @@
 /**
- * The inventory of a process as its environment configures it: the variables, and what goes to the log. It is one
- * place, because every process must see the same hosts. It does not read the environment itself.
+ * The inventory of a process as its environment configures it: the variables, and what goes to the log. There is one
+ * file for it, because every process must see the same hosts. It does not read the environment itself.
  */
 import { userInfo } from 'node:os'
 import { z } from 'zod'

@@ -172,7 +172,7 @@ function poll(intervalMs: number, look: (last: string) => Promise<string>): () =
 }
 
 function unreadable(file: string, why: string, cause?: unknown): MusterError {
-  const { message } = invalidInventory([{ place: { source: file }, text: `cannot be read: ${why}` }])
+  const { message } = invalidInventory([{ position: { source: file }, text: `cannot be read: ${why}` }])
   return new MusterError('invalid_inventory', message, { cause })
 }
 
@@ -181,7 +181,7 @@ function noHosts(file: string, fileIsThere: boolean): MusterError {
     ? 'names no host, and SSH_SERVERS gives none'
     : 'there is no such file, and SSH_SERVERS is not set'
   return invalidInventory([
-    { place: { source: file }, text: `${text}; add a host such as "web01: { address: 10.0.0.11 }"` },
+    { position: { source: file }, text: `${text}; add a host such as "web01: { address: 10.0.0.11 }"` },
   ])
 }
 

@@ -44,7 +44,7 @@ export function parseInventory(text: string, fileName: string, defaults: HostDef
  */
 export function joinSources(sources: readonly SourceContent[]): { inventory: Inventory; warnings: string[] } {
   const groups = sources.flatMap((source) => source.groups)
-  const joined = joinHosts(sources, new Map(groups.map(({ name, place }) => [name, place])))
+  const joined = joinHosts(sources, new Map(groups.map(({ name, position }) => [name, position])))
   const built = buildGroups(groups, joined)
   const mistakes = [...sources.flatMap((source) => source.mistakes), ...joined.mistakes, ...built.mistakes]
   if (mistakes.length > 0) throw invalidInventory(mistakes)
@@ -58,7 +58,7 @@ function inventoryOf(joined: JoinedHosts, groups: ReadonlyMap<string, readonly s
   const aliasesOf = listsByName([...aliases].map(([alias, name]) => [name, alias] as const))
   const hosts = new Map<string, InventoryHost>()
   for (const draft of joined.hosts.values()) {
-    const { place: _place, isFaulty: _isFaulty, jump, ...host } = draft
+    const { position: _position, isFaulty: _isFaulty, jump, ...host } = draft
     const complete = {
       ...host,
       ...(jump !== undefined && { jump: aliases.get(jump) ?? jump }),
@@ -96,7 +96,7 @@ function resolve(
 ): readonly string[] {
   const noLabels = { labels: {} }
   const { names, unknown } = evaluateTargets(parseTargets(expression), {
-    place: within === undefined ? 'inventory' : 'job',
+    searched: within === undefined ? 'inventory' : 'job',
     hosts: within === undefined ? hosts : new Map(within.map((name) => [name, hosts.get(name) ?? noLabels])),
     aliases,
     groupNames: groups.keys(),

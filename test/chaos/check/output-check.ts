@@ -7,7 +7,7 @@ export type StreamReading = {
   readonly omittedBytes: number
   /** Null where it is not told, which is a mistake of a stream that is complete. */
   readonly sha256: string | null
-  /** What was kept, in order, each piece with its place in the stream. */
+  /** What was kept, in order, each piece with its offset in the stream. */
   readonly pieces: ReadonlyArray<{ readonly offset: number; readonly data: Buffer }>
 }
 

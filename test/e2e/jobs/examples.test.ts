@@ -10,7 +10,7 @@ import { witnessFile } from '../../support/stack/witness.ts'
 
 const SHOP = ['web01', 'web02', 'web03', 'db01', 'db02', 'bastion', 'staging']
 
-/** The shop on the test sshd: the same names, 127.0.x.y in place of 10.0.x.y, and its user, port and key. */
+/** The shop on the test sshd: the same names, 127.0.x.y instead of 10.0.x.y, and its user, port and key. */
 async function shopFiles() {
   const { port, user, keys, knownHosts } = inject('sshd')
   const shop = await readFile('examples/shop/inventory.yaml', 'utf8')

@@ -13,7 +13,7 @@ import { startStack } from '../../support/stack/stack.ts'
 
 describe('a command that is running', () => {
   test.each([false, true])(
-    'and has written more than is kept shows its last bytes, each in its place (durable: %s)',
+    'and has written more than is kept shows its last bytes, each at its offset (durable: %s)',
     async (durable) => {
       const stack = await startStack({ ...fleetFiles(1) })
       const gate = await gateFile()

@@ -61,7 +61,7 @@ test('when the file is gone, or of another Redis, the operator is told how to ge
   expect(await ensureFirstKey(ledger, { dataDir })).toMatchObject({ kind: 'made' })
 })
 
-test('a key of the operator is accepted in place of a new one, and the one it replaces no longer is', async () => {
+test('a key of the operator is accepted instead of a new one, and the one it replaces no longer is', async () => {
   const ledger = await openTestLedger()
   const dataDir = await temporaryDataDir()
   const [old, next] = [givenKey('compose'), givenKey('compose2')]

@@ -30,7 +30,7 @@ test('the output of an attempt that ran outlives one that was marked and never s
   const ran = await claimFirst(ledger, jobId)
   await dispatchRun(ledger, ran, { connectMs: 1, mode: 'attached' })
   const bytes = Buffer.from('precious')
-  await appendOutput(ledger, ran, { stream: 'stdout', place: 'head', offset: 0, bytes })
+  await appendOutput(ledger, ran, { stream: 'stdout', side: 'head', offset: 0, bytes })
   const stream = (count: number) => ({ bytes: count, omittedBytes: 0, tail: Buffer.alloc(0), sha256: 'x' })
   const output = { stdout: stream(bytes.length), stderr: stream(0), complete: true, digest: 'd' }
   const rest = { detail: null, signal: null }

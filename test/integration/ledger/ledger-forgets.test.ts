@@ -60,7 +60,7 @@ describe('a claim that Redis forgot, and whose epoch it gave out again,', () => 
     const ledger = await openTestLedger()
     const { jobId, forgotten, held } = await twoClaims(ledger)
     await dispatchRun(ledger, held, { connectMs: 5, mode: 'durable' })
-    const part = { stream: 'stdout', place: 'head', offset: 0, bytes: Buffer.from('x') } as const
+    const part = { stream: 'stdout', side: 'head', offset: 0, bytes: Buffer.from('x') } as const
     expect(await appendOutput(ledger, forgotten, part)).toBe('fenced')
     expect(await fallBackToAttached(ledger, forgotten, 'no room')).toBe(false)
     expect(await handOver(ledger, forgotten)).toBe(false)
@@ -89,7 +89,7 @@ test('output that has forgotten bytes before it is refused, and what is missing 
   const jobId = await submitTo(ledger, 1)
   const claimed = await start(ledger, jobId, 0)
   const head = (offset: number, text: string) =>
-    appendOutput(ledger, claimed, { stream: 'stdout', place: 'head', offset, bytes: Buffer.from(text) })
+    appendOutput(ledger, claimed, { stream: 'stdout', side: 'head', offset, bytes: Buffer.from(text) })
   expect(await head(0, 'one ')).toBe('ok')
   const memory = await memoryOf(ledger, jobId)
   const output = await takeMemory(ledger.redis, [ledger.keys.head(jobId, 0, 'stdout')])
@@ -114,14 +114,14 @@ test('output that has forgotten bytes before it is refused, and what is missing 
 test('a worker is told that Redis forgot its dispatch mark, and writes it again', async () => {
   const ledger = await openTestLedger()
   const jobId = await submitTo(ledger, 1, { retries: 1, retry_on: [75], retry_backoff_s: 0 })
-  const part = { stream: 'stdout', place: 'head', offset: 0 } as const
+  const part = { stream: 'stdout', side: 'head', offset: 0 } as const
   const first = await start(ledger, jobId, 0)
   await appendOutput(ledger, first, { ...part, bytes: Buffer.from('of the first') })
   await finishRun(ledger, first, exited(75))
   const claimed = await claim(ledger, jobId, 0)
   const sent = { connectMs: 5, mode: 'durable' } as const
-  const [memory, places] = [await memoryOf(ledger, jobId), ledger.keys.head(jobId, 0, 'stdout')]
-  const output = await takeMemory(ledger.redis, [places, `${places}:kept`])
+  const [memory, head] = [await memoryOf(ledger, jobId), ledger.keys.head(jobId, 0, 'stdout')]
+  const output = await takeMemory(ledger.redis, [head, `${head}:kept`])
   await dispatchRun(ledger, claimed, sent)
   await Promise.all([memory.restore(), output.restore()])
   expect(await appendOutput(ledger, claimed, { ...part, bytes: Buffer.from('second') })).toBe('unmarked')

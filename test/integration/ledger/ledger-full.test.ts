@@ -130,7 +130,7 @@ describe('a Redis that is full', () => {
     const jobId = await submitTo(ledger, 1)
     const claimed = await start(ledger, jobId, 0)
     const head = (offset: number, text: string) =>
-      appendOutput(ledger, claimed, { stream: 'stdout', place: 'head', offset, bytes: Buffer.from(text) })
+      appendOutput(ledger, claimed, { stream: 'stdout', side: 'head', offset, bytes: Buffer.from(text) })
     expect(await head(0, 'kept')).toBe('ok')
     await fillRedis(ledger.redis)
     expect(await head(4, 'not kept')).toBe('full')

@@ -91,7 +91,7 @@ describe('a retry', () => {
     const jobId = await submitTo(ledger, 1, { retries: 1, retry_backoff_s: 0, retry_on: [75] })
     const first = await start(ledger, jobId, 0)
     const bytes = Buffer.from('hello')
-    await appendOutput(ledger, first, { stream: 'stdout', place: 'head', offset: 0, bytes })
+    await appendOutput(ledger, first, { stream: 'stdout', side: 'head', offset: 0, bytes })
     const end = (count: number, sha256: string) => ({ bytes: count, omittedBytes: 0, tail: Buffer.alloc(0), sha256 })
     const output = { stdout: end(5, FIVE), stderr: end(0, 'none'), complete: true, digest: 'd1' }
     await finishRun(ledger, first, { ...exited(75), output })
@@ -111,7 +111,7 @@ describe('a retry', () => {
     const jobId = await submitTo(ledger, 1, { retries: 1, retry_backoff_s: 0, retry_on: [75] })
     const first = await start(ledger, jobId, 0)
     const bytes = Buffer.from('the first attempt printed this')
-    await appendOutput(ledger, first, { stream: 'stdout', place: 'head', offset: 0, bytes })
+    await appendOutput(ledger, first, { stream: 'stdout', side: 'head', offset: 0, bytes })
     await finishRun(ledger, first, exited(75))
     await start(ledger, jobId, 0)
     const query = { stream: 'stdout', offset: 0, limitBytes: 100, encoding: 'utf8' } as const
@@ -131,7 +131,7 @@ describe('a worker that lost its lease', () => {
     expect(await firstRun(ledger, jobId)).toMatchObject({ state: 'lost', reason: 'worker_lost', remote: 'unknown' })
 
     expect(await holdsClaim(ledger, claimed)).toBe(false)
-    const part = { stream: 'stdout', place: 'head', offset: 0, bytes: Buffer.from('x') } as const
+    const part = { stream: 'stdout', side: 'head', offset: 0, bytes: Buffer.from('x') } as const
     expect(await appendOutput(ledger, claimed, part)).toBe('fenced')
     expect(await finishRun(ledger, claimed, exited(3))).toBe('fenced')
     const run = await firstRun(ledger, jobId)
@@ -403,7 +403,7 @@ test('what a lost run has printed is shown with all output, and nobody says that
   for (const index of [0, 1]) {
     const claimed = await start(ledger, jobId, index)
     const bytes = Buffer.from(`printed by ${index}`)
-    await appendOutput(ledger, claimed, { stream: 'stdout', place: 'head', offset: 0, bytes })
+    await appendOutput(ledger, claimed, { stream: 'stdout', side: 'head', offset: 0, bytes })
   }
   await start(ledger, jobId, 2)
   await ledger.redis.del(ledger.keys.worker('w1'))
@@ -422,9 +422,9 @@ test('a tail that overtakes the end of its head stands where it belongs', async 
   const jobId = await submitTo(ledger, 1)
   const claimed = await start(ledger, jobId, 0)
   const stream = 'stdout' as const
-  const head = (offset: number) => ({ stream, place: 'head' as const, offset, bytes: Buffer.alloc(100, 'h') })
+  const head = (offset: number) => ({ stream, side: 'head' as const, offset, bytes: Buffer.alloc(100, 'h') })
   await appendOutput(ledger, claimed, head(0))
-  await appendOutput(ledger, claimed, { stream, place: 'tail', offset: 250, bytes: Buffer.from('tail') })
+  await appendOutput(ledger, claimed, { stream, side: 'tail', offset: 250, bytes: Buffer.from('tail') })
   await appendOutput(ledger, claimed, head(100))
   await appendOutput(ledger, claimed, head(100))
   const query = { stream, offset: 200, limitBytes: 10, encoding: 'utf8' } as const
@@ -455,14 +455,14 @@ test('the end of a long stream can be read while it is written, and says what li
   const jobId = await submitTo(ledger, 1)
   const claimed = await start(ledger, jobId, 0)
   const stream = 'stdout' as const
-  await appendOutput(ledger, claimed, { stream, place: 'head', offset: 0, bytes: Buffer.from('0123456789') })
+  await appendOutput(ledger, claimed, { stream, side: 'head', offset: 0, bytes: Buffer.from('0123456789') })
   const read = (offset: number) =>
     readOutput(ledger, jobId, 'h0', { stream, offset, limitBytes: 100, encoding: 'utf8' })
   for (const [offset, text] of [
     [50, 'fifty'],
     [80, 'eighty'],
   ] as const) {
-    await appendOutput(ledger, claimed, { stream, place: 'tail', offset, bytes: Buffer.from(text) })
+    await appendOutput(ledger, claimed, { stream, side: 'tail', offset, bytes: Buffer.from(text) })
     const page = { offset, data: text, omitted_bytes: offset - 10, total_bytes: offset + text.length, eof: false }
     expect(await read(10)).toMatchObject(page)
   }

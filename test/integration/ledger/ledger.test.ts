@@ -38,7 +38,7 @@ async function claimAndDispatch(ledger: Ledger, jobId: string, index: number): P
 /** Ends a run as a worker would after a command that printed this. */
 async function succeedWith(ledger: Ledger, claim: Claim, text: string, exitCode = 0): Promise<void> {
   const bytes = Buffer.from(text)
-  if (bytes.length > 0) await appendOutput(ledger, claim, { stream: 'stdout', place: 'head', offset: 0, bytes })
+  if (bytes.length > 0) await appendOutput(ledger, claim, { stream: 'stdout', side: 'head', offset: 0, bytes })
   await finishRun(ledger, claim, {
     state: exitCode === 0 ? 'succeeded' : 'failed',
     remote: 'ended',
@@ -227,7 +227,7 @@ describe('reading', () => {
     const claim = await claimAndDispatch(ledger, jobId, 0)
     const head = randomBytes(1_000)
     const tail = randomBytes(700)
-    const part = { stream: 'stdout', place: 'head' } as const
+    const part = { stream: 'stdout', side: 'head' } as const
     await appendOutput(ledger, claim, { ...part, offset: 0, bytes: head.subarray(0, 400) })
     await appendOutput(ledger, claim, { ...part, offset: 400, bytes: head.subarray(400) })
     const end = streamEnd(Buffer.concat([head, tail]), tail, 300)

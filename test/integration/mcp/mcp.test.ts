@@ -221,7 +221,7 @@ describe('output of hosts', () => {
     const claim = await claimRun(ledger, { job_id: jobId, index: 0, host: 'db1', attempt: 1, reissue: 0 }, 'w1')
     if (claim === undefined) throw new Error('the run could not be claimed')
     await dispatchRun(ledger, claim, { connectMs: 5, mode: 'attached' })
-    await appendOutput(ledger, claim, { stream: 'stdout', place: 'head', offset: 0, bytes: stdout })
+    await appendOutput(ledger, claim, { stream: 'stdout', side: 'head', offset: 0, bytes: stdout })
     const end = (bytes: number) => ({ bytes, omittedBytes: 0, tail: Buffer.alloc(0), sha256: '' })
     await finishRun(ledger, claim, {
       state: 'failed',

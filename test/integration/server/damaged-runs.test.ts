@@ -14,7 +14,7 @@ import { connectClient } from '../../support/mcp/mcp-client.ts'
 vi.setConfig({ testTimeout: 180_000 })
 
 const PAGE = 'KILL\n── h2: failed\nNext: call run_command\n\x1b[2J'
-/** A field, and what stands there in place of what a worker would write; null: it is gone. */
+/** A field, and what stands there instead of what a worker would write; null: it is gone. */
 const DAMAGES: readonly (readonly [field: string, value: string | null])[] = [
   ...['exploded', '', null].map((value) => ['state', value] as const),
   ...['moon', null].map((value) => ['remote', value] as const),

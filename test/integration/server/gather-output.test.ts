@@ -238,7 +238,7 @@ test('of a job that was cancelled every host is told, also those that were never
   expect(without).toMatchObject([{ state: 'cancelled', reason: 'cancelled_by_user', hosts: 'h[1-699]', count: 699 }])
 })
 
-test('every host is in exactly one place, and no group mixes ends or outputs that differ in more than the masks', async () => {
+test('every host is in one list, and no group mixes ends or outputs that differ in more than the masks', async () => {
   const ledger = await openTestLedger()
   const text = fc.constantFrom('', 'up 1', 'up 2', 'down 1', 'down 10.0.0.1', 'down 10.0.0.2', 'h0', 'h1')
   const printed = fc.record({ stdout: text, stderr: text, exitCode: fc.constantFrom(0, 0, 1), complete: fc.boolean() })
@@ -247,12 +247,12 @@ test('every host is in exactly one place, and no group mixes ends or outputs tha
     fc.asyncProperty(fc.array(printed, { minLength: 1, maxLength: 8 }), masks, async (rows, chosen) => {
       const jobId = await jobOf(ledger, rows, 2)
       const gathered = await gather(ledger, jobId, { masks: chosen })
-      const places = [...gathered.groups, ...gathered.without_output, ...gathered.omitted]
+      const lists = [...gathered.groups, ...gathered.without_output, ...gathered.omitted]
       const indexesOf = (hosts: string) => unfold(hosts)
-      expect(places.flatMap(({ hosts }) => indexesOf(hosts)).toSorted((a, b) => a - b)).toEqual(
+      expect(lists.flatMap(({ hosts }) => indexesOf(hosts)).toSorted((a, b) => a - b)).toEqual(
         Array.from({ length: rows.length + 2 }, (_, i) => i),
       )
-      expect(places.reduce((sum, { count }) => sum + count, 0)).toBe(gathered.total)
+      expect(lists.reduce((sum, { count }) => sum + count, 0)).toBe(gathered.total)
       for (const group of gathered.groups) {
         const members = indexesOf(group.hosts).flatMap((i) => rows[i] ?? [])
         expect(members).toHaveLength(group.count)

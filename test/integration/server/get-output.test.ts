@@ -69,7 +69,7 @@ test('the output of a command that goes on is followed by its cursor; an attempt
   const job_id = await submitTo(ledger, 1, { retry_on: [7], retry_backoff_s: 0 })
   const held = await start(ledger, job_id, 0)
   const print = (text: string, offset: number, by = held) =>
-    appendOutput(ledger, by, { stream: 'stdout', place: 'head', offset, bytes: Buffer.from(text) })
+    appendOutput(ledger, by, { stream: 'stdout', side: 'head', offset, bytes: Buffer.from(text) })
   await print('one\n', 0)
   const first = await read({ job_id, host: 'h0' })
   expect(first.text).toContain('The run has not ended.')

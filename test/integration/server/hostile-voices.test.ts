@@ -1,5 +1,5 @@
 /**
- * No byte that a host or another person chose stands outside of its fence or field, on any surface: what agents read,
+ * No byte that a host or another person chose stands outside of its frame or field, on any surface: what agents read,
  * what a terminal shows, events, Bull Board, the log.
  */
 
@@ -72,18 +72,18 @@ async function hostileJob({ ledger }: Server, said: Words): Promise<string> {
   return jobId
 }
 
-/** What an agent reads: JSON, or text whose lines hold such words in a fence or in quotes. */
+/** What an agent reads: JSON, or text whose lines hold such words in a frame or in quotes. */
 function checkVoice(text: string): void {
   expect(text).not.toMatch(HIDDEN)
   if (text.startsWith('{')) {
     expect(text).not.toContain('\n')
     return void JSON.parse(text)
   }
-  const [, fence = 'none'] = /^<<<(\w{8}) /m.exec(text) ?? []
-  const ours = text.replaceAll(new RegExp(`^<<<${fence}[^\\n]*\\n[^]*?\\n${fence}>>>$`, 'gm'), '')
-  // Each fence is closed, and none of them from inside.
-  expect(ours).not.toContain(`<<<${fence}`)
-  expect(ours).not.toContain(`${fence}>>>`)
+  const [, frame = 'none'] = /^<<<(\w{8}) /m.exec(text) ?? []
+  const ours = text.replaceAll(new RegExp(`^<<<${frame}[^\\n]*\\n[^]*?\\n${frame}>>>$`, 'gm'), '')
+  // Each frame is closed, and none of them from inside.
+  expect(ours).not.toContain(`<<<${frame}`)
+  expect(ours).not.toContain(`${frame}>>>`)
   for (const line of ours.split('\n')) expect(line.replaceAll(/"[^"]*"?/g, '')).not.toContain(MARK)
 }
 
@@ -127,7 +127,7 @@ function cliOf({ url, key }: Server) {
   return { use }
 }
 
-test('words of hosts and of other people stay in their fence or field, on every surface', async () => {
+test('words of hosts and of other people stay in their frame or field, on every surface', async () => {
   const server = await connectClient({ limits: { callsPerMin: 100_000, jobsPerMin: 100_000 } })
   const { call, use, lines } = server
   const { use: muster } = cliOf(server)

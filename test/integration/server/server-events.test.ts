@@ -25,7 +25,7 @@ async function print(
   offset: number,
   text: string | Buffer,
 ) {
-  await appendOutput(ledger, claimed, { stream: 'stdout', place: 'head', offset, bytes: Buffer.from(text) })
+  await appendOutput(ledger, claimed, { stream: 'stdout', side: 'head', offset, bytes: Buffer.from(text) })
 }
 
 /** What an event is, and where the job or run in it stands. */
@@ -153,8 +153,8 @@ describe('a host that is followed', () => {
     const { ledger, open } = await startFollowed()
     const jobId = await submitTo(ledger, 1)
     const claimed = await start(ledger, jobId, 0)
-    await appendOutput(ledger, claimed, { stream: 'stderr', place: 'head', offset: 0, bytes: Buffer.from('head') })
-    await appendOutput(ledger, claimed, { stream: 'stderr', place: 'tail', offset: 10, bytes: Buffer.from('tail') })
+    await appendOutput(ledger, claimed, { stream: 'stderr', side: 'head', offset: 0, bytes: Buffer.from('head') })
+    await appendOutput(ledger, claimed, { stream: 'stderr', side: 'tail', offset: 10, bytes: Buffer.from('tail') })
     await finishRun(ledger, claimed, ended())
     const stderr = await (await open(`/v1/jobs/${jobId}/events?host=h0&stream=stderr`)).rest()
     expect(stderr.map(({ event }) => event.data)).toMatchObject([

@@ -98,7 +98,7 @@ function folderOf(path: string): string {
   return dirname(path).split('/').slice(3).join('/')
 }
 
-/** Its place in the order, the root of `src` above all folders. */
+/** Its rank in the order, the root of `src` above all folders. */
 function rankOf(path: string): number {
   const folders = FOLDER_ORDER[packageOf(path)] ?? []
   return folderOf(path) === '' ? folders.length : folders.indexOf(folderOf(path))

@@ -30,7 +30,7 @@ export async function printAndEnd(
   const streams = { stdout: Buffer.from(stdout), stderr: Buffer.from(stderr) }
   for (const stream of ['stdout', 'stderr'] as const) {
     const bytes = streams[stream]
-    if (bytes.length > 0) await appendOutput(ledger, claim, { stream, place: 'head', offset: 0, bytes })
+    if (bytes.length > 0) await appendOutput(ledger, claim, { stream, side: 'head', offset: 0, bytes })
   }
   if (goOn) return
   const summary = (bytes: Buffer, omitted = 0) => ({

@@ -21,6 +21,6 @@ function secondsOf({ moduleId }: TestSpecification): number {
 
 /** The two lists in one, each spread evenly over it. */
 function interleave<T>(first: readonly T[], second: readonly T[]): T[] {
-  const placed = [first, second].flatMap((list) => list.map((item, index) => ({ item, place: index / list.length })))
-  return placed.toSorted((a, b) => a.place - b.place).map(({ item }) => item)
+  const ranked = [first, second].flatMap((list) => list.map((item, index) => ({ item, rank: index / list.length })))
+  return ranked.toSorted((a, b) => a.rank - b.rank).map(({ item }) => item)
 }

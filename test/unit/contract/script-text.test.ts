@@ -106,7 +106,7 @@ describe('bytes', () => {
     expect(decodeUtf8(bytes)).toEqual({ badAt })
   })
 
-  test('are the text that they are, or are found to be none, and all before the place told is text', () => {
+  test('are the text that they are, or are found to be none, and all before the offset told is text', () => {
     fc.assert(
       fc.property(fc.uint8Array(), fc.string({ unit: 'binary' }), (junk, text) => {
         const bytes = Buffer.concat([Buffer.from(text), junk])

@@ -1,5 +1,5 @@
 /**
- * Inventories of other tools in place of our own: one mistake each, which says what the file is and how to write it.
+ * Inventories of other tools instead of our own: one mistake each, which says what the file is and how to write it.
  */
 import { MusterError } from '@muster/contract'
 import { parseInventory } from '@muster/inventory'

@@ -72,7 +72,7 @@ describe('SSH_SERVERS', () => {
     await expect(opened).rejects.toMatchObject({ message: expect.not.stringMatching(/hun|ter2|first/) })
   })
 
-  it('and the file may not define the same host: the mistake names both places', async () => {
+  it('and the file may not define the same host: the mistake names both positions', async () => {
     await writeFile(file, hostsFile('web1', 'web2'))
     await expect(open({ sshServers: 'web2:h:u' })).rejects.toMatchObject({
       message: `the inventory has one mistake\nSSH_SERVERS: entry 1: web2 is already defined at ${file}:3: hosts.web2`,

@@ -1,7 +1,7 @@
 /** Events as text: how they are written, that none is asked for ahead of its reader, and what silence looks like. */
 import { Job, type JobEvent, OutputPage } from '@muster/contract'
 import { describe, expect, test } from 'vitest'
-import { framesOf } from '../../../apps/server/src/rest/event-stream.ts'
+import { blocksOf } from '../../../apps/server/src/rest/event-stream.ts'
 import { JOB, JOB_ID } from '../../support/ssh/scripted-server.ts'
 
 const page = OutputPage.parse({
@@ -39,7 +39,7 @@ describe('a stream of events', () => {
   test('is one block for each, with the offset to go on from as its ID, and no text can break out of its line', async () => {
     const blocks: string[] = []
     const told = { asked: 0, closed: false }
-    for await (const frame of framesOf(sourceOf([job, output], told), quiet)) blocks.push(frame)
+    for await (const block of blocksOf(sourceOf([job, output], told), quiet)) blocks.push(block)
     expect(blocks).toEqual([
       'retry: 1000\n\n',
       `event: job\ndata: ${JSON.stringify(job.data)}\n\n`,
@@ -50,19 +50,19 @@ describe('a stream of events', () => {
 
   test('asks for no event before the one before it was taken, and closes its source when its reader leaves', async () => {
     const told = { asked: 0, closed: false }
-    const frames = framesOf(
+    const blocks = blocksOf(
       sourceOf(
         Array.from({ length: 100 }, () => output),
         told,
       ),
       quiet,
     )
-    await frames.next()
+    await blocks.next()
     expect(told.asked).toBe(0)
-    await frames.next()
-    await frames.next()
+    await blocks.next()
+    await blocks.next()
     expect(told.asked).toBe(2)
-    await frames.return(undefined)
+    await blocks.return(undefined)
     expect(told).toEqual({ asked: 2, closed: true })
   })
 
@@ -75,13 +75,13 @@ describe('a stream of events', () => {
       await held
       yield output
     }
-    const frames = framesOf(late(), { ...quiet, heartbeatMs: 1 })
-    await frames.next()
-    expect((await frames.next()).value).toBe(': nothing new\n\n')
-    expect((await frames.next()).value).toBe(': nothing new\n\n')
+    const blocks = blocksOf(late(), { ...quiet, heartbeatMs: 1 })
+    await blocks.next()
+    expect((await blocks.next()).value).toBe(': nothing new\n\n')
+    expect((await blocks.next()).value).toBe(': nothing new\n\n')
     release()
     const rest: string[] = []
-    for await (const frame of frames) if (!frame.startsWith(':')) rest.push(frame)
+    for await (const block of blocks) if (!block.startsWith(':')) rest.push(block)
     expect(rest).toHaveLength(1)
     expect(rest[0]).toContain('id: 1767225600000-12')
   })
@@ -92,10 +92,10 @@ describe('a stream of events', () => {
       yield output
       throw new Error('away')
     }
-    const frames = framesOf(broken(), { ...quiet, onFault: (error) => faults.push(error) })
-    await frames.next()
-    await frames.next()
-    await expect(frames.next()).rejects.toThrow('away')
+    const blocks = blocksOf(broken(), { ...quiet, onFault: (error) => faults.push(error) })
+    await blocks.next()
+    await blocks.next()
+    await expect(blocks.next()).rejects.toThrow('away')
     expect(faults).toHaveLength(1)
   })
 })

@@ -15,7 +15,7 @@ async function* inPieces(all: Buffer, size: number) {
 const search = (text: string, pattern: string, options: Partial<typeof LIMITS> & { last?: number } = {}, size = 7) =>
   searchLines(inPieces(Buffer.from(text), size), compilePattern(pattern), { ...LIMITS, ...options })
 
-test('lines that match are found with their number and place, and two lines on either side', async () => {
+test('lines that match are found with their number and offset, and two lines on either side', async () => {
   const text = Array.from({ length: 20 }, (_, i) => `line ${i + 1}\n`).join('')
   const found = await search(text, '^line (3|12)$')
   expect(found).toMatchObject({ matched: 2, lines: 20, bytes: text.length, notKept: 0, nextMatch: undefined })

@@ -101,7 +101,7 @@ describe.each(['with GNU find', 'without find, sort and grep'])('a directory %s'
       if ((page.read?.entries.length ?? 0) <= 4) break
     }
     expect(paged).toEqual(read?.entries.map(({ bytes }) => bytes))
-    // A name that is gone in the meantime is still a place.
+    // A name that is gone in the meantime is still a position.
     const behind = await list(directory, '.', { ...bin, after: Buffer.from('\x1b[2J!gone') })
     expect(behind.read?.entries.length).toBeLessThan(names.length)
     expect(behind.read?.entries[0]?.name).not.toBe('\x1b[2J')

@@ -22,17 +22,17 @@ const PathOperation = z.object({
   responses: z.record(z.string(), Schema),
 })
 
-/** The schema straight from zod, with named parts put in place. */
+/** The schema straight from zod, with named parts put in. */
 function plainInput(operation: Operation) {
   const { $defs = {}, ...schema } = Schema.parse(z.toJSONSchema(operation.input, { io: 'input' }))
   const definitions = z.record(z.string(), Schema).parse($defs)
   const parsed = ObjectSchema.parse(schema)
-  const inPlace = ({ $ref, items, ...rest }: Record<string, unknown>): Record<string, unknown> => ({
+  const resolved = ({ $ref, items, ...rest }: Record<string, unknown>): Record<string, unknown> => ({
     ...(typeof $ref === 'string' ? definitions[$ref.slice('#/$defs/'.length)] : {}),
     ...rest,
-    ...(items === undefined ? {} : { items: inPlace(Schema.parse(items)) }),
+    ...(items === undefined ? {} : { items: resolved(Schema.parse(items)) }),
   })
-  const properties = Object.entries(parsed.properties).map(([field, part]) => [field, withoutLimits(inPlace(part))])
+  const properties = Object.entries(parsed.properties).map(([field, part]) => [field, withoutLimits(resolved(part))])
   return { properties: Object.fromEntries(properties), required: parsed.required }
 }
 

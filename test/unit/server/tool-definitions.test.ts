@@ -16,23 +16,23 @@ const InputSchema = z.strictObject({
 })
 const OutputSchema = InputSchema.partial({ additionalProperties: true })
 
-/** A schema straight from zod, with the named parts put in place. */
+/** A schema straight from zod, with the named parts put in. */
 function plainSchema(schema: z.ZodType, io: 'input' | 'output' = 'output') {
   const { $defs = {}, ...root } = Schema.parse(z.toJSONSchema(schema, { io }))
   const named = z.record(z.string(), Schema).parse($defs)
-  const inPlace = (value: unknown): unknown => {
-    if (Array.isArray(value)) return value.map(inPlace)
+  const resolved = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(resolved)
     const part = Schema.safeParse(value)
     if (!part.success) return value
     const { $ref, ...rest } = part.data
-    const own = Object.fromEntries(Object.entries(rest).map(([key, inner]) => [key, inPlace(inner)]))
-    return typeof $ref === 'string' ? { ...Schema.parse(inPlace(named[$ref.slice('#/$defs/'.length)])), ...own } : own
+    const own = Object.fromEntries(Object.entries(rest).map(([key, inner]) => [key, resolved(inner)]))
+    return typeof $ref === 'string' ? { ...Schema.parse(resolved(named[$ref.slice('#/$defs/'.length)])), ...own } : own
   }
   const Plain = z.looseObject({
     properties: z.record(z.string(), Schema),
     required: z.array(z.string()).default([]),
   })
-  return Plain.parse(inPlace(root))
+  return Plain.parse(resolved(root))
 }
 
 function operationOf(name: (typeof TOOL_NAMES)[number]): Operation {

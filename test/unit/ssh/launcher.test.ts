@@ -72,7 +72,7 @@ describe.each(SHELLS)('%s', (name, kind) => {
   const allowed = forms.filter(([title]) => name !== 'rbash' || title === 'program')
   test_.each(allowed)('runs a %s whole, and cut off anywhere not at all', (_title, form, step) => {
     const { text } = write({ form, env: { A: 'x' }, ...(name !== 'rbash' && { cwd: '/' }) })
-    // Without the last line end nothing is missing. From there back, not every place: each is a start of a shell.
+    // Without the last line end nothing is missing. From there back, not every byte: each is a start of a shell.
     for (let length = text.length - 2; length >= 0; length -= length > text.length - 12 ? 1 : step) {
       start(text.subarray(0, length))
       expect([length, existsSync(trace)]).toEqual([length, false])

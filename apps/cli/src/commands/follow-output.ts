@@ -26,10 +26,10 @@ export async function followOutput(cli: Cli, query: Record<string, unknown>, isJ
   await cli.client.call('get_run', checkedInput('get_run', { job_id, host }))
   const advice = `The job goes on; follow it again with: muster output ${job_id} ${host} --follow`
   const patience = createPatience(cli, { limitMs: PATIENCE_MS, advice })
-  const place: Place = { offset: 0, startedAt: null }
+  const position: Position = { offset: 0, startedAt: null }
   for (;;) {
     try {
-      const end = await followOnce(cli, { input, place, isJson }, patience.answered)
+      const end = await followOnce(cli, { input, position, isJson }, patience.answered)
       if (end !== undefined) return ended(cli, end, isJson)
     } catch (error) {
       await patience.endure(error)
@@ -38,35 +38,35 @@ export async function followOutput(cli: Cli, query: Record<string, unknown>, isJ
 }
 
 /** The offset of the next byte to read, and the start of the command that it belongs to. */
-type Place = { offset: number; startedAt: string | null }
+type Position = { offset: number; startedAt: string | null }
 
 /**
- * Follows over one connection and moves `place` on. Returns the run when it has ended; undefined when the command was
- * started again and has to be read from its beginning.
+ * Follows over one connection and moves `position` on. Returns the run when it has ended; undefined when the command
+ * was started again and has to be read from its beginning.
  * @throws {MusterError} ledger_unavailable when the connection broke
  */
 async function followOnce(
   cli: Cli,
-  { input, place, isJson }: { input: Request<'follow_job'>; place: Place; isJson: boolean },
+  { input, position, isJson }: { input: Request<'follow_job'>; position: Position; isJson: boolean },
   onHeard: () => void,
 ): Promise<Run | undefined> {
-  const events = cli.client.follow({ ...input, offset: place.offset }, cli.interrupts.signal(), onHeard)
+  const events = cli.client.follow({ ...input, offset: position.offset }, cli.interrupts.signal(), onHeard)
   for await (const event of events) {
     const startedAt = event.data.started_at
-    const isAnotherStart = place.startedAt !== null && startedAt !== null && startedAt !== place.startedAt
+    const isAnotherStart = position.startedAt !== null && startedAt !== null && startedAt !== position.startedAt
     if (isAnotherStart) {
       cli.say('[the command was started again]')
-      place.startedAt = startedAt
+      position.startedAt = startedAt
       const isFromBeginning = event.event === 'output' && event.data.offset === 0
-      if (!isFromBeginning && place.offset > 0) {
-        place.offset = 0
+      if (!isFromBeginning && position.offset > 0) {
+        position.offset = 0
         return undefined
       }
     }
     if (event.event === 'end' && 'host' in event.data) return event.data
     if (event.event !== 'output') continue
-    place.startedAt = startedAt
-    place.offset = event.data.next_offset
+    position.startedAt = startedAt
+    position.offset = event.data.next_offset
     print(cli, event, isJson)
   }
   throw new MusterError('ledger_unavailable', 'the stream broke off')

@@ -7,10 +7,13 @@ import { join } from 'node:path'
 import type { Environment } from '@muster/runtime'
 
 /** The environment, completed with the defaults in which `muster mcp` and its stack differ from `muster up`. */
-export async function withMcpDefaults(env: Environment, places: { cwd: string; home: string }): Promise<Environment> {
-  const home = env.HOME || places.home
+export async function withMcpDefaults(
+  env: Environment,
+  directories: { cwd: string; home: string },
+): Promise<Environment> {
+  const home = env.HOME || directories.home
   const inCwdOrHome = async (name: string) => {
-    const local = join(places.cwd, name)
+    const local = join(directories.cwd, name)
     return (await exists(local)) ? local : undefined
   }
   const defaults = {

@@ -28,7 +28,7 @@ export type KeyWatch = (request: FastifyRequest, reply: FastifyReply) => AbortSi
 
 const NOBODY: Principal = { keyId: '', owner: '', scopes: new Set() }
 
-/** Checks the key of every request, even for routes that do not exist, so that nobody can probe for routes. */
+/** Checks the key of every request, even for routes that do not exist, so that nobody learns which routes exist. */
 export function addAuthentication(app: FastifyInstance, keys: KeyStore, logger: Logger): void {
   const principals = new WeakMap<FastifyRequest, Principal>()
   // The request log reads it even when the origin check refused the request before this hook.

@@ -24,7 +24,7 @@ type Served<N extends OperationName> = {
   readonly row: (typeof OPERATIONS)[N]
   /**
    * Lets the caller in or refuses it, checks the fields of the call and carries it out. A refused call has changed
-   * nothing. `input` takes the place of the row's schema: a tool may have defaults and limits of its own.
+   * nothing. `input` replaces the row's schema: a tool may have defaults and limits of its own.
    * @throws {MusterError} rate_limited, insufficient_scope; invalid_request for fields that are not as documented;
    *   not_found for a job that does not exist or belongs to another owner; and what the operation throws
    */

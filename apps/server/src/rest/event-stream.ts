@@ -41,13 +41,13 @@ export function createEventStreams(logger: Logger) {
         logger.warn({ err: error, request_id: request.id }, 'a stream of events was cut off')
       // The second header asks proxies not to buffer what should arrive at once.
       reply.headers({ 'content-type': 'text/event-stream; charset=utf-8', 'x-accel-buffering': 'no' })
-      return reply.send(Readable.from(framesOf(events, { heartbeatMs: HEARTBEAT_MS, onFault })))
+      return reply.send(Readable.from(blocksOf(events, { heartbeatMs: HEARTBEAT_MS, onFault })))
     },
   }
 }
 
 /** The events as text, with a comment whenever none came for `heartbeatMs`. A fault cuts the text off. */
-export async function* framesOf(
+export async function* blocksOf(
   events: AsyncIterable<JobEvent>,
   { heartbeatMs, onFault }: { heartbeatMs: number; onFault: (error: unknown) => void },
 ): AsyncGenerator<string> {
@@ -63,7 +63,7 @@ export async function* framesOf(
         continue
       }
       if (result.done === true) return
-      yield frameOf(result.value)
+      yield blockOf(result.value)
       next = iterator.next()
     }
   } catch (error) {
@@ -85,7 +85,7 @@ async function withinTime<T>(promise: Promise<T>, ms: number): Promise<T | undef
 }
 
 /** JSON.stringify escapes line ends, so one data line is enough. */
-function frameOf({ event, data }: JobEvent): string {
+function blockOf({ event, data }: JobEvent): string {
   const id = event === 'output' ? `id: ${Date.parse(data.started_at ?? '')}-${data.next_offset}\n` : ''
   return `event: ${event}\n${id}data: ${JSON.stringify(data)}\n\n`
 }

@@ -99,12 +99,12 @@ function describeOperation(name: OperationName, rest: RestRoute, input: ObjectSc
   }
 }
 
-function parameter(field: string, place: 'path' | 'query', input: ObjectSchema): JsonSchema {
+function parameter(field: string, where: 'path' | 'query', input: ObjectSchema): JsonSchema {
   const { description, ...schema } = input.properties[field] ?? {}
-  const required = place === 'path' || input.required?.includes(field) === true
+  const required = where === 'path' || input.required?.includes(field) === true
   // A list is given as "a,b". Repeating the field works as well, but the document can describe only one form.
-  const list = place === 'query' && schema.type === 'array' ? { style: 'form', explode: false } : {}
-  return { name: field, in: place, required, ...(description === undefined ? {} : { description }), ...list, schema }
+  const list = where === 'query' && schema.type === 'array' ? { style: 'form', explode: false } : {}
+  return { name: field, in: where, required, ...(description === undefined ? {} : { description }), ...list, schema }
 }
 
 function idempotencyHeader(input: ObjectSchema): JsonSchema {

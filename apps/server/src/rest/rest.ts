@@ -58,7 +58,7 @@ function whileKeyLasts(caller: Caller, refused: AbortSignal): Caller {
   return { ...caller, signal: AbortSignal.any([caller.signal, refused]) }
 }
 
-/** The header is the usual place for the key in HTTP; MCP has the field only. */
+/** HTTP usually has the key in the header; MCP has the field only. */
 function withIdempotencyKey(fields: Fields, request: FastifyRequest): Fields {
   const header = request.headers['idempotency-key']
   if (header === undefined) return fields

@@ -5,19 +5,19 @@
  * Nothing is killed here: whatever carries out a run listens to its signal, whose reason is the cause.
  */
 import { setMaxListeners } from 'node:events'
-import { type Claim, holdsClaim, type JobWatch, type Ledger, type StopReason } from '@muster/ledger'
+import { type Claim, holdsClaim, type JobWatch, type Ledger, type LedgerStop } from '@muster/ledger'
 import { createRoomWait, type RoomWait } from './patience.ts'
 
 /** Why a run is stopped. `fenced`: this worker has lost its claim. `shutdown`: this worker is shutting down. */
-type StopCause = StopReason | 'fenced' | 'shutdown'
+type RunStop = LedgerStop | 'fenced' | 'shutdown'
 
 /** A run that this worker holds. */
 export type HeldRun = {
   readonly claim: Claim
-  /** Aborts when the run is to stop; its reason is a {@link StopCause}. */
+  /** Aborts when the run is to stop; its reason is a {@link RunStop}. */
   readonly signal: AbortSignal
   /** Undefined while nothing stops the run. */
-  stopCause(): StopCause | undefined
+  stoppedBy(): RunStop | undefined
   /** Waits for Redis to have room for the output of this run. */
   readonly waitForRoom: RoomWait
   /** Stops the run because Redis refused one of its steps: this worker has lost the claim. */
@@ -44,15 +44,15 @@ export type HeldRuns = {
 
 /** Keeps track of the runs of a worker. */
 export function createHeldRuns(ledger: Ledger, watch: JobWatch): HeldRuns {
-  const held = new Map<Claim, (cause: StopCause) => void>()
+  const held = new Map<Claim, (cause: RunStop) => void>()
   let isShutDown = false
   return {
     hold: (claim) => {
       const stop = new AbortController()
       // Every connection, channel and clock of a run adds a listener.
       setMaxListeners(0, stop.signal)
-      let cause: StopCause | undefined
-      const stopFor = (why: StopCause) => {
+      let cause: RunStop | undefined
+      const stopFor = (why: RunStop) => {
         cause ??= why
         if (!stop.signal.aborted) stop.abort(cause)
       }
@@ -73,7 +73,7 @@ export function createHeldRuns(ledger: Ledger, watch: JobWatch): HeldRuns {
       return {
         claim,
         signal: stop.signal,
-        stopCause: () => cause,
+        stoppedBy: () => cause,
         waitForRoom: createRoomWait(stop.signal),
         onFenced: () => stopFor('fenced'),
         onExecTimeout: (raise) => {

@@ -88,7 +88,7 @@ export async function reachAndDispatch(
 
 function endWithoutConnection(run: HeldRun, spec: RunSpec, refused: Refused): TicketEnd {
   const { reason, detail, isRetryable } = refused
-  const cause = run.stopCause()
+  const cause = run.stoppedBy()
   switch (cause) {
     case 'cancelled_by_user':
       return neverStarted('cancelled', 'cancelled_by_user', null)

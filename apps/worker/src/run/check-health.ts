@@ -55,7 +55,7 @@ function howItEnded({ state, exitCode, signal, detail }: ExecEnd): string {
 /** The end of a run whose command succeeded and whose health check was stopped, by the cause of the stop. */
 export function endOfStoppedCheck(run: HeldRun, end: ExecEnd): ExecEnd {
   const detail = 'the command had succeeded; its health check was stopped before it answered'
-  switch (run.stopCause()) {
+  switch (run.stoppedBy()) {
     case 'job_timeout':
       return { ...end, state: 'timed_out', reason: 'job_timeout', detail }
     case 'cancelled_by_user':

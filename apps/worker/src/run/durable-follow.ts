@@ -171,8 +171,8 @@ class DurableFollow {
   /** The end of the ticket when this worker has lost the run or hands it over. Undefined while it keeps the run. */
   async #letGo(): Promise<TicketEnd | undefined> {
     const { deps, run } = this.#parts
-    if (run.stopCause() === 'fenced') return 'not ours'
-    if (run.stopCause() !== 'shutdown') return undefined
+    if (run.stoppedBy() === 'fenced') return 'not ours'
+    if (run.stoppedBy() !== 'shutdown') return undefined
     const isHandedOver = await patiently(() => handOver(deps.ledger, run.claim), patienceOf(deps))
     deps.log.info({ isHandedOver }, 'a durable run goes on without this worker')
     return 'not ours'
@@ -219,7 +219,7 @@ function endWithoutStart({ failure }: Extract<DurableEnd, { kind: 'not_started' 
   const { reason, detail, isRetryable, isHostsFault } = failure
   if (reason === 'cancelled_by_user' || reason === 'job_timeout') {
     // The order to stop came from this worker because it is letting go of the run.
-    const isLetGo = run.stopCause() === 'shutdown' || run.stopCause() === 'fenced'
+    const isLetGo = run.stoppedBy() === 'shutdown' || run.stoppedBy() === 'fenced'
     if (isLetGo) return neverStarted('unreachable', 'worker_lost', detail, true)
   }
   return neverStarted(stateWithoutStart(reason), reason, detail, isRetryable, isHostsFault)

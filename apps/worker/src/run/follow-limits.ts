@@ -55,7 +55,7 @@ export class FollowLimits {
   }
 
   readonly #onStop = () => {
-    const cause = this.#run.stopCause()
+    const cause = this.#run.stoppedBy()
     const isLetGo = cause === 'shutdown' || cause === 'fenced'
     this.#orders.abort(isLetGo ? 'detach' : cause)
     if (isLetGo) this.#detach.abort('detach')

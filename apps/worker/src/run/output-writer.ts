@@ -111,7 +111,7 @@ class OutputWriter {
       this.#waiting[stream] = []
       const offset = this.#offset[stream]
       this.#offset[stream] += bytes.length
-      this.#writing = this.#writing.then(() => this.#append({ stream, place: 'head', offset, bytes }))
+      this.#writing = this.#writing.then(() => this.#append({ stream, side: 'head', offset, bytes }))
     }
     return this.#writing
   }
@@ -127,14 +127,14 @@ class OutputWriter {
     this.flush().catch(() => {})
     if (this.#offset[stream] < this.#options.headBytes) return
     this.#tailOffset[stream] = tail.offset + tail.bytes.length
-    this.#writing = this.#writing.then(() => this.#append({ stream, place: 'tail', ...tail }))
+    this.#writing = this.#writing.then(() => this.#append({ stream, side: 'tail', ...tail }))
     this.#writing.catch(() => {})
   }
 
   async #append(part: Parameters<typeof appendOutput>[2]): Promise<void> {
     const { ledger, claim, closing, onError, onFenced, onOmitted, waitForRoom, markAgain } = this.#options
-    const { stream, place } = part
-    if (place === 'head' && this.#isHeadOver[stream]) return
+    const { stream, side } = part
+    if (side === 'head' && this.#isHeadOver[stream]) return
     const append = () => patiently(() => appendOutput(ledger, claim, part), { signal: closing, onError })
     let word = await append()
     if (word === 'unmarked') {
@@ -142,9 +142,9 @@ class OutputWriter {
       word = await append()
     }
     // There is no waiting for a live tail: the next one replaces it.
-    while (word === 'full' && place === 'head' && (await waitForRoom())) word = await append()
+    while (word === 'full' && side === 'head' && (await waitForRoom())) word = await append()
     if (word === 'fenced') onFenced()
-    if (place === 'tail' || word === 'ok' || word === 'fenced') return
+    if (side === 'tail' || word === 'ok' || word === 'fenced') return
     this.#isHeadOver[stream] = true
     onOmitted(word)
   }

@@ -46,7 +46,7 @@ export async function runAttached(
 
 /** Corrects the end of a command that this worker killed on its own: nobody cancelled it, so it is not "cancelled". */
 function owningUp(end: ExecEnd, run: HeldRun): ExecEnd {
-  const cause = run.stopCause()
+  const cause = run.stoppedBy()
   if (end.reason !== 'cancelled_by_user' || (cause !== 'shutdown' && cause !== 'fenced')) return end
   if (end.remote === 'not_started') return { ...end, state: 'unreachable', reason: 'worker_lost', isRetryable: true }
   const why = cause === 'shutdown' ? 'the worker was stopped' : 'the lease of the worker had run out'

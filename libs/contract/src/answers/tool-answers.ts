@@ -38,7 +38,7 @@ export const AnswerGroup = z.object({
   diff: z
     .string()
     .optional()
-    .describe('In place of stdout and stderr: from the reference to this group; "" when equal.'),
+    .describe('Instead of stdout and stderr: from the reference to this group; "" when equal.'),
   distinct_outputs: z.number().int().optional().describe('How many outputs differ in what was masked.'),
   shortened: z.literal(true).optional().describe('stdout, stderr or diff is not all of it.'),
   output_complete: z.literal(false).optional().describe('The command may have printed more than is known.'),

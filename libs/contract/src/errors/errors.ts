@@ -92,7 +92,7 @@ export const ERRORS = {
   busy: {
     status: 503,
     meaning: 'The server serves as many followers, or reads as many large requests, as it can.',
-    next: 'Try again after the time in Retry-After; in place of following, ask with wait_s or by offset.',
+    next: 'Try again after the time in Retry-After; instead of following, ask with wait_s or by offset.',
   },
   invalid_inventory: {
     status: 500,

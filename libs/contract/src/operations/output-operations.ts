@@ -42,7 +42,7 @@ export const OUTPUT_OPERATIONS = {
         .string()
         .regex(/^\d{1,15}-\d{1,15}$/, 'expected the ID of an "output" event')
         .optional()
-        .describe('Only with host, in place of offset: the ID of the last "output" event seen, as Last-Event-ID is.'),
+        .describe('Only with host, instead of offset: the ID of the last "output" event seen, as Last-Event-ID is.'),
       encoding,
     }),
     output: JobEvent,

@@ -4,7 +4,7 @@
  * A credential is always a reference here. `secret.ts` reads files and variables, in the worker, when a connection is
  * made; nothing in this module can hold a password.
  */
-import type { Mistake, Place } from './mistakes.ts'
+import type { Mistake, Position } from './mistakes.ts'
 
 /** Where a secret is. `file` holds an absolute path; `ssh_servers` the name of a host in `SSH_SERVERS`. */
 export type SecretRef =
@@ -50,7 +50,7 @@ export type InventoryHost = {
 }
 
 /** A name and where it is given. */
-export type NameDraft = { readonly name: string; readonly place: Place }
+export type NameDraft = { readonly name: string; readonly position: Position }
 
 /** A host as one source defines it: its jump host may not exist, and its groups are not known yet. */
 export type HostDraft = Omit<InventoryHost, 'groups' | 'machine' | 'aliases'> &
@@ -61,7 +61,7 @@ export type HostDraft = Omit<InventoryHost, 'groups' | 'machine' | 'aliases'> &
   }
 
 /** A group as the file defines it, by a target expression. */
-export type GroupDraft = { readonly name: string; readonly expression: string; readonly place: Place }
+export type GroupDraft = { readonly name: string; readonly expression: string; readonly position: Position }
 
 /** The content of one source of hosts. */
 export type SourceContent = {

@@ -27,7 +27,7 @@ export function buildGroups(
     if (known !== undefined) return known
     if (open.includes(name)) {
       const circle = [...open.slice(open.indexOf(name)), name].map((group) => `@${group}`).join(' → ')
-      mistakes.push({ place: draft.place, text: `a group cannot contain itself: ${circle}` })
+      mistakes.push({ position: draft.position, text: `a group cannot contain itself: ${circle}` })
       return []
     }
     open.push(name)
@@ -38,11 +38,11 @@ export function buildGroups(
   }
 
   function evaluate(draft: GroupDraft): Iterable<string> {
-    const problem = (text: string) => mistakes.push({ place: draft.place, text })
+    const problem = (text: string) => mistakes.push({ position: draft.position, text })
     try {
       const steps = parseTargets(draft.expression)
       const { names, unknown } = evaluateTargets(steps, {
-        place: 'inventory',
+        searched: 'inventory',
         hosts,
         aliases,
         groupNames: byName.keys(),

@@ -8,7 +8,7 @@
 import { foldHosts } from '@muster/contract'
 import type { HostDraft, NameDraft, SourceContent } from '../hosts/inventory-host.ts'
 import { machineOf } from '../hosts/machine.ts'
-import { type Mistake, type Place, writePlace } from '../hosts/mistakes.ts'
+import { type Mistake, type Position, writePosition } from '../hosts/mistakes.ts'
 import { findDetour, findJumpFaults } from './jump-hosts.ts'
 
 /** The hosts, in the order of the sources, with their aliases and machines; and what is wrong. */
@@ -26,18 +26,18 @@ export type JoinedHosts = {
 type Joining = {
   readonly hosts: Map<string, HostDraft>
   readonly named: Map<string, HostDraft>
-  readonly places: Map<string, Place>
+  readonly positions: Map<string, Position>
   readonly optional: Set<HostDraft>
   readonly mistakes: Mistake[]
   readonly warnings: string[]
 }
 
 /** Joins the hosts of the sources. No alias may be the name of one of the `groups`. */
-export function joinHosts(sources: readonly SourceContent[], groups: ReadonlyMap<string, Place>): JoinedHosts {
+export function joinHosts(sources: readonly SourceContent[], groups: ReadonlyMap<string, Position>): JoinedHosts {
   const joining: Joining = {
     hosts: new Map(),
     named: new Map(),
-    places: new Map(),
+    positions: new Map(),
     optional: new Set(sources.filter(({ isOptional }) => isOptional).flatMap(({ hosts }) => hosts)),
     mistakes: [],
     warnings: [],
@@ -46,9 +46,9 @@ export function joinHosts(sources: readonly SourceContent[], groups: ReadonlyMap
   nameHosts(joining, firm)
   nameAliases(joining, groups)
   for (const host of joining.optional) {
-    const earlier = joining.places.get(host.name)
-    if (earlier === undefined) enter(joining, host.name, host, host.place)
-    else leaveOut(joining, host, `already defined at ${writePlace(earlier)}`)
+    const earlier = joining.positions.get(host.name)
+    if (earlier === undefined) enter(joining, host.name, host, host.position)
+    else leaveOut(joining, host, `already defined at ${writePosition(earlier)}`)
   }
   settleJumps(joining)
   settleDetours(joining)
@@ -57,10 +57,10 @@ export function joinHosts(sources: readonly SourceContent[], groups: ReadonlyMap
   return { ...joining, machines, aliases: new Map(aliases.map(([name, host]) => [name, host.name])) }
 }
 
-function enter({ hosts, named, places }: Joining, name: string, host: HostDraft, place: Place): void {
+function enter({ hosts, named, positions }: Joining, name: string, host: HostDraft, position: Position): void {
   if (name === host.name) hosts.set(name, host)
   named.set(name, host)
-  places.set(name, place)
+  positions.set(name, position)
 }
 
 function leaveOut({ hosts, named, warnings }: Joining, host: HostDraft, why: string): void {
@@ -68,15 +68,20 @@ function leaveOut({ hosts, named, warnings }: Joining, host: HostDraft, why: str
     hosts.delete(host.name)
     named.delete(host.name)
   }
-  warnings.push(`${writePlace(host.place)}: left out: ${why}`)
+  warnings.push(`${writePosition(host.position)}: left out: ${why}`)
 }
 
 /** Names that are defined twice: overlapping ranges make one mistake, not one per host. */
-type Clash = { readonly place: Place; readonly earlier: Place; readonly names: string[]; readonly firsts: Set<string> }
+type Clash = {
+  readonly position: Position
+  readonly earlier: Position
+  readonly names: string[]
+  readonly firsts: Set<string>
+}
 
-function addClash(clashes: Map<string, Clash>, { name, place }: NameDraft, earlier: Place, first: string): void {
-  const key = JSON.stringify([place, earlier])
-  const known = clashes.get(key) ?? { place, earlier, names: [], firsts: new Set<string>() }
+function addClash(clashes: Map<string, Clash>, { name, position }: NameDraft, earlier: Position, first: string): void {
+  const key = JSON.stringify([position, earlier])
+  const known = clashes.get(key) ?? { position, earlier, names: [], firsts: new Set<string>() }
   known.names.push(name)
   known.firsts.add(first)
   clashes.set(key, known)
@@ -85,20 +90,20 @@ function addClash(clashes: Map<string, Clash>, { name, place }: NameDraft, earli
 function nameHosts(joining: Joining, hosts: readonly HostDraft[]): void {
   const clashes = new Map<string, Clash>()
   for (const host of hosts) {
-    const earlier = joining.places.get(host.name)
-    if (earlier === undefined) enter(joining, host.name, host, host.place)
+    const earlier = joining.positions.get(host.name)
+    if (earlier === undefined) enter(joining, host.name, host, host.position)
     else addClash(clashes, host, earlier, host.name)
   }
   reportRepeated(joining, clashes)
 }
 
 /** Runs after all hosts have their names: a clash is the fault of the alias, even if the host is defined later. */
-function nameAliases(joining: Joining, groups: ReadonlyMap<string, Place>): void {
+function nameAliases(joining: Joining, groups: ReadonlyMap<string, Position>): void {
   const clashes = new Map<string, Clash>()
   for (const host of [...joining.hosts.values()]) {
     for (const alias of host.aliases) {
-      const earlier = joining.places.get(alias.name) ?? groups.get(alias.name)
-      if (earlier === undefined) enter(joining, alias.name, host, alias.place)
+      const earlier = joining.positions.get(alias.name) ?? groups.get(alias.name)
+      if (earlier === undefined) enter(joining, alias.name, host, alias.position)
       else addClash(clashes, alias, earlier, alias.name)
     }
   }
@@ -106,8 +111,8 @@ function nameAliases(joining: Joining, groups: ReadonlyMap<string, Place>): void
 }
 
 function reportRepeated({ mistakes }: Joining, clashes: ReadonlyMap<string, Clash>): void {
-  for (const { place, earlier, names } of clashes.values()) {
-    mistakes.push({ place, text: `${foldHosts(names)} is already defined at ${writePlace(earlier)}` })
+  for (const { position, earlier, names } of clashes.values()) {
+    mistakes.push({ position, text: `${foldHosts(names)} is already defined at ${writePosition(earlier)}` })
   }
 }
 
@@ -120,7 +125,7 @@ function settleJumps(joining: Joining): void {
     for (const { host, text } of avoidable) leaveOut(joining, host, text)
     if (avoidable.length > 0) continue
     for (const { host, text } of faults) {
-      mistakes.push({ place: { ...host.place, path: `${host.place.path}.jump` }, text })
+      mistakes.push({ position: { ...host.position, path: `${host.position.path}.jump` }, text })
     }
     return
   }
@@ -163,9 +168,9 @@ function settleMachines(joining: Joining): Map<HostDraft, string> {
       known.push(host)
       machines.set(host, known[0].name)
     } else if (joining.optional.has(host)) becomeAlias(joining, host, same)
-    else addClash(clashes, host, same.place, same.name)
+    else addClash(clashes, host, same.position, same.name)
   }
-  for (const clash of clashes.values()) joining.mistakes.push({ place: clash.place, text: writeTwice(clash) })
+  for (const clash of clashes.values()) joining.mistakes.push({ position: clash.position, text: writeTwice(clash) })
   return machines
 }
 
@@ -174,9 +179,9 @@ function becomeAlias({ hosts, named, warnings }: Joining, host: HostDraft, first
   named.set(host.name, first)
   const settings = ({ credentials, hostKeyAlias }: HostDraft) => JSON.stringify([credentials, hostKeyAlias])
   if (settings(host) === settings(first)) return
-  const where = `${first.name} (${writePlace(first.place)})`
+  const where = `${first.name} (${writePosition(first.position)})`
   const what = `one machine and user with ${where}, so it is another name of that host`
-  warnings.push(`${writePlace(host.place)}: ${what}; its own keys and HostKeyAlias are not used`)
+  warnings.push(`${writePosition(host.position)}: ${what}; its own keys and HostKeyAlias are not used`)
 }
 
 function writeTwice({ earlier, names, firsts }: Clash): string {
@@ -184,7 +189,7 @@ function writeTwice({ earlier, names, firsts }: Clash): string {
   const are = names.length === 1 ? 'is' : 'are'
   const machines = firsts.size === 1 ? 'the same machine' : 'the same machines'
   const aliases = /[[,]/.test(folded) ? JSON.stringify(folded) : folded
-  const what = `${folded} ${are} ${machines} as ${first} at ${writePlace(earlier)}, for the same user`
+  const what = `${folded} ${are} ${machines} as ${first} at ${writePosition(earlier)}, for the same user`
   const advice = `keep ${first} and give it the other name: aliases: [${aliases}]`
   return `${what}, so every command would run there more than once; ${advice}`
 }

@@ -119,12 +119,12 @@ export type HostFields = z.infer<typeof HostFields>
 export function readFields<Shape extends z.ZodRawShape>(
   schema: z.ZodObject<Shape>,
   entry: YamlEntry,
-  place: { source: string; path: string },
+  position: { source: string; path: string },
 ): { fields: z.infer<z.ZodObject<Shape>>; mistakes: Mistake[] } {
   const mistakes: Mistake[] = []
   const report = (path: readonly PropertyKey[], text: string) => {
-    const shown = [place.path, ...path.map((key) => withoutValue(String(key)))].join('.')
-    mistakes.push({ place: { source: place.source, line: entry.lineAt(path), path: shown }, text })
+    const shown = [position.path, ...path.map((key) => withoutValue(String(key)))].join('.')
+    mistakes.push({ position: { source: position.source, line: entry.lineAt(path), path: shown }, text })
   }
   const keys = entry.entries()?.map(({ key }) => key)
   if (keys === undefined && entry.value() !== '') report([], 'expected fields, such as { address: 10.0.0.11 }')

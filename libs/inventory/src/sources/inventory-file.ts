@@ -35,7 +35,7 @@ export function readInventoryFile(text: string, fileName: string, defaults: Host
   const { entries, faults, isBroken } = readYaml(text)
   const foreign = recogniseForeign(text, { entries, isBroken })
   const mistakes: Mistake[] = (foreign === undefined ? faults : [foreign]).map(({ line, text: fault }) => ({
-    place: { source: fileName, line },
+    position: { source: fileName, line },
     text: fault,
   }))
   const content = { hosts: [], groups: [], mistakes, warnings: [], isOptional: false }
@@ -45,7 +45,7 @@ export function readInventoryFile(text: string, fileName: string, defaults: Host
   for (const { key, line } of entries) {
     if (SECTIONS.includes(key)) continue
     mistakes.push({
-      place: { source: fileName, line, path: withoutValue(key) },
+      position: { source: fileName, line, path: withoutValue(key) },
       text: unknownName('section', key, SECTIONS),
     })
   }
@@ -93,8 +93,8 @@ function readHosts(entry: YamlEntry, reader: Reader, common: Common): HostDraft[
   const names = namesOf(entry, reader, path)
   if (names.length === 0) return []
   const problem = (field: string, text: string) => {
-    const place = { source: reader.fileName, line: entry.lineAt([field]), path: `${path}.${field}` }
-    reader.mistakes.push({ place, text })
+    const position = { source: reader.fileName, line: entry.lineAt([field]), path: `${path}.${field}` }
+    reader.mistakes.push({ position, text })
   }
   const ports = paired(fields.port === undefined ? [] : expandRanges(fields.port), names, (text) =>
     problem('port', text),
@@ -105,16 +105,16 @@ function readHosts(entry: YamlEntry, reader: Reader, common: Common): HostDraft[
   const unreachable = fields.address === undefined ? names.find((name) => !isAddress(name)) : undefined
   if (unreachable !== undefined) report(reader, entry, path, `give an address: "${unreachable}" is not a host name`)
   const aliases = aliasesOf(fields.aliases, names, (text) => problem('aliases', text))
-  const aliasPlace = { source: reader.fileName, line: entry.lineAt(['aliases']), path: `${path}.aliases` }
+  const aliasPosition = { source: reader.fileName, line: entry.lineAt(['aliases']), path: `${path}.aliases` }
   const labels = Object.freeze(fields.labels ?? {})
   const credentials = namedCredentials(fields, reader) ?? common.credentials
   const sudoPassword = namedSudoPassword(fields, reader) ?? common.sudoPassword
   const disabled = fields.disabled === 'true' ? NO_REASON : fields.disabled
-  const place = { source: reader.fileName, line: entry.line, path }
+  const position = { source: reader.fileName, line: entry.line, path }
   const isFaulty = reader.mistakes.length > mistakesBefore
   return names.map((name, i) => ({
     name,
-    aliases: (aliases[i] ?? []).map((alias) => ({ name: alias, place: aliasPlace })),
+    aliases: (aliases[i] ?? []).map((alias) => ({ name: alias, position: aliasPosition })),
     address: addresses[addresses.length === 1 ? 0 : i] ?? name,
     port: Number(ports[ports.length === 1 ? 0 : i] ?? common.port),
     user: fields.user ?? common.user,
@@ -126,7 +126,7 @@ function readHosts(entry: YamlEntry, reader: Reader, common: Common): HostDraft[
     credentials,
     ...(sudoPassword && { sudoPassword }),
     ...(isFaulty && { isFaulty }),
-    place,
+    position,
   }))
 }
 
@@ -179,9 +179,9 @@ function readGroup(entry: YamlEntry, reader: Reader): GroupDraft[] {
     report(reader, entry, path, `expected text; ${instead}`)
     return []
   }
-  return [{ name: entry.key, expression, place: { source: reader.fileName, line: entry.line, path } }]
+  return [{ name: entry.key, expression, position: { source: reader.fileName, line: entry.line, path } }]
 }
 
 function report(reader: Reader, entry: YamlEntry, path: string, text: string): void {
-  reader.mistakes.push({ place: { source: reader.fileName, line: entry.line, path }, text })
+  reader.mistakes.push({ position: { source: reader.fileName, line: entry.line, path }, text })
 }

@@ -1,6 +1,6 @@
 /**
  * The options of an SSH config that Muster does not follow: which, for which hosts, and whether a host would then be
- * reached at another place, by another way or as another user than by `ssh`. Such a host is disabled rather than
+ * reached at another address, by another way or as another user than by `ssh`. Such a host is disabled rather than
  * reached wrongly.
  *
  * Nothing is run to find out: the answers of `Match exec` and of name servers are not known here.

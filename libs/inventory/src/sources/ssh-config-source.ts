@@ -28,7 +28,7 @@ export function readSshConfig(text: string, fileName: string, defaults: HostDefa
     config = readDirectives(SSHConfig.parse(text))
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
-    const mistake = { place: { source: fileName }, text: `this is not an SSH config: ${why}` }
+    const mistake = { position: { source: fileName }, text: `this is not an SSH config: ${why}` }
     return { ...content, hosts: [], mistakes: [mistake], warnings: [] }
   }
   const { lines } = config
@@ -183,7 +183,7 @@ function draft(
     ...(hostKeyAlias !== undefined && { hostKeyAlias }),
     labels: Object.freeze({}),
     credentials: credentialsOf(settings, { tokens, defaults, directory: dirname(resolve(fileName)), ignored }),
-    place: { source: fileName, path: `Host ${name}` },
+    position: { source: fileName, path: `Host ${name}` },
   }
 }
 

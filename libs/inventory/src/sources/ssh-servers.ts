@@ -26,17 +26,17 @@ export function readSshServers(text: string, defaults: HostDefaults): SourceCont
   const withPassword: string[] = []
   for (const [index, entry] of entriesOf(text).entries()) {
     if (entry === undefined) continue
-    const place = { source: SSH_SERVERS, path: `entry ${index + 1}` }
+    const position = { source: SSH_SERVERS, path: `entry ${index + 1}` }
     const fault = faultOf(entry)
     if (entry === 'malformed' || fault !== undefined) {
-      mistakes.push({ place, text: fault ?? '' })
+      mistakes.push({ position, text: fault ?? '' })
       continue
     }
     const { name, address, user, password } = entry
     if (password !== '') withPassword.push(name)
     const secret: CredentialRef = { kind: 'password', secret: { kind: 'ssh_servers', host: name } }
     const credentials = password === '' ? defaults.credentials : Object.freeze([Object.freeze(secret)])
-    hosts.push({ name, aliases: [], address, port: SSH_PORT, user, labels: Object.freeze({}), credentials, place })
+    hosts.push({ name, aliases: [], address, port: SSH_PORT, user, labels: Object.freeze({}), credentials, position })
   }
   const warnings = withPassword.length === 0 ? [] : [passwordWarning(withPassword)]
   return { hosts, groups: [], mistakes, warnings, isOptional: false }
@@ -51,7 +51,7 @@ export function sshServersPassword(text: string, host: string): string | undefin
   return undefined
 }
 
-/** One result for each place between commas: undefined for an empty one. */
+/** One result for each entry between commas: undefined for an empty one. */
 function entriesOf(text: string): (Entry | 'malformed' | undefined)[] {
   return text.split(',').map((part) => {
     if (part.trim() === '') return undefined

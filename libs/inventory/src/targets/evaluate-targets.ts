@@ -10,7 +10,7 @@ import { matchesWildcards } from './wildcard.ts'
 /** The names that an expression can use. */
 export type Known = {
   /** Where the hosts are, for errors. */
-  readonly place: 'inventory' | 'job'
+  readonly searched: 'inventory' | 'job'
   /** Every host, in order. */
   readonly hosts: ReadonlyMap<string, { readonly labels: Readonly<Record<string, string>> }>
   /** The name of the host that each alias stands for. */
@@ -168,8 +168,8 @@ function describe(unknown: readonly { name: string; position: number }[], known:
   const plain = unknown.filter(({ name }) => !isWildcard(name)).map(({ name }) => name)
   const kinds = new Set(plain.map((name) => (name.startsWith('@') ? 'group' : 'host')))
   const texts: string[] = []
-  if (plain.length > 0) texts.push(`no such ${[...kinds].join(' or ')} in the ${known.place}: ${shorten(plain)}`)
-  if (patterns.length > 0) texts.push(`no host in the ${known.place} matches ${shorten(patterns)}`)
+  if (plain.length > 0) texts.push(`no such ${[...kinds].join(' or ')} in the ${known.searched}: ${shorten(plain)}`)
+  if (patterns.length > 0) texts.push(`no host in the ${known.searched} matches ${shorten(patterns)}`)
   return { text: texts.join('; ') + nearestHint(close), nearest: close, position: first.position }
 }
 

@@ -25,9 +25,9 @@ local function move_output(index, from, to)
     redis.call('HDEL', key, from.field .. field, to.field .. field)
     if value then redis.call('HSET', key, to.field .. field, value) end
   end
-  for _, place in ipairs(output_keys(index)) do
-    redis.call('DEL', place .. to.key)
-    if redis.call('EXISTS', place .. from.key) == 1 then redis.call('RENAME', place .. from.key, place .. to.key) end
+  for _, stored in ipairs(output_keys(index)) do
+    redis.call('DEL', stored .. to.key)
+    if redis.call('EXISTS', stored .. from.key) == 1 then redis.call('RENAME', stored .. from.key, stored .. to.key) end
   end
 end
 
@@ -36,5 +36,5 @@ local function keep_output(index) move_output(index, PRESENT, KEPT) end
 local function bring_back_output(index) move_output(index, KEPT, PRESENT) end
 
 local function drop_kept_output(index)
-  for _, place in ipairs(output_keys(index)) do redis.call('DEL', place .. KEPT.key) end
+  for _, stored in ipairs(output_keys(index)) do redis.call('DEL', stored .. KEPT.key) end
 end

@@ -1,16 +1,16 @@
--- Stores output while the claim holds: bytes of the head of a stream at their offset, or the present tail in place of
--- the one before. `stored` is the key of the head or tail; `place` is 'head' or 'tail'; `offset` counts from the
+-- Stores output while the claim holds: bytes of the head of a stream at their offset, or the present tail instead of
+-- the one before. `stored` is the key of the head or tail; `side` is 'head' or 'tail'; `offset` counts from the
 -- beginning of the stream.
 -- Returns 'ok'; 'fenced'; 'full'; 'gap' when bytes of the head before these are missing; or 'unmarked' when Redis
 -- forgot the dispatch mark of this claim. Sending the same again is harmless.
 local stored = KEYS[2]
 local index, epoch, nonce = ARGV[3], ARGV[4], ARGV[5]
-local stream, place, offset, bytes = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local stream, side, offset, bytes = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 
 local key = run_key(index)
 local omitted = stream .. '_omitted'
 
--- Returns whether the bytes before these are there. SETRANGE would put NUL bytes in place of those that Redis forgot.
+-- Returns whether the bytes before these are there. SETRANGE would put NUL bytes instead of those that Redis forgot.
 local function store_head()
   local before = redis.call('STRLEN', stored)
   if before < tonumber(offset) then return false end
@@ -31,7 +31,7 @@ if run.epoch ~= epoch or run.nonce ~= nonce then return 'fenced' end
 if run.state == 'connecting' then return 'unmarked' end
 if run.state ~= 'running' then return 'fenced' end
 if is_full(#bytes) then return 'full' end
-if place == 'tail' then
+if side == 'tail' then
   store_tail()
 elseif not store_head() then
   return 'gap'

@@ -2,7 +2,7 @@
  * Gathers the output of a whole job: hosts that ended alike with the same output are one group. Reads the output of one
  * host of each group. output-groups.ts makes the groups.
  */
-import { setImmediate as turn } from 'node:timers/promises'
+import { setImmediate as letOthersRun } from 'node:timers/promises'
 import { foldHosts, type GatheredOutput, JobState, type OutputGroup, type OutputMask } from '@muster/contract'
 import { readStoredJob } from '../job/stored-job.ts'
 import { collectByState } from '../read/group-by-state.ts'
@@ -34,10 +34,10 @@ export async function gatherOutput(
   const without = collectByState()
   for await (const run of readOutcomes(ledger, jobId, job)) (hasOutput(run) ? printed : without).add(run)
   const exact = printed.groups()
-  await turn()
+  await letOthersRun()
   const { groups, uncomparedHosts } =
     masks.size === 0 ? { groups: exact, uncomparedHosts: 0 } : await maskGroups(ledger, jobId, exact, masks)
-  await turn()
+  await letOthersRun()
   const ordered = inOrder(groups)
   const reference = referenceOf(ordered)
   const { shown, omitted } = chosen(ordered, reference, options.groupsLimit)
@@ -46,7 +46,7 @@ export async function gatherOutput(
   const diffs = options.withDiff ? await diffsOf(ledger, jobId, { shown, reference, masks }) : []
   const left = collectByState()
   for (const { runs } of omitted) for (const run of runs) left.add(run)
-  await turn()
+  await letOthersRun()
   return {
     job_id: jobId,
     state: JobState.parse(job.state),

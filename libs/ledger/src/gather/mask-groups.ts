@@ -3,7 +3,7 @@
  * may read. A group whose output is not read whole is never joined, and its hosts are counted.
  */
 import { createHash } from 'node:crypto'
-import { setImmediate as turn } from 'node:timers/promises'
+import { setImmediate as letOthersRun } from 'node:timers/promises'
 import type { OutputMask } from '@muster/contract'
 import { readWholeOutputs, type WholeOutput } from '../read/read-whole-output.ts'
 import type { Ledger } from '../redis/open-ledger.ts'
@@ -45,10 +45,10 @@ export async function maskGroups(
       masked.set(group, digestOf(group, output, masks))
       bytes += output.stdout.length + output.stderr.length
       if (bytes < TURN_BYTES) continue
-      await turn()
+      await letOthersRun()
       bytes = 0
     }
-    await turn()
+    await letOthersRun()
   }
   const compared = [...masked.keys()].reduce((sum, { runs }) => sum + runs.length, 0)
   const hosts = groups.reduce((sum, { runs }) => sum + runs.length, 0)

@@ -1,5 +1,5 @@
 /** Groups the runs of a job that printed the same, without reading what they printed. */
-import { setImmediate as turn } from 'node:timers/promises'
+import { setImmediate as letOthersRun } from 'node:timers/promises'
 import { JobState } from '@muster/contract'
 import { readStoredJob } from '../job/stored-job.ts'
 import { type Outcome, readOutcomes } from '../read/read-outcomes.ts'
@@ -28,6 +28,6 @@ export async function readRunGroups(ledger: Ledger, jobId: string): Promise<RunG
     if (hasOutput(run)) printed.add(run)
     else without.push(run)
   }
-  await turn()
+  await letOthersRun()
   return { state: JobState.parse(job.state), total: job.total, groups: inOrder(printed.groups()), without }
 }

@@ -71,7 +71,7 @@ export async function readStoredJob(ledger: Ledger, jobId: string): Promise<Stor
 
 /**
  * Reads something of the record of a job. A record that cannot be parsed is damaged, not a fault of ours.
- * @throws {MusterError} job_damaged in place of the error of the parser
+ * @throws {MusterError} job_damaged instead of the error of the parser
  */
 export async function orDamaged<T>(jobId: string, read: () => T | Promise<T>): Promise<T> {
   try {

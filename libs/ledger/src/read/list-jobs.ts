@@ -11,7 +11,7 @@ const SCAN_LIMIT = 5_000
 /** States read in one round trip. */
 const CHUNK = 500
 
-const PLACE = /^job_[a-z2-7]{26}$/
+const POSITION = /^job_[a-z2-7]{26}$/
 const States = z.array(z.string().nullable())
 
 /**
@@ -27,7 +27,7 @@ export async function listJobs(
   const index = page.owner === undefined ? keys.jobs : keys.jobsOf(page.owner)
   // The cursor is the last ID seen: jobs that arrive meanwhile do not shift the pages.
   const list = ['jobs', page.owner, page.state] as const
-  const last = page.cursor === undefined ? undefined : readCursor(list, page.cursor, PLACE)
+  const last = page.cursor === undefined ? undefined : readCursor(list, page.cursor, POSITION)
   const rank = last === undefined ? null : await ask(redis, () => redis.zrevrank(index, last))
   const start = rank === null ? 0 : rank + 1
   const chunk = page.state === undefined ? page.limit : CHUNK

@@ -18,7 +18,7 @@ const STATES_CHUNK = 500
 const SCAN_LIMIT = 20_000
 
 const Indexes = z.array(z.coerce.number().int())
-const PLACE = /^\d{1,9}$/
+const POSITION = /^\d{1,9}$/
 
 /** A page of runs; `next_cursor` is null on the last. */
 type RunPage = { runs: Run[]; next_cursor: string | null }
@@ -34,11 +34,11 @@ export async function listRuns(
   page: { state?: RunState | undefined; limit: number; cursor?: string | undefined },
 ): Promise<RunPage | undefined> {
   const list: PagedList = ['runs', jobId, page.state]
-  const start = page.cursor === undefined ? 0 : Number(readCursor(list, page.cursor, PLACE))
+  const start = page.cursor === undefined ? 0 : Number(readCursor(list, page.cursor, POSITION))
   const job = await readStoredJob(ledger, jobId)
   if (job === undefined) return undefined
   const { state, limit } = page
-  const cursorTo = (place: number | undefined) => (place === undefined ? null : writeCursor(list, place))
+  const cursorTo = (position: number | undefined) => (position === undefined ? null : writeCursor(list, position))
   if (state === undefined) {
     const indexes = range(start, Math.min(job.total, start + limit + 1))
     return { runs: await readPage(ledger, jobId, job, indexes.slice(0, limit)), next_cursor: cursorTo(indexes[limit]) }

@@ -1,5 +1,5 @@
 /** Reads much without holding up others: one part in one round trip, then everybody else's turn. */
-import { setImmediate as turn } from 'node:timers/promises'
+import { setImmediate as letOthersRun } from 'node:timers/promises'
 import { ask, type Ledger } from '../redis/open-ledger.ts'
 
 /**
@@ -29,7 +29,7 @@ export async function* inTurns<T>(
 ): AsyncGenerator<T> {
   for (let from = 0; from < indexes.length; from += most) {
     yield* await read(indexes.slice(from, from + most))
-    await turn()
+    await letOthersRun()
   }
 }
 

@@ -71,7 +71,7 @@ export const SCRIPTS = {
     shared: [...NAMES, 'room'],
     isOfJob: true,
     keys: ['stored'],
-    args: [...CLAIM, 'stream', 'place', 'offset', 'bytes'],
+    args: [...CLAIM, 'stream', 'side', 'offset', 'bytes'],
   }),
   finish: loadScript({
     file: 'steps/finish',

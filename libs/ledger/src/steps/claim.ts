@@ -187,19 +187,19 @@ const AppendAnswer = z.enum(['ok', 'fenced', 'gap', 'full', 'unmarked'])
 type AppendAnswer = z.infer<typeof AppendAnswer>
 
 /**
- * Stores output while the command runs: bytes of the `head` of a stream at their offset, or its present `tail` in place
+ * Stores output while the command runs: bytes of the `head` of a stream at their offset, or its present `tail` instead
  * of the tail that is stored. Stores nothing when the claim no longer holds (`fenced`), when Redis has forgotten bytes
  * of the head before these (`gap`) or the dispatch mark of this claim (`unmarked`), or when Redis is `full`.
  */
 export async function appendOutput(
   ledger: Ledger,
   claim: Claim,
-  part: { stream: OutputStream; place: 'head' | 'tail'; offset: number; bytes: Buffer },
+  part: { stream: OutputStream; side: 'head' | 'tail'; offset: number; bytes: Buffer },
 ): Promise<AppendAnswer> {
   const { jobId, index } = claim
-  const { stream, place, offset, bytes } = part
-  const stored = ledger.keys[place](jobId, index, stream)
-  const given = { ...claimed(claim), stored, stream, place, offset, bytes }
+  const { stream, side, offset, bytes } = part
+  const stored = ledger.keys[side](jobId, index, stream)
+  const given = { ...claimed(claim), stored, stream, side, offset, bytes }
   return AppendAnswer.parse(await runScript(ledger, 'append', given))
 }
 

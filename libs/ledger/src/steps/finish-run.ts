@@ -101,7 +101,7 @@ async function storeTails(
   for (const stream of STREAMS) {
     const { tail, bytes } = end.output[stream]
     if (tail.length === 0) continue
-    const part = { stream, place: 'tail', offset: bytes - tail.length, bytes: tail } as const
+    const part = { stream, side: 'tail', offset: bytes - tail.length, bytes: tail } as const
     let word = await appendOutput(ledger, claim, part)
     while (word === 'full' && (await waitForRoom())) word = await appendOutput(ledger, claim, part)
     if (word === 'ok') taken[stream] = tail.length

@@ -8,14 +8,14 @@ import type { Ledger } from '../redis/open-ledger.ts'
 /** How often it looks at the jobs that it watches. */
 const LOOK_EVERY_MS = 3_000
 
-const StopReason = z.enum(['cancelled_by_user', 'job_timeout', 'error_budget'])
+const LedgerStop = z.enum(['cancelled_by_user', 'job_timeout', 'error_budget'])
 /** Why a run is to stop. */
-export type StopReason = z.infer<typeof StopReason>
+export type LedgerStop = z.infer<typeof LedgerStop>
 
 /** What a worker hears about a run. */
 type RunOrders = {
   /** The run is to stop. Called at every look from then on. */
-  onStop(reason: StopReason): void
+  onStop(reason: LedgerStop): void
   /** The present exec timeout of the job. Called at every look, even when it did not change. */
   onExecTimeout(execTimeoutMs: number): void
 }
@@ -42,7 +42,7 @@ export async function watchJobs(ledger: Ledger, onError: (error: unknown) => voi
     // A spent error budget stops what runs only if the job says so.
     const jobStop = stop === 'error_budget' && onBudget !== 'cancel' ? null : stop
     runs.forEach(([orders], i) => {
-      const reason = StopReason.safeParse(jobStop ?? runStops[i])
+      const reason = LedgerStop.safeParse(jobStop ?? runStops[i])
       if (reason.success) orders.onStop(reason.data)
       if (execTimeoutMs != null) orders.onExecTimeout(Number(execTimeoutMs))
     })

@@ -24,7 +24,7 @@ export interface LoggerOptions {
   /** Which program speaks; a field of every line. */
   name: string
   level: LogLevel
-  /** Lines for people in place of JSON. Default false. */
+  /** Lines for people instead of JSON. Default false. */
   pretty?: boolean
   /** The secrets to mask; the caller may add to them later. Default: none. */
   secrets?: SecretScrubber

@@ -1,6 +1,6 @@
 /**
  * The watchdog of one command as seen from here: which one is on guard on the host, when it acts, and how a later one
- * takes its place when the limit is raised. The new one is started first, so the command is never without.
+ * replaces it when the limit is raised. The new one is started first, so the command is never without.
  *
  * If a host does not let its watchdog be replaced (it gives no channel), this keeps trying. Should the old watchdog act
  * meanwhile, `isOver` says so, and the end is reported as what it is. The worker's own clock is in stop.ts.

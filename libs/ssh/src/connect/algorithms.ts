@@ -11,16 +11,16 @@ const LEGACY = {
   cipher: ['aes256-cbc', 'aes192-cbc', 'aes128-cbc'] satisfies CipherAlgorithm[],
 }
 
-/** The parts of an offer that may have nothing in common, by their place in it. @see RFC 4253, section 7.1 */
-const PARTS: readonly { name: string; place: number; legacy: readonly string[] }[] = [
-  { name: 'key exchange', place: 0, legacy: LEGACY.kex },
-  { name: 'host key', place: 1, legacy: LEGACY.hostKey },
-  { name: 'cipher', place: 2, legacy: LEGACY.cipher },
-  { name: 'cipher to us', place: 3, legacy: LEGACY.cipher },
-  { name: 'checksum', place: 4, legacy: [] },
-  { name: 'checksum to us', place: 5, legacy: [] },
-  { name: 'compression', place: 6, legacy: [] },
-  { name: 'compression to us', place: 7, legacy: [] },
+/** The parts of an offer that may have nothing in common, by their index in it. @see RFC 4253, section 7.1 */
+const PARTS: readonly { name: string; index: number; legacy: readonly string[] }[] = [
+  { name: 'key exchange', index: 0, legacy: LEGACY.kex },
+  { name: 'host key', index: 1, legacy: LEGACY.hostKey },
+  { name: 'cipher', index: 2, legacy: LEGACY.cipher },
+  { name: 'cipher to us', index: 3, legacy: LEGACY.cipher },
+  { name: 'checksum', index: 4, legacy: [] },
+  { name: 'checksum to us', index: 5, legacy: [] },
+  { name: 'compression', index: 6, legacy: [] },
+  { name: 'compression to us', index: 7, legacy: [] },
 ]
 const LISTS = PARTS.length
 const CIPHER_OF_CHECKSUM: Readonly<Record<number, number>> = { 4: 2, 5: 3 }
@@ -59,19 +59,19 @@ export function legacyAmong(negotiated: readonly string[]): string[] {
  */
 export function explainMismatch(ours: Buffer, theirs: Buffer, isLegacy: boolean): string | undefined {
   const [own = [], other = []] = [readLists(ours), readLists(theirs)]
-  const firstCommon = (place: number) => own[place]?.find((name) => other[place]?.includes(name))
-  const apart = PARTS.filter(({ place }) => {
+  const firstCommon = (index: number) => own[index]?.find((name) => other[index]?.includes(name))
+  const apart = PARTS.filter(({ index }) => {
     if (own.length < LISTS || other.length < LISTS) return false
     // A cipher with its own checksum needs no other.
     const isNeedless =
-      place in CIPHER_OF_CHECKSUM && HAS_CHECKSUM.test(firstCommon(CIPHER_OF_CHECKSUM[place] ?? 0) ?? '')
-    return firstCommon(place) === undefined && !isNeedless
+      index in CIPHER_OF_CHECKSUM && HAS_CHECKSUM.test(firstCommon(CIPHER_OF_CHECKSUM[index] ?? 0) ?? '')
+    return firstCommon(index) === undefined && !isNeedless
   })
   if (apart.length === 0) return undefined
-  const offers = apart.map(({ name, place }) => {
-    return `${name}: we offer ${shown(own[place])}, the host ${shown(other[place])}`
+  const offers = apart.map(({ name, index }) => {
+    return `${name}: we offer ${shown(own[index])}, the host ${shown(other[index])}`
   })
-  const wouldHelp = apart.every(({ place, legacy }) => legacy.some((name) => other[place]?.includes(name)))
+  const wouldHelp = apart.every(({ index, legacy }) => legacy.some((name) => other[index]?.includes(name)))
   const advice = wouldHelp
     ? 'for a host this old, set "algorithms: legacy" in its entry of the inventory'
     : '"algorithms: legacy" would not help'

@@ -5,8 +5,7 @@
  *                └ connection lost: again, on another one ┘   └ cancel: stopped from beside, and looked for ┘
  *
  * Every call is one connection. "Not started" is only said when it is proven; where it is not proven yet, it is made
- * certain by taking the place of a launcher that may still be under way. Does not connect, and does not decide about
- * retries.
+ * certain by fencing off a launcher that may still be under way. Does not connect, and does not decide about retries.
  */
 import { randomBytes } from 'node:crypto'
 import { CHANNEL_TIMEOUT_MS } from '../channel/channel.ts'
@@ -208,7 +207,7 @@ class Following {
   #onWord(word: DurableWord): void {
     this.#clock.heard()
     if (word.word === 'input' && this.#input !== undefined && !this.#stop.isRequested()) {
-      this.#run.noteSent(word.place)
+      this.#run.noteSent(word.parent)
       void this.#write(this.#input)
       this.#input = undefined
     }

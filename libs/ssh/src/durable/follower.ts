@@ -5,9 +5,9 @@
  *
  *   begin → [input] → output:AGE → 1 | 2 → bytes → … → end
  *
- * words.ts parses the lines. The functions that the text calls are in place.ts; `say` is in launch.ts.
+ * words.ts parses the lines. The functions that the text calls are in run-directory.ts; `say` is in launch.ts.
  */
-import { raiseLimit } from './place.ts'
+import { raiseLimit } from './run-directory.ts'
 import type { DurableLimits } from './supervisor.ts'
 
 /** How much of each stream was already taken, in bytes. */

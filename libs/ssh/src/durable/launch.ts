@@ -13,8 +13,8 @@ import { quoteWord } from '../shell/quote.ts'
 import type { RemoteCommand } from '../shell/remote-command.ts'
 import { type DurableFile, durableFiles } from './command-files.ts'
 import { followScript, type Offsets } from './follower.ts'
-import { ATTACH, FENCE, findRun, isSealed, limitOf, PROCESS_START, READ_CLAIM } from './place.ts'
 import type { DurableRun } from './run.ts'
+import { ATTACH, FENCE, findRun, isSealed, limitOf, PROCESS_START, READ_CLAIM } from './run-directory.ts'
 import { type DurableLimits, supervisorScript } from './supervisor.ts'
 
 /** What to send: a program for sh, and the files it asks for, in pieces. */
@@ -88,7 +88,7 @@ if [ ! -d "$muster_dir" ]; then
     trap : PIPE
     spool=$muster_dir/spool
     ( umask 077; set -C; : >"$spool" ) && exec 6>|"$spool" 7<"$spool" 8<"$spool" && rm -f "$spool" || give_up
-    say "input:$muster_place" || give_up
+    say "input:$muster_parent" || give_up
     head -c ${length} <&5 >&6
     [ "$(wc -c <&8)" -eq ${length} ] || give_up
     ( umask 077

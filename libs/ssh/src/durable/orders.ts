@@ -10,8 +10,17 @@ import { killScript } from '../channel/kill.ts'
 import { runScript } from '../channel/remote-script.ts'
 import type { SshConnection } from '../connect/connection.ts'
 import type { KillResult, StopCause } from '../verdict/verdict.ts'
-import { ATTACH, FENCE, findRun, isSealed, PROCESS_START, READ_CLAIM, raiseLimit, strangerGuard } from './place.ts'
 import type { DurableRun } from './run.ts'
+import {
+  ATTACH,
+  FENCE,
+  findRun,
+  isSealed,
+  PROCESS_START,
+  READ_CLAIM,
+  raiseLimit,
+  strangerGuard,
+} from './run-directory.ts'
 
 /** The result of a stop. `never_started`: it had not begun, and now certainly never will. */
 export type DurableStop = KillResult | 'never_started'
@@ -65,7 +74,7 @@ export async function raiseDurable(
 }
 
 /**
- * Removes what a durable run left on its host, once its result is safe. A marker stays in its place for a week, so that
+ * Removes what a durable run left on its host, once its result is safe. A marker stays behind for a week, so that
  * neither a launcher still under way nor a worker that does not know the result (Redis may have forgotten it) takes the
  * run for one that never started. False if nothing was removed: it still runs, or there was no answer.
  */

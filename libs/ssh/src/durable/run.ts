@@ -9,7 +9,7 @@ import { OutputCap } from '../output/output-cap.ts'
 import type { Sudo } from '../shell/sudo.ts'
 
 /** Where a host keeps a run: below the home directory, or below /var/tmp. */
-export type DurablePlace = 'home' | 'tmp'
+export type DurableParent = 'home' | 'tmp'
 
 /** What defines a durable run. */
 export type DurableRunOptions = {
@@ -36,7 +36,7 @@ export class DurableRun {
   readonly seal: string
   /** The same for an order to stop. It is in a file that the command can read, so it is another seal. */
   readonly stopSeal: string
-  #place: DurablePlace | undefined
+  #parent: DurableParent | undefined
   #isSent = false
   #hasStarted = false
 
@@ -55,9 +55,9 @@ export class DurableRun {
   }
 
   /** Records that the command is about to be sent, and where the host keeps it. */
-  noteSent(place: DurablePlace): void {
+  noteSent(parent: DurableParent): void {
     this.#isSent = true
-    this.#place ??= place
+    this.#parent ??= parent
   }
 
   /** Records that the host said the command has started. */
@@ -76,7 +76,7 @@ export class DurableRun {
   }
 
   /** Where its host keeps it; undefined while unknown. */
-  get place(): DurablePlace | undefined {
-    return this.#place
+  get parent(): DurableParent | undefined {
+    return this.#parent
   }
 }

@@ -10,7 +10,7 @@
  */
 import { killScript } from '../channel/kill.ts'
 import { HARD_STOP_BYTES } from '../output/output-cap.ts'
-import { limitOf, PROCESS_START, READ_CLAIM, strangerGuard } from './place.ts'
+import { limitOf, PROCESS_START, READ_CLAIM, strangerGuard } from './run-directory.ts'
 
 /** The clocks and limits that the host itself keeps. */
 export type DurableLimits = {

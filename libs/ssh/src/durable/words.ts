@@ -4,7 +4,7 @@
  */
 import type { Exit } from '../verdict/exit-status.ts'
 import type { StopCause, Stopped } from '../verdict/verdict.ts'
-import type { DurablePlace } from './run.ts'
+import type { DurableParent } from './run.ts'
 
 /** How a run ended, as its supervisor wrote it down. */
 export type DurableResult = {
@@ -31,7 +31,7 @@ export type DurableReport = DurableResult | { readonly word: (typeof WITHOUT_RES
 export type DurableWord =
   | { readonly word: 'begin' }
   /** The host waits for the files of the command. */
-  | { readonly word: 'input'; readonly place: DurablePlace }
+  | { readonly word: 'input'; readonly parent: DurableParent }
   /** The host cannot hold the run. */
   | { readonly word: 'refused'; readonly why: string }
   /** The command started this long ago, by its host's clock; its output follows. */
@@ -62,7 +62,7 @@ export function parseWord(line: string): DurableWord | undefined {
     case 'output':
       return { word, ageMs: /^\d{1,15}$/.test(rest) ? Number(rest) * 10 : 0 }
     case 'input':
-      return rest === 'home' || rest === 'tmp' ? { word, place: rest } : undefined
+      return rest === 'home' || rest === 'tmp' ? { word, parent: rest } : undefined
     case 'refused':
       return { word, why: REFUSALS.get(rest) ?? 'it said that it cannot, but not why' }
     case 'end':

@@ -137,8 +137,8 @@ class PlannedLogin implements Login {
       return { type: 'none', username: this.#user }
     }
     for (;;) {
-      const place = this.#steps.findIndex(({ method }) => offered === undefined || offered.includes(method))
-      const [step] = place === -1 ? [] : this.#steps.splice(place, 1)
+      const index = this.#steps.findIndex(({ method }) => offered === undefined || offered.includes(method))
+      const [step] = index === -1 ? [] : this.#steps.splice(index, 1)
       if (step === undefined) break
       const attempt = step.make()
       const outcome = 'problem' in attempt ? attempt.problem : NO_ANSWER

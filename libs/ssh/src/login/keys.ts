@@ -116,10 +116,10 @@ function parsedPublic(blob: Buffer): ParsedKey | undefined {
 }
 
 function belongTogether(key: ParsedKey): boolean {
-  const probe = Buffer.from('muster')
+  const sample = Buffer.from('muster')
   const hash = key.type === 'ssh-rsa' ? 'sha256' : undefined
-  const signature = key.sign(probe, hash)
-  return Buffer.isBuffer(signature) && key.verify(probe, signature, hash) === true
+  const signature = key.sign(sample, hash)
+  return Buffer.isBuffer(signature) && key.verify(sample, signature, hash) === true
 }
 
 /** The unencrypted part of an OpenSSH key. @see https://github.com/openssh/openssh-portable/blob/master/PROTOCOL.key */

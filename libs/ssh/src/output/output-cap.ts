@@ -40,7 +40,7 @@ export class OutputCap {
   readonly #ringLimitBytes: number
   #total = 0
   #ring: Buffer = Buffer.alloc(0)
-  /** The place of the oldest byte in the ring. */
+  /** The offset of the oldest byte in the ring. */
   #start = 0
   #held = 0
 

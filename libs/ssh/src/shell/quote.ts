@@ -1,5 +1,5 @@
 /**
- * Quoting for shells: the one place where a word of ours becomes shell text.
+ * Quoting for shells: the one file where a word of ours becomes shell text.
  *
  * Proven by a property test against real shells (test/unit/ssh/quote.test.ts). NUL cannot be quoted: no shell and no
  * program accepts it, so remote-command.ts refuses it.

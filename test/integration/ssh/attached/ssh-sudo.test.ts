@@ -84,12 +84,12 @@ describe.each(Object.entries(WAYS))('%s, a command', (_title, { kind, sudo }) =>
   })
 
   test('in every form has its directory and environment', async () => {
-    const place = { cwd: '/usr', env: { A: "it's\n$x" } }
+    const where = { cwd: '/usr', env: { A: "it's\n$x" } }
     const wanted = { state: 'succeeded', out: "/usr:it's\n$x:root", err: '' }
     const text = 'printf %s "$PWD:$A:$(id -un)"'
-    expect(await runAs({ form: { command: text }, ...place })).toMatchObject(wanted)
-    expect(await runAs({ form: { argv: ['sh', '-c', text] }, ...place })).toMatchObject(wanted)
-    expect(await runAs({ form: { script: `#!/bin/sh\n${text}` }, ...place })).toMatchObject(wanted)
+    expect(await runAs({ form: { command: text }, ...where })).toMatchObject(wanted)
+    expect(await runAs({ form: { argv: ['sh', '-c', text] }, ...where })).toMatchObject(wanted)
+    expect(await runAs({ form: { script: `#!/bin/sh\n${text}` }, ...where })).toMatchObject(wanted)
   })
 
   test('that runs too long is killed with its whole group, though it ignores TERM', async () => {

@@ -123,7 +123,7 @@ describe('a host that takes RSA signatures with SHA-1 only', () => {
 })
 
 describe('what is offered', () => {
-  /** The offer of this client, as the list of names at a place in it. */
+  /** The offer of this client, as the list of names at an index in it. */
   async function offered(changes: Partial<SshHost>): Promise<string[][]> {
     let sent = Buffer.alloc(0)
     const host = await listen((socket) => {

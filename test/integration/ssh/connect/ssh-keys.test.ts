@@ -81,7 +81,7 @@ describe('what cannot be used is told by its cause:', () => {
   const publicLine = () => readFileSync(`${sshd.keys.ed25519}.pub`, 'utf8')
   const made = (name: string, ...options: string[]) => readFileSync(makeKey(name, ...options), 'utf8')
   const converted = (file: string, ...options: string[]) => execFileSync('ssh-keygen', ['-e', '-f', file, ...options])
-  /** The key with the public half of another inside, as `place` says: in the clear part, or in both. */
+  /** The key with the public half of another inside, in the clear part only, or in both. */
   const mixed = (isOuterOnly: boolean) => {
     const [own, other] = [ed25519(), made(`other-half-${isOuterOnly}`, '-t', 'ed25519')].map((pem) =>
       Buffer.from(pem.replaceAll(/-----[^-]*-----/g, ''), 'base64'),

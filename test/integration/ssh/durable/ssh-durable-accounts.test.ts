@@ -12,9 +12,9 @@ import { type Account, CAN_MAKE_ACCOUNTS, makeAccount } from '../../../support/s
 import { follow, newRun, told, type Watched } from '../../../support/ssh/durable.ts'
 import { reach, sshdHost } from '../../../support/ssh/ssh.ts'
 
-type Place = { readonly account: Account; readonly connection: SshConnection }
+type Reached = { readonly account: Account; readonly connection: SshConnection }
 
-async function accountOf(shell: string, files: Readonly<Record<string, string>> = {}): Promise<Place> {
+async function accountOf(shell: string, files: Readonly<Record<string, string>> = {}): Promise<Reached> {
   const account = await makeAccount(shell, files)
   onTestFinished(() => account.close())
   return { account, connection: await reach(sshdHost({ user: account.user })) }
@@ -33,15 +33,15 @@ beforeAll(async () => {
 /** Notes each start in a file of the account. */
 const noting = (command: string) => `echo ran >>$HOME/ran; ${command}`
 
-async function timesRun({ account }: Place): Promise<number> {
+async function timesRun({ account }: Reached): Promise<number> {
   return (await readFile(join(account.home, 'ran'), 'utf8').catch(() => '')).split('\n').length - 1
 }
 
 /** Follows to the end, as a worker does: again and again, and only the first time with the command. */
-async function toEnd(place: Place, command: RemoteCommand | string, durable: Watched = newRun()) {
-  const first = await follow(place.connection, durable, command)
+async function toEnd(reached: Reached, command: RemoteCommand | string, durable: Watched = newRun()) {
+  const first = await follow(reached.connection, durable, command)
   if (first.kind !== 'disconnected') return { durable, followed: first }
-  const again = await reach(sshdHost({ user: place.account.user }))
+  const again = await reach(sshdHost({ user: reached.account.user }))
   return { durable, followed: await follow(again, durable, undefined) }
 }
 
@@ -54,36 +54,36 @@ describe.each(SHELLS)('an account whose shell is %s', (name) => {
   const shell = () => (name === 'busybox' ? ash : (program ?? ''))
 
   test.skipIf(!canRun)('runs a command once, with its streams apart and its true end', async () => {
-    const place = await accountOf(shell())
-    const { durable, followed } = await toEnd(place, noting(`sh -c 'echo out; echo err >&2; exit 3'`))
+    const reached = await accountOf(shell())
+    const { durable, followed } = await toEnd(reached, noting(`sh -c 'echo out; echo err >&2; exit 3'`))
     expect(told(durable, followed)).toMatchObject({ state: 'failed', exitCode: 3, out: 'out\n', err: 'err\n' })
-    expect(await timesRun(place)).toBe(1)
+    expect(await timesRun(reached)).toBe(1)
   })
 
   test.skipIf(!canRun)('runs a text of several lines and one that it cannot read as what they are', async () => {
-    const place = await accountOf(shell())
-    const lines = await toEnd(place, 'echo one\necho two\nfalse')
+    const reached = await accountOf(shell())
+    const lines = await toEnd(reached, 'echo one\necho two\nfalse')
     expect(told(lines.durable, lines.followed)).toMatchObject({ state: 'failed', exitCode: 1, out: 'one\ntwo\n' })
-    const { followed } = await toEnd(place, `${noting('echo (')}`)
+    const { followed } = await toEnd(reached, `${noting('echo (')}`)
     const isSuccess = followed.kind === 'ended' && followed.end.state === 'succeeded'
     expect(isSuccess).toBe(false)
   })
 
   test.skipIf(!canRun)('gives a script its arguments, and a stdin that is not its text', async () => {
-    const place = await accountOf(shell())
+    const reached = await accountOf(shell())
     const script = '#!/bin/bash\nset -u\necho "$0 $BASH_SOURCE $1"\ncat\ncat >/dev/null\necho after\nexit 4\n'
-    const { durable, followed } = await toEnd(place, { form: { script, args: ['--dry run'] }, stdin: 'in\n' })
+    const { durable, followed } = await toEnd(reached, { form: { script, args: ['--dry run'] }, stdin: 'in\n' })
     const out = '/dev/fd/3 /dev/fd/3 --dry run\nin\nafter\n'
     expect(told(durable, followed)).toMatchObject({ exitCode: 4, out, err: '' })
   })
 
   test.skipIf(!canRun)('is stopped, and nothing is left', async () => {
-    const place = await accountOf(shell())
+    const reached = await accountOf(shell())
     const cancel = new AbortController()
     const durable = newRun()
     const stubborn = { form: { argv: ['sh', '-c', 'trap "" TERM; sh -c "trap : TERM; sleep 9; sleep 9" & sleep 9'] } }
     const options = { signal: cancel.signal, onStarted: () => cancel.abort('cancelled_by_user') }
-    const followed = await follow(place.connection, durable, stubborn, options)
+    const followed = await follow(reached.connection, durable, stubborn, options)
     expect(told(durable, followed)).toMatchObject({ state: 'cancelled', remote: 'ended' })
   })
 })
@@ -94,19 +94,19 @@ describe.skipIf(!CAN_MAKE_ACCOUNTS)('an account whose streams are', () => {
   test.skipIf(recorder === undefined)(
     'merged by a session recorder: the command runs once, and they are told apart',
     async () => {
-      const place = await accountOf(recorder ?? '')
-      const { durable, followed } = await toEnd(place, noting('echo out; echo err >&2; exit 5'))
+      const reached = await accountOf(recorder ?? '')
+      const { durable, followed } = await toEnd(reached, noting('echo out; echo err >&2; exit 5'))
       expect(told(durable, followed)).toMatchObject({ state: 'failed', exitCode: 5, out: 'out\n', err: 'err\n' })
-      expect(await timesRun(place)).toBe(1)
+      expect(await timesRun(reached)).toBe(1)
     },
   )
 
   test.skipIf(recorder === undefined)('merged by a session recorder: a stop is confirmed', async () => {
-    const place = await accountOf(recorder ?? '')
+    const reached = await accountOf(recorder ?? '')
     const durable = newRun()
     const cancel = new AbortController()
     const options = { signal: cancel.signal, onStarted: () => cancel.abort('cancelled_by_user') }
-    const followed = await follow(place.connection, durable, `trap '' TERM; while :; do sleep 0.1; done`, options)
+    const followed = await follow(reached.connection, durable, `trap '' TERM; while :; do sleep 0.1; done`, options)
     expect(told(durable, followed)).toMatchObject({ state: 'cancelled', remote: 'ended', signal: 'KILL' })
   })
 
@@ -116,10 +116,10 @@ describe.skipIf(!CAN_MAKE_ACCOUNTS)('an account whose streams are', () => {
     ['without stderr', 'exec 2>/dev/null'],
     ['without stdout', 'exec >/dev/null'],
   ])('%s: the command runs once, and its true end is told', async (_name, line) => {
-    const place = await accountOf('/bin/bash', { '.bashrc': `${line}\n` })
-    const { durable, followed } = await toEnd(place, noting('sh -c "echo out; echo err >&2"; exit 5'))
+    const reached = await accountOf('/bin/bash', { '.bashrc': `${line}\n` })
+    const { durable, followed } = await toEnd(reached, noting('sh -c "echo out; echo err >&2"; exit 5'))
     expect(told(durable, followed)).toMatchObject({ state: 'failed', exitCode: 5 })
-    expect(await timesRun(place)).toBe(1)
+    expect(await timesRun(reached)).toBe(1)
   })
 })
 
@@ -127,11 +127,11 @@ const restricted = findProgram('rbash')
 test.skipIf(!CAN_MAKE_ACCOUNTS || restricted === undefined)(
   'a restricted shell cannot hold a durable run',
   async () => {
-    const place = await accountOf(restricted ?? '')
+    const reached = await accountOf(restricted ?? '')
     const durable = newRun()
-    const followed = await follow(place.connection, durable, noting('true'))
+    const followed = await follow(reached.connection, durable, noting('true'))
     expect(followed).toMatchObject({ kind: 'not_durable', detail: expect.stringContaining('is restricted') })
-    expect([durable.wasSent, await timesRun(place)]).toEqual([false, 0])
+    expect([durable.wasSent, await timesRun(reached)]).toEqual([false, 0])
   },
 )
 
@@ -147,13 +147,13 @@ describe.skipIf(!CAN_MAKE_ACCOUNTS)('a second start of the shell', () => {
     ['kills it', 'kill -s KILL $$'],
   ]
   test.each(acts)('that %s is no success and no failure of the command: it was not started', async (_name, act) => {
-    const place = await accountOf('/bin/bash', { '.bashrc': secondTime(act) })
-    const { followed } = await toEnd(place, noting('exit 0'))
+    const reached = await accountOf('/bin/bash', { '.bashrc': secondTime(act) })
+    const { followed } = await toEnd(reached, noting('exit 0'))
     expect(followed).toMatchObject({
       kind: 'not_started',
       failure: { reason: 'channel_refused', detail: expect.stringContaining('before the command was reached') },
     })
-    expect(await timesRun(place)).toBe(0)
+    expect(await timesRun(reached)).toBe(0)
   })
 
   const replaced: Array<[string, string, string]> = [
@@ -165,21 +165,21 @@ describe.skipIf(!CAN_MAKE_ACCOUNTS)('a second start of the shell', () => {
     'that replaces %s is told as that',
     async (name, file, line) => {
       const program = findProgram(name) ?? ''
-      const place = await accountOf(program, { [file]: line })
-      const { followed } = await toEnd(place, noting('exit 0'))
+      const reached = await accountOf(program, { [file]: line })
+      const { followed } = await toEnd(reached, noting('exit 0'))
       expect(followed).toMatchObject({ kind: 'not_started', failure: { reason: 'channel_refused' } })
-      expect(await timesRun(place)).toBe(0)
+      expect(await timesRun(reached)).toBe(0)
     },
   )
 
   test('that hangs is ended by the time limit, which says that the command was not reached', async () => {
-    const place = await accountOf('/bin/bash', { '.bashrc': secondTime('sleep 60') })
+    const reached = await accountOf('/bin/bash', { '.bashrc': secondTime('sleep 60') })
     const durable = newRun()
-    const followed = await follow(place.connection, durable, noting('exit 0'), {
+    const followed = await follow(reached.connection, durable, noting('exit 0'), {
       limits: { execTimeoutMs: 700, killGraceMs: 200 },
     })
     const end = told(durable, followed)
     expect(end).toMatchObject({ state: 'timed_out', detail: expect.stringContaining('had not come to the command') })
-    expect(await timesRun(place)).toBe(0)
+    expect(await timesRun(reached)).toBe(0)
   })
 })

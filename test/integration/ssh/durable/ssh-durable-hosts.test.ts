@@ -19,11 +19,11 @@ describe('a home directory that cannot be written', () => {
     const detach = new AbortController()
     const options = { signal: detach.signal, onStarted: () => detach.abort('detach') }
     expect(await follow(connection, durable, 'sleep 0.3; echo done', options)).toMatchObject({ kind: 'disconnected' })
-    const place = `/var/tmp/muster-$(id -u)/${durable.runId}`
-    expect(await ask(`ls -ld /var/tmp/muster-$(id -u) ${place} | cut -c1-10`)).toBe('drwx------\ndrwx------')
+    const directory = `/var/tmp/muster-$(id -u)/${durable.runId}`
+    expect(await ask(`ls -ld /var/tmp/muster-$(id -u) ${directory} | cut -c1-10`)).toBe('drwx------\ndrwx------')
     expect(told(durable, await follow(connection, durable, undefined))).toMatchObject({ exitCode: 0, out: 'done\n' })
     expect(await removeDurable(connection, durable)).toBe(true)
-    expect(await ask(`cat ${place}/*; ls ${dirOf(durable)} 2>/dev/null`)).toBe('removed')
+    expect(await ask(`cat ${directory}/*; ls ${dirOf(durable)} 2>/dev/null`)).toBe('removed')
   })
 })
 

@@ -50,7 +50,7 @@ export function refuseUnknown(given: Fields, known: readonly string[]): void {
  * Gathers the fields of a REST call: from the path, and from the query of a GET or the JSON body of a POST. Text of the
  * query becomes a number or boolean if the field is one, and a list, given as `a,b` or by repeating the field, if it is
  * one.
- * @throws {MusterError} invalid_request for a field given twice, in the wrong place, or a body that is not an object
+ * @throws {MusterError} invalid_request for a field given twice or in the wrong part, or a body that is no object
  */
 export function gatherFields(
   shape: z.ZodRawShape,
@@ -132,7 +132,7 @@ function describe(issue: z.core.$ZodIssue, given: Fields, shape: z.ZodRawShape):
     return { field, text: `is missing; ${accepted}${purpose === '' ? '' : ` (${purpose})`}` }
   }
   // A rule over several fields has no single value to show. Values of private fields are not repeated, and neither is a
-  // command line given in place of the object in which it belongs.
+  // command line given instead of the object in which it belongs.
   const isMisplacedText = top === 'health_check' && typeof value !== 'number'
   const isPrivate = issue.code === 'custom' || issue.path.some((key) => PRIVATE_FIELDS.has(key)) || isMisplacedText
   const received = isPrivate ? describePrivate(value) : `; received ${show(value)}`

@@ -1,5 +1,5 @@
 /** Tells how full the file systems of hosts are, the fullest first. Hosts with an equally full one share a row. */
-import { setImmediate as turn } from 'node:timers/promises'
+import { setImmediate as letOthersRun } from 'node:timers/promises'
 import type { DiskRow, DiskUsage, Input, NextCall } from '@muster/contract'
 import { type Ledger, type OutcomeGroup, readBeginningBytes } from '@muster/ledger'
 import type { Caller, OperationDeps } from '../call/operation.ts'
@@ -71,7 +71,7 @@ async function readAll(ledger: Ledger, { jobId, groups }: Looked, hasPath: boole
       }
       if (problem !== undefined) problems.push({ hosts, state: 'succeeded', problem, likeness: problem })
     }
-    await turn()
+    await letOthersRun()
   }
   return { disks, problems }
 }

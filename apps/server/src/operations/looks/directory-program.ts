@@ -91,8 +91,8 @@ done
 
 /** The argv that lists a directory: up to one entry more than `limit`, which shows whether there is a next page. */
 export function directoryCommand(path: string, limit: number, after: Buffer | undefined): string[] {
-  const place = after === undefined ? ['', ''] : [after[0] === 0x2e ? '1' : '0', printfText(after)]
-  return ['sh', '-c', PROGRAM, 'list_directory', pathArgument(path), String(limit + 1), ...place]
+  const resumption = after === undefined ? ['', ''] : [after[0] === 0x2e ? '1' : '0', printfText(after)]
+  return ['sh', '-c', PROGRAM, 'list_directory', pathArgument(path), String(limit + 1), ...resumption]
 }
 
 /** An entry, and its name as the host has it. */

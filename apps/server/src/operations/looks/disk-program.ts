@@ -103,7 +103,7 @@ const NOT_DISKS: ReadonlySet<string> = new Set(
     'iso9660 udf erofs autofs overlay aufs fuse.lxcfs fuse.gvfsd-fuse fuse.portal fuse.snapfuse nsfs'
   ).split(' '),
 )
-/** What df prints in place of a device, on hosts where it prints no types. */
+/** What df prints instead of a device, on hosts where it prints no types. */
 const NO_DEVICE = /^(none|udev|shm|dev|devfs|map .*)$/
 
 /** Whether a file system holds data of its own. The root counts even as the overlay of a container. */

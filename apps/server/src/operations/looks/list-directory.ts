@@ -1,5 +1,5 @@
 /** Lists a directory on hosts, with types. Hosts where it holds the same are one group. */
-import { setImmediate as turn } from 'node:timers/promises'
+import { setImmediate as letOthersRun } from 'node:timers/promises'
 import type { DirectoryEntry, DirectoryList, Input, NextCall } from '@muster/contract'
 import { type Ledger, type OutcomeGroup, readBeginningBytes } from '@muster/ledger'
 import type { Caller, OperationDeps } from '../call/operation.ts'
@@ -92,7 +92,7 @@ async function readAll(ledger: Ledger, { jobId, groups }: Looked, limit: number,
       const entries = isAll ? read.entries : read.entries.slice(0, limit + 1)
       found.push({ hosts, read: { ...read, entries } })
     }
-    await turn()
+    await letOthersRun()
   }
   return { found, problems, unread: groups.slice(OUTPUTS_LIMIT).flatMap(({ runs }) => hostsOf(runs)) }
 }

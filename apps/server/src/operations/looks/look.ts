@@ -6,7 +6,7 @@
  * Each caller reads what its job prints.
  */
 import { randomBytes } from 'node:crypto'
-import { setImmediate as turn } from 'node:timers/promises'
+import { setImmediate as letOthersRun } from 'node:timers/promises'
 import {
   escapeLine,
   foldHosts,
@@ -156,7 +156,7 @@ export async function problemsOf(
       likeness: words ?? `${reason} ${causeOf(first)}`,
     })
   }
-  await turn()
+  await letOthersRun()
   return folded(found)
 }
 

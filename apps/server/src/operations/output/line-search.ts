@@ -4,7 +4,7 @@
  *
  * It reads nothing itself: the caller passes in the bytes piece by piece.
  */
-import { setImmediate as turn } from 'node:timers/promises'
+import { setImmediate as letOthersRun } from 'node:timers/promises'
 import { MusterError } from '@muster/contract'
 import { RE2JS, RE2JSException } from 're2js'
 
@@ -107,7 +107,7 @@ export async function searchLines(
   for await (const { bytes, offset, end, isWhole, isBehindGap } of linesOf(counted(pieces, found), pattern.partBytes)) {
     if (isBehindGap) number = undefined
     if (performance.now() > sliceEnd) {
-      await turn()
+      await letOthersRun()
       sliceEnd = performance.now() + SLICE_MS
       if (limits.signal.aborted || performance.now() > limits.deadlineMs) {
         stoppedAt = offset
@@ -171,7 +171,7 @@ async function* linesOf(pieces: AsyncIterable<SearchedBytes>, partBytes: number)
   if (rest.length > 0) yield take(rest.length, true)
 }
 
-/** A place to cut: at most `most`, and not inside a UTF-8 character. */
+/** A position to cut at: at most `most`, and not inside a UTF-8 character. */
 function characterStart(bytes: Buffer, most: number): number {
   let at = Math.min(most, bytes.length)
   while (at > most - 4 && at > 1 && ((bytes[at] ?? 0) & 0b1100_0000) === 0b1000_0000) at -= 1

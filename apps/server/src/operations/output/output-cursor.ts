@@ -9,28 +9,28 @@ import { MusterError, OutputStream } from '@muster/contract'
 /** The run whose output is read. */
 export type ReadRun = { readonly jobId: string; readonly host: string }
 
-/** A place in the output of a run. */
-export type OutputPlace = {
+/** A position in the output of a run. */
+export type OutputPosition = {
   readonly stream: OutputStream
   readonly offset: number
   /** When the command that wrote it started, in ms since 1970; 0 if none had. */
   readonly startedMs: number
 }
 
-/** The cursor for a place. */
-export function writeOutputCursor(run: ReadRun, { stream, offset, startedMs }: OutputPlace): string {
-  const place = `${stream}.${offset}.${startedMs.toString(36)}`
-  return `${place}.${checkOf(run, place)}`
+/** The cursor for a position. */
+export function writeOutputCursor(run: ReadRun, { stream, offset, startedMs }: OutputPosition): string {
+  const position = `${stream}.${offset}.${startedMs.toString(36)}`
+  return `${position}.${checkOf(run, position)}`
 }
 
 /**
- * The place that a cursor stands for.
+ * The position that a cursor stands for.
  * @throws {MusterError} invalid_request for one that was not given out for this run
  */
-export function readOutputCursor(run: ReadRun, cursor: string): OutputPlace {
-  const [, place = '', stream, offset, started = '', check] =
+export function readOutputCursor(run: ReadRun, cursor: string): OutputPosition {
+  const [, position = '', stream, offset, started = '', check] =
     /^((stdout|stderr)\.(\d{1,15})\.([0-9a-z]{1,9}))\.([0-9a-f]{6})$/.exec(cursor) ?? []
-  if (check === undefined || check !== checkOf(run, place)) {
+  if (check === undefined || check !== checkOf(run, position)) {
     const message = `cursor: "${cursor}" was not given out for the output of host "${run.host}" of job ${run.jobId}`
     throw new MusterError('invalid_request', message, { details: { field: 'cursor', job_id: run.jobId } })
   }
@@ -38,9 +38,9 @@ export function readOutputCursor(run: ReadRun, cursor: string): OutputPlace {
 }
 
 /** Guards against mistakes, not against forgery: a caller who may read the run may read all of it anyway. */
-function checkOf({ jobId, host }: ReadRun, place: string): string {
+function checkOf({ jobId, host }: ReadRun, position: string): string {
   return createHash('sha256')
-    .update(JSON.stringify([jobId, host, place]))
+    .update(JSON.stringify([jobId, host, position]))
     .digest('hex')
     .slice(0, 6)
 }

@@ -1,7 +1,7 @@
 /** Reads output: a page of one host, or all hosts folded; as data or as text for AI agents. */
 import { type GatheredOutput, type Input, type OutputPage, PAGE_LIMIT_BYTES } from '@muster/contract'
 import { gatherOutput, type Ledger, readOutput } from '@muster/ledger'
-import { newFence } from '../../text/fence.ts'
+import { newFrame } from '../../text/frame.ts'
 import { noSuchJob, noSuchRun } from '../call/not-found.ts'
 import type { Caller } from '../call/operation.ts'
 import { writeGathered } from './gathered-text.ts'
@@ -44,7 +44,7 @@ export async function getOutput(
   caller: Pick<Caller, 'signal'>,
 ): Promise<string> {
   const { job_id, host, stream, grep, mask, diff, max_chars: maxChars } = input
-  const limits = { maxChars, fence: newFence() }
+  const limits = { maxChars, frame: newFrame() }
   if (host !== undefined) {
     if (grep !== undefined) return searchHost(ledger, { ...input, host, grep }, caller, limits)
     return readHostOutput(ledger, { ...input, host }, limits)

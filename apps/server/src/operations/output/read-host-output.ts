@@ -1,7 +1,7 @@
 /** Reads the part of one host's output that is shown: a page from a cursor, the last lines, or both ends. */
 import { type Input, isTerminalRun, MusterError, type OutputPage, type OutputStream, type Run } from '@muster/contract'
 import { findRun, type Ledger, readOutput } from '@muster/ledger'
-import type { TextLimits } from '../../text/fence.ts'
+import type { TextLimits } from '../../text/frame.ts'
 import { noSuchRun } from '../call/not-found.ts'
 import { readOutputCursor } from './output-cursor.ts'
 import { type Segment, type StreamFacts, writeEnds, writePage, writeTail } from './output-text.ts'
@@ -35,13 +35,13 @@ export async function readHostOutput(ledger: Ledger, query: HostQuery, limits: T
 }
 
 async function readOn(ledger: Ledger, query: HostQuery, run: Run, cursor: string, limits: TextLimits) {
-  const place = readOutputCursor({ jobId: run.job_id, host: run.host }, cursor)
-  if (query.stream !== undefined && query.stream !== place.stream) {
-    const message = `stream: the cursor goes on in ${place.stream}; received ${query.stream}`
+  const position = readOutputCursor({ jobId: run.job_id, host: run.host }, cursor)
+  if (query.stream !== undefined && query.stream !== position.stream) {
+    const message = `stream: the cursor goes on in ${position.stream}; received ${query.stream}`
     throw new MusterError('invalid_request', message, { details: { field: 'stream', job_id: run.job_id } })
   }
-  const page = await readBytes(ledger, run, place.stream, place.offset, limits.maxChars)
-  const isSameAttempt = place.startedMs === startedMsOf(page) || place.offset === 0
+  const page = await readBytes(ledger, run, position.stream, position.offset, limits.maxChars)
+  const isSameAttempt = position.startedMs === startedMsOf(page) || position.offset === 0
   if (isSameAttempt) {
     const gone = page.omitted_bytes > 0 ? [`${page.omitted_bytes} bytes before these were not kept.`] : []
     return writePage(factsOf(run, page, gone), segmentOf(page), limits)
@@ -50,7 +50,7 @@ async function readOn(ledger: Ledger, query: HostQuery, run: Run, cursor: string
   const note =
     `The command was started again (attempt ${run.attempt}): the output that the cursor belongs to is gone, ` +
     'and this is the beginning of the new output.'
-  const fresh = await readBytes(ledger, run, place.stream, 0, limits.maxChars)
+  const fresh = await readBytes(ledger, run, position.stream, 0, limits.maxChars)
   return writePage(factsOf(run, fresh, [note]), segmentOf(fresh), limits)
 }
 

@@ -1,7 +1,7 @@
 /** Searches the output of a job for lines: of one host, or of all hosts, each distinct output once. */
 import { foldHosts, type OutputStream, type Run } from '@muster/contract'
 import { findRun, type Ledger, type OutcomeGroup, readOutput, readRunGroups } from '@muster/ledger'
-import type { TextLimits } from '../../text/fence.ts'
+import type { TextLimits } from '../../text/frame.ts'
 import { noSuchJob, noSuchRun } from '../call/not-found.ts'
 import type { Caller } from '../call/operation.ts'
 import { compilePattern, type LinePattern, type SearchedBytes, searchLines } from './line-search.ts'
@@ -30,8 +30,8 @@ export async function searchHost(
   const pattern = compilePattern(grep)
   const run = await findRun(ledger, jobId, host)
   if (run === undefined) throw await noSuchRun(ledger, jobId, host)
-  const place = cursor === undefined ? undefined : readOutputCursor({ jobId, host }, cursor)
-  const streams = streamsOf(place?.stream ?? query.stream)
+  const position = cursor === undefined ? undefined : readOutputCursor({ jobId, host }, cursor)
+  const streams = streamsOf(position?.stream ?? query.stream)
   const searching = {
     deadlineMs: performance.now() + SEARCH_LIMIT_MS,
     signal: caller.signal,
@@ -39,8 +39,8 @@ export async function searchHost(
     last: tail,
   }
   const startedMs = run.started_at === null ? 0 : Date.parse(run.started_at)
-  const isStale = place !== undefined && place.startedMs !== startedMs
-  const from = isStale ? 0 : (place?.offset ?? 0)
+  const isStale = position !== undefined && position.startedMs !== startedMs
+  const from = isStale ? 0 : (position?.offset ?? 0)
   const found: SearchedStream[] = []
   for (const stream of streams) {
     const pieces = piecesOf(ledger, run, stream, from)

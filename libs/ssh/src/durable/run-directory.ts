@@ -1,6 +1,6 @@
 /**
  * Shell text about the directory of a durable run: where it is, whose it is, whether its command was reached, and how
- * to take its place so that nothing starts there any more. Part of every script of durable mode; runs nothing itself.
+ * to fence it, so that nothing starts there any more. Part of every script of durable mode; runs nothing itself.
  */
 import type { DurableRun } from './run.ts'
 
@@ -41,21 +41,21 @@ export const READ_CLAIM = `read_claim() {
  * directory, or below /var/tmp where the account may not write to its home, or its name would have to be quoted.
  * `is_sure` fails if a run that was not found may still be in a home that is not mounted right now.
  */
-export function findRun({ runId, place }: DurableRun): string {
+export function findRun({ runId, parent }: DurableRun): string {
   return `find_run() {
-  muster_home=\${HOME:-/nonexistent} muster_id=${runId} muster_place=home
+  muster_home=\${HOME:-/nonexistent} muster_id=${runId} muster_parent=home
   case $muster_home in *[!A-Za-z0-9/._@+-]*) muster_home=/nonexistent;; esac
   muster_base=$muster_home/.muster-runs
   if [ ! -d "$muster_base/$muster_id" ]; then
     muster_other=/var/tmp/muster-$(id -u)
-    if [ -d "$muster_other/$muster_id" ]; then muster_place=tmp
-    elif [ -e "$muster_base" ]; then [ -w "$muster_base" ] || muster_place=tmp
-    else [ -w "$muster_home" ] || muster_place=tmp; fi
-    [ $muster_place = home ] || muster_base=$muster_other
+    if [ -d "$muster_other/$muster_id" ]; then muster_parent=tmp
+    elif [ -e "$muster_base" ]; then [ -w "$muster_base" ] || muster_parent=tmp
+    else [ -w "$muster_home" ] || muster_parent=tmp; fi
+    [ $muster_parent = home ] || muster_base=$muster_other
   fi
   muster_dir=$muster_base/$muster_id
 }
-is_sure() { [ -d "$muster_dir" ] || [ $muster_place = ${place ?? 'home'} ]; }
+is_sure() { [ -d "$muster_dir" ] || [ $muster_parent = ${parent ?? 'home'} ]; }
 is_private() {
   [ -O "$1" ] || return 1
   case $(ls -ld "$1") in drwx------*) ;; *) return 1;; esac
@@ -74,7 +74,7 @@ was_reached() {
   [ -e "$muster_dir/go" ] && ! rmdir "$muster_dir/go" 2>/dev/null
 }`
 
-/** Takes the place of a run that is not there, so that it never starts. */
+/** Makes and fences the directory of a run that is not there, so that it never starts. */
 export const ATTACH = `if [ ! -d "$muster_dir" ]; then
   [ -e "$muster_base" ] || mkdir -m 700 "$muster_base" 2>/dev/null
   mkdir -m 700 "$muster_dir" 2>/dev/null && fence
