@@ -67,7 +67,7 @@ test('a diff shows the group that others are compared with first, and what was l
       `[1 more groups with 3 hosts; for fewer groups: muster output ${JOB_ID} --diff ` +
       `--mask host,address,time,pid,number; ` +
       `for one host: muster output ${JOB_ID} HOST]\n` +
-      '── db[3-5] (3 hosts): lost, conn_lost, the connection was lost; nobody knows how the command ended\n' +
+      '── db[3-5] (3 hosts): lost, conn_lost, the connection was lost before it brought a result\n' +
       '[2 hosts whose output could not be masked]\n',
   ])
 })

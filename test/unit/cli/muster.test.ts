@@ -206,7 +206,7 @@ describe('what is shown', () => {
     ],
     [
       { state: 'lost', reason: 'conn_lost', exit_code: null, output_complete: false },
-      'lost, conn_lost, the connection was lost; nobody knows how the command ended',
+      'lost, conn_lost, the connection was lost before it brought a result',
     ],
     [
       { state: 'failed', reason: 'health_check', detail: 'the health check ended with exit code 7: no \x07 answer' },

@@ -49,7 +49,7 @@ describe('one run', () => {
     const text = runText(LOST)
     for (const line of [
       'state          lost, worker_lost',
-      'because        the worker was lost; nobody knows how the command ended',
+      'because        the worker was lost before it had a result',
       'notice         durable mode: the directory ',
       'safe to retry  no: the command may have run',
       'attempt        2',
@@ -97,7 +97,7 @@ test('a list of runs has a line for each, with what else is to be known', () => 
   } as const
   const lines = runsText([LOST, waiting]).split('\n')
   expect(lines).toHaveLength(4)
-  expect(lines[1]).toMatch(/^web01 +lost +– +2 +– +the worker was lost; .*; durable mode: .*; late result: failed/)
+  expect(lines[1]).toMatch(/^web01 +lost +– +2 +– +the worker was lost .*; durable mode: .*; late result: failed/)
   expect(lines[2]).toMatch(/^web02 +waiting to retry +– +2 +– +no answer; next attempt at 2026/)
 })
 
