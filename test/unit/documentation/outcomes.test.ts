@@ -21,3 +21,12 @@ test('every row of docs/outcomes.md names a test that is there', () => {
   })
   expect(missing).toEqual([])
 })
+
+test('no section of docs/outcomes.md has two rows for the same event', () => {
+  const sections = readFileSync('docs/outcomes.md', 'utf8').split(/^## /m)
+  const twice = sections.flatMap((section) => {
+    const events = [...section.matchAll(/^\| (.+?) \|/gm)].map(([, event]) => event)
+    return events.filter((event, i) => events.indexOf(event) !== i)
+  })
+  expect(twice).toEqual([])
+})

@@ -2,7 +2,7 @@
  * Checks an input before it is sent, by the server's own rules but in the words of the command line: which flag, what
  * is accepted, what was given. It does not repeat values that may hold a password.
  */
-import { MusterError, OPERATIONS, type OperationName, PRIVATE_FIELDS, type Request } from '@muster/contract'
+import { MusterError, OPERATIONS, type OperationName, PRIVATE_FIELDS, type Request, shortened } from '@muster/contract'
 import { z } from 'zod'
 
 /** The operation table, typed so that the name gives the type of the input. */
@@ -71,5 +71,5 @@ function valueText(field: string, value: unknown): string {
   const text = JSON.stringify(value)
   if (PRIVATE_FIELDS.has(field))
     return typeof value === 'string' ? `a text of ${Buffer.byteLength(value)} bytes` : typeof value
-  return text.length <= SHOWN_LIMIT_CHARS ? text : `${text.slice(0, SHOWN_LIMIT_CHARS)}… (${text.length} characters)`
+  return text.length <= SHOWN_LIMIT_CHARS ? text : `${shortened(text, SHOWN_LIMIT_CHARS)} (${text.length} characters)`
 }

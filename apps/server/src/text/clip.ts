@@ -1,7 +1,8 @@
 /** Cuts text to the room that an answer has for it. */
+import { firstChars } from '@muster/contract'
 
-/** The text, cut to `maxChars` with an ellipsis at the end. Never ends in half of a surrogate pair. */
+/** The text, cut to `maxChars` the ellipsis at the end included. */
 export function clip(text: string, maxChars: number): string {
   if (text.length <= maxChars) return text
-  return `${text.slice(0, Math.max(0, maxChars - 1)).replace(/[\uD800-\uDBFF]$/, '')}…`.slice(0, maxChars)
+  return `${firstChars(text, maxChars - 1)}…`.slice(0, maxChars)
 }

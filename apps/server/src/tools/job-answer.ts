@@ -10,6 +10,7 @@ import {
   isTerminalJob,
   type JobAnswer,
   type JobReport,
+  lastChars,
   nextPollS,
   RunState,
 } from '@muster/contract'
@@ -103,7 +104,7 @@ function wordsOf({ detail, exit_code: exitCode }: ProblemRow, rows: number): str
   const text = escapeControl(detail)
   const limit = Math.min(PROBLEM_CHARS.one, Math.floor(PROBLEM_CHARS.all / rows))
   const half = Math.floor(limit / 2)
-  return text.length <= limit ? text : `${clip(text, half)}${text.slice(-half).replace(/^[\uDC00-\uDFFF]/, '')}`
+  return text.length <= limit ? text : `${clip(text, half)}${lastChars(text, half)}`
 }
 
 function problemRow(row: ProblemRow, rows: number) {

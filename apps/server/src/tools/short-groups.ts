@@ -8,7 +8,9 @@ import {
   type AnswerGroup,
   type AnswerOutput,
   escapeControl,
+  firstChars,
   type GatheredOutput,
+  lastChars,
   type OutputGroup,
   type OutputMask,
 } from '@muster/contract'
@@ -25,8 +27,8 @@ const SHOWN_LIMIT = 6
 const LOOKED_AT_LIMIT = 12
 /** Most bytes read of one stream. The end of a longer stream is not shown. */
 const LOOKED_AT_BYTES = 32 * 1024
-/** Longest list of host names in a row, in characters. */
-const HOSTS_CHARS = 160
+/** Longest list of host names in a row of a tool, in characters. */
+const ROW_HOSTS_CHARS = 160
 /** Masks to try when there are too many groups: most often hosts print their own name, or the time. */
 const USUAL_MASKS: OutputMask[] = ['host', 'address', 'time', 'pid']
 
@@ -147,21 +149,16 @@ function shorten(text: string, room: { tokens: number; chars: number; isAll: boo
   const { tokens, isAll } = room
   const chars = Math.max(0, room.chars)
   const safe = escapeControl(text)
-  const whole = takeTokens(safe.slice(0, chars), tokens)
+  const whole = takeTokens(firstChars(safe, chars), tokens)
   if (whole.text.length === safe.length) return { ...whole, isCut: !isAll }
   if (!isAll) return { ...whole, isCut: true }
-  const head = wholeCharacters(takeTokens(safe.slice(0, (chars * 2) / 3), (tokens * 2) / 3).text)
-  const tail = takeTokensFromEnd(safe.slice(safe.length - Math.floor(chars / 3)), tokens / 3)
+  const head = takeTokens(firstChars(safe, (chars * 2) / 3), (tokens * 2) / 3).text
+  const tail = takeTokensFromEnd(lastChars(safe, Math.floor(chars / 3)), tokens / 3)
   const left = safe.length - head.length - tail.length
   return { text: `${head}\n[… ${left} characters …]\n${tail}`, tokens: whole.tokens, isCut: true }
 }
 
-/** The text without half of a surrogate pair at its end. */
-function wholeCharacters(text: string): string {
-  return text.replace(/[\uD800-\uDBFF]$/, '')
-}
-
 /** Folded names, cut to fit in a row. */
 export function clipHosts(hosts: string): string {
-  return clip(hosts, HOSTS_CHARS)
+  return clip(hosts, ROW_HOSTS_CHARS)
 }

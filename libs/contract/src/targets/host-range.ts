@@ -4,6 +4,7 @@
  * Groups are read by `target-expression.ts`; libs/inventory has the hosts.
  */
 import { MusterError } from '../errors/errors.ts'
+import { shortened } from '../text/cut-text.ts'
 
 /** Most names that a pattern or a whole target expression may stand for, so that `n[1-999999999]` costs nothing. */
 export const EXPANSION_LIMIT = 10_000
@@ -143,9 +144,9 @@ export function matchAt(sticky: RegExp, text: string, at: number): string {
 
 /** The refusal of a text that should continue with `what` at a position. */
 export function expected(what: string, text: string, position: number): MusterError {
-  const rest = text.slice(position, position + 21)
-  const found = rest.length > 20 ? `"${rest.slice(0, 20)}…"` : `"${rest}"`
-  const message = `expected ${what} at position ${position}, not ${rest === '' ? 'the end' : found}`
+  const rest = text.slice(position)
+  const found = rest === '' ? 'the end' : `"${shortened(rest, 20)}"`
+  const message = `expected ${what} at position ${position}, not ${found}`
   return new MusterError('invalid_target', message, { details: { position } })
 }
 

@@ -3,7 +3,14 @@
  *
  * It reports unknown names; the caller decides whether they are mistakes of a file or of a request.
  */
-import { foldHosts, type LabelCondition, MusterError, type TargetStep, type TargetTerm } from '@muster/contract'
+import {
+  foldHosts,
+  type LabelCondition,
+  MusterError,
+  shortened,
+  type TargetStep,
+  type TargetTerm,
+} from '@muster/contract'
 import { nearest, nearestHint } from './nearest.ts'
 import { matchesWildcards } from './wildcard.ts'
 
@@ -174,6 +181,5 @@ function describe(unknown: readonly { name: string; position: number }[], known:
 }
 
 function shorten(names: readonly string[]): string {
-  const folded = foldHosts(names)
-  return folded.length > TEXT_LIMIT ? `${folded.slice(0, TEXT_LIMIT)}…` : folded
+  return shortened(foldHosts(names), TEXT_LIMIT)
 }

@@ -1,5 +1,5 @@
 /** The report of a job: its counts, its command, and what went wrong in it so far. One round trip (report.lua). */
-import { foldHosts, JobId, type JobReport, JobSpec, RolloutOptions, shellWord } from '@muster/contract'
+import { foldHosts, JobId, type JobReport, JobSpec, RolloutOptions, shellWord, shortened } from '@muster/contract'
 import { z } from 'zod'
 import { isoTime, orDamaged } from '../job/stored-job.ts'
 import { ask, type Ledger } from '../redis/open-ledger.ts'
@@ -77,7 +77,7 @@ function toReport(jobId: string, read: z.infer<typeof Report>): JobReport {
   return {
     ...job,
     command: commandText(spec, read.script),
-    arguments: spec.script_args?.length ? shorten(wordsText(spec.script_args)) : null,
+    arguments: spec.script_args?.length ? shortened(wordsText(spec.script_args), COMMAND_LIMIT_CHARS) : null,
     options: optionsOf(spec),
     // They come in the order in which they ended; names fold best in that of the set.
     problems: groupByState([...problems, ...rest].sort((a, b) => a.index - b.index)),
@@ -94,7 +94,7 @@ function toReport(jobId: string, read: z.infer<typeof Report>): JobReport {
 
 /** `beginning` is that of a script that is kept apart from the other options, as it is large. */
 function commandText({ command, argv, script }: JobSpec, beginning: string): string {
-  return shorten(command ?? script ?? (argv === undefined ? beginning : wordsText(argv)))
+  return shortened(command ?? script ?? (argv === undefined ? beginning : wordsText(argv)), COMMAND_LIMIT_CHARS)
 }
 
 function wordsText(words: readonly string[]): string {
@@ -103,9 +103,7 @@ function wordsText(words: readonly string[]): string {
 
 function optionsOf(spec: JobSpec): RolloutOptions {
   const { health_check: check, ...options } = RolloutOptions.parse(spec)
-  return check === undefined ? options : { ...options, health_check: { ...check, command: shorten(check.command) } }
-}
-
-function shorten(text: string): string {
-  return text.length <= COMMAND_LIMIT_CHARS ? text : `${text.slice(0, COMMAND_LIMIT_CHARS)}…`
+  return check === undefined
+    ? options
+    : { ...options, health_check: { ...check, command: shortened(check.command, COMMAND_LIMIT_CHARS) } }
 }

@@ -2,6 +2,7 @@
  * An error as the log shows it: what it is and where it came from, without the other fields that it happens to carry.
  * The errors of a Redis client carry the whole command that failed, and with it what a command printed on a host.
  */
+import { shortened } from '@muster/contract'
 import { z } from 'zod'
 
 /** An error in a line of the log. */
@@ -31,15 +32,16 @@ const Several = z.object({ errors: z.array(z.unknown()) })
 
 /** What the log shows of anything that was thrown; `depth` counts the causes above it. */
 export function describeError(thrown: unknown, depth = 0): LoggedError {
-  if (!(thrown instanceof Error)) return { type: typeof thrown, message: shortened(String(thrown), MESSAGE_CHARS) }
-  const message = shortened(thrown.message, MESSAGE_CHARS)
+  if (!(thrown instanceof Error))
+    return { type: typeof thrown, message: withoutArguments(String(thrown), MESSAGE_CHARS) }
+  const message = withoutArguments(thrown.message, MESSAGE_CHARS)
   // A stack begins with the message.
   const stack = thrown.stack?.replace(thrown.message, () => message)
   const code = Code.safeParse(thrown)
   const described: LoggedError = {
     type: thrown.name,
     message,
-    ...(stack === undefined ? {} : { stack: shortened(stack, STACK_CHARS) }),
+    ...(stack === undefined ? {} : { stack: withoutArguments(stack, STACK_CHARS) }),
     ...(code.success ? { code: code.data.code } : {}),
   }
   if (depth === DEEPEST) return described
@@ -52,8 +54,6 @@ export function describeError(thrown: unknown, depth = 0): LoggedError {
   }
 }
 
-function shortened(text: string, mostChars: number): string {
-  const withoutArguments = text.replace(ARGUMENTS, '')
-  if (withoutArguments.length <= mostChars) return withoutArguments
-  return `${withoutArguments.slice(0, mostChars)}…`
+function withoutArguments(text: string, mostChars: number): string {
+  return shortened(text.replace(ARGUMENTS, ''), mostChars)
 }

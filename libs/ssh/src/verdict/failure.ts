@@ -1,7 +1,7 @@
 /**
  * Why something did not work before a command was sent: a reason, a text for people, and whose fault it was.
  */
-import { blankControl, type Reason } from '@muster/contract'
+import { blankControl, type Reason, shortened } from '@muster/contract'
 
 /** Why something did not work. `detail` is for people and holds no secret. */
 export type Failure = {
@@ -53,9 +53,7 @@ export function causeOfAbort(signal: AbortSignal): 'job_timeout' | 'cancelled_by
 
 /** Text from a host on one line of at most 200 characters, without invisible or control characters. */
 export function printable(text: string): string {
-  const line = blankControl(text)
-  // Never half of a surrogate pair.
-  return line.length > 200 ? `${line.slice(0, 200).replace(/[\uD800-\uDBFF]$/, '')}…` : line
+  return shortened(blankControl(text), 200)
 }
 
 /** The fields that ssh2 and Node put on their errors. */

@@ -4,7 +4,7 @@
  *
  * It knows the fields from their schemas only. Values that may be secret or long are described, not repeated.
  */
-import { type ErrorDetails, MusterError, PRIVATE_FIELDS } from '@muster/contract'
+import { type ErrorDetails, MusterError, PRIVATE_FIELDS, shortened } from '@muster/contract'
 import { nearest, nearestHint } from '@muster/inventory'
 import { z } from 'zod'
 
@@ -107,7 +107,11 @@ function convert(text: string, given: unknown): unknown {
 function unknownField(field: string, known: readonly string[], within = ''): Trouble {
   const close = nearest(field, known)
   const hint = close.length > 0 ? nearestHint(close).replace(/\?$/, '') : `; the fields are ${known.join(', ')}`
-  return { field: `${within}${shorten(field)}`, text: `there is no such field${hint}`, nearest: close }
+  return {
+    field: `${within}${shortened(field, SHOWN_LIMIT_CHARS)}`,
+    text: `there is no such field${hint}`,
+    nearest: close,
+  }
 }
 
 /** The names of the fields that an object at this path may have. */
@@ -156,11 +160,7 @@ function describePrivate(value: unknown): string {
 function show(value: unknown): string {
   if (value === undefined) return 'nothing'
   const text = JSON.stringify(value)
-  return text.length <= SHOWN_LIMIT_CHARS ? text : `${text.slice(0, SHOWN_LIMIT_CHARS)}… (${text.length} characters)`
-}
-
-function shorten(field: string): string {
-  return field.length <= SHOWN_LIMIT_CHARS ? field : `${field.slice(0, SHOWN_LIMIT_CHARS)}…`
+  return text.length <= SHOWN_LIMIT_CHARS ? text : `${shortened(text, SHOWN_LIMIT_CHARS)} (${text.length} characters)`
 }
 
 function refusal(troubles: readonly Trouble[]): MusterError {
@@ -177,5 +177,7 @@ function refusal(troubles: readonly Trouble[]): MusterError {
 }
 
 function misplaced(field: string, why: string): MusterError {
-  return new MusterError('invalid_request', `${shorten(field)}: ${why}`, { details: { field: shorten(field) } })
+  return new MusterError('invalid_request', `${shortened(field, SHOWN_LIMIT_CHARS)}: ${why}`, {
+    details: { field: shortened(field, SHOWN_LIMIT_CHARS) },
+  })
 }

@@ -1,5 +1,4 @@
 /** Tells how full the file systems of hosts are, the fullest first. Hosts with an equally full one share a row. */
-import { setImmediate as letOthersRun } from 'node:timers/promises'
 import type { DiskRow, DiskUsage, Input, NextCall } from '@muster/contract'
 import { type Ledger, type OutcomeGroup, readBeginningBytes } from '@muster/ledger'
 import type { Caller, OperationDeps } from '../call/operation.ts'
@@ -7,7 +6,6 @@ import { diskCommand, isDisk, type ReadDisk, readDisks } from './disk-program.ts
 import {
   callAgain,
   countsOf,
-  type FoundProblem,
   type Look,
   type Looked,
   lookAtHosts,
@@ -16,6 +14,7 @@ import {
   problemsOf,
   titleOf,
 } from './look.ts'
+import { type Beginning, readOutputs, type Understood } from './read-outputs.ts'
 
 const EXEC_TIMEOUT_S = 30
 /** Enough for hundreds of file systems; any beyond that are left out. */
@@ -59,34 +58,21 @@ export async function checkDiskUsage(
 type HostDisk = { readonly host: string; readonly disk: ReadDisk }
 
 async function readAll(ledger: Ledger, { jobId, groups }: Looked, hasPath: boolean) {
-  const disks: HostDisk[] = []
-  const problems: FoundProblem[] = []
-  // Hardly two hosts are full to the same byte, so there are nearly as many outputs as hosts.
-  for (let from = 0; from < groups.length; from += READ_AT_ONCE) {
-    const some = groups.slice(from, from + READ_AT_ONCE)
-    const read = await Promise.all(some.map((group) => readGroup(ledger, jobId, group)))
-    for (const { hosts, found, problem } of read) {
-      for (const disk of hasPath ? found : found.filter(isDisk)) {
-        for (const host of hosts) disks.push({ host, disk })
-      }
-      if (problem !== undefined) problems.push({ hosts, state: 'succeeded', problem, likeness: problem })
+  const understand = async ({ bytes }: Beginning, first: OutcomeGroup['first']): Promise<Understood<ReadDisk[]>> => {
+    const all = readDisks(bytes.toString('utf8'))
+    const found = hasPath ? all : all.filter(isDisk)
+    if (first.bytes.stderr > 0) {
+      const said = await readBeginningBytes(ledger, jobId, first.index, 'stderr', 1_000)
+      const [line = ''] = said.bytes.toString('utf8').split('\n', 1)
+      return { found, problem: `not all file systems could be looked at: ${line}` }
     }
-    await letOthersRun()
+    return all.length > 0 ? { found } : { problem: 'the answer of the host cannot be read: it names no file system' }
   }
+  // Hardly two hosts are full to the same byte, so there are nearly as many outputs as hosts.
+  const reading = { mostBytes: READ_BYTES, atOnce: READ_AT_ONCE, understand }
+  const { found, problems } = await readOutputs(ledger, { jobId, groups }, reading)
+  const disks = found.flatMap(({ hosts, found: some }) => some.flatMap((disk) => hosts.map((host) => ({ host, disk }))))
   return { disks, problems }
-}
-
-async function readGroup(ledger: Ledger, jobId: string, { first, runs }: OutcomeGroup) {
-  const hosts = runs.map(({ host }) => host)
-  const { bytes } = await readBeginningBytes(ledger, jobId, first.index, 'stdout', READ_BYTES)
-  const found = readDisks(bytes.toString('utf8'))
-  if (first.bytes.stderr === 0) {
-    const problem = found.length === 0 ? 'the answer of the host cannot be read: it names no file system' : undefined
-    return { hosts, found, problem }
-  }
-  const said = await readBeginningBytes(ledger, jobId, first.index, 'stderr', 1_000)
-  const [line = ''] = said.bytes.toString('utf8').split('\n', 1)
-  return { hosts, found, problem: `not all file systems could be looked at: ${line}` }
 }
 
 /** The rows, the fullest first; among equally full ones, the one with the least room. */

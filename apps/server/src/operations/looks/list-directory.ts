@@ -1,7 +1,6 @@
 /** Lists a directory on hosts, with types. Hosts where it holds the same are one group. */
-import { setImmediate as letOthersRun } from 'node:timers/promises'
 import type { DirectoryEntry, DirectoryList, Input, NextCall } from '@muster/contract'
-import { type Ledger, type OutcomeGroup, readBeginningBytes } from '@muster/ledger'
+import type { Ledger } from '@muster/ledger'
 import type { Caller, OperationDeps } from '../call/operation.ts'
 import { directoryCommand, type ReadDirectory, readDirectory } from './directory-program.ts'
 import { readAfter, writeAfter } from './host-path.ts'
@@ -9,7 +8,6 @@ import {
   callAgain,
   countsOf,
   expressionOf,
-  type FoundProblem,
   type Look,
   type Looked,
   lookAtHosts,
@@ -18,6 +16,7 @@ import {
   problemsOf,
   titleOf,
 } from './look.ts'
+import { type Beginning, hostsOf, readOutputs, type Understood } from './read-outputs.ts'
 
 const EXEC_TIMEOUT_S = 30
 /** Enough for a thousand names and link targets of usual length; what is longer comes on the next page. */
@@ -75,36 +74,26 @@ export async function listDirectory(
 
 /** Hosts with the same entries. */
 type Alike = { readonly hosts: string[]; readonly read: ReadDirectory; isSameTime: boolean[] }
-type Found = { readonly hosts: readonly string[]; readonly read: ReadDirectory }
+type Found = { readonly hosts: readonly string[]; readonly found: ReadDirectory }
 
 async function readAll(ledger: Ledger, { jobId, groups }: Looked, limit: number, after: Buffer | undefined) {
-  const found: Found[] = []
-  const problems: FoundProblem[] = []
-  for (const { first, runs } of groups.slice(0, OUTPUTS_LIMIT)) {
-    const hosts = hostsOf(runs)
-    const { bytes, isAll } = await readBeginningBytes(ledger, jobId, first.index, 'stdout', READ_BYTES)
+  const understand = ({ bytes, isAll }: Beginning): Understood<ReadDirectory> => {
     const read = readDirectory(bytes, after)
-    if (read === undefined) {
-      const problem = 'the answer of the host cannot be read: something else prints in its shell'
-      problems.push({ hosts, state: first.state, problem, likeness: problem })
-    } else {
-      // One entry beyond the limit shows that there is a next page, also when not all of the output was read.
-      const entries = isAll ? read.entries : read.entries.slice(0, limit + 1)
-      found.push({ hosts, read: { ...read, entries } })
-    }
-    await letOthersRun()
+    if (read === undefined)
+      return { problem: 'the answer of the host cannot be read: something else prints in its shell' }
+    // One entry beyond the limit shows that there is a next page, also when not all of the output was read.
+    return { found: isAll ? read : { ...read, entries: read.entries.slice(0, limit + 1) } }
   }
+  // One after the other: an output may be long.
+  const looked = { jobId, groups: groups.slice(0, OUTPUTS_LIMIT) }
+  const { found, problems } = await readOutputs(ledger, looked, { mostBytes: READ_BYTES, atOnce: 1, understand })
   return { found, problems, unread: groups.slice(OUTPUTS_LIMIT).flatMap(({ runs }) => hostsOf(runs)) }
-}
-
-function hostsOf(runs: OutcomeGroup['runs']): string[] {
-  return runs.map(({ host }) => host)
 }
 
 /** Groups hosts with the same entries. Modification times may differ: they nearly always do between two hosts. */
 function alike(found: readonly Found[]): Alike[] {
   const groups = new Map<string, Alike>()
-  for (const { hosts, read } of found) {
+  for (const { hosts, found: read } of found) {
     const key = JSON.stringify([read.isDirectory, read.total, read.entries.map(factsOf)])
     const group = groups.get(key)
     if (group === undefined) groups.set(key, { hosts: [...hosts], read, isSameTime: read.entries.map(() => true) })

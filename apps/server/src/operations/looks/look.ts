@@ -39,14 +39,18 @@ const EXPRESSION_CHARS = 1_000
 /** A title has at most 80 characters. */
 const TITLE_PATH_CHARS = 60
 
-/** What to run, and the input of the call that asked for it. */
-export type Look = {
-  readonly tool: ToolName
+/** What a look runs. */
+export type LookJob = {
   readonly title: string
   readonly argv: readonly string[]
   readonly execTimeoutS: number
   /** Whether the look finds out if hosts can be reached: then it runs even where a breaker is open. */
   readonly isTest?: boolean
+}
+
+/** What to run, and the input of the call that asked for it. */
+export type Look = LookJob & {
+  readonly tool: ToolName
   readonly input: { readonly targets: string; readonly wait_s: number; readonly idempotency_key?: string | undefined }
 }
 
@@ -71,21 +75,16 @@ export type Looked = {
 export async function lookAtHosts(deps: OperationDeps, look: Look, caller: Caller): Promise<Looked> {
   const { targets, wait_s, idempotency_key } = look.input
   const key = idempotency_key ?? `look-${randomBytes(12).toString('base64url')}`
-  const request = Submit.parse({
+  const jobId = await submitLook(deps, look, caller, {
     targets,
-    argv: look.argv,
-    title: look.title,
     // Makes messages of programs and the order of names the same everywhere.
     env: { LC_ALL: 'C' },
-    read_only: true,
     connect_timeout_s: CONNECT_TIMEOUT_S,
-    exec_timeout_s: look.execTimeoutS,
     start_deadline_s: START_DEADLINE_S,
     retries: RETRIES,
     idempotency_key: key,
     wait_s,
   })
-  const { job_id: jobId } = await submit(deps, request, caller, { isTest: look.isTest === true })
   const job = await readRunGroups(deps.ledger, jobId)
   if (job === undefined) throw new MusterError('not_found', `there is no job ${jobId} any more`)
   const all = [...job.groups, ...job.without.map((run) => ({ first: run, runs: [run], distinct: 1 }))]
@@ -99,6 +98,17 @@ export async function lookAtHosts(deps: OperationDeps, look: Look, caller: Calle
     groups: all.filter(isAnswer),
     others: all.filter((group) => !isAnswer(group)),
   }
+}
+
+/** Submits the job of a look, which only reads, and returns its ID. `more` are other fields of a submit. */
+export async function submitLook(
+  deps: OperationDeps,
+  { argv, title, execTimeoutS, isTest = false }: LookJob,
+  caller: Caller,
+  more: Readonly<Record<string, unknown>> & { readonly targets: string },
+): Promise<string> {
+  const request = Submit.parse({ argv, title, read_only: true, exec_timeout_s: execTimeoutS, ...more })
+  return (await submit(deps, request, caller, { isTest })).job_id
 }
 
 /** The counts at the beginning of every answer. */

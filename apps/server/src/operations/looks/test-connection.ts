@@ -2,10 +2,10 @@
 import type { ConnectionTest, Input } from '@muster/contract'
 import { byCause, type Cause, type Outcome } from '@muster/ledger'
 import type { Caller, OperationDeps } from '../call/operation.ts'
-import { countsOf, type Look, lookAtHosts, namesOf, nextOf } from './look.ts'
+import { countsOf, type LookJob, lookAtHosts, namesOf, nextOf } from './look.ts'
 
-/** `true` takes no time, so a host that needs longer is not well. */
-const EXEC_TIMEOUT_S = 10
+/** Runs `true`, which takes no time, so a host that needs longer is not well. */
+export const CONNECTION_TEST: LookJob = { title: 'connection test', argv: ['true'], execTimeoutS: 10, isTest: true }
 
 /**
  * Runs `true` on the hosts and says which could be reached and logged in to. Those that could not come first.
@@ -16,15 +16,7 @@ export async function testConnection(
   input: Input<'test_connection'>,
   caller: Caller,
 ): Promise<ConnectionTest> {
-  const look: Look = {
-    tool: 'test_connection',
-    title: 'connection test',
-    argv: ['true'],
-    execTimeoutS: EXEC_TIMEOUT_S,
-    isTest: true,
-    input,
-  }
-  const looked = await lookAtHosts(deps, look, caller)
+  const looked = await lookAtHosts(deps, { ...CONNECTION_TEST, tool: 'test_connection', input }, caller)
   const runs = [...looked.others, ...looked.groups].flatMap((group) => group.runs)
   return { ...countsOf(looked), groups: groupsOf(runs), ...nextOf(looked) }
 }

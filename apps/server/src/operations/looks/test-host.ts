@@ -1,11 +1,9 @@
 /** Tests whether one host can be reached, with a job that runs `true` on it. */
-import { type HostTest, type Input, isHostName, isTerminalRun, MusterError, type Run, Submit } from '@muster/contract'
+import { type HostTest, type Input, isHostName, isTerminalRun, MusterError, type Run } from '@muster/contract'
 import type { Caller, OperationDeps } from '../call/operation.ts'
 import { getRun, withHostOfJob } from '../jobs/runs.ts'
-import { submit } from '../jobs/submit.ts'
-
-/** `true` takes no time, so a host that needs longer is not well. */
-const TEST_EXEC_TIMEOUT_S = 10
+import { submitLook } from './look.ts'
+import { CONNECTION_TEST } from './test-connection.ts'
 
 /**
  * Runs `true` on a host and says whether it could be reached and logged in to.
@@ -18,15 +16,7 @@ export async function testHost(deps: OperationDeps, input: Input<'test_host'>, c
       details: { field: 'host' },
     })
   }
-  const request = Submit.parse({
-    targets: host,
-    argv: ['true'],
-    title: 'connection test',
-    read_only: true,
-    exec_timeout_s: TEST_EXEC_TIMEOUT_S,
-    wait_s,
-  })
-  const { job_id: jobId } = await submit(deps, request, caller, { isTest: true })
+  const jobId = await submitLook(deps, CONNECTION_TEST, caller, { targets: host, wait_s })
   return toHostTest(await getRun(deps.ledger, await withHostOfJob(deps, { job_id: jobId, host })))
 }
 

@@ -9,10 +9,8 @@ import { escapeControl, type GatheredOutput, type HostsByState, type OutputGroup
 import { clip } from '../../text/clip.ts'
 import { framed, type TextLimits } from '../../text/frame.ts'
 import { quoted } from '../../text/quoted.ts'
-import { ROOMY_CHARS } from './output-text.ts'
+import { HOSTS_CHARS, ROOMY_CHARS } from './output-text.ts'
 
-/** Longest list of host names shown. */
-const HOSTS_CHARS = 200
 /** Longest detail shown. */
 const DETAIL_CHARS = 200
 /** A group with less room than this would only show its name. */

@@ -12,6 +12,8 @@ import { writeOutputCursor } from './output-cursor.ts'
 
 /** Below this there is room only for a header and the output, in a frame with a short label. */
 export const ROOMY_CHARS = 700
+/** Longest list of host names shown. */
+export const HOSTS_CHARS = 200
 /** The beginning of a long output gets this fraction of the room (1/4): the end of an output matters more. */
 const HEAD_PART = 4
 /** How many byte positions that are not known beforehand a text may hold. */

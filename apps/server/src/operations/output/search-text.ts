@@ -6,9 +6,8 @@ import { escapeControl, escapeLine, type OutputStream } from '@muster/contract'
 import { clip } from '../../text/clip.ts'
 import { framed, type TextLimits } from '../../text/frame.ts'
 import type { FoundLine, LineSearch } from './line-search.ts'
+import { HOSTS_CHARS } from './output-text.ts'
 
-/** Longest list of host names shown. */
-const HOSTS_CHARS = 200
 /** A group with less room than this is only counted. */
 const GROUP_MIN_CHARS = 120
 /** Room kept for the last lines, which say what was left out. */
