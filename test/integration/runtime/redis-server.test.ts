@@ -1,4 +1,4 @@
-import { once } from 'node:events'
+import { getEventListeners, once } from 'node:events'
 import { mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -130,6 +130,13 @@ describe('the embedded Redis', () => {
     await first.close()
     const second = await start()
     expect(await connect(second.url).get('kept')).toBe('yes')
+  })
+
+  it('is not asked when the signal has already aborted, and leaves no listener on it', async () => {
+    const { url } = await start()
+    const signal = AbortSignal.abort()
+    expect(await pingRedis(url, 2_000, signal)).toEqual({ state: 'silent', detail: 'given up' })
+    expect(getEventListeners(signal, 'abort')).toEqual([])
   })
 
   it('is gone after close, which may be called again', async () => {

@@ -7,6 +7,7 @@ import { encode } from 'gpt-tokenizer'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { ended, exited, start } from '../../support/ledger/held-run.ts'
+import { claimIndex, endAs } from '../../support/ledger/ledger-worker.ts'
 import { printAndEnd } from '../../support/ledger/printed-run.ts'
 import { startTestServer } from '../../support/server/server.ts'
 
@@ -191,3 +192,41 @@ test('with a key of its own a look is the same job, and with another path it is 
   expect((await ask({ path: '/b' })).text).toMatch(/^idempotency_conflict: /)
   expect((await ask({ path: '/a', after: 'no cursor!' })).text).toMatch(/^invalid_request: after: /)
 })
+
+test('a directory goes on behind the longest name that a list shows', async () => {
+  const looker = await startLooker(1)
+  const long = 'n'.repeat(1_024)
+  const { structured } = await lookAndFill(looker, 'list_directory', { path: '/x', limit: 1 }, async (ledger, job) => {
+    await printAndEnd(ledger, job, 0, { stdout: `dir/2\0${entry(long)}${entry('o')}` })
+  })
+  const { groups, next } = OPERATIONS.list_directory.output.parse(structured)
+  expect(groups[0]?.entries).toMatchObject([{ name: long }])
+  const page = await looker.use('list_directory', { ...next?.arguments, wait_s: 0 })
+  expect(OPERATIONS.list_directory.output.parse(page.structured)).toMatchObject({ hosts: 1, not_ended: 1 })
+})
+
+test.each([
+  ['list_directory', 'refused', 'it could not be reached', '; a test of the connection tries it at once'],
+  ['list_directory', 'denied', 'it refused several log-ins', ''],
+  ['test_connection', 'denied', 'it refused several log-ins', ''],
+] as const)(
+  '%s at a host whose breaker is open (%s) advises nothing that it does not take',
+  async (tool, end, what, advice) => {
+    const looker = await startLooker(1)
+    const path = tool === 'list_directory' ? { path: '/' } : {}
+    const claimIn = async (ledger: Ledger, jobId: string) => await claimIndex(ledger, jobId, 0)
+    for (let i = 0; i < 5; i += 1) {
+      await lookAndFill(looker, tool, path, async (ledger, job) => {
+        const claimed = await claimIn(ledger, job)
+        if (claimed !== undefined) await endAs(ledger, claimed, end)
+        await looker.call('POST', `/v1/jobs/${job}/cancel`)
+      })
+    }
+    const { text } = await lookAndFill(looker, tool, path, async (ledger, job) => {
+      expect(await claimIn(ledger, job)).toBeUndefined()
+    })
+    expect(text).toContain(what)
+    expect(text).toMatch(new RegExp(`is not tried before [-0-9T:.]+Z${advice}"`))
+    expect(text).not.toContain('force')
+  },
+)

@@ -88,7 +88,7 @@ export const HOST_OPERATIONS = {
       ...inspecting,
       path: HostPath.default('.').describe('Relative to the home directory; "~" works'),
       limit: z.number().int().min(1).max(1_000).default(100).describe('Entries of a group'),
-      after: z.string().max(1_000).optional().describe('next_after of the page before'),
+      after: z.string().max(1_400).optional().describe('next_after of the page before'),
     }),
     output: DirectoryList,
   },

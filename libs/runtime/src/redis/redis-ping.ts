@@ -12,6 +12,7 @@ const PORT_DEFAULT = 6379
 const RETRY_MS = 50
 /** The replies to AUTH and PING are a few bytes; a server that sends more is not Redis. */
 const REPLY_LIMIT_BYTES = 4_096
+const GIVEN_UP = 'given up'
 
 /**
  * What a server answered. `loading`: Redis is reading its data or busy with a script, and will be ready. `denied`:
@@ -41,6 +42,7 @@ export function pingRedis(url: string, timeoutMs: number, signal?: AbortSignal):
   const auth =
     password === '' ? [] : [['AUTH', ...(username === '' ? [] : [username]), password].map(decodeURIComponent)]
   const requests = [...auth, ['PING']]
+  if (signal?.aborted === true) return Promise.resolve({ state: 'silent', detail: GIVEN_UP })
   return new Promise((resolve) => {
     const socket: Socket =
       protocol === 'rediss:' ? connectTls({ ...address, servername: address.host }) : connectTcp(address)
@@ -51,8 +53,7 @@ export function pingRedis(url: string, timeoutMs: number, signal?: AbortSignal):
       socket.destroy()
       resolve({ state, detail })
     }
-    const giveUp = (): void => answer('silent', 'given up')
-    if (signal?.aborted === true) giveUp()
+    const giveUp = (): void => answer('silent', GIVEN_UP)
     signal?.addEventListener('abort', giveUp, { once: true })
     let received = ''
     socket.on('error', (error) => answer('unreachable', error.message))

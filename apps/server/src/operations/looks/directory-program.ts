@@ -3,7 +3,7 @@
  * path, page and limit are arguments and never part of its text.
  */
 import type { DirectoryEntry } from '@muster/contract'
-import { nameText, pathArgument, printfText } from './host-path.ts'
+import { NAME_LIMIT_BYTES, nameText, pathArgument, printfText } from './host-path.ts'
 
 /**
  * Runs in sh. Uses GNU find if the host has it, else what any sh has, with `stat` and `readlink` where they exist.
@@ -135,10 +135,10 @@ export function readDirectory(printed: Buffer, after: Buffer | undefined): ReadD
   return { isDirectory: count !== undefined, total: count === undefined ? 1 : Number(count), entries }
 }
 
-/** Some file systems have names longer than 255 bytes; a link target is at most as long as a path. */
+/** A link target is at most as long as a path. */
 const RECORD = new RegExp(
   [
-    '^[01]([^/]{1,1024})',
+    `^[01]([^/]{1,${NAME_LIMIT_BYTES}})`,
     String.raw`(\w)`,
     String.raw`(\d{0,15})`,
     '([0-7]{0,5})',

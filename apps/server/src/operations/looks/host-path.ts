@@ -2,8 +2,8 @@
 import { isUtf8 } from 'node:buffer'
 import { MusterError } from '@muster/contract'
 
-/** Longest name that an `after` may stand for, in bytes: NAME_MAX of Linux. */
-const NAME_LIMIT_BYTES = 255
+/** Longest name of an entry, in bytes. Most file systems have 255, some have more. */
+export const NAME_LIMIT_BYTES = 1_024
 
 /**
  * The path as an argument that no program mistakes for an option, an operator or an expression: it begins with "/" or

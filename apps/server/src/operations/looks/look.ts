@@ -15,6 +15,7 @@ import {
   type NextCall,
   Submit,
   type ToolName,
+  UNLESS_FORCED,
 } from '@muster/contract'
 import { causeOf, type Ledger, type OutcomeGroup, readBeginningBytes, readRunGroups } from '@muster/ledger'
 import { clip } from '../../text/clip.ts'
@@ -117,6 +118,11 @@ export function countsOf({ jobId, total, notEnded, groups }: Looked) {
   return { job_id: jobId, hosts: total, answered, not_ended: notEnded }
 }
 
+/** The detail of a run, without the advice to force it: looks take no `force`. */
+export function unforced(detail: string | null): string | null {
+  return detail?.replace(` ${UNLESS_FORCED.asField}`, '') ?? null
+}
+
 /** The title of a look at a path, with as much of the path as fits. */
 export function titleOf(what: string, path: string): string {
   return `${what} ${clip(escapeLine(path), TITLE_PATH_CHARS)}`
@@ -160,7 +166,7 @@ export async function problemsOf(
     found.push({
       hosts,
       state,
-      problem: words ?? first.detail ?? reason ?? state,
+      problem: words ?? unforced(first.detail) ?? reason ?? state,
       ...(code === null ? {} : { exit_code: code }),
       // Details that name a host or an address differ from host to host, so those are merged by their cause.
       likeness: words ?? `${reason} ${causeOf(first)}`,

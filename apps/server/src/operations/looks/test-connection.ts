@@ -2,7 +2,7 @@
 import type { ConnectionTest, Input } from '@muster/contract'
 import { byCause, type Cause, type Outcome } from '@muster/ledger'
 import type { Caller, OperationDeps } from '../call/operation.ts'
-import { countsOf, type LookJob, lookAtHosts, namesOf, nextOf } from './look.ts'
+import { countsOf, type LookJob, lookAtHosts, namesOf, nextOf, unforced } from './look.ts'
 
 /** Runs `true`, which takes no time, so a host that needs longer is not well. */
 export const CONNECTION_TEST: LookJob = { title: 'connection test', argv: ['true'], execTimeoutS: 10, isTest: true }
@@ -41,7 +41,7 @@ function groupsOf(runs: readonly Outcome[]): ConnectionTest['groups'] {
         count: alike.length,
         ok,
         ...(reason == null ? {} : { reason }),
-        ...(ok === true ? {} : { detail: detail ?? alike[0]?.state ?? '' }),
+        ...(ok === true ? {} : { detail: unforced(detail) ?? alike[0]?.state ?? '' }),
         ...timesOf(alike),
       }
     })

@@ -2,7 +2,7 @@
 import { type HostTest, type Input, isHostName, isTerminalRun, MusterError, type Run } from '@muster/contract'
 import type { Caller, OperationDeps } from '../call/operation.ts'
 import { getRun, withHostOfJob } from '../jobs/runs.ts'
-import { submitLook } from './look.ts'
+import { submitLook, unforced } from './look.ts'
 import { CONNECTION_TEST } from './test-connection.ts'
 
 /**
@@ -27,7 +27,7 @@ function toHostTest(run: Run): HostTest {
     ok: hasEnded ? run.state === 'succeeded' : null,
     state: run.state,
     reason: run.reason,
-    detail: hasEnded ? run.detail : 'No answer yet; the test goes on under its job ID.',
+    detail: hasEnded ? unforced(run.detail) : 'No answer yet; the test goes on under its job ID.',
     connect_ms: run.connect_ms,
     job_id: run.job_id,
   }
