@@ -5,12 +5,14 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
+import { endWithUs } from '../runtime/end-with-us.ts'
 
 /** Starts an agent that holds these private keys, in this order. */
 export async function startAgent(...keyFiles: string[]): Promise<{ socket: string; agent: ChildProcess }> {
   const dir = mkdtempSync(join(tmpdir(), 'muster-agent-'))
   const socket = join(dir, 'agent')
   const agent = spawn('ssh-agent', ['-D', '-a', socket], { stdio: ['ignore', 'pipe', 'inherit'] })
+  endWithUs(agent)
   onTestFinished(async () => {
     const ended = once(agent, 'exit')
     agent.kill()

@@ -11,6 +11,7 @@ import { promisify } from 'node:util'
 import { freePort } from '@muster/runtime'
 import { fixedKnownHosts } from '@muster/ssh'
 import type { KnownHostsSource } from '../../../libs/ssh/src/connect/known-hosts.ts'
+import { endWithUs } from '../runtime/end-with-us.ts'
 import type { Account } from './account.ts'
 import { writeAccountFile } from './account.ts'
 import { descendantsOf, type SshdFacts } from './sshd.ts'
@@ -36,6 +37,7 @@ export async function startDropbear(): Promise<Dropbear> {
   const daemon = spawn('dropbear', ['-F', '-E', '-p', `127.0.0.1:${port}`, '-r', key, '-P', join(dir, 'pid')], {
     stdio: ['ignore', 'ignore', 'pipe'],
   })
+  endWithUs(daemon)
   const close = async () => {
     await endTree(daemon)
     await rm(dir, { recursive: true, force: true })

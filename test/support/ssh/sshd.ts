@@ -3,7 +3,8 @@
  * 127.0.4.250 are a thousand hosts.
  *
  * As root, commands run as an ordinary user that is made for it and stays; otherwise as the present user, and then
- * there is no password to log in with. Touches no configuration of the machine.
+ * there is no password to log in with. Touches no configuration of the machine. It ends with the process that started
+ * it, however that ends.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -14,6 +15,7 @@ import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { endWithUs } from '../runtime/end-with-us.ts'
 
 /** What tests are told of the daemon. Files are paths of private keys; each has its public key beside it. */
 export type SshdFacts = {
@@ -228,6 +230,7 @@ async function writeConfig(
 
 async function startDaemon(program: string, config: string, port: number): Promise<ChildProcess> {
   const daemon = spawn(program, ['-D', '-e', '-f', config], { stdio: ['ignore', 'ignore', 'pipe'] })
+  endWithUs(daemon)
   let complaints = ''
   daemon.stderr.on('data', (text: Buffer) => {
     complaints = `${complaints}${text}`.slice(-4_000)
