@@ -34,10 +34,10 @@ describe('the source keeps the rules of the house', () => {
     expect([...found, ...tree.crowdRule(scripts)]).toEqual([])
   })
 
-  test('tests import in no circle, and are not crowded', () => {
+  test('tests import in no circle, are not crowded, and are written plainly', () => {
     const rules = [tree.fileCircleRule, tree.folderCircleRule, tree.crowdRule]
     expect(tests.length).toBeGreaterThan(200)
-    expect(rules.flatMap((rule) => rule(tests))).toEqual([])
+    expect([...rules.flatMap((rule) => rule(tests)), ...tests.flatMap(house.plainRule)]).toEqual([])
   })
 
   test('packages declare what they import, and their project references agree', () => {
@@ -73,6 +73,9 @@ describe('a planted violation is found', () => {
     ['nameRule', 'libs/ledger/lua/append_output.lua', ''],
     ['sizeRule', 'libs/ssh/src/x.ts', '\n'.repeat(402)],
     ['sizeRule', 'libs/ssh/src/x.ts', `// ${'x'.repeat(118)}`],
+    ['plainRule', 'libs/ssh/src/x.ts', 'const a = {\n  ...{ b, c },\n  d,\n}'],
+    ['plainRule', 'libs/ssh/src/x.ts', 'const a = [\n  ...[\n    b,\n  ],\n]'],
+    ['plainRule', 'libs/ssh/src/x.ts', `const a = [1]${'.'}slice(0)`],
     ['typeRule', 'libs/ssh/src/x.ts', 'const a: any = 1'],
     ['typeRule', 'libs/ssh/src/x.ts', 'const a = b as Foo'],
     ['typeRule', 'libs/ssh/src/x.ts', 'export default 1'],

@@ -41,7 +41,9 @@ export async function benchMcp(): Promise<void> {
     }
   })
   const row = table(`get_job of ${HOSTS} hosts by ${CLIENTS} clients at once (${ROUNDS} × ${CALLS} calls)`, [
-    ...['what', ...NAMES.map((way) => WAYS[way]), 'goal'],
+    'what',
+    ...NAMES.map((way) => WAYS[way]),
+    'goal',
   ])
   const line = (what: string, of: (round: Round) => number, unit: string, digits: number, goal = '') => {
     const cells = NAMES.map((way) => figure(rounds[way].map(of), unit, digits))

@@ -27,7 +27,10 @@ export async function startFixture(
   const defaults = { home: env.MUSTER_DATA_DIR ?? '', user: 'nobody', credentials: [] }
   const inventory = parseInventory(inventoryYaml, 'inventory.yaml', defaults)
   const app = await buildServer({
-    ...{ ledger, inventory: { current: () => inventory }, keys: openKeyStore(ledger), allowedHosts: [] },
+    ledger,
+    inventory: { current: () => inventory },
+    keys: openKeyStore(ledger),
+    allowedHosts: [],
     logger: createLogger({ name: 'fixture', level: 'error', write: (line) => process.stderr.write(line) }),
     mcpServers,
   })

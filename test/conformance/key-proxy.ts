@@ -16,7 +16,10 @@ export async function startKeyProxy(closers: Closers, target: { url: string; key
   const proxy = createServer((incoming, outgoing) => {
     const { method, url: path, headers } = incoming
     const forwarded = request({
-      ...{ hostname, port, method, path },
+      hostname,
+      port,
+      method,
+      path,
       headers: { ...headers, authorization: `Bearer ${target.key}` },
       setHost: false,
     })

@@ -28,8 +28,11 @@ const LIFECYCLE_GAPS = {
 
 const GAPS: readonly KnownGap[] = [
   {
-    ...{ on: 'fixture', revision: '2025-11-25', scenario: 'server-sse-multiple-streams' },
-    ...{ check: 'server-sse-multiple-streams-session', reason: NO_SESSIONS },
+    on: 'fixture',
+    revision: '2025-11-25',
+    scenario: 'server-sse-multiple-streams',
+    check: 'server-sse-multiple-streams-session',
+    reason: NO_SESSIONS,
   },
   ...[
     'sep-2575-server-rejects-undeclared-capability',
@@ -38,8 +41,11 @@ const GAPS: readonly KnownGap[] = [
     'sep-2575-server-no-log-without-loglevel',
   ].map(
     (check): KnownGap => ({
-      ...{ on: 'product', revision: '2026-07-28', scenario: 'server-stateless' },
-      ...{ check, reason: NO_FIXTURE_TOOL },
+      on: 'product',
+      revision: '2026-07-28',
+      scenario: 'server-stateless',
+      check,
+      reason: NO_FIXTURE_TOOL,
     }),
   ),
   ...Object.entries(LIFECYCLE_GAPS).map(

@@ -26,15 +26,23 @@ const REVISIONS = ['2025-11-25', '2026-07-28'] as const satisfies readonly Revis
 const PRODUCT_SCENARIOS: Readonly<Record<Revision, readonly string[]>> = {
   '2025-11-25': ['server-initialize', 'ping', 'tools-list', 'dns-rebinding-protection'],
   '2026-07-28': [
-    ...['tools-list', 'dns-rebinding-protection', 'http-header-validation'],
-    ...['server-sse-multiple-streams', 'server-stateless'],
+    'tools-list',
+    'dns-rebinding-protection',
+    'http-header-validation',
+    'server-sse-multiple-streams',
+    'server-stateless',
   ],
 }
 
 /** Of an extension, so that they belong to no revision. The tasks are the product's; the tools are not. */
 const TASK_SCENARIOS = [
-  ...['capability-negotiation', 'lifecycle', 'wire-fields', 'request-headers', 'dispatch-and-envelope'],
-  ...['request-state-removal', 'required-task-error'],
+  'capability-negotiation',
+  'lifecycle',
+  'wire-fields',
+  'request-headers',
+  'dispatch-and-envelope',
+  'request-state-removal',
+  'required-task-error',
 ].map((name) => `tasks-${name}`)
 
 const print = (line: string): void => {

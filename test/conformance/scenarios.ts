@@ -61,7 +61,9 @@ export async function runScenario(official: Official, subject: Subject, scenario
   const version = revision === undefined ? [] : ['--spec-version', revision]
   await run(official, subject, ['--scenario', scenario, ...version], directory)
   return {
-    ...{ on, scenario, checks: await readChecks(directory, scenario) },
+    on,
+    scenario,
+    checks: await readChecks(directory, scenario),
     ...(revision === undefined ? {} : { revision }),
   }
 }

@@ -124,20 +124,51 @@ function figuresOf(story: Story): Figure[] {
 
 function jobOf(kind: Kind): PlannedJob {
   return {
-    ...{ id: 'c00001', kind, hosts: planHosts(1), concurrency: 1, durable: false, execTimeoutS: 60 },
-    ...{ outputLimitBytes: kind === 'flood' ? 1_024 : 1_048_576, seconds: 1, exitCode: 7, signal: 'SEGV' },
+    id: 'c00001',
+    kind,
+    hosts: planHosts(1),
+    concurrency: 1,
+    durable: false,
+    execTimeoutS: 60,
+    outputLimitBytes: kind === 'flood' ? 1_024 : 1_048_576,
+    seconds: 1,
+    exitCode: 7,
+    signal: 'SEGV',
     lines: kind === 'flood' ? { stdout: 500, stderr: 3 } : { stdout: 0, stderr: 0 },
-    ...{ cancel: undefined, isRepeated: false, isAlone: false },
+    cancel: undefined,
+    isRepeated: false,
+    isAlone: false,
   }
 }
 
 function runOf(told: Partial<Run>): Run {
   const empty = { bytes: 0, omitted_bytes: 0, sha256: null }
   return {
-    ...{ job_id: 'job_a', host: 'h0001', index: 0, state: 'succeeded', remote: 'ended', safe_to_retry: false },
-    ...{ reason: null, detail: null, exit_code: 0, signal: null, attempt: 1, retry_at: null, mode: 'attached' },
-    ...{ notice: null, late_result: null, worker: null, queued_at: null, connecting_at: null, started_at: null },
-    ...{ ended_at: ENDED_AT, connect_ms: null, duration_ms: null, stdout: empty, stderr: empty, output_complete: true },
+    job_id: 'job_a',
+    host: 'h0001',
+    index: 0,
+    state: 'succeeded',
+    remote: 'ended',
+    safe_to_retry: false,
+    reason: null,
+    detail: null,
+    exit_code: 0,
+    signal: null,
+    attempt: 1,
+    retry_at: null,
+    mode: 'attached',
+    notice: null,
+    late_result: null,
+    worker: null,
+    queued_at: null,
+    connecting_at: null,
+    started_at: null,
+    ended_at: ENDED_AT,
+    connect_ms: null,
+    duration_ms: null,
+    stdout: empty,
+    stderr: empty,
+    output_complete: true,
     ...told,
   }
 }

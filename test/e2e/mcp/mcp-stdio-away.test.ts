@@ -16,8 +16,10 @@ describe('muster mcp before a server that is away', () => {
   test('tells every request at once, a tool call as models see it, and goes on when the server is back', async () => {
     const port = await freePort()
     const mcp = startMcp({
-      ...{ PATH: process.env.PATH, HOME: '/nonexistent' },
-      ...{ MUSTER_URL: `http://127.0.0.1:${port}`, MUSTER_API_KEY: 'mst_x_y' },
+      PATH: process.env.PATH,
+      HOME: '/nonexistent',
+      MUSTER_URL: `http://127.0.0.1:${port}`,
+      MUSTER_API_KEY: 'mst_x_y',
     })
     const advice = /^No Muster server answers at .* \(connect ECONNREFUSED .*The call was not sent\. Start the server/
     expect((await mcp.ask(1, INITIALIZE)).error?.message).toMatch(advice)
@@ -39,8 +41,10 @@ describe('muster mcp before a server that is away', () => {
   test('goes on through a restart of a real server, with the same job', async () => {
     const stack = await startStack({ ...fleetFiles(1), env: { MUSTER_PORT: String(await freePort()) } })
     const mcp = startMcp({
-      ...{ PATH: process.env.PATH, HOME: stack.dataDir },
-      ...{ MUSTER_URL: stack.url, MUSTER_API_KEY: stack.apiKey },
+      PATH: process.env.PATH,
+      HOME: stack.dataDir,
+      MUSTER_URL: stack.url,
+      MUSTER_API_KEY: stack.apiKey,
     })
     const run = { targets: '@web', command: 'true', wait_s: 20 }
     const submitted = (await mcp.call(1, 'run_command', run)).result?.structuredContent

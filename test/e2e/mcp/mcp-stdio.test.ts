@@ -146,8 +146,12 @@ describe('muster mcp before a running server', () => {
     await mcp.ask(1, INITIALIZE)
     await mcp.ask(2, { method: 'tools/list' })
     expect(mcp.lines().map(({ id, params }) => id ?? z.object({ progress: z.number() }).parse(params))).toEqual([
-      ...[{ progress: 1 }, { progress: 2 }, 1],
-      ...[{ progress: 1 }, { progress: 2 }, 2],
+      { progress: 1 },
+      { progress: 2 },
+      1,
+      { progress: 1 },
+      { progress: 2 },
+      2,
     ])
     // Each on a connection of its own, so that it is known whether a server that has gone can have got it.
     expect(headers).toEqual([

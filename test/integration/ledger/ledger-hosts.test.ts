@@ -42,12 +42,10 @@ describe('places at a host', () => {
     const detail = 'waits until other runs on this machine have ended'
     expect(await findRun(ledger, second, 'h0')).toMatchObject({ state: 'queued', worker: null, detail })
     await endAs(ledger, claim, 'ok')
-    expect(await lastTicket(ledger, second), 'who waited longest is next').toEqual(
-      [
-        [1, 0],
-        [1, 1],
-      ].slice(0),
-    )
+    expect(await lastTicket(ledger, second), 'who waited longest is next').toEqual([
+      [1, 0],
+      [1, 1],
+    ])
     expect(await lastTicket(ledger, third)).toEqual([[1, 0]])
     await endAs(ledger, await claimOnly(ledger, second), 'failed')
     await endAs(ledger, await claimOnly(ledger, third), 'ok')

@@ -76,6 +76,12 @@ export const sizeRule: FileRule = ({ path, text }) => {
   return length > LONGEST_FILE ? [...wide, `${path} has ${length} lines; ${LONGEST_FILE} is the end`] : wide
 }
 
+/** Code says what it means: nothing is written so that the formatter lays it out in another way. */
+export const plainRule: FileRule = ({ path, text }) => {
+  const bent = /^(\s*)\.\.\.(?:\{ .*\}|\[[^\]]*\]|\{\n[\s\S]*?\n\1\}|\[\n[\s\S]*?\n\1\]),?$|\.slice\(0\)|'\.slice\(0, /m
+  return bent.test(text) ? [`${path} spreads a literal, or cuts what needs no cut`] : []
+}
+
 /** Types are real types, and nothing is suppressed. */
 export const typeRule: FileRule = ({ path, text }) => {
   const code = withoutComments(text)

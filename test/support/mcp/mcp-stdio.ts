@@ -45,7 +45,8 @@ export async function sparseEnv(): Promise<{ PATH: string; HOME: string; LOGNAME
 /** Starts `muster mcp` in `/`. Every line that it prints must be JSON-RPC, or reading it fails. */
 export function startMcp(env: Env, options: { cwd?: string; args?: string[] } = {}) {
   const child = spawn(process.execPath, [MUSTER, 'mcp', ...(options.args ?? [])], {
-    ...{ env, cwd: options.cwd ?? '/' },
+    env,
+    cwd: options.cwd ?? '/',
     stdio: ['pipe', 'pipe', 'pipe'],
   })
   const said: Buffer[] = []
@@ -90,7 +91,13 @@ export function startMcp(env: Env, options: { cwd?: string; args?: string[] } = 
     return answer(id)
   }
   return {
-    ...{ child, lines, line, write, send, answer, ask },
+    child,
+    lines,
+    line,
+    write,
+    send,
+    answer,
+    ask,
     said: () => Buffer.concat(said).toString(),
     /** A tool call and its answer. */
     call: (id: string | number, name: string, fields: object) =>

@@ -76,8 +76,14 @@ export async function startSshd(settings: readonly string[] = [], matches: reado
     const knownHosts = Object.entries(keys.hostKeys).map(([type, key]) => `[127.0.*]:${port} ${type} ${key}\n`)
     await writeFile(knownHostsFile, knownHosts)
     const facts = {
-      ...{ pid: daemon.pid ?? 0, port, user, password, ...keys },
-      ...{ knownHosts: knownHosts.join(''), knownHostsFile, authorizedKeysFile: join(dir, 'authorized_keys') },
+      pid: daemon.pid ?? 0,
+      port,
+      user,
+      password,
+      ...keys,
+      knownHosts: knownHosts.join(''),
+      knownHostsFile,
+      authorizedKeysFile: join(dir, 'authorized_keys'),
     }
     const restart = async (awayMs: number) => {
       await endWithSessions(daemon, isDaemonProcess)

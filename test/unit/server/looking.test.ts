@@ -37,7 +37,9 @@ async function carryOut([program = '', ...words]: readonly string[], cwd: string
   return await run(file, words, options).then(
     ({ stdout, stderr }) => ({ code: 0, stdout, stderr: stderr.toString() }),
     (error: { code: number; stdout: Buffer; stderr: Buffer }) => ({
-      ...{ code: error.code, stdout: error.stdout, stderr: error.stderr.toString() },
+      code: error.code,
+      stdout: error.stdout,
+      stderr: error.stderr.toString(),
     }),
   )
 }
@@ -77,7 +79,7 @@ const HOSTILE = [
   '.hidden',
   '..two',
   '-oProxyCommand=x',
-  'x/'.slice(0, 1),
+  'x',
 ]
 const BAD_UTF8 = [Buffer.from('bad\xff\xfe', 'latin1'), Buffer.from('\xc3', 'latin1'), Buffer.from('.\x80', 'latin1')]
 const slash = Buffer.from('/')
@@ -262,7 +264,12 @@ describe('df', () => {
   test('tells what lives in memory or in images from disks; the root counts whatever it is on', () => {
     const disk = (type: string, mount: string, sizeBytes = 5) =>
       isDisk({
-        ...{ filesystem: 'x', type, mount, sizeBytes, usedBytes: 1, availableBytes: 1 },
+        filesystem: 'x',
+        type,
+        mount,
+        sizeBytes,
+        usedBytes: 1,
+        availableBytes: 1,
         usedPercent: 1,
         inodesUsedPercent: undefined,
       })

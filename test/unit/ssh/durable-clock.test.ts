@@ -7,7 +7,9 @@ import { startClock } from '../../../libs/ssh/src/durable/clock.ts'
 function asked(muteMs: number, act: (clock: ReturnType<typeof startClock>) => void): Promise<string> {
   return new Promise((resolve) => {
     const clock = startClock({
-      ...{ execTimeoutMs: 3_600_000, lateMs: 10_000, muteMs },
+      execTimeoutMs: 3_600_000,
+      lateMs: 10_000,
+      muteMs,
       onTimeout: () => resolve('timeout'),
       onMute: () => resolve('mute'),
       raise: async (execTimeoutMs) => {

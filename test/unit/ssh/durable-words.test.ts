@@ -10,13 +10,19 @@ test('an end says how the command ended, whether its output is whole, what stopp
   expect(parseWord(ended('exit 255 whole none 0 reached'))).toEqual({
     word: 'end',
     report: {
-      ...{ word: 'ended', exit: { code: 255, signal: null }, unsure: undefined },
-      ...{ isWhole: true, stopped: undefined, wasReached: true },
+      word: 'ended',
+      exit: { code: 255, signal: null },
+      unsure: undefined,
+      isWhole: true,
+      stopped: undefined,
+      wasReached: true,
     },
   })
   expect(parseWord(ended('signal KILL cut exec_timeout 1 unreached'))).toMatchObject({
     report: {
-      ...{ exit: { code: null, signal: 'KILL' }, isWhole: false, wasReached: false },
+      exit: { code: null, signal: 'KILL' },
+      isWhole: false,
+      wasReached: false,
       stopped: { cause: 'exec_timeout', kill: 'unconfirmed' },
     },
   })
@@ -26,8 +32,20 @@ test('an end says how the command ended, whether its output is whole, what stopp
 })
 
 test.each([
-  ...['exit abc', 'exit 256', 'exit -1', 'exit 1e2', 'exit 0x1', 'exit', 'exit ', 'signal', 'signal \u001b[31mKILL'],
-  ...['signal kill', `signal ${'A'.repeat(17)}`, 'signal KILL\u2028── web02: failed', 'gone 0', 'unsure KILL'],
+  'exit abc',
+  'exit 256',
+  'exit -1',
+  'exit 1e2',
+  'exit 0x1',
+  'exit',
+  'exit ',
+  'signal',
+  'signal \u001b[31mKILL',
+  'signal kill',
+  `signal ${'A'.repeat(17)}`,
+  'signal KILL\u2028── web02: failed',
+  'gone 0',
+  'unsure KILL',
 ])('"%s" is no end', (how) => {
   expect(parseWord(ended(`${how} whole none 0 reached`))).toEqual({ word: 'end', report: { word: 'unreadable' } })
 })

@@ -17,8 +17,18 @@ export type DialPhase =
 
 /** Codes of this worker's own system, which has not asked the host or found a way to it. */
 const LOCAL_CODES = new Set([
-  ...['ENETUNREACH', 'EHOSTUNREACH', 'ENETDOWN', 'EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL', 'EACCES', 'EPERM'],
-  ...['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'],
+  'ENETUNREACH',
+  'EHOSTUNREACH',
+  'ENETDOWN',
+  'EADDRNOTAVAIL',
+  'EAFNOSUPPORT',
+  'EINVAL',
+  'EACCES',
+  'EPERM',
+  'EMFILE',
+  'ENFILE',
+  'ENOBUFS',
+  'ENOMEM',
 ])
 
 /** Disconnect reasons that mean "you may not log in". @see RFC 4253, section 11.1; OpenSSH uses 2 for too many tries */

@@ -39,8 +39,12 @@ export type DurableWord =
   | { readonly word: 'end'; readonly report: DurableReport }
 
 const CAUSES: readonly StopCause[] = [
-  ...['exec_timeout' as const, 'idle_timeout' as const, 'job_timeout' as const],
-  ...['cancelled_by_user' as const, 'output_limit' as const, 'fault' as const],
+  'exec_timeout',
+  'idle_timeout',
+  'job_timeout',
+  'cancelled_by_user',
+  'output_limit',
+  'fault',
 ]
 
 const REFUSALS = new Map([

@@ -106,7 +106,11 @@ export class LoginGroup {
         this.#waiters.delete(waiter)
       }
       const waiter: Waiter = {
-        ...{ host, fairKey, timeoutMs, deadlineMs: performance.now() + timeoutMs, isExpired: false },
+        host,
+        fairKey,
+        timeoutMs,
+        deadlineMs: performance.now() + timeoutMs,
+        isExpired: false,
         settle: (result) => {
           leave()
           resolve(result)

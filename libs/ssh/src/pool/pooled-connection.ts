@@ -93,7 +93,8 @@ export class PooledConnection {
     }
     return {
       connection: { ...this.connection, channels, close: () => end(false) },
-      ...{ isWarm, sinceMs },
+      isWarm,
+      sinceMs,
       release: () => end(true),
       releaseRefused: () => {
         const others = this.#checkouts - 1

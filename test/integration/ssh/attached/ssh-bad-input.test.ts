@@ -94,7 +94,11 @@ describe('a command that', () => {
 
   test('kills all of its group, its own shell too, has ended by that signal', async () => {
     expect(await run(await reach(), 'sleep 1000 & kill -s KILL 0')).toMatchObject({
-      ...{ state: 'failed', reason: 'signal', remote: 'ended', exitCode: null, signal: 'KILL' },
+      state: 'failed',
+      reason: 'signal',
+      remote: 'ended',
+      exitCode: null,
+      signal: 'KILL',
     })
   })
 

@@ -41,7 +41,8 @@ test('a client that gives up takes no dial from those who wait for it, and is to
   await asked()
   for (let i = 0; i < 3; i += 1) {
     expect(await pool.checkOut(host, timing({ timeoutMs: 100 }))).toMatchObject({
-      ...{ ok: false, reason: 'conn_timeout' },
+      ok: false,
+      reason: 'conn_timeout',
       detail: expect.stringMatching(
         /^hesitant \(.*no answer in time, while waiting for the SSH handshake \(limit 0\.1 s\)$/,
       ),

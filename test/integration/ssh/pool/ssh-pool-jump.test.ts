@@ -132,7 +132,10 @@ test.each([
     return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('no slot'))))
   }
   expect(await poolOf({ beforeDialThrough }).checkOut(host, timing({ timeoutMs: 1_000 }))).toMatchObject({
-    ...{ ok: false, reason: 'jump_failed', isRetryable: true, isHostsFault: false },
+    ok: false,
+    reason: 'jump_failed',
+    isRetryable: true,
+    isHostsFault: false,
     detail: expect.stringContaining('jump host jump'),
   })
 })

@@ -57,7 +57,10 @@ test('a host whose turn did not come is not to blame, and may be tried again', a
   await vi.waitFor(() => expect(connected()).toBe(1), 5_000)
   const from = performance.now()
   expect(await pool.checkOut(sshdHost(), timing({ timeoutMs: 700 }))).toMatchObject({
-    ...{ ok: false, reason: 'conn_timeout', isRetryable: true, isHostsFault: false },
+    ok: false,
+    reason: 'conn_timeout',
+    isRetryable: true,
+    isHostsFault: false,
     detail: expect.stringContaining('this worker was busy with handshakes with other hosts'),
   })
   // It waited for as long again as the host may take, and no longer.
@@ -79,7 +82,9 @@ test.each(['255.255.255.255', 'fe80::1'])(
   'an address that this machine has no way to (%s) is nothing that a host did',
   async (address) => {
     expect(await testPool().checkOut(sshdHost({ address }), timing({ timeoutMs: 5_000 }))).toMatchObject({
-      ...{ ok: false, isRetryable: true, isHostsFault: false },
+      ok: false,
+      isRetryable: true,
+      isHostsFault: false,
       detail: expect.stringContaining('this worker could not get there: E'),
     })
   },
