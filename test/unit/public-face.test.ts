@@ -3,7 +3,7 @@
  * of the CLI. Compared with files in test/snapshots; a change there is a change that users see, and belongs in
  * CHANGELOG.md.
  *
- * `npx vitest run test/unit/public-face.test.ts --update` writes them anew.
+ * `npx vitest run test/unit/public-face.test.ts --update` updates them.
  */
 import { resolve } from 'node:path'
 import { expect, test } from 'vitest'

@@ -36,7 +36,8 @@ export async function runTicket(deps: TicketDeps, ticket: Ticket): Promise<strin
     carriedOut = await carryOut({ ...deps, log }, run)
     const end = withCause(carriedOut.end, run)
     if (end === 'not ours') return 'left to another worker'
-    const onError = (error: unknown) => log.error({ err: error }, 'Redis did not take the end of a run; trying again')
+    const onError = (error: unknown) =>
+      log.error({ err: error }, 'the end of a run could not be stored in Redis; trying again')
     const finish = () => finishRun(deps.ledger, claim, end, run.waitForRoom)
     const word = await patiently(finish, { signal: deps.closing, onError })
     isStored = word !== 'fenced'

@@ -78,7 +78,7 @@ export async function listKeys(ledger: Ledger, reader: Principal): Promise<ApiKe
 export async function revokeKey(ledger: Ledger, revoker: Principal, keyId: string): Promise<ApiKey> {
   const { redis, keys } = ledger
   const at = isoTime(await ledgerTimeMs(ledger))
-  // If somebody else's change came first, decide anew.
+  // If another change came first, decide again.
   for (;;) {
     const records = await readRecords(ledger)
     const record = records.find(({ key }) => key.key_id === keyId)

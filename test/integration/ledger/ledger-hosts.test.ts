@@ -173,7 +173,7 @@ describe('circuit breakers', () => {
     expect((await gatherOutput(ledger, jobId, gathered))?.without_output).toMatchObject([{ detail }])
   })
 
-  test('one probe is let through when its time is over: it closes it, or opens it anew', async () => {
+  test('one probe is let through when its time is over: it closes the breaker, or opens it again', async () => {
     const ledger = await openTestLedger()
     const breaker = `${ledger.keys.base}:breaker:h0`
     for (let i = 0; i < 5; i += 1) await failOnce(ledger, 'refused')
@@ -213,7 +213,7 @@ describe('circuit breakers', () => {
     expect((open?.untilMs ?? 0) - Date.now()).toBeGreaterThan(890_000)
   })
 
-  test('reaching the host in between starts the count anew, and failing commands never count', async () => {
+  test('reaching the host in between resets the count, and failing commands never count', async () => {
     const ledger = await openTestLedger()
     for (let i = 0; i < 4; i += 1) await failOnce(ledger, 'refused')
     await failOnce(ledger, 'denied')
@@ -253,7 +253,7 @@ describe('circuit breakers', () => {
     await claimOnly(ledger, jobId)
   })
 
-  test('what was not the fault of the host never counts, and a host that lets us in starts the count anew', async () => {
+  test('what was not the fault of the host never counts, and a host that lets us in resets the count', async () => {
     const ledger = await openTestLedger()
     const endOnce = async (end: { reason: 'conn_timeout' | 'sudo_denied'; isHostsFault: boolean }) => {
       const claim = await claimOnly(ledger, await submitTo(ledger, 1))

@@ -28,7 +28,7 @@ test('a claim whose reply was lost is still a claim', async () => {
   const claim = await claimRun(ledger, { job_id: jobId, index: 0, host: 'h0', attempt: 1, reissue: 0 }, 'w1')
   expect(proxy.lost()).toBe(1)
   expect(claim).toMatchObject({ index: 0, epoch: 1 })
-  // The same worker asking anew, as after a second delivery, gets nothing.
+  // The same worker asking again, as after a second delivery, gets nothing.
   expect(await claimRun(ledger, { job_id: jobId, index: 0, host: 'h0', attempt: 1, reissue: 0 }, 'w1')).toBeUndefined()
 })
 

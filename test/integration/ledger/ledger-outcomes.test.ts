@@ -196,7 +196,7 @@ describe('a worker that lost its lease', () => {
     expect(answer.sendBeforeMs).toBeLessThanOrEqual(performance.now() + 60_000)
   })
 
-  test('hears of it when it takes the lease anew', async () => {
+  test('hears of it when it takes the lease again', async () => {
     const ledger = await openTestLedger()
     let lapses = 0
     const onLapse = () => {
@@ -439,7 +439,7 @@ test('a worker is given up at the second look, however far apart the looks are',
   await sweep(ledger, { ...AT_ONCE, suspectMs: 3_000 })
   const leftMs = await ledger.redis.pttl(ledger.keys.suspect('w1'))
   expect(leftMs).toBeGreaterThan(300_000)
-  // A worker that takes its lease anew is no suspect any more.
+  // A worker that takes its lease again is no longer suspect.
   const lease = await startHeartbeat(ledger, 'w1', {
     onError: () => {},
     onLapse: () => {},

@@ -180,10 +180,10 @@ describe('the fan-out', () => {
     expect((await queuedRuns(ledger, other)).length).toBe(39)
     const before = await redis.get(`${keys.base}:in-flight`)
     await sweep(ledger, NOW)
-    expect(await redis.get(`${keys.base}:in-flight`), 'counted anew it is the same').toBe(before)
+    expect(await redis.get(`${keys.base}:in-flight`), 'a new count gives the same').toBe(before)
   })
 
-  test('what is counted of workers and runs in flight is counted anew, so that no mistake lasts', async () => {
+  test('workers and runs in flight are counted again and again, so that no mistake lasts', async () => {
     const ledger = await openTestLedger()
     const { redis, keys } = ledger
     await redis.set(keys.worker('w1'), '[]')
@@ -239,7 +239,7 @@ describe('batches', () => {
     await sweep(ledger, NOW)
     expect(await queuedRuns(ledger, jobId)).toEqual([])
     const left = Number(await ledger.redis.hget(ledger.keys.job(jobId), 'start_deadline')) - Date.now()
-    expect(left, 'its hour begins anew').toBeGreaterThan(3_590_000)
+    expect(left, 'its hour starts again').toBeGreaterThan(3_590_000)
     expect(await resumeJob(ledger, jobId)).toBe('resumed')
     expect(await findJob(ledger, jobId)).toMatchObject({ state: 'running', batch: { number: 2, from: 2 } })
     await workOff(ledger, jobId)

@@ -132,7 +132,7 @@ describe('a host that is followed', () => {
     expect(rest[0]?.event).toMatchObject({ data: { offset: 4, next_offset: 10 } })
   })
 
-  test('begins anew when the command was started again since the last event', async () => {
+  test('starts from the beginning when the command was started again since the last event', async () => {
     const { ledger, open } = await startFollowed()
     const jobId = await submitTo(ledger, 1, { retry_on: [3], retry_backoff_s: 0 })
     const claimed = await start(ledger, jobId, 0)

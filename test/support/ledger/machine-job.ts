@@ -173,7 +173,7 @@ export function release(before: MachineJob): MachineJob {
   }
   const released = { ...job, runs, next }
   if (inFlight + count > 0 || next < job.batchEnd || next >= runs.length) return released
-  // The clock begins anew, for the gate or the next batch.
+  // The clock starts again, for the gate or the next batch.
   const isProven = triedCount(released) > job.triedBefore
   if (job.gate === 'auto' && isProven) return release(beginBatch(released))
   return { ...released, isPaused: true, isStartOver: false }

@@ -1,4 +1,4 @@
-/** `muster output --follow` and streams that break, begin anew, or stay away. */
+/** `muster output --follow` and streams that break, start again, or stay away. */
 
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { outputCommand } from '../../../apps/cli/src/commands/output-command.ts'
@@ -66,7 +66,7 @@ test('a start that is told from its beginning by itself is read on over the same
   expect([out(), said, asked()]).toEqual(['one\ntwo\n', ['[the command was started again]'], 2])
 })
 
-test('a run that never started has nothing to be read anew', async () => {
+test('a run that never started has nothing to read again', async () => {
   const end = { event: 'end', data: { ...RUN_ENDED, state: 'skipped', exit_code: null, started_at: null } }
   const { cli, said } = await scripted(knows, events({ event: 'output', data: PAGE }, end))
   expect(await outputCommand.act(cli, followLine())).toBe(4)

@@ -110,9 +110,21 @@ describe('is sent', () => {
 describe('is refused before anything is sent', () => {
   test.each([
     ['both from one stdin', ['--script', '-', '--stdin', '-'], 'cannot both be "-": there is one stdin'],
-    ['a script twice', ['--script', 'deploy.sh', '--script', 'latin.sh'], '--script is given more than once'],
-    ['a stdin twice', ['--stdin', 'data', '--stdin', 'data', '--', 'cat'], '--stdin is given more than once'],
-    ['hosts to leave out, twice', ['--exclude', 'a', '--exclude', 'b', '--', 'x'], '--exclude is given more than once'],
+    [
+      'a script twice',
+      ['--script', 'deploy.sh', '--script', 'latin.sh'],
+      '--script takes one value, but was given more than once',
+    ],
+    [
+      'a stdin twice',
+      ['--stdin', 'data', '--stdin', 'data', '--', 'cat'],
+      '--stdin takes one value, but was given more than once',
+    ],
+    [
+      'hosts to leave out, twice',
+      ['--exclude', 'a', '--exclude', 'b', '--', 'x'],
+      '--exclude takes one value, but was given more than once',
+    ],
     ['a variable twice', ['--env', 'A=1', '--env', 'A=2', '--', 'x'], '--env gives A more than once'],
     ['a stdin and nothing to read it', ['--stdin', 'data'], 'no command given'],
     ['a wait of what does not wait', ['--detach', '--wait-s', '5', '--', 'x'], '--detach does not wait'],
@@ -180,7 +192,7 @@ test.each([
 
 test.each([
   [['jobs', 'web01'], 'muster jobs takes no words; given "web01"'],
-  [['jobs', '--state', 'queued', '--state', 'running'], '--state is given more than once'],
+  [['jobs', '--state', 'queued', '--state', 'running'], '--state takes one value, but was given more than once'],
   [['output', JOB_ID, '--stream', 'stderr'], '--stream takes a job ID and one host'],
   [['rerun', JOB_ID, '--detach', '--wait-s', '1'], '--detach does not wait'],
   [['up', 'web01'], 'muster up takes no words; given "web01"'],

@@ -59,7 +59,7 @@ describe('one run', () => {
       'stderr         0 bytes\n',
       'output         some of it may be missing',
       'late result    failed, exit_nonzero, exit code 3, its ',
-      ' words; told by w',
+      ' words; reported by w',
     ])
       expect(text).toContain(line)
     expect(['\x1b', '\x07'].some((character) => text.includes(character))).toBe(false)

@@ -125,7 +125,7 @@ function parse(args: string[], options: Options) {
   const isForOne = (name: string) => options[name]?.type === 'string' && options[name].multiple !== true
   const twice = names.find((name, i) => isForOne(name) && names.indexOf(name) < i)
   if (twice === undefined) return parsed
-  throw new MusterError('invalid_request', `--${twice} is given more than once, and takes one value`)
+  throw new MusterError('invalid_request', `--${twice} takes one value, but was given more than once`)
 }
 
 function parsedBy(args: string[], options: Options) {

@@ -23,7 +23,7 @@ export class ServerAway extends Error {
   }
 }
 
-/** Patience with one server; its time starts anew after every answer. */
+/** Patience with one server; its time starts again after every answer. */
 export type Patience = {
   /** Tells that the server has answered. */
   answered(): void

@@ -56,7 +56,7 @@ function safetyText({ safe_to_retry: isSafe, remote }: Run): string {
 
 function lateText(late: LateResult): string {
   const detail = late.detail === null ? '' : `, ${escapeLine(late.detail)}`
-  return `${endText(late)}${detail}; told by ${escapeLine(late.worker)} at ${late.at}, when the run had been settled`
+  return `${endText(late)}${detail}; reported by ${escapeLine(late.worker)} at ${late.at}, after the run was settled`
 }
 
 function streamText({ bytes, omitted_bytes, sha256 }: StreamSummary): string {

@@ -227,6 +227,7 @@ function endWithoutStart({ failure }: Extract<DurableEnd, { kind: 'not_started' 
 
 /** For steps that Redis must take: they are repeated until this worker closes. */
 export function patienceOf({ closing, log }: WriterDeps) {
-  const onError = (error: unknown) => log.error({ err: error }, 'Redis did not take a step of a run; trying again')
+  const onError = (error: unknown) =>
+    log.error({ err: error }, 'a step of a run could not be stored in Redis; trying again')
   return { signal: closing, onError }
 }

@@ -43,7 +43,7 @@ export function openWriter(
     markAgain: markAgain ?? (async () => {}),
     onFenced,
     onOmitted: (why) => log.warn({ why }, 'Redis cannot take the output of a run; the run goes on without it'),
-    onError: (error) => log.warn({ err: error }, 'Redis did not take output; trying again'),
+    onError: (error) => log.warn({ err: error }, 'output could not be stored in Redis; trying again'),
   })
 }
 

@@ -134,7 +134,7 @@ export const JOB_TOOLS = {
   list_jobs: {
     operation: 'list_jobs',
     description: 'List jobs, newest first.',
-    fields: { state: '', limit: '', cursor: 'As told by the page before.' },
+    fields: { state: '', limit: '', cursor: 'next_cursor of the page before.' },
     output: JobListAnswer,
     hints: READS,
   },

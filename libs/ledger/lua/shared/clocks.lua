@@ -8,7 +8,7 @@ local function at_most(field, at, latest)
 end
 
 -- Reads the clocks, and what else decides whether a job goes on. No clock may have longer to run than it was given: one
--- that has was set before Redis' clock was set back, and begins anew.
+-- that has was set before Redis' clock was set back, and starts again.
 local function read_clocks(now)
   local facts = read(job, 'batch_due', 'batch_pause_ms', 'start_deadline', 'start_within_ms', 'job_deadline',
     'job_within_ms', 'stop', 'ended')

@@ -1,5 +1,5 @@
 /**
- * A free TCP port on loopback, for programs that must be told their port before they start.
+ * A free TCP port on loopback, for programs that need their port before they start.
  *
  * The port is not reserved: another process can take it in between, so callers try again with a new one. Our own
  * servers listen on port 0 and do not need this.
@@ -17,7 +17,7 @@ export async function freePort(): Promise<number> {
   server.close()
   await once(server, 'close')
   if (address === null || typeof address === 'string') {
-    throw new MusterError('internal', `The system gave no port on 127.0.0.1 but ${JSON.stringify(address)}.`)
+    throw new MusterError('internal', `Listening on 127.0.0.1:0 gave no port: ${JSON.stringify(address)}`)
   }
   return address.port
 }

@@ -53,7 +53,7 @@ export function refuseHostKey(host: HostIdentity, known: KnownHosts, key: Buffer
       return failure('host_key_changed', `${shown}, which is marked @revoked for ${name}; ${files}`)
     case 'changed': {
       const listed = known.knownTypes(name).join(', ')
-      const causes = 'it was set up anew, or someone is in between'
+      const causes = 'it was reinstalled, or someone is in between'
       const detail = `${shown}, but another key is listed for ${name} (${listed}): ${causes}; ${files}`
       const remedy = `if the change is expected: ssh-keygen -R '${name}', then ${enrol(scan)}`
       return failure('host_key_changed', `${detail}; ${remedy}`)

@@ -159,7 +159,7 @@ function withoutResult(word: DurableReport['word']): Verdict {
       return {
         ...lost,
         reason: 'host_rebooted',
-        detail: 'the host was started anew while the command ran, or before its result was written',
+        detail: 'the host was restarted while the command ran, or before its result was written',
       }
     case 'unreadable':
       return {

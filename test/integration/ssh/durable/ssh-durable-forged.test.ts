@@ -96,7 +96,7 @@ describe('a command that writes', () => {
   })
 
   test.each(['garbage', '1 1 x', '-1 1 x', '0 0 0', '99999999999999999999 1 x', ''])(
-    'its claim anew, "%s", is lost for who comes later, and nobody else is killed for it',
+    'its claim again, "%s", is lost for who comes later, and nobody else is killed for it',
     async (claim) => {
       const durable = newRun()
       const bystander = await ask('sleep 60 >/dev/null 2>&1 & echo $!')

@@ -168,7 +168,7 @@ test('a command whose supervisor was killed is followed to its end, and is lost'
   })
 })
 
-describe('a host that was started anew', () => {
+describe('a host that was restarted', () => {
   const reboot = (durable: Watched) =>
     `read -r pid start _ <${dirOf(durable)}/claim; echo $pid $start another-boot >${dirOf(durable)}/claim`
 

@@ -95,7 +95,7 @@ test('when the jump host is lost, what goes through it is lost too, and the next
   expect(pool.counts().open).toBe(2)
 })
 
-test('a warm jump host over a dead line is dialled anew, for a host that was not reached before too', async () => {
+test('a warm jump host over a dead line is dialled again, also for a host not reached before', async () => {
   const { relay, host, hosts, poolOf } = await behindOneJump()
   const pool = poolOf()
   expect((await runOnPool(pool, host, 'echo on')).out).toBe('on')
@@ -151,7 +151,7 @@ test('what a jump host says of the host behind it is that host’s, and not what
   expect(await pool.checkOut(strict, timing())).toMatchObject({ reason: 'jump_failed', isHostsFault: false })
 })
 
-test('a jump host that was dialled anew is not dialled again by each that finds the old one dead later', async () => {
+test('a jump host that was dialled again is not dialled once more by each that finds the old one dead later', async () => {
   const { relay, hosts, poolOf } = await behindOneJump()
   const pool = poolOf()
   const [first, ...others] = hosts

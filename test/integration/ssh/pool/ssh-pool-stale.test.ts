@@ -24,7 +24,7 @@ async function overRelay() {
   return { relay, pool: testPool({ knownHosts }), host: sshdHost({ port: relay.port }) }
 }
 
-test('a host that was restarted meanwhile is dialled anew', async () => {
+test('a host that was restarted meanwhile is dialled again', async () => {
   const { sshd, host, pool } = await ownSshd()
   expect((await runOnPool(pool, host, 'echo before')).out).toBe('before')
   await sshd.restart(0)
@@ -42,7 +42,7 @@ test('a warm connection over a dead line costs some seconds of the time to conne
   expect(pool.counts()).toEqual({ open: 1, idle: 1 })
 })
 
-test('a connection that was dialled anew is kept by those who find the old one dead later', async () => {
+test('a new connection is kept by those who find the old one dead later', async () => {
   const { relay, pool, host } = await overRelay()
   const first = await checkoutOf(pool, host)
   first.release()
