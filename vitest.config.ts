@@ -47,6 +47,8 @@ function project(test: TestProjectInlineConfiguration['test']): TestProjectInlin
       testTimeout: 30_000,
       hookTimeout: 60_000,
       pool: 'forks',
+      // A process loads its modules once for all its files: they keep nothing in them, as leak-check.ts sees.
+      isolate: false,
       maxWorkers: MOST_AT_ONCE,
       // Many tests race real processes on two busy cores. One that needs a second try is shown with "retry x1".
       retry: process.env.CI ? 1 : 0,
@@ -64,8 +66,7 @@ export default defineConfig({
     maxWorkers: MOST_AT_ONCE,
     sequence: { sequencer: InterleavedSequencer },
     projects: [
-      // A worker loads its modules once for all files of this project: they keep nothing in them.
-      project({ name: 'fast', include: FAST, exclude: [...NOT_OURS, ...waiting], isolate: false }),
+      project({ name: 'fast', include: FAST, exclude: [...NOT_OURS, ...waiting] }),
       project({ name: 'rest', include: ['test/**/*.test.ts'], exclude: [...NOT_OURS, ...FAST, ...waiting] }),
       project({ name: 'waiting', include: waiting }),
       project({ name: 'chaos', include: [CHAOS], sequence: { groupOrder: 1 } }),
