@@ -30,14 +30,19 @@ describe('the source keeps the rules of the house', () => {
   })
 
   test('Lua scripts are named as other files, fit a screen, and are not crowded', () => {
-    const found = scripts.flatMap((file) => [...house.nameRule(file), ...house.sizeRule(file)])
+    const found = scripts.flatMap((file) => [
+      ...house.nameRule(file),
+      ...house.sizeRule(file),
+      ...house.widthRule(file),
+    ])
     expect([...found, ...tree.crowdRule(scripts)]).toEqual([])
   })
 
-  test('tests import in no circle, are not crowded, and are written plainly', () => {
+  test('tests import in no circle, are not crowded, and are written plainly and within the width', () => {
     const rules = [tree.fileCircleRule, tree.folderCircleRule, tree.crowdRule]
     expect(tests.length).toBeGreaterThan(200)
-    expect([...rules.flatMap((rule) => rule(tests)), ...tests.flatMap(house.plainRule)]).toEqual([])
+    const found = tests.flatMap((file) => [...house.plainRule(file), ...house.widthRule(file)])
+    expect([...rules.flatMap((rule) => rule(tests)), ...found]).toEqual([])
   })
 
   test('packages declare what they import, and their project references agree', () => {
@@ -72,7 +77,7 @@ describe('a planted violation is found', () => {
     ['nameRule', 'libs/ssh/src/KnownHosts.ts', ''],
     ['nameRule', 'libs/ledger/lua/append_output.lua', ''],
     ['sizeRule', 'libs/ssh/src/x.ts', '\n'.repeat(402)],
-    ['sizeRule', 'libs/ssh/src/x.ts', `// ${'x'.repeat(118)}`],
+    ['widthRule', 'libs/ssh/src/x.ts', `// ${'x'.repeat(118)}`],
     ['plainRule', 'libs/ssh/src/x.ts', 'const a = {\n  ...{ b, c },\n  d,\n}'],
     ['plainRule', 'libs/ssh/src/x.ts', 'const a = [\n  ...[\n    b,\n  ],\n]'],
     ['plainRule', 'libs/ssh/src/x.ts', `const a = [1]${'.'}slice(0)`],

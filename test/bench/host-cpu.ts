@@ -1,7 +1,7 @@
 /**
  * What a run costs on its host, shell by shell: CPU time of the daemon's session and of everything below it, beside a
  * bare
- * `ssh host command` over the same connection. Rounds are interleaved. What nobody waits for (the watchdog) is not in it.
+ * `ssh host command` over the same connection. Rounds are interleaved. The watchdog, which nobody waits for, is out.
  */
 
 import { readFile } from 'node:fs/promises'

@@ -11,7 +11,8 @@ export type KnownGap = Pick<ScenarioRun, 'on' | 'revision' | 'scenario'> & {
 }
 
 const NO_SESSIONS =
-  'The scenario stops where a server gives no session ID. Sessions are optional in this revision and gone in the next, ' +
+  'The scenario stops where a server gives no session ID. Sessions are optional in this revision and ' +
+  'gone in the next, ' +
   'under which the same scenario runs.'
 
 const NO_FIXTURE_TOOL = 'Needs a tool that only a test server has. The fixture passes it.'
@@ -22,7 +23,8 @@ const LIFECYCLE_GAPS = {
   'sep-2663-tasks-get-status-failed':
     'No task fails: what a wait comes to is told by the job, and that can always be read again.',
   'sep-2663-cancel-ack-empty-result':
-    'tasks/cancel ends the wait and never the job, so that the task goes on to be the job. That its answer is empty is ' +
+    'tasks/cancel ends the wait and never the job, so that the task goes on to be the job. That its ' +
+    'answer is empty is ' +
     'checked by tasks-cancel-terminal-idempotent-ack, and by our own tests.',
 } as const
 

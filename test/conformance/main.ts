@@ -1,5 +1,5 @@
 /**
- * `npm run conformance`: the official scenarios on the endpoint of the product, with the servers that they expect behind
+ * `npm run conformance`: the official scenarios on the product's endpoint, with the servers that they expect behind
  * it, and on the product itself; then the Inspector, which tells the whole story with every tool, over HTTP and stdio,
  * in both generations of the protocol.
  *

@@ -7,7 +7,7 @@ import { expect, inject, onTestFinished, test } from 'vitest'
 import { startAgent } from '../../support/ssh/agent.ts'
 import { startStack } from '../../support/stack/stack.ts'
 
-test('a host whose identity_file is a .pub file, or has only one beside it, is reached with that key of the agent', async () => {
+test('a host whose identity_file is, or has beside it, a .pub file is reached with that agent key', async () => {
   const { port, user, keys, knownHosts } = inject('sshd')
   const dir = mkdtempSync(join(tmpdir(), 'muster-agent-key-'))
   onTestFinished(() => rmSync(dir, { recursive: true }))

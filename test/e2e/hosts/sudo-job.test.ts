@@ -56,7 +56,7 @@ async function runOf(stack: Stack, jobId: string, host: string) {
   return OPERATIONS.get_run.output.parse((await stack.ask('GET', `/v1/jobs/${jobId}/runs/${host}`)).body)
 }
 
-test('runs as root or another user, and tells a password that is missing, wrong or unreadable from a failure', async () => {
+test('runs as root or another user, and tells a missing, wrong or unreadable password from a failure', async () => {
   const { stack, log, password } = await startWithSudo()
   const { job_id } = await stack.submit({ targets: '@*', command: 'cat; id -un; exit 1', stdin: 'in:', sudo: true })
   const job = await stack.ended(job_id)

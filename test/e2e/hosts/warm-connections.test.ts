@@ -23,7 +23,7 @@ test('jobs on the same host go over one connection, durable ones too', async () 
   expect(await lineOf(stack)).toBe(line)
 }, 60_000)
 
-test('after a command that had to be killed, or left something behind, the next job gets a new connection', async () => {
+test('after a command that was killed, or left something behind, the next job gets a new connection', async () => {
   const stack = await startStack(fleetFiles(1))
   for (const changes of [
     { command: 'sleep 60', exec_timeout_s: 0.5, kill_grace_s: 0.5 },

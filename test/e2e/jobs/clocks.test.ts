@@ -63,7 +63,8 @@ test('a host that is away is tried again, and the command runs once when it is b
 test('a command whose job says which exit codes may be tried again is run until it succeeds', async () => {
   const stack = await startStack({ ...fleetFiles(1) })
   const witness = await witnessFile()
-  const command = `echo $$ >> ${witness.path}; n=$(wc -l < ${witness.path}); echo "attempt $n"; [ "$n" -ge 3 ] || exit 75`
+  const command = `echo $$ >> ${witness.path}; n=$(wc -l < ${witness.path})
+echo "attempt $n"; [ "$n" -ge 3 ] || exit 75`
   const { job_id } = await stack.submit({ targets: 'web01', command, retry_on: [75], retry_backoff_s: 0.1 })
   expect(await stack.ended(job_id)).toMatchObject({ state: 'succeeded' })
   const [run] = await runsOf(stack, job_id)

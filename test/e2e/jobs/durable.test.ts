@@ -44,7 +44,7 @@ async function leftOver(jobId: string): Promise<string> {
 const TRUE_END = { counts: { failed: 3 }, problems: [{ state: 'failed', exit_code: 3, hosts: 'web[01-03]' }] }
 const ALL_OF_IT = [{ count: 3, exit_code: 3, stdout: 'before\nafter\n' }]
 
-test('a worker that is killed: another one brings the true result home, and no output is left on the hosts', async () => {
+test('a worker that is killed: another brings the true result home, and no output is left on the hosts', async () => {
   const stack = await startStack({ ...fleetFiles(3) })
   const { witness, jobId } = await startDurable(stack, 3)
   const [worker] = stack.workers
@@ -119,7 +119,8 @@ test('a host that cannot hold it runs the command attached, once, and the run sa
   const own = await startSshd([`SetEnv HOME=${home}`])
   onTestFinished(() => own.close())
   const { port, user, keys, knownHosts } = own.facts
-  const inventory = `hosts:\n  web01: { address: 127.0.1.1, port: ${port}, user: ${user}, identity_file: ${keys.ed25519} }\n`
+  const host = `{ address: 127.0.1.1, port: ${port}, user: ${user}, identity_file: ${keys.ed25519} }`
+  const inventory = `hosts:\n  web01: ${host}\n`
   const stack = await startStack({ inventory, knownHosts })
   const witness = await witnessFile()
   const command = `echo ran >> ${witness.path}; echo out`

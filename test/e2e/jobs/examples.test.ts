@@ -50,7 +50,7 @@ async function sharedDirectory(): Promise<string> {
   return directory
 }
 
-test('the inventory of the shop holds its hosts, and all of them answer, the databases through the bastion', async () => {
+test('the inventory of the shop holds its hosts, and all answer, the databases through the bastion', async () => {
   const { run } = await openShop()
   const { status, text } = await run({}, 'muster', 'run', '@*', '--', 'true')
   expect(text).toContain(`(${SHOP.length} hosts): succeeded`)

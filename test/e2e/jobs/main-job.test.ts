@@ -116,7 +116,7 @@ describe('a command on a group of hosts', () => {
     expect(runs.filter(({ remote }) => remote === 'not_started')).toHaveLength(7)
   })
 
-  test('a worker killed in the middle: what ran is lost, what had not started runs elsewhere, nothing runs twice', async () => {
+  test('a worker killed in the middle: what ran is lost, the rest runs elsewhere, nothing runs twice', async () => {
     const stack = await startStack({ ...fleetFiles(12), workers: 2 })
     const witness = await witnessFile()
     const command = `echo ran >> ${witness.path}; sleep 3`

@@ -18,7 +18,7 @@ async function startCutStack() {
   return { stack, proxy, env: { ...stack.env, MUSTER_URL: proxy.url } }
 }
 
-test('a run whose submit lost its answer, and whose server was away later, is one job and is followed to its end', async () => {
+test('a run whose submit lost its answer and whose server went away is one job, followed to its end', async () => {
   const { stack, proxy, env } = await startCutStack()
   const gate = await gateFile()
   const witness = await witnessFile()

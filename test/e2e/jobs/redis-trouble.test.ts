@@ -168,7 +168,7 @@ describe('Redis', () => {
     90_000,
   )
 
-  test('that forgot the script of a job before it started: the run ends at once, and says what is missing', async () => {
+  test('that forgot the script of a job before it started: the run ends at once and says what is missing', async () => {
     const redis = await ownRedis()
     const stack = await startStack({ ...fleetFiles(1), redisUrl: redis.url, workers: 0 })
     const client = new Redis(redis.url)

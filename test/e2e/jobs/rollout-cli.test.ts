@@ -34,7 +34,7 @@ test('a canary that fails stops the rollout: nothing else starts, and who spent 
   expect(said).toMatch(/\n1 failed, 5 skipped · error budget spent in batch 1 of 2 · failed · job_\w+\n$/)
 }, 60_000)
 
-test('at a manual gate the job is paused until it is resumed, and whoever follows it is told once what to type', async () => {
+test('at a manual gate the job is paused until resumed, and whoever follows it learns once what to type', async () => {
   const { env } = await startStack({ ...fleetFiles(3) })
   const witness = await witnessFile()
   const args = ['--batches', '1,100%', '--gate', 'manual', '--', `echo ran >> ${witness.path}`]
@@ -57,7 +57,7 @@ test('at a manual gate the job is paused until it is resumed, and whoever follow
   expect([again.status, again.said]).toEqual([2, expect.stringContaining('not paused (job_not_paused)')])
 }, 60_000)
 
-test('a rerun is for the hosts that failed, is followed to its end, and each of the two jobs names the other', async () => {
+test('a rerun takes the hosts that failed, is followed to its end, and the two jobs name each other', async () => {
   const { env } = await startStack({ ...fleetFiles(3) })
   const gate = await gateFile()
   const witness = await witnessFile()

@@ -53,7 +53,8 @@ const INTERPRETERS: ReadonlyArray<readonly [name: string, program: string, scrip
   [
     'python3',
     'python3',
-    '#!/usr/bin/env python3\nimport sys\nsys.stdout.write("".join(f"[{a}]" for a in sys.argv[1:]) + sys.stdin.read())\n',
+    '#!/usr/bin/env python3\nimport sys\nsys.stdout.write("".join(f"[{a}]" for a in sys.argv[1:]) + ' +
+      'sys.stdin.read())\n',
   ],
   ['perl', 'perl', '#!/usr/bin/perl -w\nprint map("[$_]", @ARGV);\n@ARGV = ();\nprint while <>;\n'],
   [

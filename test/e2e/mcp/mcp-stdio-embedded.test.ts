@@ -53,7 +53,7 @@ describe('muster mcp where nothing runs', () => {
     120_000,
   )
 
-  test('takes its hosts from SSH_SERVERS, keeps its files in the home directory, and tells the key to nobody', async () => {
+  test('takes hosts from SSH_SERVERS, keeps its files in the home directory, and shows nobody the key', async () => {
     const env = await sparseEnv()
     const mcp = startMcp({
       ...env,
@@ -175,7 +175,7 @@ describe('the end of muster mcp with its own stack', () => {
     60_000,
   )
 
-  test('a client that is killed loses no command: what runs ends well, and what waits goes on at the next start', async () => {
+  test('killing a client loses no command: what runs ends well, what waits goes on at the next start', async () => {
     const env = await homeWithFleet(2)
     const witness = await witnessFile()
     const first = startMcp(env)

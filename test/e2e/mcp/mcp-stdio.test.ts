@@ -138,7 +138,8 @@ describe('muster mcp before a running server', () => {
         const result = method === 'initialize' ? '{"protocolVersion":"2025-06-18"}' : '{}'
         response.writeHead(200, { 'content-type': 'text/event-stream' })
         response.end(
-          `: hello\n\n${progress(1)}${progress(2)}data: {"jsonrpc":"2.0","id":${id},"result":${result}}\n\n${progress(3)}`,
+          `: hello\n\n${progress(1)}${progress(2)}` +
+            `data: {"jsonrpc":"2.0","id":${id},"result":${result}}\n\n${progress(3)}`,
         )
       })
     })

@@ -111,7 +111,7 @@ describe('a job', () => {
     expect(first.body.reruns).toEqual([byAnn.job_id])
   })
 
-  test('is another one for each owner that uses the same idempotency key, and one for the keys of an owner', async () => {
+  test('is another for each owner with the same idempotency key, and the same for all keys of one', async () => {
     const { ann, annToo, bob, submit } = await serverOfTwo()
     const same = { idempotency_key: 'deploy-1' }
     const [first, second, other] = [await submit(ann, same), await submit(annToo, same), await submit(bob, same)]

@@ -24,7 +24,7 @@ async function claimFirst(ledger: Ledger, jobId: string, index = 0): Promise<Cla
   return claim
 }
 
-test('the output of an attempt that ran outlives one that was marked and never sent, and one that was not marked', async () => {
+test('output of an attempt that ran outlives one that was marked but never sent, and one never marked', async () => {
   const ledger = await openTestLedger()
   const jobId = await submitTo(ledger, 1, { retry_on: [1], retries: 3, retry_backoff_s: 0 })
   const ran = await claimFirst(ledger, jobId)

@@ -51,7 +51,7 @@ async function aheadMs({ redis }: Ledger, stored: string | null | undefined) {
 }
 
 describe.skipIf(FAKETIME === undefined)("with libfaketime, when Redis' clock was set back", () => {
-  test('a retry comes after its backoff, whoever looks, and one whose ticket is lost on the way comes again', async () => {
+  test('a retry comes after its backoff, whoever looks, and comes again if its ticket is lost on the way', async () => {
     const { ledger, setTo } = await openSteppedLedger()
     const jobId = await submitTo(ledger, 1, { retries: 1, retry_backoff_s: 2 })
     await finishRun(ledger, await claim(ledger, jobId, 0), refused)
@@ -174,7 +174,7 @@ describe.skipIf(FAKETIME === undefined)("with libfaketime, when Redis' clock was
     expect(await claimIndex(ledger, await submitTo(ledger, 1), 0)).toBeUndefined()
   }, 30_000)
 
-  test('a durable run that no worker takes is waited for as long as it may take, and its times stay in order', async () => {
+  test('a durable run that no worker takes gets as long as it may take, and its times stay in order', async () => {
     const { ledger, setTo } = await openSteppedLedger()
     const jobId = await submitTo(ledger, 3, { durable: true })
     const durable = await start(ledger, jobId, 0, 'durable')

@@ -253,7 +253,7 @@ describe('circuit breakers', () => {
     await claimOnly(ledger, jobId)
   })
 
-  test('what was not the fault of the host never counts, and a host that lets us in resets the count', async () => {
+  test('what is not the fault of the host never counts, and a host that lets us in resets the count', async () => {
     const ledger = await openTestLedger()
     const endOnce = async (end: { reason: 'conn_timeout' | 'sudo_denied'; isHostsFault: boolean }) => {
       const claim = await claimOnly(ledger, await submitTo(ledger, 1))
@@ -285,7 +285,7 @@ describe('circuit breakers', () => {
 })
 
 describe('running a job again', () => {
-  test('takes the hosts that ended in the states asked for, also those that were never released, in their order', async () => {
+  test('takes the hosts that ended in the given states, also those never released, in their order', async () => {
     const ledger = await openTestLedger()
     const jobId = await submitTo(ledger, 6, { concurrency: 1, max_errors: 1, command: 'uptime', retries: 0 })
     const ends = ['failed', 'ok', 'lost'] as const

@@ -114,7 +114,7 @@ describe('a host key', () => {
     expect(notices).toEqual([{ notice, hosts: 'h[6-11]', count: 6 }])
   })
 
-  test('that one host shows at every attempt, or hosts of one machine, or hosts of two jobs, is nothing to tell', async () => {
+  test('shown at each attempt of a host, by hosts of one machine or of two jobs, gives no notice', async () => {
     const ledger = await openTestLedger()
     const key = randomBytes(51)
     const one = await submitOn(ledger, { web: MACHINE, 'web-root': MACHINE })

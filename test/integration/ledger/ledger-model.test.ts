@@ -55,7 +55,7 @@ test('any order of steps leaves the ledger as the state machine says', async () 
   expect(stepCount()).toBeGreaterThanOrEqual(50_000)
 }, 600_000)
 
-test('a Redis that forgets never has two claims that may end one run, nor takes the end of one for the other', async () => {
+test('a Redis that forgets never has two claims that may end a run, nor mixes up their ends', async () => {
   const ledger = await openTestLedger()
   const lists = fc.commands([...commands, forget, forget], { maxCommands: STEPS_PER_RUN, size: 'max' })
   await fc.assert(

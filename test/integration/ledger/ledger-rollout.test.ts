@@ -33,7 +33,7 @@ describe('the error budget', () => {
     expect((job?.counts.failed ?? 0) + (job?.counts.skipped ?? 0)).toBe(50)
   })
 
-  test('failed, unreachable and lost hosts count, and the ones that tripped it are named without the others', async () => {
+  test('failed, unreachable and lost hosts count, and only the ones that tripped it are named', async () => {
     const ledger = await openTestLedger()
     const jobId = await submitTo(ledger, 9, { max_errors: 2, concurrency: 1 })
     const ends = ['failed', 'ok', 'refused', 'ok', 'lost'] as const

@@ -48,7 +48,7 @@ describe('a wait of a client that declares the extension', () => {
     expect(Number.isNaN(Date.parse(`${result?.createdAt}`))).toBe(false)
   })
 
-  test('is no task when the job has ended, for a change, when refused, or when the extension is not declared', async () => {
+  test('is no task for an ended job, for a change, when refused, or when the extension is not declared', async () => {
     const { use, submit, ledger } = await startTasks()
     const jobId = await submit()
     const kind = async (fields: Record<string, unknown>, more: Partial<WireRequest> = {}) => {
@@ -72,7 +72,7 @@ describe('a wait of a client that declares the extension', () => {
 })
 
 describe('a task', () => {
-  test('works until its job has ended, and then carries what wait_job answers; failed commands are no failed task', async () => {
+  test('works until its job ends, then carries the answer of wait_job; failed commands do not fail it', async () => {
     const { ask, use, submit, ledger } = await startTasks()
     const jobId = await submit()
     const before = await ask('tasks/get', { taskId: jobId })

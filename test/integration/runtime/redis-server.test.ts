@@ -263,7 +263,7 @@ describe('without a Redis on the PATH', () => {
     await expect(start({ env: { PATH: path } })).rejects.toMatchObject({
       code: 'invalid_config',
       message: expect.stringMatching(
-        /^Muster needs Redis\. There is no redis-server on this system\. Install it: .*redis-server.*\nOr set REDIS_URL/,
+        /^Muster needs Redis\. There is no redis-server .*\. Install it: .*redis-server.*\nOr set REDIS_URL/,
       ),
     })
   })

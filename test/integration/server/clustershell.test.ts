@@ -63,7 +63,8 @@ async function clusterShell(expressions: readonly string[]): Promise<z.infer<typ
   onTestFinished(() => rm(directory, { recursive: true, force: true }))
   const groups = [...INVENTORY.groups].map(([name, hosts]) => `${name}: ${foldHosts(hosts)}\n`).join('')
   await writeFile(join(directory, 'local.cfg'), groups)
-  const source = `map: sed -n 's/^$GROUP: //p' ${directory}/local.cfg\nall: echo '${foldHosts([...INVENTORY.hosts.keys()])}'\n`
+  const all = foldHosts([...INVENTORY.hosts.keys()])
+  const source = `map: sed -n 's/^$GROUP: //p' ${directory}/local.cfg\nall: echo '${all}'\n`
   await writeFile(join(directory, 'groups.conf'), `[Main]\ndefault: local\n[local]\n${source}`)
   // The interpreter that the program itself names: others do not know its library.
   const [, python = 'python3'] = /^#!(\S+)/.exec(await readFile(nodeset, 'utf8')) ?? []

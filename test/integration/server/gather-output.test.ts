@@ -60,7 +60,7 @@ describe('groups without masks', () => {
     expect((await gather(ledger, differing)).groups).toMatchObject([{ hosts: 'h[0-1]', detail: null }])
   })
 
-  test('hold a host whose command goes on last, by itself, and hosts that have printed nothing are told by state', async () => {
+  test('list a host still running last, by itself, and hosts that printed nothing by their state', async () => {
     const ledger = await openTestLedger()
     const jobId = await submitTo(ledger, 6, { concurrency: 5 })
     await printAndEnd(ledger, jobId, 0, { stdout: 'some' }, true)
@@ -198,7 +198,7 @@ describe('a diff', () => {
     ])
   })
 
-  test('says so when there is too much that differs, when only a part was compared, and when no text differs', async () => {
+  test('says when too much differs, when only a part was compared, and when no text differs', async () => {
     const ledger = await openTestLedger()
     const lines = (word: string) => Array.from({ length: 2_000 }, (_, i) => `${word} ${i}\n`).join('')
     const long = 'same line\n'.repeat(7_000)

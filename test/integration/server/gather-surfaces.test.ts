@@ -66,7 +66,7 @@ test('five hundred hosts, three of them odd, are told in less than a thousand to
   expect(text).toContain('(the output differs from host to host in what was masked)')
 }, 60_000)
 
-test('masks and a diff are asked for over REST, as a list or one by one, and a mask that is none is refused', async () => {
+test('REST takes masks and a diff, as a list or one by one, and refuses an unknown mask', async () => {
   const { call, ledger } = await startTestServer()
   const jobId = await bigJob(ledger, 20)
   const path = `/v1/jobs/${jobId}/output`

@@ -94,10 +94,14 @@ function checkLines(text: string, beginning: RegExp): void {
 }
 
 const GATHERED_LINE = /^(?:│|stderr│|\[[a-z]|── (?:web01: failed, health_check|web02: succeeded$|db1: unreachable)|$)/
-const JOB_ROW =
-  /^(?:(?:job|state|hosts|targets|command|limit|created|ended|at once) {3,}|arguments {2}|checked by | {11}|── (?:web01|db1)\b)/
-const RUN_ROW =
-  /^(?:host|job|state|because|notice|remote|safe to retry|attempt|mode|worker|started|ended|took|stdout|stderr|late result) +/
+const JOB_ROW = new RegExp(
+  '^(?:(?:job|state|hosts|targets|command|limit|created|ended|at once) {3,}|arguments {2}|checked by | {11}|' +
+    '── (?:web01|db1)\\b)',
+)
+const RUN_ROW = new RegExp(
+  '^(?:host|job|state|because|notice|remote|safe to retry|attempt|mode|worker|started|ended|took|stdout|stderr|' +
+    'late result) +',
+)
 
 /** The command line over this server, and all that it printed. */
 function cliOf({ url, key }: Server) {

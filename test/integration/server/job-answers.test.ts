@@ -197,7 +197,7 @@ describe('a job that has ended', () => {
     expect(short.tokens).toBeLessThan(150)
   })
 
-  test('shows the beginning and the end of an output that is too long, and the call that fetches all of it', async () => {
+  test('shows the beginning and end of an output that is too long, and the call that fetches all of it', async () => {
     const { ask, submit, ledger } = await connectFleet(1)
     const stdout = Array.from({ length: 600 }, (_, i) => `line ${i}\n`).join('')
     const jobId = await submit()

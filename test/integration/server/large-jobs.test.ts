@@ -79,7 +79,7 @@ describe('a large job', () => {
     expect([again.status, spec]).toMatchObject([202, fields])
   })
 
-  test('is one job under one idempotency key, and another with any byte changed; nothing is left of what was not taken', async () => {
+  test('is one job per idempotency key, another with any byte changed, and leaves nothing when refused', async () => {
     const server = await startTestServer()
     const send = (fields: object) =>
       server.call('POST', '/v1/jobs', { body: { ...LARGE, ...fields, idempotency_key: 'once' } })

@@ -102,7 +102,7 @@ test('how full the disks of five hundred hosts are is told in less than 1,500 to
 
 const entry = (name: string, size = 5, time = 1_700_000_000) => `0${name}/f/${size}/644/${time}.5/root:root:\0`
 
-test('hosts where a directory holds the same are one, though times differ; others are told beside them, or counted', async () => {
+test('hosts with the same directory are one group though times differ; others are listed or counted', async () => {
   const looker = await startLooker(130)
   const { structured } = await lookAndFill(looker, 'list_directory', { path: '/srv' }, async (ledger, job) => {
     for (let i = 0; i < 130; i += 1) {
@@ -153,7 +153,7 @@ test('of a host that is lost, has not ended, or was cut off nobody says what is 
   })
 })
 
-test('what hundreds of hosts answer to a connection test is a few rows, and a cancelled test says nothing', async () => {
+test('a connection test of hundreds of hosts is a few rows, and a cancelled test says nothing', async () => {
   const looker = await startLooker(300)
   const { text, structured } = await lookAndFill(looker, 'test_connection', {}, async (ledger, job) => {
     const down = (i: number) =>

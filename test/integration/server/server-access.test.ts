@@ -159,7 +159,8 @@ test('a POST without a content type, sent by hand, is told what is accepted', as
   const { port, key } = await startTestServer()
   const answer = await rawRequest(
     port,
-    `POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${key}\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}`,
+    `POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${key}\r\nContent-Length: 2\r\n` +
+      'Connection: close\r\n\r\n{}',
   )
   expect(answer).toMatch(/^HTTP\/1\.1 415 [\s\S]*unsupported_media_type[\s\S]*application\/json/)
 })

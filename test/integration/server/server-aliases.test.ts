@@ -53,7 +53,7 @@ describe('an alias', () => {
     expect(OPERATIONS.test_host.output.parse(body)).toMatchObject({ host: 'web01', ok: null })
   })
 
-  test('that was a host of its own when a job came keeps its name there, and a rerun takes its host, once', async () => {
+  test('that was a host of its own when a job came keeps its name, and a rerun takes its host once', async () => {
     const { call, ledger } = await startFleet()
     const request = Submit.parse({ command: 'true', targets: 'w1,web01' })
     const { jobId } = await submitJob(ledger, { request, hosts: ['w1', 'web01'], owner: 'first' })
@@ -84,7 +84,7 @@ test('hosts are listed with their aliases, over REST and MCP', async () => {
   expect((await use('get_output', { job_id: jobId, host: 'w2' })).text).toContain('web02')
 })
 
-test('a job freezes the machine of each host: users of one machine share its places, and it says that it has both', async () => {
+test('a job freezes the machine of each host: users of one share its places, and the job says so', async () => {
   const { submit, ledger, call } = await startFleet()
   const both = await submit({ targets: 'web01,web02,web01-root' })
   const notice = expect.stringMatching(/^one machine under different users: /)

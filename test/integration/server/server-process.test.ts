@@ -83,7 +83,7 @@ describe('the server process', () => {
     expect(statuses).toEqual([202, 202, 429, 200, 429])
   })
 
-  test('is not held up by a call that waits, nor by a connection that asks nothing; the call gets its answer', async () => {
+  test('is not held up by a waiting call, which gets its answer, nor by a connection that asks nothing', async () => {
     const dataDir = await temporaryDataDir()
     const server = await startServerProcess(dataDir, { MUSTER_PREFIX: prefix(), MUSTER_SHUTDOWN_GRACE_S: '15' })
     const { url, key } = await foundBy(dataDir)
@@ -211,7 +211,7 @@ describe('while Redis is away', () => {
     expect(server.said.log).not.toMatch(/took longer|[Uu]nhandled/)
   })
 
-  test('a job that was refused because Redis hung is there whole under the ID that was told, or not at all', async () => {
+  test('a job refused because Redis hung is there whole under the given ID, or not at all', async () => {
     const dataDir = await temporaryDataDir()
     const redis = await startRedis({ dataDir, allowInstall: false, env: process.env, log: () => {} })
     onTestFinished(() => redis.close())

@@ -14,14 +14,18 @@ export function readFiles(directories: readonly string[], endings: readonly stri
     .map((path) => ({ path, text: readFileSync(path, 'utf8') }))
 }
 
+const SPECIFIER = new RegExp(
+  [/^\s*(?:import|export)\b[^'"]*?from\s+/, /\bimport\(\s*/, /^\s*import\s+/]
+    .map(({ source }) => `${source}['"]([^'"]+)['"]`)
+    .join('|'),
+  'gm',
+)
+
 /**
  * What a file imports or exports from elsewhere, as it is written; types, dynamic imports and side effects included.
  */
 export function specifiersOf(text: string): string[] {
-  const found = text.matchAll(
-    /^\s*(?:import|export)\b[^'"]*?from\s+['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]|^\s*import\s+['"]([^'"]+)['"]/gm,
-  )
-  return [...found].map(([, fromClause, dynamic, bare]) => fromClause ?? dynamic ?? bare ?? '')
+  return [...text.matchAll(SPECIFIER)].map(([, fromClause, dynamic, bare]) => fromClause ?? dynamic ?? bare ?? '')
 }
 
 /** The files of the workspace that a file imports by a relative path. */

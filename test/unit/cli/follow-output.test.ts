@@ -39,7 +39,7 @@ test('output that is followed as JSON is an event a line, and the last one is th
   expect(said).toEqual([])
 })
 
-test('a start that printed less than was shown of the one before is read from its beginning before the end is told', async () => {
+test('a start that printed less than was shown before is read from its beginning before the end', async () => {
   const again = { ...PAGE, data: '2\n', next_offset: 2, total_bytes: 2, started_at: '2026-01-01T00:00:05.000Z' }
   const end = { event: 'end', data: { ...RUN_ENDED, started_at: again.started_at } }
   const { cli, out, said, paths } = await scripted(

@@ -153,7 +153,7 @@ describe('muster rerun', () => {
     expect(second).toEqual(first)
   })
 
-  test('is for the states that may be run again without asking, unless others are named; a given key is kept', async () => {
+  test('is for the states that may safely run again, unless others are named; a given key is kept', async () => {
     const { body } = await sentBy('rerun', [JOB_ID, '--detach', '--idempotency-key', 'mine'])
     expect(body).toMatchObject({ idempotency_key: 'mine', states: ['failed', 'unreachable', 'skipped'] })
   })

@@ -150,7 +150,8 @@ describe('one job', () => {
     }
     const text = jobText(JobReport.parse({ ...FOUR, options: asked }))
     expect(text).toContain(
-      '\nrollout    batches 1,10%, pause 60 s, gate manual, max errors 5%, on budget cancel, concurrency 25%, read only, ' +
+      '\nrollout    batches 1,10%, pause 60 s, gate manual, max errors 5%, on budget cancel, ' +
+        'concurrency 25%, read only, ' +
         'host limit 2, forced past breakers\nchecked by curl \\x1b[2J\n           exit (at most 7 s)\n',
     )
     expect(jobText(JobReport.parse({ ...FOUR, options: { canary: 2 } }))).toContain('\nrollout    canary 2\n')
@@ -163,7 +164,8 @@ describe('one job', () => {
     const ended = { ...ENDED, total: 311, problems: [named, skipped], problems_omitted: 100 }
     const failed = { ...ended, counts: { ...COUNTS, succeeded: 10, failed: 300, skipped: 1 } }
     expect(jobText(JobReport.parse(failed))).toContain(
-      `, it is not tried for now, as reaching it or logging in failed several times\n── 100 more hosts; muster runs ${JOB_ID} --state failed lists them\n`,
+      ', it is not tried for now, as reaching it or logging in failed several times\n── 100 more ' +
+        `hosts; muster runs ${JOB_ID} --state failed lists them\n`,
     )
     const mixed = { ...ended, counts: { ...COUNTS, succeeded: 10, failed: 230, lost: 70, skipped: 1 } }
     expect(jobText(JobReport.parse(mixed))).toContain(
@@ -186,7 +188,7 @@ describe('one job', () => {
   })
 })
 
-test('a list of hosts tells why some are disabled and what else they are called, and has no such columns otherwise', () => {
+test('a list of hosts says why some are disabled and what their aliases are, only where there are any', () => {
   const host = {
     name: 'web01',
     aliases: [],

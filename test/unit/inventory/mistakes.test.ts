@@ -27,7 +27,9 @@ describe('a mistake is told with its file, line, field and remedy', () => {
     ['hosts:\n  web01:\n    user: a\n    prot: 22\n', '4: hosts.web01.prot: unknown field; did you mean "port"?'],
     [
       host('{ zzzzzz: 1 }'),
-      '2: hosts.web01.zzzzzz: unknown field; known are address, aliases, user, port, jump, host_key_alias, algorithms, labels, disabled, identity_file, passphrase_file, passphrase_env, password_file, password_env, sudo_password_file, sudo_password_env, agent',
+      '2: hosts.web01.zzzzzz: unknown field; known are address, aliases, user, port, jump, ' +
+        'host_key_alias, algorithms, labels, disabled, identity_file, passphrase_file, passphrase_env, ' +
+        'password_file, password_env, sudo_password_file, sudo_password_env, agent',
     ],
     ['defaults: { usr: a }\nhosts: { a: }', '1: defaults.usr: unknown field; did you mean "user"?'],
     ['defaults: { port: "[1-2]" }', '1: defaults.port: one port for all hosts, not a range'],
@@ -65,7 +67,9 @@ describe('a mistake is told with its file, line, field and remedy', () => {
     ],
     [
       'hosts:\n  "n[1-3]": { address: a }\n',
-      '2: hosts.n[1-3]: n[2-3] are the same machine as n1 at inventory.yaml:2: hosts.n[1-3], for the same user, so every command would run there more than once; keep n1 and give it the other name: aliases: ["n[2-3]"]',
+      '2: hosts.n[1-3]: n[2-3] are the same machine as n1 at inventory.yaml:2: hosts.n[1-3], for the ' +
+        'same user, so every command would run there more than once; keep n1 and give it the other ' +
+        'name: aliases: ["n[2-3]"]',
     ],
     ['hosts:\n  "n[1-": {}\n', '2: hosts.n[1-: expected a number at position 4, not the end'],
     ['hosts:\n  "01": {}\n', '2: hosts.01: give an address: "01" is not a host name'],
@@ -131,7 +135,8 @@ describe('a mistake is told with its file, line, field and remedy', () => {
     [group('"@web"'), '5: groups.web: a group cannot contain itself: @web → @web'],
     [
       group('"web01,,web02"'),
-      '5: groups.web: expected a host, a range such as web[01-12], an @group, labels such as {env=prod} or "(" at position 6, not ",web02"',
+      '5: groups.web: expected a host, a range such as web[01-12], an @group, labels such as ' +
+        '{env=prod} or "(" at position 6, not ",web02"',
     ],
     [group('{env=prod}'), '5: groups.web: expected text; put labels in quotes: "{env=prod}"'],
     [group('"{env=prod,}"'), '5: groups.web: expected the name of a label at position 10, not "}"'],

@@ -264,9 +264,11 @@ describe('over all sources', () => {
       await messageOf(open(text, { sshServers: 'a:10.0.0.1:deploy,b:[::ffff:10.0.0.1]:root,c:10.0.0.1:root' })),
     ).toBe(
       'the inventory has 2 mistakes\n' +
-        'SSH_SERVERS: entry 1: a is the same machine as web01 at inventory.yaml:2: hosts.web01, for the same user, so ' +
+        'SSH_SERVERS: entry 1: a is the same machine as web01 at inventory.yaml:2: hosts.web01, for ' +
+        'the same user, so ' +
         'every command would run there more than once; keep web01 and give it the other name: aliases: [a]\n' +
-        'SSH_SERVERS: entry 3: c is the same machine as b at SSH_SERVERS: entry 2, for the same user, so every command ' +
+        'SSH_SERVERS: entry 3: c is the same machine as b at SSH_SERVERS: entry 2, for the same ' +
+        'user, so every command ' +
         'would run there more than once; keep b and give it the other name: aliases: [c]',
     )
   })
@@ -311,7 +313,8 @@ describe('over all sources', () => {
   it('and of a host of the file, which keeps its settings; a warning tells of keys that are not used', async () => {
     const { inventory, warnings } = await withConfig(
       hosts('web01: { address: 10.0.0.1, identity_file: /k, aliases: w1 }', 'db: { address: 10.0.0.2 }'),
-      'Host web\n  HostName 10.0.0.1\nHost w1\n  HostName 10.0.0.3\nHost database\n  HostName 10.0.0.2\nHost new\n  ProxyJump web\n',
+      'Host web\n  HostName 10.0.0.1\nHost w1\n  HostName 10.0.0.3\nHost database\n  HostName ' +
+        '10.0.0.2\nHost new\n  ProxyJump web\n',
     )
     expect([...inventory.hosts.keys()]).toEqual(['web01', 'db', 'new'])
     expect(inventory.hosts.get('web01')?.aliases).toEqual(['w1', 'web'])
@@ -319,7 +322,8 @@ describe('over all sources', () => {
     expect(inventory.hosts.get('new')?.jump).toBe('web01')
     expect(warnings).toEqual([
       'ssh_config: Host w1: left out: already defined at inventory.yaml:2: hosts.web01.aliases',
-      'ssh_config: Host web: one machine and user with web01 (inventory.yaml:2: hosts.web01), so it is another name of ' +
+      'ssh_config: Host web: one machine and user with web01 (inventory.yaml:2: hosts.web01), so it ' +
+        'is another name of ' +
         'that host; its own keys and HostKeyAlias are not used',
     ])
   })

@@ -20,7 +20,9 @@ describe('at the start', () => {
   it('no file and no other source is a mistake that says what to do', async () => {
     await expect(open()).rejects.toMatchObject({
       code: 'invalid_inventory',
-      message: `the inventory has one mistake\n${file}: there is no such file, and SSH_SERVERS is not set; add a host such as "web01: { address: 10.0.0.11 }"`,
+      message:
+        `the inventory has one mistake\n${file}: there is no such file, and SSH_SERVERS is not set; ` +
+        'add a host such as "web01: { address: 10.0.0.11 }"',
     })
   })
 

@@ -188,7 +188,8 @@ describe('an SSH config', () => {
     expect(source.current().hosts.get('a')).toMatchObject({ address: 'a', user: 'me' })
     await expect(readSecret({ kind: 'file', path: proof }, { env: {} })).rejects.toThrow('ENOENT')
     expect(warnings).toEqual([
-      'not taken: Include, and the hosts in it; ProxyCommand for a; CanonicalizeHostName, CanonicalDomains, Match for a,b',
+      'not taken: Include, and the hosts in it; ProxyCommand for a; CanonicalizeHostName, ' +
+        'CanonicalDomains, Match for a,b',
       'disabled, as ssh would go another way: a,b',
     ])
     const why = ', which Muster does not follow: write the host in inventory.yaml'

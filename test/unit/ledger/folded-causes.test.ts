@@ -37,7 +37,7 @@ test.each<[string, string]>([
 /** No digits, which are masked. */
 const word = (i: number) => [...String(i)].map((digit) => 'abcdefghij'[Number(digit)]).join('')
 
-test('five hundred sentences of their own are a few rows with every host, and the largest causes are told apart', () => {
+test('five hundred different sentences are a few rows with every host, the largest causes kept apart', () => {
   const own = Array.from({ length: 500 }, (_, i) => ({ host: `h${i}`, detail: `its disk says ${word(i)}` }))
   const many = Array.from({ length: 3 }, (_, i) => ({ host: `m${i}`, detail: `m${i} (u@10.0.0.${i}:22): no answer` }))
   const rows = byCause([...own, ...many])

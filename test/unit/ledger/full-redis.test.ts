@@ -4,11 +4,24 @@ import { expect, test } from 'vitest'
 
 const LUA = new URL('../../../libs/ledger/lua/', import.meta.url)
 /** What they may call without asking for memory. */
-const READS = new Set(
-  'EXISTS GET GETRANGE HGET HGETALL HMGET LINDEX LLEN LRANGE PTTL SRANDMEMBER STRLEN TIME TTL ZCOUNT ZRANGEBYSCORE'.split(
-    ' ',
-  ),
-)
+const READS = new Set([
+  'EXISTS',
+  'GET',
+  'GETRANGE',
+  'HGET',
+  'HGETALL',
+  'HMGET',
+  'LINDEX',
+  'LLEN',
+  'LRANGE',
+  'PTTL',
+  'SRANDMEMBER',
+  'STRLEN',
+  'TIME',
+  'TTL',
+  'ZCOUNT',
+  'ZRANGEBYSCORE',
+])
 /** Something that changes Redis. */
 const WRITES = /redis\.call\('(?:H?SET|HSETNX|HINCRBY|S?ADD|ZADD|R?PUSH)|\b(?:settle|move|changed)\b/
 

@@ -36,7 +36,7 @@ async function* sourceOf(events: readonly JobEvent[], told: { asked: number; clo
 }
 
 describe('a stream of events', () => {
-  test('is one block for each, with the offset to go on from as its ID, and no text can break out of its line', async () => {
+  test('is one block each, with the offset to go on from as its ID, and no text breaks out of its line', async () => {
     const blocks: string[] = []
     const told = { asked: 0, closed: false }
     for await (const block of blocksOf(sourceOf([job, output], told), quiet)) blocks.push(block)
@@ -48,7 +48,7 @@ describe('a stream of events', () => {
     for (const block of blocks) expect(block.trimEnd().split('\n').length).toBeLessThanOrEqual(3)
   })
 
-  test('asks for no event before the one before it was taken, and closes its source when its reader leaves', async () => {
+  test('asks for no event before the last was taken, and closes its source when its reader leaves', async () => {
     const told = { asked: 0, closed: false }
     const blocks = blocksOf(
       sourceOf(

@@ -84,7 +84,7 @@ test('sixteen MiB are searched by a cunning pattern without holding up the proce
   expect(turns).toBeGreaterThan(20)
 }, 60_000)
 
-test('a line without end is searched in parts that are no longer than the pattern allows, and that is told', async () => {
+test('an endless line is searched in parts no longer than the pattern allows, and the answer says so', async () => {
   const all = Buffer.from(`${'x'.repeat(300_000)}needle${'y'.repeat(100_000)}`)
   const found = await searchLines(inPieces(all, 64 * 1024), compilePattern('needle'), LIMITS)
   expect(found).toMatchObject({ matched: 1, lines: 1, partedLines: 1 })

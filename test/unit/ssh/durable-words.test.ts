@@ -6,7 +6,7 @@ import { parseWord } from '../../../libs/ssh/src/durable/words.ts'
 
 const ended = (fields: string) => `end:ended ${fields}`
 
-test('an end says how the command ended, whether its output is whole, what stopped it, and whether it was reached', () => {
+test('an end says how the command ended, if its output is whole, what stopped it, and if it was reached', () => {
   expect(parseWord(ended('exit 255 whole none 0 reached'))).toEqual({
     word: 'end',
     report: {

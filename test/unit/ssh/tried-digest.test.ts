@@ -40,7 +40,7 @@ test('an attempt to connect is the same with any credential, and another one at 
   expect(await digest({ address: '10.0.0.2' }, 'connect')).not.toBe(await digest({}, 'connect'))
 })
 
-test('a key has one digest for all workers; that of a password is worth nothing without the salt of its worker', async () => {
+test('a key has one digest for all workers; that of a password needs the salt of its worker', async () => {
   expect(await digest({}, 'auth', 'b')).toBe(await digest())
   const credentials = [password('secret')]
   expect(await digest({ credentials }, 'auth', 'b')).not.toBe(await digest({ credentials }))

@@ -136,7 +136,8 @@ describe('an account', () => {
     onTestFinished(() => rmSync(join(log, '..'), { recursive: true }))
     chmodSync(join(log, '..'), 0o777)
     const shell = await program(
-      `#!/bin/sh\necho "got $*" >>${log}\necho '% Invalid input detected at marker.'\nwhile IFS= read -r l; do echo "line [$l]" >>${log}; done\n`,
+      `#!/bin/sh\necho "got $*" >>${log}\necho '% Invalid input detected at marker.'\n` +
+        `while IFS= read -r l; do echo "line [$l]" >>${log}; done\n`,
     )
     const account = await accountOf(shell)
     expectNotStarted(await runOn(account, COMMAND, { channelTimeoutMs: 1_000 }), /command line of a device/)

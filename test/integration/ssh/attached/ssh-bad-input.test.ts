@@ -32,7 +32,7 @@ describe('a command that is stopped and', () => {
     expect(await membersOf(Number(told.out))).toEqual([])
   })
 
-  test('that put a process into a session of its own leaves that one running: it is beyond reach, and not claimed', async () => {
+  test('that put a process into its own session leaves it running: it is out of reach, and not claimed', async () => {
     const command = 'setsid sleep 1000 </dev/null >/dev/null 2>&1 & echo $! $$; sleep 1000'
     const told = await run(await reach(), command, { execTimeoutMs: 500 })
     const [strayed = 0, pid = 0] = told.out.split(' ').map(Number)

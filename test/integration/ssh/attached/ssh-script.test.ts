@@ -17,11 +17,13 @@ const SCRIPTS: readonly (readonly [string, string])[] = [
   ['env bash', '#!/usr/bin/env bash\necho before\ncat >/dev/null\necho "after $1 $#"\nexit 3\n'],
   [
     'python3',
-    '#!/usr/bin/env -S python3 -u\nimport sys\nprint("before")\nsys.stdin.read()\nprint("after", sys.argv[1], len(sys.argv) - 1)\nsys.exit(3)\n',
+    '#!/usr/bin/env -S python3 -u\nimport sys\nprint("before")\nsys.stdin.read()\n' +
+      'print("after", sys.argv[1], len(sys.argv) - 1)\nsys.exit(3)\n',
   ],
   [
     'perl',
-    '#!/usr/bin/env perl\nprint "before\\n"; my @in = <STDIN>; print "after $ARGV[0] ", scalar(@ARGV), "\\n"; exit 3;\n__DATA__\nmore\n',
+    '#!/usr/bin/env perl\nprint "before\\n"; my @in = <STDIN>; ' +
+      'print "after $ARGV[0] ", scalar(@ARGV), "\\n"; exit 3;\n__DATA__\nmore\n',
   ],
 ]
 /** So long that a shell reads it in more than one piece. */
@@ -114,7 +116,8 @@ describe.each(['bash', 'zsh', 'dash', 'ksh93', 'mksh', 'fish', 'tcsh'])('under t
     'a script has its text, its input and its arguments',
     async () => {
       const connection = await reach(sshdHost({ user: account?.user ?? '' }))
-      const script = `#!/bin/bash -u\necho "$0 \${BASH_SOURCE[0]} $*"\nhead -n 1\ncat >/dev/null\necho "$V in $PWD"\nexit 3\n`
+      const first = `#!/bin/bash -u\necho "$0 \${BASH_SOURCE[0]} $*"\nhead -n 1\n`
+      const script = `${first}cat >/dev/null\necho "$V in $PWD"\nexit 3\n`
       for (const text of [script, longer(script)]) {
         const command = {
           form: { script: text, args: ['a b', '-n'] },

@@ -120,7 +120,7 @@ describe('sudo that does not start the command is never taken for the command', 
     expect(end.detail).toContain('sudo: a password is required')
   })
 
-  test('when the account may run other programs without a password, and not sh: the rule that is missing is told', async () => {
+  test('when the account may run other programs without a password but not sh: the missing rule is named', async () => {
     const end = await run(await login('denied'), { ...ECHO, sudo: { user: 'root' } })
     expect(end).toMatchObject({ ...REFUSED, reason: expect.stringMatching(/^sudo_(denied|password_required)$/) })
     expect(end.detail).toContain('its rule must allow sh, as in "ACCOUNT ALL=(root) NOPASSWD: /bin/sh"')
@@ -203,7 +203,8 @@ describe('under sudo', () => {
 
   test('a prompt that the command prints itself is not answered', async () => {
     // The launcher knows no prompt; the arguments of sudo, which stand in the list of processes, do.
-    const script = `ask=$(ps -A -ww -o args= | grep -o '^sudo .*muster-asks-[0-9a-f]*:' | grep -o 'muster-asks.*' | tail -n 1)
+    const script = `ask=$(ps -A -ww -o args= | grep -o '^sudo .*muster-asks-[0-9a-f]*:' |
+  grep -o 'muster-asks.*' | tail -n 1)
 printf '%s\n' "$ask"; printf '%s' "$ask" >&2
 if read -r line; then echo "read $line"; else echo "read nothing"; fi`
     const end = await run(await login('asked'), { form: { argv: ['sh', '-c', script] }, sudo: right() })

@@ -19,7 +19,8 @@ const FORGED = [
 /** Shell text, for a command of the run, that writes a file of its directory. */
 const write = (durable: Watched, file: string, text: string) => `printf '${text}\\n' >${dirOf(durable)}/${file}`
 const killSupervisor = (durable: Watched) =>
-  `read -r keeper _ <${dirOf(durable)}/keeper; kill -s KILL $keeper; for p in $(pgrep -f '[s]upervisor.*${durable.runId}'); do kill -s KILL $p; done`
+  `read -r keeper _ <${dirOf(durable)}/keeper; kill -s KILL $keeper; ` +
+  `for p in $(pgrep -f '[s]upervisor.*${durable.runId}'); do kill -s KILL $p; done`
 
 describe.each(FORGED)('a result that the command writes itself, "%s",', (text) => {
   test('is no end: its own comes home', async () => {

@@ -44,13 +44,15 @@ test('script and stdin of 16 MiB each arrive whole', async () => {
   expect(end.out).toBe(`${createHash('sha256').update(stdin).digest('hex')}\n${script.length}\n`)
 }, 60_000)
 
-test('neither text nor stdin is in a process list or a file while it runs, nor after everything of it was killed', async () => {
+test('neither text nor stdin is in a process list or file while it runs, nor after all of it was killed', async () => {
   const durable = newRun()
   const secret = randomBytes(12).toString('hex')
   const script = `#!/bin/sh\n# ${secret}\necho begun; exec sleep 60\n`
   const cancel = new AbortController()
   let seen: Promise<string> | undefined
-  const look = `ps -A -o args= | grep -c ${secret.slice(0, 12)}[${secret[12]}]; grep -rl ${secret.slice(0, 12)}[${secret[12]}] ${dirOf(durable)} /tmp/.muster-* 2>/dev/null | wc -l`
+  const look =
+    `ps -A -o args= | grep -c ${secret.slice(0, 12)}[${secret[12]}]; ` +
+    `grep -rl ${secret.slice(0, 12)}[${secret[12]}] ${dirOf(durable)} /tmp/.muster-* 2>/dev/null | wc -l`
   const options = {
     signal: cancel.signal,
     onStarted: () => {

@@ -151,7 +151,7 @@ test('what a jump host says of the host behind it is that host’s, and not what
   expect(await pool.checkOut(strict, timing())).toMatchObject({ reason: 'jump_failed', isHostsFault: false })
 })
 
-test('a jump host that was dialled again is not dialled once more by each that finds the old one dead later', async () => {
+test('a jump host dialled again is not dialled once more by each that finds the old one dead later', async () => {
   const { relay, hosts, poolOf } = await behindOneJump()
   const pool = poolOf()
   const [first, ...others] = hosts

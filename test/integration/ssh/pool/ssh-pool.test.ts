@@ -80,7 +80,7 @@ test('a connection that nobody uses is closed after a while, and one in use is n
   expect((await run(used.connection, 'echo here')).out).toBe('here\n')
 })
 
-test('a connection in steady use is not used for ever: beyond its age nobody gets it, and it is closed when free', async () => {
+test('a connection in steady use grows too old: nobody gets it any more, and it is closed when free', async () => {
   const pool = testPool({ maxAgeMs: 400 })
   const first = await checkoutOf(pool, sshdHost())
   const line = await lineOf(first)
