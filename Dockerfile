@@ -7,7 +7,7 @@ RUN npm ci && npx tsc -b \
  && npm prune --omit=dev
 
 FROM node:24-bookworm-slim AS muster
-ENV NODE_ENV=production MUSTER_DATA_DIR=/data MUSTER_INVENTORY=/config/inventory.yaml
+ENV NODE_ENV=production MUSTER_CONFIG_DIR=/config MUSTER_DATA_DIR=/data
 WORKDIR /app
 COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules ./node_modules

@@ -159,7 +159,7 @@ async function startWatched(closers: Closers): Promise<Watched> {
   await writeFile(inventory, `defaults: { user: nobody }\nhosts:\n  "n[00001-${HOSTS}]": { labels: { env: prod } }\n`)
   const redis = await startRedis({ dataDir, allowInstall: true, env: process.env, log: () => {} })
   closers.add('redis', () => redis.close())
-  const env = { ...process.env, REDIS_URL: redis.url, MUSTER_DATA_DIR: dataDir, MUSTER_INVENTORY: inventory }
+  const env = { ...process.env, REDIS_URL: redis.url, MUSTER_CONFIG_DIR: dataDir, MUSTER_DATA_DIR: dataDir }
   const script = fileURLToPath(new URL('watched-server.js', import.meta.url))
   const server = fork(script, [resolve('apps/server/dist/main.js')], {
     env: { ...env, MUSTER_PORT: '0', MUSTER_RATE_LIMIT_PER_MIN: '0', LOG_LEVEL: 'warn' },

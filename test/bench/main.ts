@@ -17,6 +17,9 @@ import { benchRuns } from './runs.ts'
 import { benchSubmit } from './submit.ts'
 import { say } from './table.ts'
 
+// Files that others can write to are refused, and some systems make files for a group by default.
+process.umask(0o022)
+
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { peers: { type: 'boolean', default: false } },

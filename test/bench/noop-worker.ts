@@ -15,7 +15,7 @@ import {
   startClockwork,
   startHeartbeat,
 } from '@muster/ledger'
-import { createLogger, LogLevel, parseConfigOrExit, runProcess, SecretScrubber } from '@muster/runtime'
+import { createLogger, LogLevel, readConfigOrExit, runProcess, SecretScrubber } from '@muster/runtime'
 import { z } from 'zod'
 
 const Config = z.object({
@@ -23,7 +23,8 @@ const Config = z.object({
   MUSTER_WORKER_CONCURRENCY: z.coerce.number().int().min(1),
   LOG_LEVEL: LogLevel,
 })
-const config = parseConfigOrExit(Config, process.env, process.exit)
+const given = { args: process.argv.slice(2), env: process.env, exit: process.exit }
+const { config } = await readConfigOrExit(Config, given)
 const logger = createLogger({ name: 'noop-worker', level: config.LOG_LEVEL, secrets: new SecretScrubber([]) })
 const succeeded = {
   state: 'succeeded',

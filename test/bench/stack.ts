@@ -64,6 +64,7 @@ export async function startBenchStack(
   const env = {
     ...process.env,
     REDIS_URL: redisServer.url,
+    MUSTER_CONFIG_DIR: dataDir,
     MUSTER_DATA_DIR: dataDir,
     MUSTER_INVENTORY: join(dataDir, 'inventory.yaml'),
     MUSTER_KNOWN_HOSTS: join(dataDir, 'known_hosts'),

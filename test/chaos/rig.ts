@@ -77,6 +77,7 @@ export async function startRig(options: {
       HOME: dataDir,
       REDIS_URL: `redis://127.0.0.1:${redisLink.port}`,
       MUSTER_PREFIX: prefix,
+      MUSTER_CONFIG_DIR: dataDir,
       MUSTER_DATA_DIR: dataDir,
       MUSTER_INVENTORY: join(dataDir, 'inventory.yaml'),
       MUSTER_KNOWN_HOSTS: join(dataDir, 'known_hosts'),

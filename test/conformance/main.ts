@@ -6,7 +6,7 @@
  * Prints a line for each, and what is wrong below it. Exit status: 0 when all passed, else 1. A scenario that the suite
  * skips has failed.
  */
-import { resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { Closers, untilSignal } from '@muster/runtime'
 import { callEveryTool } from './every-tool.ts'
 import { startFixture } from './fixture-app.ts'
@@ -19,6 +19,9 @@ import { type Official, prepareOfficial } from './official.ts'
 import { startProduct } from './product.ts'
 import { type Revision, runRequired, runScenario, type ScenarioRun } from './scenarios.ts'
 import { judge } from './verdict.ts'
+
+// Files that others can write to are refused, and some systems make files for a group by default.
+process.umask(0o022)
 
 const REVISIONS = ['2025-11-25', '2026-07-28'] as const satisfies readonly Revision[]
 
@@ -101,7 +104,12 @@ async function main(closers: Closers): Promise<void> {
   await checkTasks(official, `${await withKey(tasks)}/mcp`)
   const keyFile = resolve(product.env.MUSTER_DATA_DIR ?? '', 'api-key')
   const muster = [process.execPath, resolve('apps/cli/bin/muster.js'), 'mcp']
-  const settings = ['-e', `MUSTER_URL=${product.url}`, '-e', `MUSTER_API_KEY_FILE=${keyFile}`]
+  const variables = [
+    `MUSTER_URL=${product.url}`,
+    `MUSTER_API_KEY_FILE=${keyFile}`,
+    `MUSTER_CONFIG_DIR=${dirname(keyFile)}`,
+  ]
+  const settings = variables.flatMap((variable) => ['-e', variable])
   for (const era of ['legacy', 'modern'] as const) {
     await tellStory(official, 'HTTP', [`${productUrl}/mcp`, '--transport', 'http'], era)
     await tellStory(official, 'stdio', [...muster, '--transport', 'stdio', ...settings], era)

@@ -1,8 +1,7 @@
 /** The `muster` command: reads the command line, calls one function and turns its result into an exit status. */
 import { readFile } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { escapeControl, escapeLine, MusterError, type Problem } from '@muster/contract'
-import { createLogger, loadDotEnv, parseConfig, runProcess } from '@muster/runtime'
+import { createLogger, parseConfig, readSettings, runProcess, type Settings } from '@muster/runtime'
 import { z } from 'zod'
 import { createClient, Refused } from './client/client.ts'
 import { CliConfig, findServer } from './client/config.ts'
@@ -23,7 +22,7 @@ import { outputCommand } from './commands/output-command.ts'
 import { rerunCommand } from './commands/rerun-command.ts'
 import { runCommand } from './commands/run-command.ts'
 import { spelledField } from './line/checked-input.ts'
-import type { Command, Form } from './line/command.ts'
+import { type Command, ENV_FILE_SWITCH, type Form } from './line/command.ts'
 import { EXIT, exitStatusOfProblem } from './line/exit-status.ts'
 import { type CommandLine, readCommandLine } from './line/flags.ts'
 import { listenForInterrupts } from './line/interrupts.ts'
@@ -55,7 +54,11 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
 /** The flags of every command that brings up the stack. */
 const STACK: Form = {
   flags: [],
-  switches: [{ name: 'install', takesValue: false, description: 'Install Redis if it is missing.' }],
+  switches: [
+    { name: 'install', takesValue: false, description: 'Install Redis if it is missing.' },
+    { name: 'inventory', takesValue: true, description: 'The file with hosts and groups.' },
+    ENV_FILE_SWITCH,
+  ],
 }
 
 const STACK_COMMANDS: ReadonlySet<string> = new Set(['up', 'mcp'])
@@ -63,7 +66,6 @@ const STACK_COMMANDS: ReadonlySet<string> = new Set(['up', 'mcp'])
 /** Every part has its own limit, far below this one. */
 const MCP_GRACE_MS = 2 * 3_600_000
 
-const env = { ...loadDotEnv('.env'), ...process.env }
 const out = (text: string | Buffer) => void process.stdout.write(text)
 // Messages may quote a host, a server or another person.
 const say = (line: string) => void process.stderr.write(`${escapeControl(line)}\n`)
@@ -91,9 +93,10 @@ async function main([name = 'help', ...args]: string[]): Promise<number> {
   if (name === STACK_COMMAND) return runStack(args)
   const command = COMMANDS.get(name)
   if (command === undefined) throw noSuchCommand(name)
-  const line = readCommandLine(args, command.flags, command.switches)
+  const line = readCommandLine(args, command.flags, [...command.switches, ENV_FILE_SWITCH])
   if (command.takesCommand !== true) refuseCommand(name, line)
   const interrupts = listenForInterrupts()
+  const { env } = await settingsOf(line)
   const client = createClient(await findServer(parseConfig(CliConfig, env)))
   const isTerminal = process.stdout.isTTY === true
   try {
@@ -104,6 +107,18 @@ async function main([name = 'help', ...args]: string[]): Promise<number> {
   } finally {
     interrupts.stop()
   }
+}
+
+/** The settings for a command line; what there is to tell about them goes to stderr. */
+async function settingsOf({ switches }: CommandLine, own: { readonly envOnly?: boolean } = {}): Promise<Settings> {
+  const text = (name: string) => {
+    const value = switches.get(name)
+    return value === true ? undefined : value
+  }
+  const flags = { envFile: text('env-file'), inventory: text('inventory') }
+  const settings = await readSettings({ env: process.env, ...flags, ...own })
+  for (const note of settings.notes) say(note)
+  return settings
 }
 
 function helpOn(name: string | undefined): string {
@@ -132,8 +147,9 @@ function readStackLine(name: string, args: readonly string[]): CommandLine {
 }
 
 async function runUp(args: readonly string[]): Promise<number> {
-  const { switches } = readStackLine('up', args)
-  const options = stackOptions(env, switches.has('install'))
+  const line = readStackLine('up', args)
+  const { env } = await settingsOf(line)
+  const options = stackOptions(env, line.switches.has('install'))
   const say = (line: string) => out(`${line}\n`)
   await runProcess({ ...lifeOf('up', options.graceMs), start: (life) => up({ ...options, life, say }) })
   return 0
@@ -141,23 +157,24 @@ async function runUp(args: readonly string[]): Promise<number> {
 
 /** The stack of `muster mcp`, which listens at the other end of an IPC channel. */
 async function runStack(args: readonly string[]): Promise<number> {
-  const { switches } = readStackLine(STACK_COMMAND, args)
-  const options = stackOptions(env, switches.has('install'))
+  const line = readStackLine(STACK_COMMAND, args)
+  const { env } = await settingsOf(line, { envOnly: true })
+  const options = stackOptions(env, line.switches.has('install'))
   await runProcess({ ...lifeOf('stack', options.graceMs), start: (life) => tellStart({ ...options, life, say }) })
   return 0
 }
 
 async function runMcp(args: readonly string[]): Promise<number> {
-  const { switches } = readStackLine('mcp', args)
+  const line = readStackLine('mcp', args)
   const write = process.stdout.write.bind(process.stdout)
   // Anything else that prints, such as a library, writes to stderr, where it does no harm.
   process.stdout.write = process.stderr.write.bind(process.stderr)
-  const mcpEnv = await withMcpDefaults(env, { cwd: process.cwd(), home: homedir() })
+  const readEnv = async () => withMcpDefaults((await settingsOf(line)).env)
   await runProcess({
     ...lifeOf('mcp', MCP_GRACE_MS),
     start: (life) => {
       process.stdout.on('error', () => life.finish('the client is gone'))
-      return mcp({ life, env: mcpEnv, allowInstall: switches.has('install'), stdin: process.stdin, write, say })
+      return mcp({ life, readEnv, allowInstall: line.switches.has('install'), stdin: process.stdin, write, say })
     },
   })
   return 0

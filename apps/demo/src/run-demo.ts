@@ -10,7 +10,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { OPERATIONS } from '@muster/contract'
-import { type Closers, readServerFile, startProcess } from '@muster/runtime'
+import { type Closers, readServerFile, startProcess, toolEnvironment } from '@muster/runtime'
 import { startDemoFleet } from './demo-fleet.ts'
 
 const MUSTER = fileURLToPath(new URL('../../cli/bin/muster.js', import.meta.url))
@@ -46,7 +46,10 @@ export async function runDemo({ dataDir, env, say, closers, signal }: DemoOption
   say(`Demo fleet: ${HOSTS.length} hosts on this machine, in the group @demo`)
 
   const demoEnv = {
-    ...env,
+    // Not the settings, servers and keys of the person who tries it.
+    ...toolEnvironment(env),
+    XDG_STATE_HOME: dataDir,
+    MUSTER_CONFIG_DIR: dataDir,
     MUSTER_DATA_DIR: dataDir,
     MUSTER_PREFIX: `demo-${process.pid}`,
     MUSTER_PORT: '0',
@@ -112,7 +115,7 @@ async function writeFiles(
   const knownHosts = join(dataDir, 'known_hosts')
   const key = join(dataDir, 'id_ed25519')
   await writeFile(key, fleet.clientKeyPem, { mode: 0o600 })
-  await writeFile(knownHosts, fleet.knownHosts)
+  await writeFile(knownHosts, fleet.knownHosts, { mode: 0o600 })
   const hosts = fleet.hosts.map(({ name, address, port }) => `  ${name}: { address: ${address}, port: ${port} }`)
   const [first] = fleet.hosts
   await writeFile(
@@ -125,6 +128,7 @@ async function writeFiles(
       '  demo: "demo[01-20]"',
       '',
     ].join('\n'),
+    { mode: 0o600 },
   )
   return { inventory, knownHosts }
 }

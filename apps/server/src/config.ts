@@ -25,7 +25,7 @@ export const ServerConfig = z.object({
   MUSTER_API_KEY: z.string().optional().meta({ secret: true, description: 'an API key of your own' }),
   MUSTER_RATE_LIMIT_PER_MIN: PerMinute.default(12_000),
   MUSTER_SUBMIT_LIMIT_PER_MIN: PerMinute.default(600),
-  MUSTER_DATA_DIR: z.string().default('.muster'),
+  MUSTER_DATA_DIR: z.string().describe('the directory of the first API key'),
   MUSTER_SHUTDOWN_GRACE_S: z.coerce.number().min(0).max(3_600).default(20),
   MUSTER_LOG_FILE: z.string().optional(),
   LOG_LEVEL: LogLevel.default('info'),

@@ -1,12 +1,16 @@
 /** The server process: REST, MCP and Bull Board. Talks to Redis and to callers, never to hosts. */
-import { createLogger, loadDotEnv, parseConfigOrExit, runProcess, SecretScrubber, secretsOf } from '@muster/runtime'
+import { withoutPasswords } from '@muster/contract'
+import { createLogger, readConfigOrExit, runProcess, SecretScrubber, secretsOf } from '@muster/runtime'
 import { ServerConfig } from './config.ts'
 import { startServer } from './start-server.ts'
 
-const env = { ...loadDotEnv('.env'), ...process.env }
-const config = parseConfigOrExit(ServerConfig, env, process.exit)
-const secrets = new SecretScrubber(secretsOf(ServerConfig, config))
+const given = { args: process.argv.slice(2), env: process.env, exit: process.exit }
+const { config: full, settings } = await readConfigOrExit(ServerConfig, given)
+// A server never logs in to a host.
+const config = { ...full, SSH_SERVERS: full.SSH_SERVERS && withoutPasswords(full.SSH_SERVERS) }
+const secrets = new SecretScrubber(secretsOf(ServerConfig, full))
 const logger = createLogger({ name: 'server', level: config.LOG_LEVEL, secrets, file: config.MUSTER_LOG_FILE })
+for (const note of settings.notes) logger.warn(note)
 
 await runProcess({
   logger,

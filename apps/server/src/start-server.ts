@@ -7,7 +7,7 @@
 import { ensureFirstKey, type FirstKey, openKeyStore } from '@muster/access'
 import { openConfiguredInventory } from '@muster/inventory'
 import { openLedger, startClockwork } from '@muster/ledger'
-import type { Life, Logger } from '@muster/runtime'
+import { type Life, type Logger, readTrustedFile } from '@muster/runtime'
 import { announceServer } from './announce-server.ts'
 import type { ServerConfig } from './config.ts'
 import { isLoopback } from './http/origin-check.ts'
@@ -29,7 +29,7 @@ export async function startServer(options: {
   })
   life.closers.add('ledger', () => ledger.close())
 
-  const inventory = await openConfiguredInventory(config, logger)
+  const inventory = await openConfiguredInventory(config, logger, readTrustedFile)
   life.closers.add('inventory', () => inventory.close())
 
   // Deadlines of jobs must pass even while no worker is alive.

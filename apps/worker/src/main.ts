@@ -9,8 +9,7 @@ import {
   createLogger,
   type KeptProcesses,
   keepRunning,
-  loadDotEnv,
-  parseConfigOrExit,
+  readConfigOrExit,
   runProcess,
   SecretScrubber,
   secretsOf,
@@ -19,10 +18,12 @@ import {
 import { WorkerConfig } from './config.ts'
 import { startWorker } from './start-worker.ts'
 
-const env = { ...loadDotEnv('.env'), ...process.env }
-const config = parseConfigOrExit(WorkerConfig, env, process.exit)
+const given = { args: process.argv.slice(2), env: process.env, exit: process.exit }
+const { config, settings } = await readConfigOrExit(WorkerConfig, given)
+const { env } = settings
 const secrets = new SecretScrubber(secretsOf(WorkerConfig, config))
 const logger = createLogger({ name: 'worker', level: config.LOG_LEVEL, secrets, file: config.MUSTER_LOG_FILE })
+for (const note of settings.notes) logger.warn(note)
 
 const graceMs = config.MUSTER_SHUTDOWN_GRACE_S * 1_000 + AFTER_DRAIN_MS
 /** Shared by all processes of a worker: the parent passes it to its children. */
@@ -51,7 +52,7 @@ if (count === 1) {
         startProcess({
           name: 'worker',
           command: process.execPath,
-          args: [fileURLToPath(import.meta.url)],
+          args: [fileURLToPath(import.meta.url), '--env-only'],
           env: { ...env, MUSTER_WORKER_PROCESSES: '1', MUSTER_WORKER_SALT: salt },
           ready: 'message',
           stopTimeoutMs: graceMs,

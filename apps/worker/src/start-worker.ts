@@ -17,7 +17,7 @@ import {
   type TriedWith,
   watchJobs,
 } from '@muster/ledger'
-import type { Life, Logger } from '@muster/runtime'
+import { type Life, type Logger, readTrustedFile } from '@muster/runtime'
 import { loadKnownHosts, openPool, triedDigest } from '@muster/ssh'
 import type { WorkerConfig } from './config.ts'
 import { createHeldRuns } from './hold/held-runs.ts'
@@ -52,7 +52,7 @@ export async function startWorker(options: {
   })
   life.closers.add('ledger', () => ledger.close())
 
-  const inventory = await openConfiguredInventory(config, logger)
+  const inventory = await openConfiguredInventory(config, logger, readTrustedFile)
   life.closers.add('inventory', () => inventory.close())
 
   const watch = await watchJobs(ledger, onError)

@@ -4,11 +4,11 @@
  */
 import { userInfo } from 'node:os'
 import { z } from 'zod'
-import { type InventorySource, openInventory } from './inventory-source.ts'
+import { type InventoryOptions, type InventorySource, openInventory } from './inventory-source.ts'
 
 /** The variables, as fields for a process's configuration schema. */
 export const inventoryVariables = {
-  MUSTER_INVENTORY: z.string().default('inventory.yaml'),
+  MUSTER_INVENTORY: z.string().describe('the inventory file'),
   SSH_SERVERS: z.string().optional().meta({ secret: true, description: 'name:host:user[:password],…' }),
   MUSTER_SSH_CONFIG: z.string().optional(),
   HOME: z.string().default('/'),
@@ -26,15 +26,18 @@ type InventoryLog = {
 }
 
 /**
- * Opens the inventory and keeps it up to date until it is closed.
+ * Opens the inventory and keeps it up to date until it is closed. `readText` reads its files: the process decides which
+ * ones it believes.
  * @throws {MusterError} invalid_inventory when it cannot be used, with every mistake in the message
  */
 export function openConfiguredInventory(
   variables: z.infer<typeof Variables>,
   log: InventoryLog,
+  readText: Required<InventoryOptions>['readText'],
 ): Promise<InventorySource> {
   return openInventory({
     file: variables.MUSTER_INVENTORY,
+    readText,
     sshServers: variables.SSH_SERVERS,
     sshConfigFile: variables.MUSTER_SSH_CONFIG,
     home: variables.HOME,

@@ -24,6 +24,8 @@ const READ_TIMEOUT_MS = 10_000
 export type InventoryOptions = {
   /** The inventory file. It need not exist if another source has hosts. */
   readonly file: string
+  /** Reads a file; undefined when there is none. Default: any file. */
+  readonly readText?: (file: string) => Promise<string | undefined>
   /** The value of `SSH_SERVERS`. */
   readonly sshServers?: string
   /** An SSH config with hosts. Absent: none is read. */
@@ -120,13 +122,13 @@ async function readSources(
   const { home, agentSocket, defaultUser: user } = options
   const defaults: HostDefaults = { home, agentSocket, user, credentials: await usualCredentials(home, agentSocket) }
   const contents: SourceContent[] = []
-  const text = await readText(options.file)
+  const text = await readText(options.file, options.readText)
   if (text !== undefined) contents.push(readInventoryFile(text, options.file, defaults))
   // The hosts must not vanish because somebody moves the file away for a moment.
   else if (fileWasThere) throw unreadable(options.file, 'the file is gone')
   if (options.sshServers !== undefined) contents.push(readSshServers(options.sshServers, defaults))
   if (options.sshConfigFile !== undefined) {
-    const sshConfig = await readText(options.sshConfigFile)
+    const sshConfig = await readText(options.sshConfigFile, options.readText)
     if (sshConfig === undefined) throw unreadable(options.sshConfigFile, 'there is no such file')
     contents.push(readSshConfig(sshConfig, options.sshConfigFile, defaults))
   }
@@ -134,8 +136,9 @@ async function readSources(
 }
 
 /** The text of a file, or undefined when there is no such file. */
-async function readText(file: string): Promise<string | undefined> {
+async function readText(file: string, read: InventoryOptions['readText']): Promise<string | undefined> {
   try {
+    if (read !== undefined) return await read(file)
     return await readFile(file, { encoding: 'utf8', signal: AbortSignal.timeout(READ_TIMEOUT_MS) })
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined

@@ -9,6 +9,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
 import { bridged, listenLocally, waitFor } from '../../support/mcp/mcp-bridged.ts'
 import { INITIALIZE, MODERN_META, MUSTER, startMcp } from '../../support/mcp/mcp-stdio.ts'
+import { apart } from '../../support/runtime/apart.ts'
 import { fleetFiles } from '../../support/stack/fleet-files.ts'
 import { startStack } from '../../support/stack/stack.ts'
 
@@ -111,7 +112,7 @@ describe('the end of muster mcp', () => {
 
   test('comes with the end of a file', async () => {
     const child = spawn(process.execPath, [MUSTER, 'mcp'], {
-      env: { PATH: process.env.PATH, MUSTER_URL: 'http://127.0.0.1:7420', MUSTER_API_KEY: 'mst_x_y' },
+      env: apart({ PATH: process.env.PATH, MUSTER_URL: 'http://127.0.0.1:7420', MUSTER_API_KEY: 'mst_x_y' }),
       stdio: 'ignore',
     })
     await once(child, 'exit')

@@ -1,7 +1,6 @@
 /** `muster mcp` where no server runs and nothing is configured: it brings up Redis, a server and workers by itself. */
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { startRedis } from '@muster/runtime'
@@ -21,10 +20,10 @@ async function homeWithFleet(hosts: number) {
   const env = await sparseEnv()
   const { inventory, knownHosts } = fleetFiles(hosts)
   for (const [directory, file, text] of [
-    ['.muster', 'inventory.yaml', inventory],
+    ['.config/muster', 'inventory.yaml', inventory],
     ['.ssh', 'known_hosts', knownHosts],
   ] as const) {
-    await mkdir(join(env.HOME, directory))
+    await mkdir(join(env.HOME, directory), { recursive: true })
     await writeFile(join(env.HOME, directory, file), text)
   }
   return env
@@ -63,22 +62,14 @@ describe('muster mcp where nothing runs', () => {
     const discovered = await mcp.ask('d', { method: 'server/discover', params: { _meta: MODERN_META } })
     expect(discovered.result).toMatchObject({ supportedVersions: ['2026-07-28'] })
     expect((await mcp.call(1, 'list_hosts', {})).result).toMatchObject({ structuredContent: { total: 2 } })
-    expect((await readdir(join(env.HOME, '.muster'))).toSorted()).toEqual(['api-key', 'redis', 'server.json'])
+    expect((await readdir(join(env.HOME, '.local/state/muster'))).toSorted()).toEqual([
+      'api-key',
+      'redis',
+      'server.json',
+    ])
     expect(mcp.said()).toContain('"level":"info"')
     expect(mcp.said()).not.toMatch(/mst_|s3cret/)
     expect(mcp.lines().map(({ id }) => id)).toEqual(['d', 1])
-  })
-
-  test('uses the data directory and the inventory of the working directory when they are there', async () => {
-    const env = await homeWithFleet(2)
-    const cwd = await mkdtemp(join(tmpdir(), 'muster-cwd-'))
-    onTestFinished(() => rm(cwd, { recursive: true, force: true, maxRetries: 10 }))
-    await mkdir(join(cwd, '.muster'))
-    await writeFile(join(cwd, 'inventory.yaml'), fleetFiles(3).inventory)
-    const mcp = startMcp(env, { cwd })
-    expect((await mcp.call(1, 'list_hosts', {})).result).toMatchObject({ structuredContent: { total: 3 } })
-    expect(await readdir(join(cwd, '.muster'))).toContain('server.json')
-    expect(await readdir(join(env.HOME, '.muster'))).toEqual(['inventory.yaml'])
   })
 })
 
@@ -106,7 +97,7 @@ describe('muster mcp whose stack cannot come up', () => {
 
   test('with a broken inventory, names the line', async () => {
     const env = await homeWithFleet(1)
-    await writeFile(join(env.HOME, '.muster/inventory.yaml'), 'hosts:\n  web1: { adress: 192.0.2.1 }\n')
+    await writeFile(join(env.HOME, '.config/muster/inventory.yaml'), 'hosts:\n  web1: { adress: 192.0.2.1 }\n')
     await told(startMcp(env), /inventory\.yaml:2: .*unknown field; did you mean "address"/)
   })
 
@@ -145,7 +136,7 @@ describe('several clients on one data directory', () => {
 
 test('a data directory that another Muster is about to let go of is waited for', async () => {
   const env = await homeWithFleet(1)
-  const dataDir = join(env.HOME, '.muster')
+  const dataDir = join(env.HOME, '.local/state/muster')
   const redis = await startRedis({ dataDir, allowInstall: false, env: process.env, log: () => {} })
   onTestFinished(() => redis.close())
   const mcp = startMcp(env)
@@ -200,7 +191,9 @@ describe('the end of muster mcp with its own stack', () => {
     const mcp = startMcp(env)
     const { job_id } = jobOf(await mcp.call(1, 'run_command', { targets: 'web01', command: 'true', wait_s: 20 }))
     const before = await mcp.children()
-    const { url }: { url: string } = JSON.parse(await readFile(join(env.HOME, '.muster/server.json'), 'utf8'))
+    const { url }: { url: string } = JSON.parse(
+      await readFile(join(env.HOME, '.local/state/muster/server.json'), 'utf8'),
+    )
     for (const pid of before) process.kill(pid, 'SIGKILL')
     await expect.poll(() => stillRunning(before)).toEqual([])
     // The kernel may close the sockets of the dead a little later.

@@ -1,7 +1,7 @@
 /** The server as a process, and with a Redis that goes away: what it says, leaves behind, and refuses. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, readdir, readFile, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join, resolve } from 'node:path'
 import { JobReport, OPERATIONS, Problem } from '@muster/contract'
@@ -11,11 +11,11 @@ import { startCuttingProxy } from '../../support/runtime/cutting-proxy.ts'
 import { INVENTORY_YAML, startTestServer, temporaryDataDir } from '../../support/server/server.ts'
 
 /** Starts `main.js`; `log` and `out` grow while it runs. Resolves when it is ready, or has ended. */
-async function startServerProcess(dataDir: string, env: Record<string, string> = {}) {
+async function startServerProcess(dataDir: string, env: Record<string, string> = {}, args: readonly string[] = []) {
   await writeFile(join(dataDir, 'inventory.yaml'), INVENTORY_YAML)
-  const child = spawn(process.execPath, [resolve('apps/server/dist/main.js')], {
-    cwd: dataDir,
-    env: { HOME: dataDir, USER: 'me', REDIS_URL: inject('redisUrl'), MUSTER_PORT: '0', ...env },
+  const child = spawn(process.execPath, ['--', resolve('apps/server/dist/main.js'), ...args], {
+    cwd: '/',
+    env: { ...placesIn(dataDir), USER: 'me', REDIS_URL: inject('redisUrl'), MUSTER_PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   onTestFinished(() => {
@@ -41,11 +41,18 @@ async function startServerProcess(dataDir: string, env: Record<string, string> =
   return { child, said, stop, ended }
 }
 
+/** A configuration and a data directory of its own. */
+const placesIn = (dataDir: string) => ({
+  HOME: dataDir,
+  MUSTER_CONFIG_DIR: dataDir,
+  MUSTER_DATA_DIR: join(dataDir, 'state'),
+})
+
 const prefix = () => `test-${crypto.randomUUID()}`
 
 async function foundBy(dataDir: string): Promise<{ url: string; key: string }> {
-  const { url } = JSON.parse(await readFile(join(dataDir, '.muster/server.json'), 'utf8'))
-  return { url, key: (await readFile(join(dataDir, '.muster/api-key'), 'utf8')).trim() }
+  const { url } = JSON.parse(await readFile(join(dataDir, 'state/server.json'), 'utf8'))
+  return { url, key: (await readFile(join(dataDir, 'state/api-key'), 'utf8')).trim() }
 }
 
 describe('the server process', () => {
@@ -60,7 +67,7 @@ describe('the server process', () => {
     expect(answer.status).toBe(200)
     await answer.text()
     expect(await first.stop()).toBe(0)
-    expect(await readdir(join(dataDir, '.muster'))).toEqual(['api-key'])
+    expect(await readdir(join(dataDir, 'state'))).toEqual(['api-key'])
     const second = await startServerProcess(dataDir, env)
     expect(second.said.out).toBe('')
     expect((await foundBy(dataDir)).key).toBe(key)
@@ -113,6 +120,29 @@ describe('the server process', () => {
     for (const name of ['REDIS_URL', 'MUSTER_PORT', 'MUSTER_ALLOWED_HOSTS']) expect(said.log).toContain(`${name}: `)
   })
 
+  test('reads its own file of settings and the one that is named, and says what it leaves out', async () => {
+    const dataDir = await temporaryDataDir()
+    const settings = [`MUSTER_PREFIX=${prefix()}`, 'MUSTER_DATA_DIR=elsewhere', 'LOG_LEVEL=warn']
+    await writeFile(join(dataDir, 'muster.env'), settings.join('\n'))
+    await writeFile(join(dataDir, 'more.env'), 'LOG_LEVEL=info\nNODE_OPTIONS=--bogus\n')
+    const args = ['--env-file', join(dataDir, 'more.env')]
+    const { said } = await startServerProcess(dataDir, { MUSTER_DATA_DIR: join(dataDir, 'state') }, args)
+    expect((await foundBy(dataDir)).url).toMatch(/^http/)
+    expect(said.log).toMatch(/more\.env: only Muster's own settings are read from a file; left out: NODE_OPTIONS"/)
+    const refused = await startServerProcess(dataDir, {}, ['--bogus'])
+    expect([refused.child.exitCode, refused.said.log]).toEqual([2, expect.stringContaining("'--bogus'")])
+  })
+
+  test('does not believe an inventory that others can write to', async () => {
+    const dataDir = await temporaryDataDir()
+    const file = join(dataDir, 'theirs.yaml')
+    await writeFile(file, INVENTORY_YAML)
+    await chmod(file, 0o666)
+    const { child, said } = await startServerProcess(dataDir, { MUSTER_PREFIX: prefix() }, ['--inventory', file])
+    expect(child.exitCode).toBe(1)
+    expect(said.log).toContain(`others can write to it (mode 0666). If you trust what is in it: chmod go-w ${file}`)
+  })
+
   test('takes the key of its operator, from a file as well, and prints none', async () => {
     const dataDir = await temporaryDataDir()
     const key = `mst_compose_${'k'.repeat(43)}`
@@ -121,7 +151,7 @@ describe('the server process', () => {
       MUSTER_PREFIX: prefix(),
       MUSTER_API_KEY_FILE: join(dataDir, 'key'),
     })
-    const { url } = JSON.parse(await readFile(join(dataDir, '.muster/server.json'), 'utf8'))
+    const { url } = JSON.parse(await readFile(join(dataDir, 'state/server.json'), 'utf8'))
     const answer = await fetch(`${url}/v1/jobs`, { headers: { authorization: `Bearer ${key}` } })
     expect(answer.status).toBe(200)
     await answer.text()

@@ -3,13 +3,16 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { resolve } from 'node:path'
 import { onTestFinished } from 'vitest'
+import { apart } from '../runtime/apart.ts'
 import type { Stack } from '../stack/stack.ts'
 
 const MUSTER = resolve('apps/cli/bin/muster.js')
 
-/** Starts `muster`; what it prints can be watched while it runs. */
-export function startMuster(env: Stack['env'], ...args: string[]) {
-  const child = spawn(process.execPath, [MUSTER, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+/** Starts `muster`, in another directory if one is given; what it prints can be watched while it runs. */
+export function startMuster(env: Stack['env'], ...words: ReadonlyArray<string | { readonly cwd: string }>) {
+  const args = words.filter((word) => typeof word === 'string')
+  const cwd = words.find((word) => typeof word !== 'string')?.cwd
+  const child = spawn(process.execPath, [MUSTER, ...args], { cwd, env: apart(env), stdio: ['ignore', 'pipe', 'pipe'] })
   onTestFinished(() => {
     child.kill('SIGKILL')
   })
@@ -31,7 +34,7 @@ export function startMuster(env: Stack['env'], ...args: string[]) {
 
 /** Runs `muster` to its end with this on its stdin, through a pipe. A reader that has had enough is no fault. */
 export async function musterFed(env: Stack['env'], input: string | Buffer, ...args: string[]) {
-  const child = spawn(process.execPath, [MUSTER, ...args], { env, stdio: ['pipe', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [MUSTER, ...args], { env: apart(env), stdio: ['pipe', 'pipe', 'pipe'] })
   child.stdin.on('error', () => {})
   child.stdin.end(input)
   const [out, said] = await Promise.all([child.stdout.toArray(), child.stderr.toArray(), once(child, 'close')])
@@ -39,4 +42,4 @@ export async function musterFed(env: Stack['env'], input: string | Buffer, ...ar
 }
 
 /** Runs `muster` to its end. */
-export const muster = (env: Stack['env'], ...args: string[]) => startMuster(env, ...args).end()
+export const muster = (...given: Parameters<typeof startMuster>) => startMuster(...given).end()

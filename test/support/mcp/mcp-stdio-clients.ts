@@ -6,6 +6,7 @@ import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
 import { Client as LegacyClient } from '@modelcontextprotocol/sdk/client/index.js'
 import { StdioClientTransport as LegacyTransport } from '@modelcontextprotocol/sdk/client/stdio.js'
 import { onTestFinished } from 'vitest'
+import { apart } from '../runtime/apart.ts'
 import { type Env, MUSTER } from './mcp-stdio.ts'
 
 const INFO = { name: 'test', version: '0' }
@@ -34,7 +35,9 @@ export const STDIO_CLIENTS = {
 } as const
 
 function startOf(env: Env) {
-  const set = Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const]))
+  const set = Object.entries(apart(env)).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, value] as const],
+  )
   const stderr = 'ignore' as const
   return { command: process.execPath, args: [MUSTER, 'mcp'], cwd: '/', stderr, env: Object.fromEntries(set) }
 }

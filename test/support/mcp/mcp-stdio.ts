@@ -1,11 +1,12 @@
 /** `muster mcp` as a process, as a client starts it, spoken to line by line. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { z } from 'zod'
+import { apart } from '../runtime/apart.ts'
 import { descendantsOf } from '../ssh/sshd.ts'
 
 /** The command. */
@@ -35,17 +36,21 @@ export const INITIALIZE = {
   params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'test', version: '0' } },
 }
 
-/** An empty home directory, as the environment of a desktop client with little more; removed when the test ends. */
+/**
+ * A home directory with an empty directory of settings, as the environment of a desktop client with little more;
+ * removed when the test ends.
+ */
 export async function sparseEnv(): Promise<{ PATH: string; HOME: string; LOGNAME: string }> {
   const home = await mkdtemp(join(tmpdir(), 'muster-home-'))
   onTestFinished(() => rm(home, { recursive: true, force: true, maxRetries: 10 }))
+  await mkdir(join(home, '.config/muster'), { recursive: true, mode: 0o700 })
   return { PATH: '/usr/bin:/bin', HOME: home, LOGNAME: 'me' }
 }
 
 /** Starts `muster mcp` in `/`. Every line that it prints must be JSON-RPC, or reading it fails. */
 export function startMcp(env: Env, options: { cwd?: string; args?: string[] } = {}) {
   const child = spawn(process.execPath, [MUSTER, 'mcp', ...(options.args ?? [])], {
-    env,
+    env: apart(env),
     cwd: options.cwd ?? '/',
     stdio: ['pipe', 'pipe', 'pipe'],
   })

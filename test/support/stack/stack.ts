@@ -55,6 +55,7 @@ export async function startStack(options: {
     HOME: dataDir,
     REDIS_URL: options.redisUrl ?? inject('redisUrl'),
     MUSTER_PREFIX: `test-${randomUUID()}`,
+    MUSTER_CONFIG_DIR: dataDir,
     MUSTER_DATA_DIR: dataDir,
     MUSTER_INVENTORY: join(dataDir, 'inventory.yaml'),
     MUSTER_KNOWN_HOSTS: join(dataDir, 'known_hosts'),

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { muster, musterFed } from '../../support/cli/muster-process.ts'
+import { apart } from '../../support/runtime/apart.ts'
 import { answer, JOB, JOB_ID, scripted } from '../../support/ssh/scripted-server.ts'
 
 const LIMIT_BYTES = 16 * 1024 * 1024
@@ -99,7 +100,7 @@ describe('is sent', () => {
     const server = await scripted((_, response) => answer(response, 202, JOB))
     const env = { ...NOWHERE, MUSTER_URL: server.cli.client.url }
     const line = `${before} ${process.execPath} apps/cli/bin/muster.js run web01 --detach -- cat ${behind}`
-    const { stderr } = await promisify(execFile)('sh', ['-c', line], { env })
+    const { stderr } = await promisify(execFile)('sh', ['-c', line], { env: apart(env) })
     expect([JSON.parse(server.bodies[0] ?? '').stdin, stderr]).toEqual([
       undefined,
       '[stdin is not passed on; use --stdin - for that]\n',

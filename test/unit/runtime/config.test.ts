@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { MusterError } from '@muster/contract'
-import { loadDotEnv, parseConfig, secretsOf } from '@muster/runtime'
+import { parseConfig, secretsOf } from '@muster/runtime'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 
@@ -89,19 +89,5 @@ describe('parseConfig', () => {
   it('gives the log the values of the fields marked as secret', () => {
     const config = parseConfig(Config, { TOKEN: 'correct horse', SITE: 'public' })
     expect(secretsOf(Config, config)).toEqual(['correct horse'])
-  })
-})
-
-describe('loadDotEnv', () => {
-  it('reads the variables of a file', () => {
-    expect(loadDotEnv(file('# comment\nPORT=80\nSITE="a b"\n'))).toEqual({ PORT: '80', SITE: 'a b' })
-  })
-
-  it('takes a missing file for an empty one', () => {
-    expect(loadDotEnv(join(directory, 'absent'))).toEqual({})
-  })
-
-  it('reports a file that cannot be read', () => {
-    expect(() => loadDotEnv(directory)).toThrow(/cannot be read \(EISDIR\)/)
   })
 })

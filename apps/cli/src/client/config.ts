@@ -9,7 +9,8 @@ import { z } from 'zod'
 /** The environment variables of `muster`. */
 export const CliConfig = z.object({
   REDIS_URL: z.string().optional().meta({ secret: true, description: 'a redis:// or rediss:// address' }),
-  MUSTER_DATA_DIR: z.string().default('.muster'),
+  MUSTER_DATA_DIR: z.string().describe('the directory of the local server'),
+  SSH_SERVERS: z.string().optional().meta({ secret: true, description: 'name:host:user[:password],…' }),
   MUSTER_URL: z.url().optional(),
   MUSTER_API_KEY: z.string().optional().meta({ secret: true, description: 'an API key' }),
   MUSTER_WORKER_PROCESSES: z.coerce.number().int().min(1).max(256).default(availableParallelism()),

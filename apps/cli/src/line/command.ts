@@ -29,6 +29,13 @@ export type Command = Form & {
 /** The switch of every command. */
 export const JSON_SWITCH: Switch = { name: 'json', takesValue: false, description: 'Print the answer as JSON.' }
 
+/** The switch of every command, for settings from a file. */
+export const ENV_FILE_SWITCH: Switch = {
+  name: 'env-file',
+  takesValue: true,
+  description: "A file with Muster's own settings, one NAME=value a line.",
+}
+
 /** The switch of the commands that wait. */
 export const WAIT_SWITCH: Switch = {
   name: 'wait-s',

@@ -14,8 +14,11 @@ import { fixedServer, localServer, noServer, type ServerFinder } from './find-se
 /** The options of `muster mcp`. */
 export type McpOptions = {
   readonly life: Life
-  /** Includes the defaults of `muster mcp`. */
-  readonly env: Environment
+  /**
+   * Reads the settings, with the defaults of `muster mcp`.
+   * @throws {MusterError} invalid_config
+   */
+  readonly readEnv: () => Promise<Environment>
   readonly allowInstall: boolean
   readonly stdin: Readable
   /** Writes to standard output; nothing else may. */
@@ -37,8 +40,9 @@ export async function mcp(options: McpOptions): Promise<void> {
   servers.find(life.ending).catch(() => undefined)
 }
 
-async function openServers({ life, env, allowInstall, say }: McpOptions): Promise<ServerFinder> {
+async function openServers({ life, readEnv, allowInstall, say }: McpOptions): Promise<ServerFinder> {
   try {
+    const env = await readEnv()
     const config = parseConfig(CliConfig, env)
     if (config.MUSTER_URL !== undefined) return fixedServer(await findServer(config))
     const stopTimeoutMs = stackGraceMs(config) + 5_000

@@ -12,7 +12,9 @@ import {
   readServerFile,
   startProcess,
   startRedis,
+  toolEnvironment,
 } from '@muster/runtime'
+import { serverEnvironment, workerEnvironment } from './part-environment.ts'
 
 const SERVER = fileURLToPath(new URL('../../../server/dist/main.js', import.meta.url))
 const WORKER = fileURLToPath(new URL('../../../worker/dist/main.js', import.meta.url))
@@ -22,6 +24,7 @@ export type StackOptions = {
   readonly life: Life
   readonly env: Environment
   readonly redisUrl: string | undefined
+  readonly sshServers: string | undefined
   readonly dataDir: string
   readonly workerProcesses: number
   /** How long a server or worker may take to stop. */
@@ -36,23 +39,24 @@ export type StackOptions = {
  */
 export async function startStack(options: StackOptions): Promise<{ url: string }> {
   const { life, dataDir, say, env } = options
-  const redis = await startRedis({ url: options.redisUrl, dataDir, allowInstall: options.allowInstall, env, log: say })
+  const { redisUrl: url, allowInstall } = options
+  const redis = await startRedis({ url, dataDir, allowInstall, env: toolEnvironment(env), log: say })
   life.closers.add('Redis', () => redis.close(), 15_000)
   redis.failed.then(life.fail, life.fail)
 
   const childEnv = given(env, { REDIS_URL: redis.url, MUSTER_DATA_DIR: dataDir, MUSTER_WORKER_PROCESSES: '1' })
-  const start = (name: string, script: string) =>
+  const start = (name: string, script: string, partEnv: Environment) =>
     startProcess({
       name,
       command: process.execPath,
-      args: [script],
-      env: childEnv,
+      args: [script, '--env-only'],
+      env: partEnv,
       ready: 'message',
       stopTimeoutMs: options.stopTimeoutMs,
       log: say,
       signal: life.ending,
     })
-  const server = await start('server', SERVER)
+  const server = await start('server', SERVER, serverEnvironment(childEnv, options.sshServers))
   life.closers.add('server', () => server.stop(), options.stopTimeoutMs + 1_000)
   server.exited.then((exit) => {
     if (!life.ending.aborted) life.fail(new Error(`the server ended: ${describeExit(exit)}`))
@@ -64,11 +68,10 @@ export async function startStack(options: StackOptions): Promise<{ url: string }
     count: options.workerProcesses,
     life,
     say,
-    start: () => start('worker', WORKER),
+    start: () => start('worker', WORKER, workerEnvironment(childEnv)),
     stopTimeoutMs: options.stopTimeoutMs + 1_000,
   })
-  const { url } = await readServerFile(dataDir)
-  return { url }
+  return { url: (await readServerFile(dataDir)).url }
 }
 
 /** The environment with these values; `NAME_FILE` variables for them are removed. */

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { AFTER_DRAIN_MS, type Environment, type RunningProcess, startProcess } from '@muster/runtime'
 import { z } from 'zod'
 import type { CliConfig } from '../client/config.ts'
+import { stackEnvironment } from './part-environment.ts'
 
 const MUSTER = fileURLToPath(new URL('../../bin/muster.js', import.meta.url))
 
@@ -60,7 +61,7 @@ export function prepareStack(options: {
       name: 'the embedded stack',
       command: process.execPath,
       args: [MUSTER, STACK_COMMAND, ...(allowInstall ? ['--install'] : [])],
-      env,
+      env: stackEnvironment(env),
       ready: 'message',
       readyTimeoutMs: allowInstall ? INSTALL_READY_MS : READY_MS,
       stopTimeoutMs,

@@ -18,6 +18,7 @@ export function stackOptions(
     env,
     allowInstall,
     redisUrl: config.REDIS_URL,
+    sshServers: config.SSH_SERVERS,
     dataDir: config.MUSTER_DATA_DIR,
     workerProcesses: config.MUSTER_WORKER_PROCESSES,
     stopTimeoutMs: partStopMs(config),

@@ -1,11 +1,10 @@
 /**
  * `SSH_SERVERS=name:host:user[:password],…`: the short way to name a few hosts in one variable.
  *
- * The password is everything after the third colon, so it may contain ":" but not ",". It is never kept: the host gets
- * a reference, and `secret.ts` reads the variable again when a connection is made. No mistake quotes an entry, because
- * the part of a password after a comma looks like an entry.
+ * A password is never kept: the host gets a reference, and `secret.ts` reads the variable again when a connection is
+ * made. No mistake quotes an entry, because the part of a password after a comma looks like an entry.
  */
-import { foldHosts, isHostName } from '@muster/contract'
+import { foldHosts, isHostName, type SshServersEntry, sshServersEntries } from '@muster/contract'
 import type { CredentialRef, HostDefaults, HostDraft, SourceContent } from '../hosts/inventory-host.ts'
 import type { Mistake } from '../hosts/mistakes.ts'
 import { isAddress } from './inventory-fields.ts'
@@ -14,17 +13,12 @@ import { SSH_PORT } from './inventory-file.ts'
 /** The name of the variable, and of this source in mistakes. */
 export const SSH_SERVERS = 'SSH_SERVERS'
 
-/** The host may be an IPv6 address in brackets. */
-const ENTRY = /^([^:]*):(\s*\[[^\]]*\]\s*|[^:[\]]*):([^:]*)(?::(.*))?$/s
-
-type Entry = { name: string; address: string; user: string; password: string }
-
 /** The hosts of the variable. A host without a password gets the usual credentials. */
 export function readSshServers(text: string, defaults: HostDefaults): SourceContent {
   const mistakes: Mistake[] = []
   const hosts: HostDraft[] = []
   const withPassword: string[] = []
-  for (const [index, entry] of entriesOf(text).entries()) {
+  for (const [index, entry] of sshServersEntries(text).entries()) {
     if (entry === undefined) continue
     const position = { source: SSH_SERVERS, path: `entry ${index + 1}` }
     const fault = faultOf(entry)
@@ -44,26 +38,14 @@ export function readSshServers(text: string, defaults: HostDefaults): SourceCont
 
 /** The password of a host in the variable; undefined when it has none. */
 export function sshServersPassword(text: string, host: string): string | undefined {
-  for (const entry of entriesOf(text)) {
+  for (const entry of sshServersEntries(text)) {
     if (entry !== undefined && entry !== 'malformed' && entry.name === host && entry.password !== '')
       return entry.password
   }
   return undefined
 }
 
-/** One result for each entry between commas: undefined for an empty one. */
-function entriesOf(text: string): (Entry | 'malformed' | undefined)[] {
-  return text.split(',').map((part) => {
-    if (part.trim() === '') return undefined
-    const match = ENTRY.exec(part.trim())
-    if (match === null) return 'malformed'
-    const [, name = '', host = '', user = '', password = ''] = match
-    const address = host.replace(/^\s*\[(.*)\]\s*$/, '$1').trim()
-    return { name: name.trim(), address, user: user.trim(), password }
-  })
-}
-
-function faultOf(entry: Entry | 'malformed'): string | undefined {
+function faultOf(entry: SshServersEntry | 'malformed'): string | undefined {
   if (entry === 'malformed') return 'expected name:host:user[:password]; a password with a comma cannot be given here'
   if (!isHostName(entry.name)) return 'the name must have letters, digits, ".", "_" and "-" only'
   if (!isAddress(entry.address)) return 'the host must be a host name or an IP address, IPv6 in brackets'

@@ -3,8 +3,7 @@
  *
  * It never reads the process environment itself, and never shows a secret value or the content of a file.
  */
-import { readFileSync, writeSync } from 'node:fs'
-import { parseEnv } from 'node:util'
+import { readFileSync } from 'node:fs'
 import { MusterError } from '@muster/contract'
 import { z } from 'zod'
 
@@ -54,47 +53,12 @@ export function parseConfig<S extends z.ZodObject>(schema: S, env: Environment):
   return Object.freeze(parsed.data)
 }
 
-/**
- * Like {@link parseConfig}, for a `main.ts`: mistakes go to stderr, one line each and without a stack, and the process
- * exits with status 2.
- */
-export function parseConfigOrExit<S extends z.ZodObject>(
-  schema: S,
-  env: Environment,
-  exit: (status: number) => never,
-): Readonly<z.output<S>> {
-  try {
-    return parseConfig(schema, env)
-  } catch (error) {
-    if (!(error instanceof MusterError)) throw error
-    writeSync(2, `${error.message}\n`)
-    return exit(2)
-  }
-}
-
 /** The secret values of a configuration, for the log's scrubber: those of fields with `.meta({ secret: true })`. */
 export function secretsOf<S extends z.ZodObject>(schema: S, config: Readonly<z.output<S>>): string[] {
   return Object.entries(schema.shape).flatMap(([name, field]) => {
     const value: unknown = Reflect.get(config, name)
     return field instanceof z.ZodType && isSecret(field) && typeof value === 'string' ? [value] : []
   })
-}
-
-/**
- * The variables that a `.env` file sets; none when there is no such file. The environment should take precedence:
- * `{ ...loadDotEnv('.env'), ...env }`.
- * @throws {MusterError} `invalid_config` when the file exists but cannot be read.
- */
-export function loadDotEnv(file: string): Record<string, string> {
-  let text: string
-  try {
-    text = readFileSync(file, 'utf8')
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return {}
-    throw new MusterError('invalid_config', `${file} cannot be read (${systemCode(error)}).`, { cause: error })
-  }
-  const entries = Object.entries(parseEnv(text))
-  return Object.fromEntries(entries.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])))
 }
 
 function readValue(name: string, path: string, problems: string[]): string | undefined {

@@ -108,7 +108,7 @@ export class LookUps {
 
   #process(): ChildProcess {
     if (this.#child !== undefined) return this.#child
-    const child = fork(PROGRAM, { execArgv: [], stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+    const child = fork(PROGRAM, { execArgv: [], env: {}, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
     this.#child = child
     this.#hasAnswered = false
     child.unref()

@@ -1,0 +1,35 @@
+/**
+ * The environment of each part of the embedded stack. A part gets Muster's own settings and what any program may need;
+ * the secrets of hosts go to workers alone, and keys of the server to the server alone.
+ */
+import { withoutPasswords } from '@muster/contract'
+import { type Environment, isOwnName, picked, plainEnvironment, toolEnvironment } from '@muster/runtime'
+
+/** Variables of an inventory's `password_env` and the like. */
+const HOST_SECRET = /^MUSTER_SECRET_/
+/** Where a client finds a server, and the key that it sends or a server accepts. */
+const OF_CLIENTS = /^MUSTER_(URL|SERVER|ALLOW_HTTP|API_KEY)(_FILE)?$/
+const OF_SERVER = /^MUSTER_API_KEY(_FILE)?$/
+const AGENT = 'SSH_AUTH_SOCK'
+
+/** For the process of the whole stack, which starts the others. */
+export function stackEnvironment(env: Environment): Environment {
+  return { ...toolEnvironment(env), ...picked(env, (name) => name === AGENT || isOwnName(name)) }
+}
+
+/** For a worker: with the passwords of hosts and the SSH agent. */
+export function workerEnvironment(env: Environment): Environment {
+  const isWanted = (name: string) => name === AGENT || (isOwnName(name) && !OF_CLIENTS.test(name))
+  return { ...plainEnvironment(env), ...picked(env, isWanted) }
+}
+
+/** For a server, which never logs in to a host. `sshServers` is the value, from wherever it was read. */
+export function serverEnvironment(env: Environment, sshServers: string | undefined): Environment {
+  const isWanted = (name: string) =>
+    isOwnName(name) &&
+    !HOST_SECRET.test(name) &&
+    (OF_SERVER.test(name) || !OF_CLIENTS.test(name)) &&
+    !/^SSH_SERVERS(_FILE)?$/.test(name)
+  const hosts = sshServers === undefined ? {} : { SSH_SERVERS: withoutPasswords(sshServers) }
+  return { ...plainEnvironment(env), ...picked(env, isWanted), ...hosts }
+}

@@ -1,0 +1,98 @@
+/**
+ * Files whose word is taken. Such a file belongs to the user of this process or to root, and nobody else can write to
+ * it, nor to the directory that it is in. What is checked is what is read: the file that was opened.
+ *
+ * Links are followed, because secrets and settings are often mounted as links; the file they lead to is checked.
+ */
+import { constants, type Stats } from 'node:fs'
+import { access, type FileHandle, open, realpath, stat } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import { MusterError, shellWord } from '@muster/contract'
+
+/** Settings, inventories and addresses are small; a bigger file was named by mistake. */
+const LIMIT_BYTES = 64 * 1024 * 1024
+
+/** A file that takes longer to read is on a dead network disk. */
+const READ_TIMEOUT_MS = 10_000
+
+const OTHERS_MAY_WRITE = 0o022
+const STICKY = 0o1000
+
+/** Whose files are read. */
+export type TrustOptions = {
+  /** The user whose files count. Default: the user of this process. */
+  readonly uid?: number | undefined
+  /** Whether files of root count too. Default true. */
+  readonly trustsRoot?: boolean
+  /** Whether links are followed. Default true. */
+  readonly followsLinks?: boolean
+}
+
+/**
+ * The text of the file; undefined when there is no such file.
+ * @throws {MusterError} `invalid_config` when it is not to be trusted or cannot be read, with what was found and the
+ *   command that corrects it
+ */
+export async function readTrustedFile(path: string, options: TrustOptions = {}): Promise<string | undefined> {
+  const given = resolve(path)
+  let handle: FileHandle | undefined
+  try {
+    const real = options.followsLinks === false ? given : await realpath(given)
+    for (const directory of new Set([dirname(given), dirname(real)])) await checkDirectory(directory, path, options)
+    // Without O_NONBLOCK, opening a pipe would wait for somebody to write to it.
+    handle = await open(real, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW)
+    const found = await handle.stat()
+    if (!found.isFile()) throw refused(path, 'it is not a regular file')
+    if (found.size > LIMIT_BYTES) throw refused(path, `it has ${found.size} bytes; the limit is ${LIMIT_BYTES}`)
+    checkOwner(found, { path, subject: 'it', target: real }, options)
+    if ((found.mode & OTHERS_MAY_WRITE) !== 0) throw openToOthers(found, { path, subject: 'it', target: real })
+    return await handle.readFile({ encoding: 'utf8', signal: AbortSignal.timeout(READ_TIMEOUT_MS) })
+  } catch (error) {
+    if (error instanceof MusterError) throw error
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
+    if (code === 'ELOOP') throw refused(path, 'it is a link')
+    throw refused(path, String(code ?? error), error)
+  } finally {
+    await handle?.close()
+  }
+}
+
+/** What is at fault: the file that was asked for, how the sentence begins, and what the command corrects. */
+type Fault = { readonly path: string; readonly subject: string; readonly target: string }
+
+async function checkDirectory(directory: string, path: string, options: TrustOptions): Promise<void> {
+  const fault: Fault = { path, subject: `its directory ${directory}`, target: directory }
+  const found = await stat(directory)
+  checkOwner(found, fault, options)
+  // In a sticky directory such as /tmp nobody can replace the file of another user.
+  if ((found.mode & OTHERS_MAY_WRITE) === 0 || (found.mode & STICKY) !== 0) return
+  if (!(await isReadOnly(directory))) throw openToOthers(found, fault)
+}
+
+/** Volumes of Kubernetes are open to all by their mode, but mounted read-only. */
+async function isReadOnly(directory: string): Promise<boolean> {
+  return await access(directory, constants.W_OK).then(
+    () => false,
+    (error: unknown) => error instanceof Error && 'code' in error && error.code === 'EROFS',
+  )
+}
+
+function checkOwner(found: Stats, { path, subject, target }: Fault, options: TrustOptions): void {
+  const uid = options.uid ?? process.getuid?.()
+  // Windows has no such owners.
+  if (uid === undefined || found.uid === uid || (found.uid === 0 && options.trustsRoot !== false)) return
+  const advice = `If you trust what is in it: chown ${uid} ${shellWord(target)}`
+  const owners = uid === 0 ? 'root' : options.trustsRoot === false ? `you (${uid})` : `you (${uid}) or root`
+  throw refused(path, `${subject} belongs to user ${found.uid}, not to ${owners}. ${advice}`)
+}
+
+function openToOthers(found: Stats, { path, subject, target }: Fault): MusterError {
+  const mode = (found.mode & 0o7777).toString(8).padStart(4, '0')
+  const advice = `If you trust what is in it: chmod go-w ${shellWord(target)}`
+  return refused(path, `others can write to ${subject === 'it' ? 'it' : subject} (mode ${mode}). ${advice}`)
+}
+
+function refused(path: string, why: string, cause?: unknown): MusterError {
+  return new MusterError('invalid_config', `${path} is not read: ${why}`, { cause })
+}
