@@ -10,11 +10,15 @@ const { config: full, settings } = await readConfigOrExit(ServerConfig, given)
 const config = { ...full, SSH_SERVERS: full.SSH_SERVERS && withoutPasswords(full.SSH_SERVERS) }
 const secrets = new SecretScrubber(secretsOf(ServerConfig, full))
 const logger = createLogger({ name: 'server', level: config.LOG_LEVEL, secrets, file: config.MUSTER_LOG_FILE })
+const operator = {
+  print: (line: string) => void process.stdout.write(`${line}\n`),
+  isTerminal: process.stdout.isTTY === true,
+}
 for (const note of settings.notes) logger.warn(note)
 
 await runProcess({
   logger,
   exit: (status) => process.exit(status),
   graceMs: config.MUSTER_SHUTDOWN_GRACE_S * 1_000,
-  start: (life) => startServer({ config, logger, life, print: (line) => process.stdout.write(`${line}\n`) }),
+  start: (life) => startServer({ config, logger, life, operator }),
 })

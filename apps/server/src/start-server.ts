@@ -13,14 +13,22 @@ import type { ServerConfig } from './config.ts'
 import { isLoopback } from './http/origin-check.ts'
 import { buildServer } from './server.ts'
 
-/** Starts the server and resolves with its address once it listens. `print` shows the operator a line, unlogged. */
+/** Who started the server. */
+export type Operator = {
+  /** Shows a line, unlogged. */
+  print(line: string): void
+  /** Whether the lines go to a terminal. Anything else may be kept, as a supervisor keeps what its services print. */
+  readonly isTerminal: boolean
+}
+
+/** Starts the server and resolves with its address once it listens. */
 export async function startServer(options: {
   config: ServerConfig
   logger: Logger
   life: Life
-  print: (line: string) => void
+  operator: Operator
 }): Promise<{ url: string }> {
-  const { config, logger, life, print } = options
+  const { config, logger, life, operator } = options
   const ledger = await openLedger({
     redisUrl: config.REDIS_URL,
     prefix: config.MUSTER_PREFIX,
@@ -39,7 +47,7 @@ export async function startServer(options: {
   life.closers.add('clockwork', () => clockwork.stop())
 
   const { MUSTER_DATA_DIR: dataDir, MUSTER_HOST: host, MUSTER_PORT: port } = config
-  tellFirstKey(await ensureFirstKey(ledger, { dataDir, givenKey: config.MUSTER_API_KEY }), logger, print)
+  tellFirstKey(await ensureFirstKey(ledger, { dataDir, givenKey: config.MUSTER_API_KEY }), logger, operator)
 
   const allowedHosts = [host, ...(config.MUSTER_ALLOWED_HOSTS ?? [])]
   const limits = { callsPerMin: config.MUSTER_RATE_LIMIT_PER_MIN, jobsPerMin: config.MUSTER_SUBMIT_LIMIT_PER_MIN }
@@ -56,10 +64,11 @@ export async function startServer(options: {
   return { url: announcement.url }
 }
 
-function tellFirstKey(firstKey: FirstKey, logger: Logger, print: (line: string) => void): void {
+function tellFirstKey(firstKey: FirstKey, logger: Logger, { print, isTerminal }: Operator): void {
   switch (firstKey.kind) {
     case 'made':
-      print(`API key (shown this once, and kept in ${firstKey.file}): ${firstKey.key}`)
+      if (isTerminal) print(`API key (shown this once, and kept in ${firstKey.file}): ${firstKey.key}`)
+      else print(`API key: in ${firstKey.file}, which only this user can read`)
       logger.info({ file: firstKey.file }, 'made the first API key')
       break
     case 'given':

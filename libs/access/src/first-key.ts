@@ -21,7 +21,7 @@ const LOOK_EVERY_MS = 50
 
 /**
  * Where the first key comes from.
- * `made`: this call made it. Show `key` to the operator now; it is kept only in `file`.
+ * `made`: this call made it. `key` is kept only in `file`; show it on a terminal, and nowhere that lines are kept.
  * `given`: the operator gave it. If it was revoked, it stays revoked, since `revokedAt`.
  * `known`: it was made before, and `file` holds it.
  * `elsewhere`: it was made before, but `file` does not hold it. `advice` says how to get a new one.

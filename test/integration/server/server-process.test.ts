@@ -1,7 +1,7 @@
 /** The server as a process, and with a Redis that goes away: what it says, leaves behind, and refuses. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, readdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join, resolve } from 'node:path'
 import { JobReport, OPERATIONS, Problem } from '@muster/contract'
@@ -48,6 +48,28 @@ const placesIn = (dataDir: string) => ({
   MUSTER_DATA_DIR: join(dataDir, 'state'),
 })
 
+/** What a server says on a terminal until it can be found. */
+async function startOnTerminal(dataDir: string, env: Record<string, string>): Promise<string> {
+  await writeFile(join(dataDir, 'inventory.yaml'), INVENTORY_YAML)
+  const file = join(dataDir, 'state/server.json')
+  await rm(file, { force: true })
+  const command = `exec ${process.execPath} -- ${resolve('apps/server/dist/main.js')}`
+  const child = spawn('script', ['-qec', command, '/dev/null'], {
+    cwd: '/',
+    env: { ...placesIn(dataDir), PATH: process.env.PATH, REDIS_URL: inject('redisUrl'), MUSTER_PORT: '0', ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let said = ''
+  child.stdout.on('data', (chunk: Buffer) => {
+    said += chunk.toString()
+  })
+  const ended = once(child, 'close')
+  await expect.poll(() => readFile(file, 'utf8').catch(() => ''), { timeout: 15_000 }).toContain('"url"')
+  process.kill(JSON.parse(await readFile(file, 'utf8')).pid, 'SIGTERM')
+  await ended
+  return said
+}
+
 const prefix = () => `test-${crypto.randomUUID()}`
 
 async function foundBy(dataDir: string): Promise<{ url: string; key: string }> {
@@ -56,13 +78,13 @@ async function foundBy(dataDir: string): Promise<{ url: string; key: string }> {
 }
 
 describe('the server process', () => {
-  test('prints the key once, can be found by its files, and removes its address when it ends', async () => {
+  test('prints where its first key is, can be found by its files, and removes its address when it ends', async () => {
     const dataDir = await temporaryDataDir()
     const env = { MUSTER_PREFIX: prefix() }
     const first = await startServerProcess(dataDir, env)
     const { url, key } = await foundBy(dataDir)
-    expect(first.said.out.split(key)).toHaveLength(2)
-    expect(first.said.log).not.toContain(key)
+    expect(first.said.out).toBe(`API key: in ${dataDir}/state/api-key, which only this user can read\n`)
+    expect(`${first.said.out}${first.said.log}`).not.toMatch(/mst_first_/)
     const answer = await fetch(`${url}/v1/jobs`, { headers: { authorization: `Bearer ${key}` } })
     expect(answer.status).toBe(200)
     await answer.text()
@@ -72,6 +94,15 @@ describe('the server process', () => {
     expect(second.said.out).toBe('')
     expect((await foundBy(dataDir)).key).toBe(key)
     expect(await second.stop()).toBe(0)
+  })
+
+  test('shows its first key once, on a terminal', async () => {
+    const dataDir = await temporaryDataDir()
+    const env = { MUSTER_PREFIX: prefix(), LOG_LEVEL: 'warn' }
+    const first = await startOnTerminal(dataDir, env)
+    const key = (await readFile(join(dataDir, 'state/api-key'), 'utf8')).trim()
+    expect(first.split(key)).toHaveLength(2)
+    expect(await startOnTerminal(dataDir, env)).not.toContain(key)
   })
 
   test('lets a key call and submit as often as its environment says', async () => {

@@ -26,23 +26,15 @@ export function stackOptions(
   }
 }
 
-/** A key as the server prints it at its first start. Clients write the standard error of their servers to files. */
-const KEY = /\bmst_[\w-]{20,}/g
-
 /** Starts the stack. A failure is a value; the parent process then ends this one. */
 export async function tellStart(options: StackOptions): Promise<StackStart> {
-  const say = (line: string) => options.say(withoutKeys(line))
   try {
-    const { url } = await startStack({ ...options, say })
+    const { url } = await startStack(options)
     return { kind: 'up', url }
   } catch (error) {
     options.life.ending.throwIfAborted()
-    return { kind: 'refused', text: withoutKeys(reasonText(error)), isInUse: error instanceof DataDirInUse }
+    return { kind: 'refused', text: reasonText(error), isInUse: error instanceof DataDirInUse }
   }
-}
-
-function withoutKeys(text: string): string {
-  return text.replaceAll(KEY, '[not shown here]')
 }
 
 const LogLine = z.object({ msg: z.string(), err: z.object({ message: z.string() }).optional() })
