@@ -24,7 +24,7 @@ export function callerOf(urls: readonly string[], apiKey: string, signal: AbortS
     const url = urls[turn++ % urls.length]
     const headers = {
       authorization: `Bearer ${apiKey}`,
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(method === 'GET' ? {} : { 'content-type': 'application/json' }),
     }
     const limit = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)])
     try {

@@ -67,7 +67,7 @@ export async function buildServer(deps: ServerDeps): Promise<FastifyInstance> {
   addRest(app, { operations, callerOf, keyWatch: createKeyWatch(keys), logger })
   const createServers = deps.mcpServers ?? createMcpServers
   const servers = createServers({ tools: createTools(operations, ledger), operations, ledger, logger })
-  addMcp(app, { servers, callerOf, logger })
+  await addMcp(app, { servers, callerOf, logger })
   await addDocumentation(app)
   await addBoard(app, ledger, logger)
   return app

@@ -77,8 +77,32 @@ describe('muster mcp before a running server', () => {
       })
     }
     mcp.write(`{"jsonrpc":"2.0","id":"no","method":"x","params":"${'x'.repeat(17 * 1024 * 1024)}"}\n`)
-    expect((await mcp.answer(null)).error?.message).toMatch(/^a line of \d+ bytes is too long/)
+    expect((await mcp.answer('no')).error?.message).toMatch(/^a line of \d+ bytes is too long/)
+    mcp.write(`{"method":"x","params":{"id":1,"a":"${'x'.repeat(17 * 1024 * 1024)}"},"jsonrpc":"2.0","id":"last"}\n`)
+    expect((await mcp.answer('last')).error?.message).toMatch(/^a line of \d+ bytes is too long/)
     expect((await mcp.ask('after', { method: 'tools/list' })).result).toBeDefined()
+  })
+
+  test('drops nothing of a request in silence: what a parser would drop is refused under its ID', async () => {
+    const { server, mcp } = await bridged()
+    const levels = 50_000
+    for (const [id, fields, why] of [
+      ['proto', '"env":{"__proto__":"x"}', /params\.arguments\.env\.__proto__: is a reserved name/],
+      ['twice', '"command":"y"', /params\.arguments\.command: is given twice/],
+      ['deep', `"batches":${'['.repeat(levels)}${']'.repeat(levels)}`, /levels deep/],
+    ] as const) {
+      const given = `{"command":"x","targets":"db1",${fields}}`
+      mcp.write(
+        `{"jsonrpc":"2.0","id":"${id}","method":"tools/call","params":{"name":"run_command","arguments":${given}}}\n`,
+      )
+      expect((await mcp.answer(id)).result).toMatchObject({
+        isError: true,
+        content: [{ text: expect.stringMatching(why) }],
+      })
+    }
+    mcp.write('{"jsonrpc":"2.0","id":"one","id":"two","method":"tools/list"}\n')
+    expect((await mcp.answer(null)).error?.message).toBe('id: is given twice; give it once.')
+    expect((await server.call('GET', '/v1/jobs')).body.jobs).toEqual([])
   })
 
   test.each(['legacy', 'modern'])('carries progress before the answer and none after it (%s)', async (era) => {

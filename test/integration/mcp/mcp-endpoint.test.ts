@@ -1,4 +1,7 @@
 /** What the MCP endpoint takes and refuses, over the wire: in both generations of the protocol, and between them. */
+import { type IncomingMessage, request } from 'node:http'
+import { json } from 'node:stream/consumers'
+import { pipeline } from 'node:stream/promises'
 import { describe, expect, test } from 'vitest'
 import { GENERATIONS, postMcp, type WireRequest, wireRequest } from '../../support/mcp/mcp-requests.ts'
 import { startTestServer } from '../../support/server/server.ts'
@@ -63,11 +66,15 @@ describe.each(GENERATIONS)('a %s request', (generation) => {
       .toEqual([401, 401])
   })
 
-  test('with a body over 256 KiB is refused', async () => {
-    const fields = { targets: 'db1', command: 'x', stdin: 'x'.repeat(256 * 1024) }
-    const answer = await post({ params: { name: 'run_command', arguments: fields } })
-    expect([answer.status, answer.error]).toEqual([
+  test.each([
+    ['over 256 KiB', 256 * 1024],
+    ['of many MiB', 9 * 1024 * 1024],
+  ])('with a body %s is refused, under its own ID', async (_what, bytes) => {
+    const fields = { targets: 'db1', command: 'x', stdin: 'x'.repeat(bytes) }
+    const answer = await post({ params: { name: 'run_command', arguments: fields }, id: 'seven' })
+    expect([answer.status, answer.id, answer.error]).toEqual([
       413,
+      'seven',
       {
         code: -32600,
         message: expect.stringMatching(/^too_large: .* the 262144 bytes[\s\S]*What to do: .* over REST and muster run/),
@@ -129,6 +136,49 @@ describe.each(GENERATIONS)('a %s request', (generation) => {
   test('for a method that there is not is told so', async () => {
     const { error } = await post({ method: 'tools/cull' })
     expect(error).toMatchObject({ code: -32601, message: 'Method not found' })
+  })
+})
+
+describe('a body that is too long', () => {
+  const LONG = 'x'.repeat(300_000)
+  const refused = async (body: string) => {
+    const server = await startTestServer()
+    const answer = await server.call('POST', '/mcp', { body, headers: ACCEPT })
+    await expectNothingDone(server)
+    expect([answer.status, answer.body.error]).toMatchObject([413, { code: -32600 }])
+    return answer.body.id
+  }
+
+  test('is refused under the ID that stands behind its long part, where the TypeScript SDK writes it', async () => {
+    expect(await refused(`{"method":"tools/call","params":{"id":1,"a":"${LONG}"},"jsonrpc":"2.0","id":8}`)).toBe(8)
+  })
+
+  test.each([
+    ['a batch', `[{"jsonrpc":"2.0","id":1,"method":"tools/list"},{"a":"${LONG}"}]`],
+    ['a notification', `{"jsonrpc":"2.0","method":"notifications/x","params":{"a":"${LONG}"}}`],
+    ['two IDs', `{"id":1,"id":2,"a":"${LONG}"}`],
+    ['no JSON', LONG],
+  ])('and holds %s is refused without one', async (_what, body) => {
+    expect(await refused(body)).toBe(null)
+  })
+
+  test('and comes in pieces, without a length and without an end, is refused under the ID that was seen', async () => {
+    const server = await startTestServer()
+    async function* endless() {
+      yield Buffer.from('{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"a":"')
+      const piece = Buffer.alloc(64 * 1024, 'x')
+      for (let count = 0; count < 100_000; count += 1) yield piece
+    }
+    const { port, key } = server
+    const headers = { ...ACCEPT, authorization: `Bearer ${key}`, 'content-type': 'application/json' }
+    const sent = request({ port, path: '/mcp', method: 'POST', headers })
+    // The server closes the connection after its answer.
+    const writing = pipeline(endless, sent).catch(() => undefined)
+    const answer = await new Promise<IncomingMessage>((resolve) => sent.once('response', resolve))
+    expect(answer.statusCode).toBe(413)
+    expect(await json(answer)).toMatchObject({ id: 5, error: { code: -32600 } })
+    await writing
+    await expectNothingDone(server)
   })
 })
 

@@ -101,7 +101,7 @@ export async function startTestServer(
       method,
       headers: {
         authorization: `Bearer ${key}`,
-        ...(hasBody ? { 'content-type': 'application/json' } : {}),
+        ...(method === 'GET' || method === 'HEAD' ? {} : { 'content-type': 'application/json' }),
         ...init.headers,
       },
       ...(hasBody ? { body: typeof init.body === 'string' ? init.body : JSON.stringify(init.body) } : {}),

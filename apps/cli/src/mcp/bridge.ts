@@ -15,6 +15,7 @@ import {
   type JSONRPCRequest,
   PARSE_ERROR,
 } from '@modelcontextprotocol/client'
+import { type JsonTrouble, troubleInJson } from '@muster/contract'
 import { z } from 'zod'
 import type { ServerFinder } from './find-server.ts'
 import { type Forwarded, forwardMessage, type ServerAddress } from './forward-message.ts'
@@ -99,7 +100,9 @@ export function createMcpBridge(options: {
   const takeLine = (line: string) => {
     if (line.trim() === '') return
     const message = parse(line)
+    const trouble = troubleInJson(line)
     if (message === undefined) write(fault(undefined, PARSE_ERROR, 'the line is not JSON'))
+    else if (trouble !== undefined) write(refusalOfTrouble(message, trouble))
     else if (isJSONRPCRequest(message)) fly(message)
     else if (isJSONRPCNotification(message)) tell(message)
     else if (!isJSONRPCResponse(message)) {
@@ -111,7 +114,7 @@ export function createMcpBridge(options: {
   return {
     take: cutLines(LINE_LIMIT_BYTES, (cut) => {
       if ('line' in cut) takeLine(cut.line)
-      else write(fault(undefined, INVALID_REQUEST, `a line of ${cut.tooLongBytes} bytes is too long`))
+      else write(fault(cut.id, INVALID_REQUEST, `a line of ${cut.tooLongBytes} bytes is too long`))
     }),
     end: async () => {
       const timer = setTimeout(() => {
@@ -153,6 +156,14 @@ function parse(line: string): unknown {
   }
 }
 
-function fault(id: JSONRPCRequest['id'] | undefined, code: number, message: string): object {
+/** Where a parser would drop something in silence. With an ID given twice, nobody knows which one to answer. */
+function refusalOfTrouble(message: unknown, { field, text }: JsonTrouble): object {
+  const why = field === '' ? text : `${field}: ${text}`
+  return field !== 'id' && isJSONRPCRequest(message)
+    ? refusalOf(message, `The call was not sent: ${why}.`)
+    : fault(undefined, INVALID_REQUEST, why)
+}
+
+function fault(id: JSONRPCRequest['id'] | null | undefined, code: number, message: string): object {
   return { jsonrpc: '2.0', id: id ?? null, error: { code, message: `${message}.` } }
 }

@@ -1,7 +1,8 @@
 /** Cuts a stream of bytes into lines. It does not parse them. */
+import { type MessageId, searchMessageId } from '@muster/contract'
 
-/** A line without its end, or the length of one that was too long and is dropped. */
-type Cut = { readonly line: string } | { readonly tooLongBytes: number }
+/** A line without its end, or the length of one that was too long and is dropped, and the ID of the request in it. */
+type Cut = { readonly line: string } | { readonly tooLongBytes: number; readonly id: MessageId }
 
 const NEWLINE = 0x0a
 
@@ -12,8 +13,10 @@ const NEWLINE = 0x0a
 export function cutLines(limitBytes: number, onCut: (cut: Cut) => void): (bytes: Buffer) => void {
   let parts: Buffer[] = []
   let length = 0
+  let search = searchMessageId()
   const keep = (bytes: Buffer) => {
     length += bytes.length
+    search.take(bytes)
     if (length > limitBytes) parts = []
     else if (bytes.length > 0) parts.push(bytes)
   }
@@ -21,9 +24,11 @@ export function cutLines(limitBytes: number, onCut: (cut: Cut) => void): (bytes:
     let from = 0
     for (let end = bytes.indexOf(NEWLINE); end !== -1; end = bytes.indexOf(NEWLINE, from)) {
       keep(bytes.subarray(from, end))
-      onCut(length > limitBytes ? { tooLongBytes: length } : { line: Buffer.concat(parts).toString() })
+      const isTooLong = length > limitBytes
+      onCut(isTooLong ? { tooLongBytes: length, id: search.found() } : { line: Buffer.concat(parts).toString() })
       parts = []
       length = 0
+      search = searchMessageId()
       from = end + 1
     }
     keep(bytes.subarray(from))

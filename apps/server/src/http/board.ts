@@ -8,6 +8,7 @@ import { createBullBoard } from '@bull-board/api'
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter'
 import { FastifyAdapter } from '@bull-board/fastify'
 import { requireScope } from '@muster/access'
+import { MusterError, toProblem } from '@muster/contract'
 import type { Ledger } from '@muster/ledger'
 import type { Logger } from '@muster/runtime'
 import type { FastifyInstance } from 'fastify'
@@ -27,6 +28,8 @@ export async function addBoard(app: FastifyInstance, ledger: Ledger, logger: Log
   })
   serverAdapter.setBasePath(BASE_PATH)
   serverAdapter.setErrorHandler((error) => {
+    // A request that our own hooks refuse before it gets here.
+    if (error instanceof MusterError) return { status: 400, body: toProblem(error) }
     logger.error({ err: error }, 'a request to the board failed')
     // The error may come from Redis, and its text is not for the browser.
     return { status: 500, body: { error: 'The board cannot be read. See the log of the server.' } }

@@ -10,46 +10,47 @@ import type { Logger } from '@muster/runtime'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { CallerOf } from '../http/caller.ts'
 import { serveLegacy } from './legacy.ts'
+import { addMessageBodies } from './message-body.ts'
 import { refuseMessages } from './messages.ts'
 import { createModernLeg } from './modern.ts'
 import type { McpServers } from './request.ts'
 import { sendRpcError } from './rpc-errors.ts'
 
-/** Longest body of a call, which a model has written. Longer scripts go over REST or the CLI. */
-const BODY_LIMIT_BYTES = 256 * 1024
-
 /** Adds the endpoint. */
-export function addMcp(
+export async function addMcp(
   app: FastifyInstance,
   { servers, callerOf, logger }: { servers: McpServers; callerOf: CallerOf; logger: Logger },
-): void {
+): Promise<void> {
   const modern = createModernLeg(servers, logger)
   app.addHook('onClose', () => modern.close())
-  app.route({
-    method: 'POST',
-    url: '/mcp',
-    bodyLimit: BODY_LIMIT_BYTES,
-    errorHandler: (error, request, reply) => sendRpcError(reply, request, error, logger),
-    handler: async (request, reply) => {
-      const refusal = refuseMessages(request.body)
-      // A refusal with an ID answers that one request; without an ID it refuses the whole body.
-      if (refusal !== undefined) return reply.code(refusal.id === null ? 400 : 200).send(refusal)
-      const context = { caller: callerOf(request, reply), requestId: request.id }
-      takeOver(reply)
-      try {
-        if (isLegacy(request)) await serveLegacy(servers, context, request, reply.raw)
-        else await modern.serve(context, request, reply.raw)
-      } catch (error) {
-        logger.error({ err: error, request_id: request.id }, 'an MCP request failed')
-        if (!reply.raw.headersSent) reply.raw.writeHead(500)
-        reply.raw.end()
-      }
-    },
-  })
-  app.route({
-    method: ['GET', 'DELETE'],
-    url: '/mcp',
-    handler: async (_request, reply) => reply.code(405).header('allow', 'POST').send(),
+  await app.register(async (scope) => {
+    addMessageBodies(scope)
+    scope.route({
+      method: 'POST',
+      url: '/mcp',
+      errorHandler: (error, request, reply) => sendRpcError(reply, request, error, logger),
+      handler: async (request, reply) => {
+        const refusal = refuseMessages(request.body)
+        // A refusal with an ID answers that one request; without an ID it refuses the whole body.
+        if (refusal !== undefined) return reply.code(refusal.id === null ? 400 : 200).send(refusal)
+        const context = { caller: callerOf(request, reply), requestId: request.id }
+        takeOver(reply)
+        try {
+          if (isLegacy(request)) await serveLegacy(servers, context, request, reply.raw)
+          else await modern.serve(context, request, reply.raw)
+        } catch (error) {
+          logger.error({ err: error, request_id: request.id }, 'an MCP request failed')
+          if (!reply.raw.headersSent) reply.raw.writeHead(500)
+          reply.raw.end()
+        }
+      },
+    })
+    scope.route({
+      method: ['GET', 'DELETE'],
+      url: '/mcp',
+      onRequest: async (_request, reply) => reply.code(405).header('allow', 'POST').send(),
+      handler: async () => undefined,
+    })
   })
 }
 

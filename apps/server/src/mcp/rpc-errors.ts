@@ -4,20 +4,21 @@
  * Callers refused earlier (by Host, Origin or key) get a problem document, as on every route: MCP has no part in that.
  */
 import { ProtocolError, ProtocolErrorCode } from '@modelcontextprotocol/server'
-import { escapeControl, escapeLine, type Problem, toProblem } from '@muster/contract'
+import { escapeControl, escapeLine, type MessageId, type Problem, toProblem } from '@muster/contract'
 import type { Logger } from '@muster/runtime'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { asMusterError } from '../http/problems.ts'
+import { RefusedBody } from './message-body.ts'
 
 /** A JSON-RPC error. Its ID is null when it answers no particular request. */
 export type RpcRefusal = {
   readonly jsonrpc: '2.0'
-  readonly id: string | number | null
+  readonly id: MessageId
   readonly error: { readonly code: number; readonly message: string }
 }
 
 /** Refuses a message, or the whole body. */
-export function rpcRefusal(code: number, message: string, id: RpcRefusal['id'] = null): RpcRefusal {
+export function rpcRefusal(code: number, message: string, id: MessageId = null): RpcRefusal {
   return { jsonrpc: '2.0', id, error: { code, message: escapeControl(message) } }
 }
 
@@ -30,6 +31,11 @@ export function sendRpcError(
 ): FastifyReply {
   const problem = toProblem(asMusterError(error, request))
   if (problem.status >= 500) logger.error({ err: error, request_id: request.id }, 'an MCP request failed')
+  // Part of a long body may still be on its way.
+  if (problem.status === 413) reply.header('connection', 'close')
+  if (error instanceof RefusedBody) {
+    return reply.code(problem.status).send(rpcRefusal(ProtocolErrorCode.InvalidRequest, rpcText(problem), error.id))
+  }
   const isParse = problem.code === 'invalid_request' && request.body === undefined
   const code = isParse ? ProtocolErrorCode.ParseError : rpcCodeOf(problem)
   return reply.code(problem.status).send(rpcRefusal(code, rpcText(problem)))

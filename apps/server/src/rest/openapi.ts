@@ -27,7 +27,8 @@ export type OpenApiDocument = {
 
 const DESCRIPTION =
   'Runs shell commands on many hosts over SSH. Submit a job, keep its job_id, and ask for its state and output. ' +
-  'A command that fails on a host is a result; an error answer means that the request itself was not carried out.'
+  'A command that fails on a host is a result; an error answer means that the request itself was not carried out. ' +
+  'Every POST says Content-Type: application/json, also without a body.'
 
 const EVENTS =
   'Server-sent events. The schema is that of one: its `event` is the event field, its `data` the data field, as ' +
@@ -82,7 +83,7 @@ function describeOperation(name: OperationName, rest: RestRoute, input: ObjectSc
     ...(others.includes('idempotency_key') ? [idempotencyHeader(input)] : []),
     ...(rest.answers === 'events' ? [LAST_EVENT_ID] : []),
   ]
-  const body = rest.method === 'POST' && others.length > 0 ? bodyOf(input, inPath) : undefined
+  const body = rest.method === 'POST' ? bodyOf(input, inPath) : undefined
   const done =
     rest.answers === 'events'
       ? { description: EVENTS, content: { 'text/event-stream': { schema: answer } } }

@@ -76,8 +76,8 @@ export const ERRORS = {
   },
   unsupported_media_type: {
     status: 415,
-    meaning: 'The request body is not JSON.',
-    next: 'Send the body as JSON with "Content-Type: application/json".',
+    meaning: 'The request does not say that its body is JSON.',
+    next: 'Send "Content-Type: application/json" with every POST, also without a body.',
   },
   unknown_target: {
     status: 422,
