@@ -12,6 +12,7 @@ import { MusterError, toProblem } from '@muster/contract'
 import type { Ledger } from '@muster/ledger'
 import type { Logger } from '@muster/runtime'
 import type { FastifyInstance } from 'fastify'
+import { addPageSecurity } from './page-security.ts'
 import { sendProblem } from './problems.ts'
 
 const BASE_PATH = '/board'
@@ -35,6 +36,10 @@ export async function addBoard(app: FastifyInstance, ledger: Ledger, logger: Log
     return { status: 500, body: { error: 'The board cannot be read. See the log of the server.' } }
   })
   await app.register(async (scope) => {
+    await addPageSecurity(scope)
+    scope.addHook('onSend', async (_request, _reply, payload) =>
+      typeof payload === 'string' && payload.startsWith('<!DOCTYPE html>') ? withoutForeignStyle(payload) : payload,
+    )
     scope.addHook('onRequest', async (request, reply) => {
       try {
         requireScope(request.principal, 'jobs:all', 'the board, which shows the tickets of all owners,')
@@ -47,4 +52,15 @@ export async function addBoard(app: FastifyInstance, ledger: Ledger, logger: Log
     })
     await scope.register(serverAdapter.registerPlugin(), { prefix: BASE_PATH })
   })
+}
+
+/**
+ * The page without the fonts that it asks another site for, and without the styles in its text, which only dress the
+ * word "Loading". The policy would refuse both.
+ */
+function withoutForeignStyle(page: string): string {
+  return page
+    .replace(/<link [^>]*href="(?:https?:)?\/\/[^>]*>/g, '')
+    .replace(/<style>[^<]*<\/style>/g, '')
+    .replace(/ style="[^"]*"/g, '')
 }
