@@ -30,7 +30,7 @@ export async function startFixture(
     ledger,
     inventory: { current: () => inventory },
     keys: openKeyStore(ledger),
-    allowedHosts: [],
+    names: { listensOn: '127.0.0.1', allowedHosts: [], hasTls: false },
     logger: createLogger({ name: 'fixture', level: 'error', write: (line) => process.stderr.write(line) }),
     mcpServers,
   })

@@ -4,6 +4,7 @@
  * It opens nothing but what Fastify opens. Whoever passes in a dependency closes it.
  */
 import { randomBytes } from 'node:crypto'
+import { BlockList } from 'node:net'
 import type { KeyStore } from '@muster/access'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { addAuthentication, createKeyWatch } from './http/authentication.ts'
@@ -12,8 +13,9 @@ import { createCallerOf } from './http/caller.ts'
 import { addHealth } from './http/health.ts'
 import { addJsonBodies } from './http/json-body.ts'
 import { addOrderlyClose } from './http/orderly-close.ts'
-import { addOriginCheck } from './http/origin-check.ts'
+import { addOriginCheck, type OwnNames } from './http/origin-check.ts'
 import { addProblems, sendProblem } from './http/problems.ts'
+import { createReachedBy } from './http/reached.ts'
 import { addRequestLog } from './http/request-log.ts'
 import { addMcp } from './mcp/endpoint.ts'
 import type { CallDeps, McpServers } from './mcp/request.ts'
@@ -35,30 +37,38 @@ const CONNECTION_TIMEOUT_MS = 90_000
 /** What the server needs. */
 export type ServerDeps = OperationDeps & {
   readonly keys: KeyStore
-  /** Names that Host and Origin may carry, in addition to loopback. */
-  readonly allowedHosts: readonly string[]
+  /** What the server is called, in addition to loopback. */
+  readonly names: OwnNames
+  /** The addresses of proxies whose `X-Forwarded-*` headers are believed. Default: nobody's. */
+  readonly trustedProxies?: BlockList
   /** What answers `POST /mcp`. Default: the tools. Conformance tests put servers of their own there. */
   readonly mcpServers?: (deps: CallDeps) => McpServers
 }
 
 /** Builds a server that is ready to listen. Closing it answers waiting calls with what is known; jobs go on. */
 export async function buildServer(deps: ServerDeps): Promise<FastifyInstance> {
-  const { keys, logger, ledger, allowedHosts } = deps
+  const { keys, logger, ledger, names } = deps
   const app = Fastify({
     logger: false,
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
     connectionTimeout: CONNECTION_TIMEOUT_MS,
-    http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: HEADERS_TIMEOUT_MS / 2 },
+    http: {
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      connectionsCheckingInterval: HEADERS_TIMEOUT_MS / 2,
+      // The origin check refuses a request without one, in words; health routes need none.
+      requireHostHeader: false,
+    },
     routerOptions: { ignoreTrailingSlash: true },
     genReqId: () => `req_${randomBytes(8).toString('hex')}`,
     frameworkErrors: (error, request, reply) => sendProblem(reply, request, error, logger),
   })
   const closing = addOrderlyClose(app)
+  const reachedBy = createReachedBy(deps.trustedProxies ?? new BlockList())
   addRequestLog(app, logger)
   addProblems(app, logger)
   addJsonBodies(app)
-  addOriginCheck(app, allowedHosts, logger)
+  addOriginCheck(app, names, reachedBy, logger)
   addAuthentication(app, keys, logger)
 
   const callerOf = createCallerOf(closing)

@@ -10,7 +10,7 @@ import { openLedger, startClockwork } from '@muster/ledger'
 import { type Life, type Logger, readTrustedFile } from '@muster/runtime'
 import { announceServer } from './announce-server.ts'
 import type { ServerConfig } from './config.ts'
-import { isLoopback } from './http/origin-check.ts'
+import { isLoopback } from './http/host-name.ts'
 import { buildServer } from './server.ts'
 
 /** Who started the server. */
@@ -49,9 +49,9 @@ export async function startServer(options: {
   const { MUSTER_DATA_DIR: dataDir, MUSTER_HOST: host, MUSTER_PORT: port } = config
   tellFirstKey(await ensureFirstKey(ledger, { dataDir, givenKey: config.MUSTER_API_KEY }), logger, operator)
 
-  const allowedHosts = [host, ...(config.MUSTER_ALLOWED_HOSTS ?? [])]
+  const names = { listensOn: host, allowedHosts: config.MUSTER_ALLOWED_HOSTS ?? [], hasTls: false }
   const limits = { callsPerMin: config.MUSTER_RATE_LIMIT_PER_MIN, jobsPerMin: config.MUSTER_SUBMIT_LIMIT_PER_MIN }
-  const app = await buildServer({ ledger, inventory, keys: openKeyStore(ledger), logger, allowedHosts, limits })
+  const app = await buildServer({ ledger, inventory, keys: openKeyStore(ledger), logger, names, limits })
   life.closers.add('http', () => app.close(), config.MUSTER_SHUTDOWN_GRACE_S * 1_000)
   await app.listen({ host, port })
   const announcement = await announceServer(app.addresses(), dataDir)

@@ -66,7 +66,7 @@ export async function startTestServer(
     inventory: { current: () => inventory },
     keys: openKeyStore(ledger),
     logger,
-    allowedHosts: options.allowedHosts ?? [],
+    names: { listensOn: '127.0.0.1', allowedHosts: options.allowedHosts ?? [], hasTls: false },
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   })
   onTestFinished(() => app.close())

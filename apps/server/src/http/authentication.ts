@@ -6,6 +6,7 @@ import type { KeyStore, Principal } from '@muster/access'
 import { MusterError } from '@muster/contract'
 import type { Logger } from '@muster/runtime'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { isHealthRoute } from './health.ts'
 import { CHALLENGE, sendProblem } from './problems.ts'
 
 declare module 'fastify' {
@@ -14,9 +15,6 @@ declare module 'fastify' {
     principal: Principal
   }
 }
-
-/** For load balancers and supervisors, which have no key. They only say whether the process is well. */
-const OPEN_ROUTES: ReadonlySet<string> = new Set(['/livez', '/readyz'])
 
 /** How often the key of a long-running answer is checked again. */
 const LOOK_AGAIN_MS = 2_000
@@ -41,7 +39,7 @@ export function addAuthentication(app: FastifyInstance, keys: KeyStore, logger: 
     },
   })
   app.addHook('onRequest', async (request, reply) => {
-    if (OPEN_ROUTES.has(request.routeOptions.url ?? '')) return
+    if (isHealthRoute(request)) return
     try {
       request.principal = await authenticate(request, keys)
     } catch (error) {

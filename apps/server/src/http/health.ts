@@ -1,6 +1,13 @@
 /** `/livez` and `/readyz`, for supervisors and load balancers. They need no key and reveal nothing secret. */
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { OperationDeps } from '../operations/call/operation.ts'
+
+const HEALTH_ROUTES: ReadonlySet<string> = new Set(['/livez', '/readyz'])
+
+/** Whether a request is for one of them. */
+export function isHealthRoute({ routeOptions }: FastifyRequest): boolean {
+  return HEALTH_ROUTES.has(routeOptions.url ?? '')
+}
 
 /** Adds both. `/livez` answers 200 while the process runs; `/readyz` answers 200 when it can do its work, else 503. */
 export function addHealth(

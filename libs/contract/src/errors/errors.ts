@@ -39,8 +39,10 @@ export const ERRORS = {
   },
   forbidden_origin: {
     status: 403,
-    meaning: 'The Host or Origin header names a site that may not call this server.',
-    next: 'Call the server by the address it listens on, or add the name to MUSTER_ALLOWED_HOSTS.',
+    meaning: 'The Host, Origin or Sec-Fetch-Site header names a site that may not call this server.',
+    next:
+      'Call the server by the address it listens on, or add the name to MUSTER_ALLOWED_HOSTS. Behind a proxy, name ' +
+      'the proxy in MUSTER_TRUSTED_PROXIES, and have it send X-Forwarded-Proto and X-Forwarded-Host.',
   },
   not_found: {
     status: 404,
