@@ -1,10 +1,10 @@
 /** The `muster` command: reads the command line, calls one function and turns its result into an exit status. */
 import { readFile } from 'node:fs/promises'
 import { escapeControl, escapeLine, MusterError, type Problem } from '@muster/contract'
-import { createLogger, parseConfig, readSettings, runProcess, type Settings } from '@muster/runtime'
+import { createLogger, readSettings, runProcess, type Settings } from '@muster/runtime'
 import { z } from 'zod'
 import { createClient, Refused } from './client/client.ts'
-import { CliConfig, findServer } from './client/config.ts'
+import { findServer } from './client/find-server.ts'
 import { commandHelp, OVERVIEW } from './commands/help.ts'
 import { hostsCommand, pingCommand, targetsCommand } from './commands/host-commands.ts'
 import {
@@ -18,16 +18,17 @@ import {
   waitCommand,
 } from './commands/job-commands.ts'
 import { keysCommand } from './commands/keys-command.ts'
+import { LOGIN, LOGOUT, login, logout } from './commands/login.ts'
 import { outputCommand } from './commands/output-command.ts'
 import { rerunCommand } from './commands/rerun-command.ts'
 import { runCommand } from './commands/run-command.ts'
+import { askSecret } from './line/ask-secret.ts'
 import { spelledField } from './line/checked-input.ts'
-import { type Command, ENV_FILE_SWITCH, type Form } from './line/command.ts'
+import { type Command, ENV_FILE_SWITCH, type Form, SERVER_SWITCH } from './line/command.ts'
 import { EXIT, exitStatusOfProblem } from './line/exit-status.ts'
 import { type CommandLine, readCommandLine } from './line/flags.ts'
 import { listenForInterrupts } from './line/interrupts.ts'
 import { ServerAway } from './line/patience.ts'
-import { withMcpDefaults } from './mcp/defaults.ts'
 import { mcp } from './mcp/mcp-command.ts'
 import { STACK_COMMAND } from './stack/stack-process.ts'
 import { stackOptions, tellStart } from './stack/stack-start.ts'
@@ -61,7 +62,15 @@ const STACK: Form = {
   ],
 }
 
-const STACK_COMMANDS: ReadonlySet<string> = new Set(['up', 'mcp'])
+const MCP: Form = { flags: [], switches: [...STACK.switches, SERVER_SWITCH] }
+
+/** The flags of the commands that do more, or less, than talk to a server. */
+const OTHER_FORMS: ReadonlyMap<string, Form> = new Map([
+  ['up', STACK],
+  ['mcp', MCP],
+  ['login', LOGIN],
+  ['logout', LOGOUT],
+])
 
 /** Every part has its own limit, far below this one. */
 const MCP_GRACE_MS = 2 * 3_600_000
@@ -91,13 +100,13 @@ async function main([name = 'help', ...args]: string[]): Promise<number> {
   if (name === 'up') return runUp(args)
   if (name === 'mcp') return runMcp(args)
   if (name === STACK_COMMAND) return runStack(args)
+  if (name === 'login' || name === 'logout') return runLogin(name, args)
   const command = COMMANDS.get(name)
   if (command === undefined) throw noSuchCommand(name)
-  const line = readCommandLine(args, command.flags, [...command.switches, ENV_FILE_SWITCH])
+  const line = readCommandLine(args, command.flags, [...command.switches, SERVER_SWITCH, ENV_FILE_SWITCH])
   if (command.takesCommand !== true) refuseCommand(name, line)
   const interrupts = listenForInterrupts()
-  const { env } = await settingsOf(line)
-  const client = createClient(await findServer(parseConfig(CliConfig, env)))
+  const client = createClient(await findServer(await settingsOf(line), textOf(line, 'server')))
   const isTerminal = process.stdout.isTTY === true
   try {
     return await command.act({ client, interrupts, out, isTerminal, say, stderr: process.stderr }, line)
@@ -110,20 +119,30 @@ async function main([name = 'help', ...args]: string[]): Promise<number> {
 }
 
 /** The settings for a command line; what there is to tell about them goes to stderr. */
-async function settingsOf({ switches }: CommandLine, own: { readonly envOnly?: boolean } = {}): Promise<Settings> {
-  const text = (name: string) => {
-    const value = switches.get(name)
-    return value === true ? undefined : value
-  }
-  const flags = { envFile: text('env-file'), inventory: text('inventory') }
+async function settingsOf(line: CommandLine, own: { readonly envOnly?: boolean } = {}): Promise<Settings> {
+  const flags = { envFile: textOf(line, 'env-file'), inventory: textOf(line, 'inventory') }
   const settings = await readSettings({ env: process.env, ...flags, ...own })
   for (const note of settings.notes) say(note)
   return settings
 }
 
+function textOf({ switches }: CommandLine, name: string): string | undefined {
+  const value = switches.get(name)
+  return value === true ? undefined : value
+}
+
+async function runLogin(name: 'login' | 'logout', args: readonly string[]): Promise<number> {
+  const [act, form] = name === 'login' ? [login, LOGIN] : [logout, LOGOUT]
+  const line = readCommandLine(args, form.flags, [...form.switches, ENV_FILE_SWITCH])
+  refuseCommand(name, line)
+  const ask = (text: string) => void process.stderr.write(text)
+  const asked = (question: string) => askSecret(process.stdin, ask, question)
+  return await act(line, { settings: await settingsOf(line), askSecret: asked, say })
+}
+
 function helpOn(name: string | undefined): string {
   if (name === undefined) return OVERVIEW
-  const form = STACK_COMMANDS.has(name) ? STACK : COMMANDS.get(name)
+  const form = OTHER_FORMS.get(name) ?? COMMANDS.get(name)
   if (form === undefined) throw noSuchCommand(name)
   return commandHelp(name, form)
 }
@@ -139,7 +158,8 @@ function refuseCommand(name: string, { afterDashes }: CommandLine): void {
 }
 
 function readStackLine(name: string, args: readonly string[]): CommandLine {
-  const line = readCommandLine(args, STACK.flags, STACK.switches)
+  const { flags, switches } = OTHER_FORMS.get(name) ?? STACK
+  const line = readCommandLine(args, flags, switches)
   refuseCommand(name, line)
   const [word] = line.words
   if (word === undefined) return line
@@ -169,12 +189,14 @@ async function runMcp(args: readonly string[]): Promise<number> {
   const write = process.stdout.write.bind(process.stdout)
   // Anything else that prints, such as a library, writes to stderr, where it does no harm.
   process.stdout.write = process.stderr.write.bind(process.stderr)
-  const readEnv = async () => withMcpDefaults((await settingsOf(line)).env)
+  const server = textOf(line, 'server')
+  const allowInstall = line.switches.has('install')
   await runProcess({
     ...lifeOf('mcp', MCP_GRACE_MS),
     start: (life) => {
       process.stdout.on('error', () => life.finish('the client is gone'))
-      return mcp({ life, readEnv, allowInstall: line.switches.has('install'), stdin: process.stdin, write, say })
+      const own = { readSettings: () => settingsOf(line), server, allowInstall }
+      return mcp({ life, ...own, stdin: process.stdin, write, say })
     },
   })
   return 0

@@ -66,7 +66,7 @@ describe('muster mcp before a server that is away', () => {
     const lost = startMcp({ ...env, MUSTER_URL: await listenLocally(other) })
     expect((await lost.ask(1, INITIALIZE)).error?.message).toMatch(/answered 404, but not as a Muster server would/)
     const none = startMcp({ ...env, MUSTER_API_KEY: '', HOME: '/nonexistent' })
-    expect((await none.ask(1, INITIALIZE)).error?.message).toMatch(/^no API key: set MUSTER_API_KEY/)
+    expect((await none.ask(1, INITIALIZE)).error?.message).toMatch(/^no API key for .*: set MUSTER_API_KEY/)
     const wrong = startMcp({ ...env, MUSTER_URL: 'not a url' })
     expect((await wrong.ask(1, INITIALIZE)).error?.message).toMatch(/MUSTER_URL: received "not a url"/)
   })

@@ -15,6 +15,7 @@ import {
 } from '@muster/contract'
 import { z } from 'zod'
 import { readEvents } from './event-stream.ts'
+import type { ServerAddress } from './server-url.ts'
 
 /** A refusal by the server, in the server's words. */
 export class Refused extends Error {
@@ -69,7 +70,7 @@ const ANSWERS: { readonly [N in OperationName]: { readonly output: Pick<z.ZodTyp
 const Fields = z.record(z.string(), z.unknown())
 
 /** Makes a client. */
-export function createClient(options: { url: string; apiKey: string }): Client {
+export function createClient(options: ServerAddress): Client {
   return {
     url: options.url,
     call: async (name, input, signal) => {
@@ -80,8 +81,6 @@ export function createClient(options: { url: string; apiKey: string }): Client {
     follow: (input, signal, onHeard) => follow(options, input, signal, onHeard),
   }
 }
-
-type ServerAddress = { url: string; apiKey: string }
 
 async function send(
   server: ServerAddress,
@@ -154,7 +153,8 @@ function requestOf({ url, apiKey }: ServerAddress, rest: RestRoute, fields: Reco
 
 /** Sends a request; resolves when the server begins to answer. */
 function request({ url, ...rest }: Ready, signal: AbortSignal): Promise<Response> {
-  return fetch(url, { ...rest, signal })
+  // A key goes nowhere but to the address that it is for.
+  return fetch(url, { ...rest, signal, redirect: 'manual' })
 }
 
 /**
@@ -179,6 +179,10 @@ async function reach(
     throw new MusterError('ledger_unavailable', message, { cause: error })
   }
   if (response.ok) return response
+  if (response.status >= 300 && response.status < 400) {
+    const advice = 'no redirect is followed with an API key: name the address that it leads to'
+    throw new MusterError('invalid_config', `${url} answered with a redirect (${response.status}); ${advice}`)
+  }
   const problem = Problem.safeParse(await response.json().catch(() => undefined))
   if (problem.success) throw new Refused(problem.data)
   if (GATEWAY_STATUSES.has(response.status)) {

@@ -24,6 +24,8 @@ export const OVERVIEW = `muster: run a shell command on one host or on many, and
   muster keys                                  list API keys, including revoked and expired ones
   muster keys create --owner X --scopes a,b    make a key; its text is shown once, on stdout
   muster keys revoke <key>                     revoke a key: it is refused everywhere within a second
+  muster login <url> [--name NAME]             keep a server and its key; the key is read from stdin
+  muster logout <name>                         forget a server and its key
   muster up [--install]                        Redis, server and workers on this machine, in the foreground
   muster mcp [--install]                       the tools on stdin and stdout, for AI clients (docs/mcp.md)
   muster help <command>                        show the flags of a command
@@ -31,7 +33,8 @@ export const OVERVIEW = `muster: run a shell command on one host or on many, and
 
 Targets: web1, @web, web[01-12], web*, {env=prod}; @* is all hosts. a,b joins; a!b leaves out b; a&b keeps what is in
 both; a^b what is in only one. Shells read most of these signs, so quote: muster run '@web!web07&{env=prod}' -- uptime
-Every command takes --json. MUSTER_URL and MUSTER_API_KEY name a server elsewhere.
+Every command takes --json, --server NAME (see muster login) and --env-file FILE. MUSTER_URL and MUSTER_API_KEY name a
+server elsewhere, too.
 Exit status: 0 all succeeded; 1 some did not; 2 usage or refused; 3 no targets; 4 some unreachable or skipped, the
 rest succeeded; 5 any lost; 124 the wait ended, the job goes on; 130 Ctrl-C detaches (a second one cancels).
 `

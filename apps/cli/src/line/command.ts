@@ -36,6 +36,13 @@ export const ENV_FILE_SWITCH: Switch = {
   description: "A file with Muster's own settings, one NAME=value a line.",
 }
 
+/** The switch of every command that talks to a server. */
+export const SERVER_SWITCH: Switch = {
+  name: 'server',
+  takesValue: true,
+  description: 'A server that you have logged in to (muster login), by its name.',
+}
+
 /** The switch of the commands that wait. */
 export const WAIT_SWITCH: Switch = {
   name: 'wait-s',

@@ -17,8 +17,9 @@ import {
 } from '@modelcontextprotocol/client'
 import { type JsonTrouble, troubleInJson } from '@muster/contract'
 import { z } from 'zod'
+import type { ServerAddress } from '../client/server-url.ts'
 import type { ServerFinder } from './find-server.ts'
-import { type Forwarded, forwardMessage, type ServerAddress } from './forward-message.ts'
+import { type Forwarded, forwardMessage } from './forward-message.ts'
 import { cutLines } from './json-lines.ts'
 import { answerOf, refusalOf, searchFailureText } from './refusal.ts'
 

@@ -8,9 +8,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { MusterError } from '@muster/contract'
 import { readServerFile } from '@muster/runtime'
 import { z } from 'zod'
-import { readLocalKey } from '../client/config.ts'
+import { readLocalKey } from '../client/find-server.ts'
+import type { ServerAddress } from '../client/server-url.ts'
 import type { StackProcess } from '../stack/stack-process.ts'
-import type { ServerAddress } from './forward-message.ts'
 
 /** Finds the server for a request. */
 export type ServerFinder = {
@@ -104,7 +104,9 @@ async function runningServer(dataDir: string): Promise<string | undefined> {
       redirect: 'error',
     })
     return z.object({ status: z.literal('ok') }).safeParse(await answer.json()).success ? url : undefined
-  } catch {
+  } catch (error) {
+    // Somebody else could have written it.
+    if (error instanceof MusterError) throw error
     // There is no file, or nobody answers: no server runs.
     return undefined
   }

@@ -13,9 +13,7 @@ import {
   SdkHttpError,
   StreamableHTTPClientTransport,
 } from '@modelcontextprotocol/client'
-
-/** Where a server is, and the key for it. */
-export type ServerAddress = { readonly url: string; readonly apiKey: string }
+import type { ServerAddress } from '../client/server-url.ts'
 
 /**
  * What became of a request. `answered`: every message was passed on, the answer last. `cancelled`: the signal aborted.
@@ -95,7 +93,8 @@ async function fetchWithin(timeoutMs: number, url: string | URL, init: RequestIn
   const timer = setTimeout(() => late.abort(reason), timeoutMs)
   const signals = [late.signal, ...(init.signal === undefined || init.signal === null ? [] : [init.signal])]
   try {
-    return await fetch(url, { ...init, signal: AbortSignal.any(signals) })
+    // A key goes nowhere but to the address that it is for.
+    return await fetch(url, { ...init, redirect: 'manual', signal: AbortSignal.any(signals) })
   } finally {
     clearTimeout(timer)
   }

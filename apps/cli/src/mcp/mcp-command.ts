@@ -5,20 +5,24 @@
  */
 import type { Readable } from 'node:stream'
 import { MusterError } from '@muster/contract'
-import { type Environment, type Life, parseConfig } from '@muster/runtime'
-import { CliConfig, findServer } from '../client/config.ts'
+import { type Life, parseConfig, type Settings } from '@muster/runtime'
+import { CliConfig } from '../client/config.ts'
+import { configuredServer, localKey } from '../client/find-server.ts'
 import { prepareStack, stackGraceMs } from '../stack/stack-process.ts'
 import { createMcpBridge } from './bridge.ts'
+import { withMcpDefaults } from './defaults.ts'
 import { fixedServer, localServer, noServer, type ServerFinder } from './find-server.ts'
 
 /** The options of `muster mcp`. */
 export type McpOptions = {
   readonly life: Life
   /**
-   * Reads the settings, with the defaults of `muster mcp`.
+   * Reads the settings.
    * @throws {MusterError} invalid_config
    */
-  readonly readEnv: () => Promise<Environment>
+  readonly readSettings: () => Promise<Settings>
+  /** The value of `--server`. */
+  readonly server: string | undefined
   readonly allowInstall: boolean
   readonly stdin: Readable
   /** Writes to standard output; nothing else may. */
@@ -40,15 +44,17 @@ export async function mcp(options: McpOptions): Promise<void> {
   servers.find(life.ending).catch(() => undefined)
 }
 
-async function openServers({ life, readEnv, allowInstall, say }: McpOptions): Promise<ServerFinder> {
+async function openServers({ life, readSettings, server, allowInstall, say }: McpOptions): Promise<ServerFinder> {
   try {
-    const env = await readEnv()
+    const settings = await readSettings()
+    const configured = await configuredServer(settings, server)
+    if (configured !== undefined) return fixedServer(configured)
+    const env = withMcpDefaults(settings.env)
     const config = parseConfig(CliConfig, env)
-    if (config.MUSTER_URL !== undefined) return fixedServer(await findServer(config))
     const stopTimeoutMs = stackGraceMs(config) + 5_000
     const stack = prepareStack({ env, allowInstall, stopTimeoutMs, say, ending: life.ending })
     life.closers.add('embedded stack', () => stack.stop(), stopTimeoutMs + 1_000)
-    return localServer({ dataDir: config.MUSTER_DATA_DIR, apiKey: config.MUSTER_API_KEY, stack })
+    return localServer({ dataDir: config.MUSTER_DATA_DIR, apiKey: localKey(settings), stack })
   } catch (error) {
     if (!(error instanceof MusterError)) throw error
     // Clients show the answers to their requests, but seldom our standard error.

@@ -11,7 +11,8 @@ import {
 } from '@modelcontextprotocol/client'
 import { MusterError, Problem } from '@muster/contract'
 import { z } from 'zod'
-import type { Forwarded, ServerAddress } from './forward-message.ts'
+import type { ServerAddress } from '../client/server-url.ts'
+import type { Forwarded } from './forward-message.ts'
 
 /** The answer to a request that did not get through. `text` says what failed and what to do. */
 export function refusalOf(request: JSONRPCRequest, text: string): JSONRPCErrorResponse | JSONRPCResultResponse {

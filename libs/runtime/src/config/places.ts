@@ -9,7 +9,8 @@ import { MusterError } from '@muster/contract'
 import type { Environment } from './config.ts'
 
 const SYSTEM_CONFIG = '/etc/muster'
-const SYSTEM_STATE = '/var/lib/muster'
+/** Where the system keeps state. */
+export const SYSTEM_STATE = '/var/lib/muster'
 
 /** The directories. All paths are absolute. */
 export type Places = {

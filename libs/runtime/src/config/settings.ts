@@ -27,7 +27,7 @@ export type SettingsRequest = {
 }
 
 /** One source: its name for people, and what it sets. */
-type SettingsSource = { readonly name: string; readonly values: Environment }
+type SettingsSource = { readonly name: string; readonly values: Environment; readonly isFile?: true }
 
 /** The settings of a process. */
 export type Settings = {
@@ -53,7 +53,7 @@ export async function readSettings(request: SettingsRequest): Promise<Settings> 
     { name: 'the command line', values: flags },
     { name: 'the environment', values: ownOf(env) },
     ...files,
-    { name: 'the working directory', values: lowest },
+    { name: 'the working directory', values: lowest, isFile: true as const },
   ]
   const own = firstOf(sources)
   const { home, stateDir, configDir } = places
@@ -93,7 +93,7 @@ async function readNamed(file: string, places: Places): Promise<ReadFile> {
 
 async function readIfThere(file: string, { home }: Places): Promise<ReadFile | undefined> {
   const text = await readTrustedFile(file)
-  return text === undefined ? undefined : { name: file, ...readEnvText(text, file, home) }
+  return text === undefined ? undefined : { name: file, isFile: true, ...readEnvText(text, file, home) }
 }
 
 function ownOf(env: Environment): Environment {

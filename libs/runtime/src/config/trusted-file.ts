@@ -8,6 +8,7 @@ import { constants, type Stats } from 'node:fs'
 import { access, type FileHandle, open, realpath, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { MusterError, shellWord } from '@muster/contract'
+import { SYSTEM_STATE } from './places.ts'
 
 /** Settings, inventories and addresses are small; a bigger file was named by mistake. */
 const LIMIT_BYTES = 64 * 1024 * 1024
@@ -22,8 +23,15 @@ const STICKY = 0o1000
 export type TrustOptions = {
   /** The user whose files count. Default: the user of this process. */
   readonly uid?: number | undefined
+  /** Another user whose files count. */
+  readonly owner?: number
   /** Whether files of root count too. Default true. */
   readonly trustsRoot?: boolean
+  /**
+   * Whether it is state that a server wrote, not settings. Then the owner of the system's data directory counts, too,
+   * and the directory may be open to a group, as mounted volumes are. Default false.
+   */
+  readonly isState?: boolean
   /** Whether links are followed. Default true. */
   readonly followsLinks?: boolean
 }
@@ -33,12 +41,13 @@ export type TrustOptions = {
  * @throws {MusterError} `invalid_config` when it is not to be trusted or cannot be read, with what was found and the
  *   command that corrects it
  */
-export async function readTrustedFile(path: string, options: TrustOptions = {}): Promise<string | undefined> {
-  const given = resolve(path)
+export async function readTrustedFile(path: string, given: TrustOptions = {}): Promise<string | undefined> {
+  const named = resolve(path)
   let handle: FileHandle | undefined
   try {
-    const real = options.followsLinks === false ? given : await realpath(given)
-    for (const directory of new Set([dirname(given), dirname(real)])) await checkDirectory(directory, path, options)
+    const options = await ofState(given, named)
+    const real = options.followsLinks === false ? named : await realpath(named)
+    for (const directory of new Set([dirname(named), dirname(real)])) await checkDirectory(directory, path, options)
     // Without O_NONBLOCK, opening a pipe would wait for somebody to write to it.
     handle = await open(real, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW)
     const found = await handle.stat()
@@ -58,6 +67,12 @@ export async function readTrustedFile(path: string, options: TrustOptions = {}):
   }
 }
 
+/** Root alone can make the system's data directory, so root has chosen its owner. */
+async function ofState(options: TrustOptions, path: string): Promise<TrustOptions> {
+  if (options.isState !== true || dirname(path) !== SYSTEM_STATE) return options
+  return { ...options, owner: (await stat(SYSTEM_STATE)).uid }
+}
+
 /** What is at fault: the file that was asked for, how the sentence begins, and what the command corrects. */
 type Fault = { readonly path: string; readonly subject: string; readonly target: string }
 
@@ -66,7 +81,8 @@ async function checkDirectory(directory: string, path: string, options: TrustOpt
   const found = await stat(directory)
   checkOwner(found, fault, options)
   // In a sticky directory such as /tmp nobody can replace the file of another user.
-  if ((found.mode & OTHERS_MAY_WRITE) === 0 || (found.mode & STICKY) !== 0) return
+  const forbidden = options.isState === true ? 0o002 : OTHERS_MAY_WRITE
+  if ((found.mode & forbidden) === 0 || (found.mode & STICKY) !== 0) return
   if (!(await isReadOnly(directory))) throw openToOthers(found, fault)
 }
 
@@ -81,7 +97,13 @@ async function isReadOnly(directory: string): Promise<boolean> {
 function checkOwner(found: Stats, { path, subject, target }: Fault, options: TrustOptions): void {
   const uid = options.uid ?? process.getuid?.()
   // Windows has no such owners.
-  if (uid === undefined || found.uid === uid || (found.uid === 0 && options.trustsRoot !== false)) return
+  if (
+    uid === undefined ||
+    found.uid === uid ||
+    found.uid === options.owner ||
+    (found.uid === 0 && options.trustsRoot !== false)
+  )
+    return
   const advice = `If you trust what is in it: chown ${uid} ${shellWord(target)}`
   const owners = uid === 0 ? 'root' : options.trustsRoot === false ? `you (${uid})` : `you (${uid}) or root`
   throw refused(path, `${subject} belongs to user ${found.uid}, not to ${owners}. ${advice}`)

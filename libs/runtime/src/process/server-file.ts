@@ -4,9 +4,10 @@
  *
  * A server that was killed leaves its file behind, so a reader has to ask the address before it believes the file.
  */
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { readTrustedFile } from '../config/trusted-file.ts'
 
 const ServerFile = z.object({ url: z.string(), pid: z.number().int() })
 
@@ -18,9 +19,15 @@ function serverFileIn(dataDir: string): string {
   return join(dataDir, 'server.json')
 }
 
-/** Reads the file. Rejects when there is none, or it is not what {@link writeServerFile} writes. */
+/**
+ * Reads the file. Rejects when there is none, or it is not what {@link writeServerFile} writes.
+ * @throws {MusterError} `invalid_config` when somebody else could have written it
+ */
 export async function readServerFile(dataDir: string): Promise<ServerFile> {
-  return ServerFile.parse(JSON.parse(await readFile(serverFileIn(dataDir), 'utf8')))
+  const file = serverFileIn(dataDir)
+  const text = await readTrustedFile(file, { isState: true })
+  if (text === undefined) throw new Error(`ENOENT: there is no ${file}`)
+  return ServerFile.parse(JSON.parse(text))
 }
 
 /** Writes the file for this process, whole or not at all. Makes the data directory, for its owner alone. */
@@ -28,7 +35,7 @@ export async function writeServerFile(dataDir: string, url: string): Promise<voi
   const draft = join(dataDir, `.server-${process.pid}.json`)
   const content: ServerFile = { url, pid: process.pid }
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
-  await writeFile(draft, `${JSON.stringify(content)}\n`)
+  await writeFile(draft, `${JSON.stringify(content)}\n`, { mode: 0o644 })
   await rename(draft, serverFileIn(dataDir))
 }
 

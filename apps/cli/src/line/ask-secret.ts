@@ -1,0 +1,50 @@
+/** Asks for a secret on the terminal without showing it, or reads it from a pipe. Never from the command line. */
+import type { ReadStream } from 'node:tty'
+import { MusterError } from '@muster/contract'
+
+const LONGEST_BYTES = 4_096
+const CTRL_C = '\x03'
+const CTRL_D = '\x04'
+const BACKSPACE = '\x7f'
+
+/**
+ * The secret. `ask` shows the question, and only if a person can answer it.
+ * @throws {MusterError} `invalid_request` when it is longer than any key, or the person pressed Ctrl-C
+ */
+export async function askSecret(stdin: ReadStream, ask: (text: string) => void, question: string): Promise<string> {
+  if (!stdin.isTTY) return await readAll(stdin)
+  ask(question)
+  stdin.setRawMode(true)
+  try {
+    return await readLine(stdin)
+  } finally {
+    stdin.setRawMode(false)
+    ask('\n')
+  }
+}
+
+async function readAll(stdin: AsyncIterable<Buffer | string>): Promise<string> {
+  let text = ''
+  for await (const piece of stdin) {
+    text += piece.toString()
+    if (text.length > LONGEST_BYTES) throw tooLong()
+  }
+  return text
+}
+
+async function readLine(stdin: AsyncIterable<Buffer | string>): Promise<string> {
+  let text = ''
+  for await (const piece of stdin) {
+    for (const character of piece.toString()) {
+      if (character === '\r' || character === '\n' || character === CTRL_D) return text
+      if (character === CTRL_C) throw new MusterError('invalid_request', 'interrupted; nothing was stored')
+      text = character === BACKSPACE ? text.slice(0, -1) : text + character
+    }
+    if (text.length > LONGEST_BYTES) throw tooLong()
+  }
+  return text
+}
+
+function tooLong(): MusterError {
+  return new MusterError('invalid_request', `what stdin holds is longer than any API key (${LONGEST_BYTES} bytes)`)
+}
