@@ -1,7 +1,7 @@
 /** The `muster` command: reads the command line, calls one function and turns its result into an exit status. */
 import { readFile } from 'node:fs/promises'
 import { escapeControl, escapeLine, MusterError, type Problem } from '@muster/contract'
-import { createLogger, readSettings, runProcess, type Settings } from '@muster/runtime'
+import { createLogger, readSettings, runProcess, type Settings, type SettingsRequest } from '@muster/runtime'
 import { z } from 'zod'
 import { createClient, Refused } from './client/client.ts'
 import { findServer } from './client/find-server.ts'
@@ -30,6 +30,7 @@ import { type CommandLine, readCommandLine } from './line/flags.ts'
 import { listenForInterrupts } from './line/interrupts.ts'
 import { ServerAway } from './line/patience.ts'
 import { mcp } from './mcp/mcp-command.ts'
+import { readOwnFolder } from './stack/own-folder.ts'
 import { STACK_COMMAND } from './stack/stack-process.ts'
 import { stackOptions, tellStart } from './stack/stack-start.ts'
 import { up } from './stack/up.ts'
@@ -119,11 +120,22 @@ async function main([name = 'help', ...args]: string[]): Promise<number> {
 }
 
 /** The settings for a command line; what there is to tell about them goes to stderr. */
-async function settingsOf(line: CommandLine, own: { readonly envOnly?: boolean } = {}): Promise<Settings> {
-  const flags = { envFile: textOf(line, 'env-file'), inventory: textOf(line, 'inventory') }
-  const settings = await readSettings({ env: process.env, ...flags, ...own })
+async function settingsOf(line: CommandLine, own: Partial<SettingsRequest> = {}): Promise<Settings> {
+  const settings = await readSettings({ ...requestOf(line), cwd: process.cwd(), ...own })
   for (const note of settings.notes) say(note)
   return settings
+}
+
+function requestOf(line: CommandLine): SettingsRequest {
+  return { env: process.env, envFile: textOf(line, 'env-file'), inventory: textOf(line, 'inventory') }
+}
+
+/** What the working directory sets for `muster up` on a terminal; its first line says so. */
+async function ownFolder(line: CommandLine, print: (text: string) => void): Promise<SettingsRequest['lowest']> {
+  const folder = await readOwnFolder(process.cwd(), await readSettings(requestOf(line)))
+  if (folder.line !== undefined) print(folder.line)
+  for (const note of folder.notes) say(note)
+  return folder.values
 }
 
 function textOf({ switches }: CommandLine, name: string): string | undefined {
@@ -168,10 +180,11 @@ function readStackLine(name: string, args: readonly string[]): CommandLine {
 
 async function runUp(args: readonly string[]): Promise<number> {
   const line = readStackLine('up', args)
-  const { env } = await settingsOf(line)
+  const print = (text: string) => out(`${text}\n`)
+  const isPerson = process.stdin.isTTY === true && process.stdout.isTTY === true
+  const { env } = await settingsOf(line, isPerson ? { lowest: await ownFolder(line, print) } : {})
   const options = stackOptions(env, line.switches.has('install'))
-  const say = (line: string) => out(`${line}\n`)
-  await runProcess({ ...lifeOf('up', options.graceMs), start: (life) => up({ ...options, life, say }) })
+  await runProcess({ ...lifeOf('up', options.graceMs), start: (life) => up({ ...options, life, say: print }) })
   return 0
 }
 

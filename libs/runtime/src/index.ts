@@ -1,6 +1,6 @@
 export { picked, plainEnvironment, toolEnvironment } from './config/child-environment.ts'
 export { type Environment, parseConfig, secretsOf } from './config/config.ts'
-export { isOwnName } from './config/own-variables.ts'
+export { isOwnName, readEnvText } from './config/own-variables.ts'
 export { readConfigOrExit } from './config/process-config.ts'
 export { readSettings, type Settings, type SettingsRequest } from './config/settings.ts'
 export { readTrustedFile } from './config/trusted-file.ts'

@@ -21,7 +21,7 @@ export async function readConfigOrExit<S extends z.ZodObject>(
   given: { readonly args: readonly string[]; readonly env: Environment; readonly exit: (status: number) => never },
 ): Promise<{ readonly config: Readonly<z.output<S>>; readonly settings: Settings }> {
   try {
-    const settings = await readSettings({ env: given.env, ...readProcessFlags(given.args) })
+    const settings = await readSettings({ env: given.env, cwd: process.cwd(), ...readProcessFlags(given.args) })
     return { config: parseConfig(schema, settings.env), settings }
   } catch (error) {
     if (!(error instanceof MusterError)) throw error

@@ -6,6 +6,7 @@
 import { join, resolve } from 'node:path'
 import { MusterError } from '@muster/contract'
 import type { Environment } from './config.ts'
+import { movedNote } from './moved-files.ts'
 import { baseName, isOwnName, readEnvText } from './own-variables.ts'
 import { findPlaces, type Places } from './places.ts'
 import { readTrustedFile } from './trusted-file.ts'
@@ -22,6 +23,8 @@ export type SettingsRequest = {
   readonly inventory?: string | undefined
   /** Believes the environment alone: another process has read the files. */
   readonly envOnly?: boolean | undefined
+  /** The working directory, to tell a person of files that were read there once. Default: nobody is told. */
+  readonly cwd?: string | undefined
   /** Values of the lowest rank. */
   readonly lowest?: Environment
 }
@@ -63,7 +66,14 @@ export async function readSettings(request: SettingsRequest): Promise<Settings> 
     ...(isSet(own, 'MUSTER_INVENTORY') ? {} : { MUSTER_INVENTORY: join(configDir, 'inventory.yaml') }),
   }
   const others = Object.entries(env).filter(([name]) => !isOwnName(name))
-  const notes = files.flatMap(({ note }) => note ?? [])
+  const unset = {
+    envFile: files.length === 0 && Object.keys(lowest).length === 0,
+    inventory: !isSet(own, 'MUSTER_INVENTORY'),
+    dataDir: !isSet(own, 'MUSTER_DATA_DIR'),
+  }
+  const isTold = request.cwd !== undefined && request.envOnly !== true
+  const moved = isTold ? await movedNote(request.cwd, places, unset) : undefined
+  const notes = [...files.map(({ note }) => note), moved].filter((note) => note !== undefined)
   return { env: { ...Object.fromEntries(others), ...own, ...preset }, places, sources, notes }
 }
 

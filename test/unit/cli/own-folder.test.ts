@@ -1,0 +1,110 @@
+/** What `muster up` takes of the directory that a person starts it in, and when. */
+import { spawn } from 'node:child_process'
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { readSettings } from '@muster/runtime'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { readOwnFolder } from '../../../apps/cli/src/stack/own-folder.ts'
+import { startMuster } from '../../support/cli/muster-process.ts'
+import { findProgram } from '../../support/runtime/programs.ts'
+
+let home: string
+let folder: string
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), 'muster-own-'))
+  folder = join(home, 'project')
+  mkdirSync(folder, { mode: 0o755 })
+  mkdirSync(join(home, '.config/muster'), { recursive: true, mode: 0o700 })
+})
+afterEach(() => rmSync(home, { recursive: true }))
+
+function put(name: string, text: string): string {
+  const path = join(home, name)
+  writeFileSync(path, text)
+  return path
+}
+
+const INVENTORY = 'hosts:\n  own: { address: 192.0.2.1 }\n'
+
+async function taken(env: Record<string, string> = {}) {
+  return await readOwnFolder(folder, await readSettings({ env: { HOME: home, ...env } }))
+}
+
+describe('on a terminal', () => {
+  test('takes .env and inventory.yaml, and names the variables', async () => {
+    put('project/.env', 'MUSTER_PORT=0\nNODE_OPTIONS=--require=./evil\nMUSTER_API_KEY_FILE=key\n')
+    put('project/inventory.yaml', INVENTORY)
+    const { values, line, notes } = await taken()
+    const inventory = { MUSTER_INVENTORY: join(folder, 'inventory.yaml') }
+    expect(values).toEqual({ MUSTER_PORT: '0', MUSTER_API_KEY_FILE: join(folder, 'key'), ...inventory })
+    expect(line).toContain(`Taken from ${folder}: .env (MUSTER_API_KEY_FILE, MUSTER_PORT) and inventory.yaml, because`)
+    expect(notes).toEqual([expect.stringContaining('left out: NODE_OPTIONS')])
+  })
+
+  test('takes nothing that another source has', async () => {
+    put('project/.env', 'MUSTER_PORT=0\nMUSTER_API_KEY=k\n')
+    put('project/inventory.yaml', INVENTORY)
+    put('.config/muster/muster.env', 'MUSTER_API_KEY_FILE=key\n')
+    put('.config/muster/inventory.yaml', INVENTORY)
+    expect(await taken({ MUSTER_PORT: '1' })).toEqual({ values: {}, line: undefined, notes: [] })
+    expect((await taken({ MUSTER_INVENTORY: '/nowhere', MUSTER_PORT: '1' })).line).toBeUndefined()
+  })
+
+  test.each(['.env', 'inventory.yaml'])('takes no %s that others can write to, or that is a link', async (name) => {
+    const file = put(`project/${name}`, name === '.env' ? 'MUSTER_PORT=0\n' : INVENTORY)
+    chmodSync(file, 0o666)
+    expect(await taken()).toMatchObject({ values: {}, line: undefined, notes: [expect.stringContaining('chmod go-w')] })
+    chmodSync(file, 0o644)
+    chmodSync(folder, 0o777)
+    expect(await taken()).toMatchObject({ values: {}, line: undefined })
+    chmodSync(folder, 0o755)
+    rmSync(file)
+    symlinkSync(put('elsewhere', 'MUSTER_PORT=0\nhosts:\n'), file)
+    expect(await taken()).toMatchObject({
+      values: {},
+      line: undefined,
+      notes: [expect.stringContaining('it is a link')],
+    })
+  })
+
+  test.skipIf(process.getuid?.() !== 0)('takes nothing of another user', async () => {
+    chownSync(put('project/.env', 'MUSTER_PORT=0\n'), 12_345, 0)
+    expect(await taken()).toMatchObject({ values: {}, notes: [expect.stringContaining('belongs to user 12345')] })
+  })
+})
+
+describe('muster up', () => {
+  /** Without Redis it ends soon. */
+  const env = () => ({ PATH: '/nonexistent', HOME: home })
+
+  test('without a terminal takes nothing, and says that it does not', async () => {
+    put('project/.env', 'MUSTER_PORT=0\n')
+    put('project/inventory.yaml', INVENTORY)
+    const { out, said } = await startMuster(env(), { cwd: folder }, 'up').end()
+    expect(out.toString()).not.toContain('Taken')
+    expect(said).toContain(
+      'no longer used where they are: ./.env, ./inventory.yaml. If they are yours, move them: mkdir',
+    )
+  })
+
+  test.skipIf(findProgram('script') === undefined || process.platform !== 'linux')(
+    'on a terminal says what it takes in its first line',
+    async () => {
+      put('project/.env', 'MUSTER_PORT=0\nNODE_OPTIONS=x\n')
+      const command = `${process.execPath} ${resolve('apps/cli/bin/muster.js')} up`
+      const terminal = spawn('script', ['-qec', command, '/dev/null'], {
+        cwd: folder,
+        env: { ...env(), PATH: process.env.PATH, SHELL: '/bin/sh', REDIS_URL: 'redis://127.0.0.1:1' },
+        stdio: ['ignore', 'pipe', 'inherit'],
+      })
+      const lines = Buffer.concat(await terminal.stdout.toArray())
+        .toString()
+        .split('\r\n')
+      expect(lines[0]).toMatch(
+        /^Taken from .*project: \.env \(MUSTER_PORT\), because you started muster up on a terminal/,
+      )
+      expect(lines[1]).toContain('left out: NODE_OPTIONS')
+    },
+  )
+})
