@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { StoredRun } from '../../../libs/ledger/src/job/stored-run.ts'
 import { LONGEST_OPEN_MS } from '../../../libs/ledger/src/read/breakers.ts'
+import { SHARED_FILES } from '../../../libs/ledger/src/redis/load-script.ts'
 import { CLAIMED_FIELDS, SCRIPTS, TICKET_FIELDS } from '../../../libs/ledger/src/redis/script-table.ts'
 
 const LUA = new URL('../../../libs/ledger/lua/', import.meta.url)
@@ -15,9 +16,9 @@ const luaFiles = readdirSync(LUA, { recursive: true, encoding: 'utf8' }).filter(
 const readLua = (file: string) => withoutComments(readFileSync(new URL(file, LUA), 'utf8'))
 const rows = Object.entries(SCRIPTS)
 
-test('every Lua file is a script or stands before one', () => {
-  const named = rows.flatMap(([, { file, shared }]) => [file, ...shared.map((name) => `shared/${name}`)])
-  expect(luaFiles.toSorted()).toEqual([...new Set(named)].map((file) => `${file}.lua`).toSorted())
+test('every Lua file is a script or shared', () => {
+  const named = [...rows.map(([, { file }]) => file), ...SHARED_FILES.map((name) => `shared/${name}`)]
+  expect(luaFiles.toSorted()).toEqual(named.map((file) => `${file}.lua`).toSorted())
 })
 
 test.each(rows)('%s names its keys and arguments as the table does', (_name, row) => {
@@ -42,6 +43,33 @@ test('shared files take nothing by its number but the base and the job ID', () =
   expect(taken).toEqual(['ARGV[1]', 'ARGV[2]'])
 })
 
+test.each(rows)('%s stands behind all that it uses', (_name, { text }) => {
+  const code = namesOnly(text)
+  const declared = namesDeclared(code)
+  const used = new Set(code.replace(/\w+ = /g, '').match(/[A-Za-z_]\w*/g))
+  expect([...used].filter((name) => !declared.has(name) && !LUA_WORDS.has(name))).toEqual([])
+  // Lua takes a local that is declared further down for a global.
+  for (const { 1: name = '', index } of code.matchAll(/^local function (\w+)/gm)) {
+    expect(code.slice(0, index)).not.toMatch(new RegExp(`\\b${name}\\(`))
+  }
+})
+
+test('a shared file holds nothing but definitions, which begin at the margin', () => {
+  for (const file of SHARED_FILES) {
+    const others = readLua(`shared/${file}.lua`).match(/^(?!local |\w+ = function|end$|\s|\}|$).*/gm)
+    expect(others).toBe(null)
+  }
+})
+
+test('a script does not stand behind what it does not use', () => {
+  const functionsOf = ({ text }: { text: string }) =>
+    [...text.matchAll(/^local function (\w+)/gm)].map(([, name]) => name)
+  expect(functionsOf(SCRIPTS.now)).toEqual(['now_ms'])
+  expect(functionsOf(SCRIPTS['keep-secret'])).toEqual(['let_in'])
+  expect(functionsOf(SCRIPTS.dispatch)).not.toContain('settle')
+  expect(functionsOf(SCRIPTS.finish)).toContain('settle')
+})
+
 test('a ticket has the same fields on both sides', () => {
   expect(listIn('shared/prelude.lua', 'TICKET_FIELDS')).toEqual(TICKET_FIELDS)
 })
@@ -64,6 +92,24 @@ test('each field of a run that somebody reads is one that somebody writes', () =
 
 function withoutComments(text: string): string {
   return text.replace(/--.*$/gm, '')
+}
+
+/** Lua's own words, and the globals that Redis gives a script. */
+const LUA_WORDS = new Set(
+  `and break do else elseif end false for function if in local nil not or repeat return then true until while
+  ARGV KEYS redis ipairs pairs math string table tonumber tostring unpack`.match(/\w+/g),
+)
+
+/** Code without comments, texts and the names of fields. */
+function namesOnly(code: string): string {
+  return withoutComments(code)
+    .replace(/'[^'\n]*'/g, '')
+    .replace(/(?<=[\w\])])\.\w+/g, '')
+}
+
+function namesDeclared(code: string): Set<string> {
+  const lists = code.matchAll(/local (?!function)([\w, ]+)|function ?(\w*)\(([^)]*)\)|for ([\w, ]+?) (?:in|=)/g)
+  return new Set([...lists].flatMap(([, ...found]) => found.flatMap((list = '') => list.match(/\w+/g) ?? [])))
 }
 
 function snakeCase(name: string): string {

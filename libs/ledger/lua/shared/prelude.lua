@@ -1,4 +1,4 @@
--- Stands before every script: the names of keys, the clock, reading a hash, the counts, and the tickets to issue.
+-- What nearly every script uses: the names of keys, the clock, reading a hash, the counts, and the tickets to issue.
 -- redis/script-table.ts lists what each script is given; test/support/ledger/state-machine.ts models what they all do.
 
 -- Every script is given the base of all key names, and the ID of its job or ''.

@@ -1,4 +1,4 @@
--- Stands before `accept`, `store-text` and `append`, the scripts that make Redis grow. They are refused when less than
+-- For `accept`, `store-text` and `append`, the scripts that make Redis grow. They are refused when less than
 -- an eighth of its memory would be left, so that BullMQ's scripts find some: those cannot be let in.
 local function is_full(bytes)
   local memory = redis.call('INFO', 'memory')

@@ -1,19 +1,12 @@
 /**
- * Every Lua script: its file, the shared files that stand before it, and what it is given, by name and in order. This
- * is where TypeScript and Lua agree; test/unit/ledger/script-table.test.ts compares the rows with the heads of the
- * scripts.
+ * Every Lua script: its file, and what it is given, by name and in order. This is where TypeScript and Lua agree;
+ * test/unit/ledger/script-table.test.ts compares the rows with the heads of the scripts.
  *
  * `keys` begin at KEYS[1]; a script of one job (`isOfJob`) gets the key of the job before them. ARGV[1] is the base of
  * all key names and ARGV[2] the job ID, or ''. `args` begin at ARGV[3], and `rest` names what follows them.
  */
 
 import { loadScript } from './load-script.ts'
-
-const NAMES = ['prelude'] as const
-/** For scripts that end or dispatch runs. */
-const RUNS = [...NAMES, 'kept-output', 'places', 'breaker', 'settle', 'clocks', 'retry'] as const
-/** For scripts that also let the next runs go. */
-const ALL = [...RUNS, 'release'] as const
 
 /** What tells a claim from all others: every script that acts for a claim is given these first. */
 const CLAIM = ['index', 'epoch', 'nonce'] as const
@@ -22,7 +15,6 @@ const CLAIM = ['index', 'epoch', 'nonce'] as const
 export const SCRIPTS = {
   accept: loadScript({
     file: 'steps/accept',
-    shared: [...ALL, 'room'],
     isOfJob: true,
     keys: [],
     args: [
@@ -40,42 +32,36 @@ export const SCRIPTS = {
   }),
   'store-text': loadScript({
     file: 'steps/store-text',
-    shared: [...NAMES, 'room'],
     isOfJob: false,
     keys: ['text'],
     args: ['offset', 'bytes', 'keptMs'],
   }),
   claim: loadScript({
     file: 'steps/claim',
-    shared: ALL,
     isOfJob: true,
     keys: [],
     args: ['index', 'attempt', 'reissue', 'worker', 'nonce', 'tried'],
   }),
   dispatch: loadScript({
     file: 'steps/dispatch',
-    shared: RUNS,
     isOfJob: true,
     keys: [],
     args: [...CLAIM, 'connectMs', 'mode', 'hostKey', 'notice'],
   }),
   'fall-back': loadScript({
     file: 'steps/fall-back',
-    shared: NAMES,
     isOfJob: true,
     keys: [],
     args: [...CLAIM, 'notice'],
   }),
   append: loadScript({
     file: 'steps/append',
-    shared: [...NAMES, 'room'],
     isOfJob: true,
     keys: ['stored'],
     args: [...CLAIM, 'stream', 'side', 'offset', 'bytes'],
   }),
   finish: loadScript({
     file: 'steps/finish',
-    shared: ALL,
     isOfJob: true,
     keys: [],
     args: [
@@ -96,80 +82,70 @@ export const SCRIPTS = {
     ],
     rest: 'fields',
   }),
-  'hand-over': loadScript({ file: 'steps/hand-over', shared: RUNS, isOfJob: true, keys: [], args: CLAIM }),
-  cancel: loadScript({ file: 'steps/cancel', shared: ALL, isOfJob: true, keys: [], args: [], rest: 'indexes' }),
-  extend: loadScript({ file: 'steps/extend', shared: NAMES, isOfJob: true, keys: [], args: ['execTimeoutMs'] }),
-  resume: loadScript({ file: 'steps/resume', shared: ALL, isOfJob: true, keys: [], args: ['batch'] }),
+  'hand-over': loadScript({ file: 'steps/hand-over', isOfJob: true, keys: [], args: CLAIM }),
+  cancel: loadScript({ file: 'steps/cancel', isOfJob: true, keys: [], args: [], rest: 'indexes' }),
+  extend: loadScript({ file: 'steps/extend', isOfJob: true, keys: [], args: ['execTimeoutMs'] }),
+  resume: loadScript({ file: 'steps/resume', isOfJob: true, keys: [], args: ['batch'] }),
   'set-concurrency': loadScript({
     file: 'steps/set-concurrency',
-    shared: ALL,
     isOfJob: true,
     keys: [],
     args: ['concurrency'],
   }),
   'keep-secret': loadScript({
     file: 'steps/keep-secret',
-    shared: NAMES,
     isOfJob: false,
     keys: ['key'],
     args: ['secret'],
   }),
-  now: loadScript({ file: 'read/now', shared: NAMES, isOfJob: false, keys: ['any'], args: [] }),
+  now: loadScript({ file: 'read/now', isOfJob: false, keys: ['any'], args: [] }),
   output: loadScript({
     file: 'read/output',
-    shared: NAMES,
     isOfJob: true,
     keys: ['head', 'tail'],
     args: ['index', 'stream', 'from', 'count'],
   }),
   report: loadScript({
     file: 'read/report',
-    shared: NAMES,
     isOfJob: true,
     keys: [],
     args: ['wrongLimit', 'restLimit', 'noticeLimit', 'keyLimit', 'rerunLimit', 'scriptBytes'],
   }),
   heartbeat: loadScript({
     file: 'workers/heartbeat',
-    shared: NAMES,
     isOfJob: false,
     keys: ['lease', 'suspicion', 'slots'],
     args: ['claims', 'leaseMs', 'worker', 'slotCount'],
   }),
-  recount: loadScript({ file: 'workers/recount', shared: NAMES, isOfJob: false, keys: ['slots'], args: [] }),
+  recount: loadScript({ file: 'workers/recount', isOfJob: false, keys: ['slots'], args: [] }),
   'dial-slot': loadScript({
     file: 'workers/dial-slot',
-    shared: NAMES,
     isOfJob: false,
     keys: ['slots'],
     args: ['holder', 'limit', 'holdMs'],
   }),
   abandon: loadScript({
     file: 'clockwork/abandon',
-    shared: ALL,
     isOfJob: true,
     keys: [],
     args: ['index', 'worker', 'takeOverMs', 'unknownNonce'],
   }),
-  repair: loadScript({ file: 'clockwork/repair', shared: ALL, isOfJob: true, keys: [], args: [] }),
-  tend: loadScript({ file: 'clockwork/tend', shared: ALL, isOfJob: true, keys: [], args: [] }),
+  repair: loadScript({ file: 'clockwork/repair', isOfJob: true, keys: [], args: [] }),
+  tend: loadScript({ file: 'clockwork/tend', isOfJob: true, keys: [], args: [] }),
   due: loadScript({
     file: 'clockwork/due',
-    shared: NAMES,
     isOfJob: false,
     keys: ['schedule'],
     args: ['limit', 'seenMs'],
   }),
   'sweep-turn': loadScript({
     file: 'clockwork/sweep-turn',
-    shared: NAMES,
     isOfJob: false,
     keys: ['sign'],
     args: ['everyMs', 'word'],
   }),
   suspect: loadScript({
     file: 'clockwork/suspect',
-    shared: NAMES,
     isOfJob: false,
     keys: ['suspicion'],
     args: ['keptMs'],
