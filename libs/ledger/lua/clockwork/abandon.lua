@@ -12,7 +12,8 @@ local MOST_ABANDONED = 3
 
 let_in()
 local key = run_key(index)
-local run = read(key, 'state', 'worker', 'host', 'mode', 'started', 'kept_remote', 'nonce', 'stop', 'kept_state')
+local run = read(key, 'state', 'worker', 'host', 'attempt', 'mode', 'started', 'kept_remote', 'nonce', 'stop',
+  'kept_state')
 
 -- Whether the worker of the run may still bring it to an end.
 local function is_held()
@@ -32,7 +33,7 @@ end
 
 -- Why a run must not be queued again. Nil when it may be.
 local function why_not_again(now)
-  local to, reason = why_not(run, now)
+  local to, reason = why_not(run, read(job, 'stop', 'job_deadline', 'start_deadline'), now)
   if to then return to, reason end
   if redis.call('HINCRBY', key, 'abandoned', 1) < MOST_ABANDONED then return nil end
   redis.call('HSET', key, 'detail', 'each worker that took it died or was out of reach before the command was sent')
@@ -40,9 +41,9 @@ local function why_not_again(now)
 end
 
 local function requeue(now)
-  leave_host(index, now)
+  leave_host(index, run, now)
   local attempt = redis.call('HINCRBY', key, 'attempt', 1)
-  redis.call('HDEL', key, 'reissue')
+  redis.call('HDEL', key, 'reissue', 'called')
   redis.call('HSET', key, 'state', 'queued', 'remote', run.kept_remote or 'not_started', 'queued', now)
   move('connecting', 'queued', 1)
   issue_own(index, run.host, attempt, 0)

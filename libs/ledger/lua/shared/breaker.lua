@@ -72,7 +72,7 @@ local function open_breaker(host, kind, now)
 end
 
 -- Counts a failure to reach a host. `is_hosts_fault`: the host itself was asked, and did not let us in. `tried` is a
--- digest of what it was tried with, or nil. Returns whether its breaker is open now.
+-- digest of what it was tried with, or ''. Returns whether its breaker is open now.
 local function note_failure(host, reason, is_hosts_fault, tried, now)
   local key, kind = breaker_of(host), KIND_OF[reason]
   if AFTER_LOGIN[reason] then
@@ -87,7 +87,7 @@ local function note_failure(host, reason, is_hosts_fault, tried, now)
   -- A log-in that is refused has reached the host.
   if kind == 'auth' then redis.call('HDEL', key, 'connect') end
   local count = redis.call('HINCRBY', key, kind, 1)
-  if tried then redis.call('HSET', key, 'tried:' .. tried, 1) end
+  if tried ~= '' then redis.call('HSET', key, 'tried:' .. tried, 1) end
   end_probe(host)
   redis.call('PEXPIRE', key, FORGET_MS)
   if count < MOST[kind] then return false end

@@ -7,11 +7,11 @@ local function at_most(field, at, latest)
   return latest
 end
 
--- Reads the clocks, and what else decides whether a job goes on. No clock may have longer to run than it was given: one
--- that has was set before Redis' clock was set back, and starts again.
-local function read_clocks(now)
+-- Reads the clocks, what else decides whether a job goes on, and the fields that are named beside. No clock may have
+-- longer to run than it was given: one that has was set before Redis' clock was set back, and starts again.
+local function read_clocks(now, ...)
   local facts = read(job, 'batch_due', 'batch_pause_ms', 'start_deadline', 'start_within_ms', 'job_deadline',
-    'job_within_ms', 'stop', 'ended')
+    'job_within_ms', 'stop', 'ended', ...)
   local pause, start_within, within = facts.batch_pause_ms, facts.start_within_ms, facts.job_within_ms
   facts.batch_due = at_most('batch_due', facts.batch_due, pause and now + pause)
   local start = math.max(now, facts.batch_due or now)
@@ -31,10 +31,11 @@ local function has_late_runs()
   return false
 end
 
--- Ends what the clocks have ended. A batch that did not start in time takes those after it along.
-local function expire(now)
-  local facts = read_clocks(now)
-  if facts.ended then return end
+-- Ends what the clocks have ended. A batch that did not start in time takes those after it along. Returns what
+-- `read_clocks` reads after that.
+local function expire(now, ...)
+  local facts = read_clocks(now, ...)
+  if facts.ended then return facts end
   local is_over = facts.job_deadline and facts.job_deadline <= now
   if is_over and (not facts.stop or facts.stop == 'error_budget') then
     redis.call('HSET', job, 'stop', 'job_timeout')
@@ -42,13 +43,15 @@ local function expire(now)
     order()
   elseif not facts.stop and facts.start_deadline <= now and has_late_runs() then
     close_waiting('skipped', 'start_deadline', now)
+  else
+    return facts
   end
+  return read_clocks(now, ...)
 end
 
 -- Why a run must not start any more: the state and the reason with which it then ends. Nothing while it may start.
--- `run` has its fields `stop` and `kept_state`.
-local function why_not(run, now)
-  local facts = read(job, 'stop', 'job_deadline', 'start_deadline')
+-- `run` has its fields `stop` and `kept_state`; `facts` are `stop`, `job_deadline` and `start_deadline` of the job.
+local function why_not(run, facts, now)
   if facts.stop == 'cancelled_by_user' or run.stop then return 'cancelled', 'cancelled_by_user' end
   local is_over = facts.job_deadline and tonumber(facts.job_deadline) <= now
   if facts.stop == 'job_timeout' or is_over then return 'skipped', 'job_timeout' end

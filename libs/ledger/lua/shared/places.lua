@@ -1,14 +1,12 @@
 -- The places for runs that a machine has, over all jobs, and whichever user they log in as.
 
--- The machine of a released run, by the name of one of its hosts: for most runs their own host.
-local function machine_of(index)
-  return redis.call('HGET', machines, index) or redis.call('HGET', run_key(index), 'host') or ''
-end
+-- The machine of a run on this host, by the name of one of its hosts: for most runs their own host.
+local function machine_of(index, host) return redis.call('HGET', machines, index) or host or '' end
 
 -- The places for runs of this job's kind at the machine of a run: a set of `job ID:index`. Beside it the runs that wait
 -- for a place, in the order in which they came, as `job ID:index:attempt`.
-local function places_of(index)
-  return base .. ':host:' .. machine_of(index) .. ':' .. redis.call('HGET', job, 'host_kind')
+local function places_of(index, host)
+  return base .. ':host:' .. machine_of(index, host) .. ':' .. redis.call('HGET', job, 'host_kind')
 end
 
 -- How long a place is kept for a run that was called. Its ticket may have been lost, and is then issued again.
@@ -48,26 +46,29 @@ local function clear_places(places, now)
 end
 
 -- Takes a place for a run, or lets it wait for one. Returns whether it has one.
-local function enter_host(index, attempt, now)
-  local places, me = places_of(index), job_id .. ':' .. index
+local function enter_host(index, host, attempt, now)
+  local places, me = places_of(index, host), job_id .. ':' .. index
   local limit = tonumber(redis.call('HGET', job, 'host_limit'))
-  if redis.call('SCARD', places) >= limit then clear_places(places, now) end
+  local function is_closed() return redis.call('SCARD', places) >= limit end
   -- Nobody overtakes those who came before.
-  if redis.call('EXISTS', places .. ':waiting') == 1 then call_waiting(places, now) end
-  if redis.call('SISMEMBER', places, me) == 1 then return true end
-  if redis.call('SCARD', places) >= limit or redis.call('EXISTS', places .. ':waiting') == 1 then
-    redis.call('ZADD', places .. ':waiting', 'NX', now, me .. ':' .. attempt)
-    return false
+  local function has_queue() return redis.call('EXISTS', places .. ':waiting') == 1 end
+  if is_closed() or has_queue() then
+    if is_closed() then clear_places(places, now) end
+    call_waiting(places, now)
+    if redis.call('SISMEMBER', places, me) == 1 then return true end
+    if is_closed() or has_queue() then
+      redis.call('ZADD', places .. ':waiting', 'NX', now, me .. ':' .. attempt)
+      return false
+    end
   end
   redis.call('SADD', places, me)
   return true
 end
 
--- Frees the place of a run, or takes the run out of the queue for one.
-local function leave_host(index, now)
-  local places, me, key = places_of(index), job_id .. ':' .. index, run_key(index)
-  local waiting = me .. ':' .. (redis.call('HGET', key, 'attempt') or '')
-  if redis.call('SREM', places, me) + redis.call('ZREM', places .. ':waiting', waiting) == 0 then return end
-  redis.call('HDEL', key, 'called')
-  call_waiting(places, now)
+-- Frees the place of a run, or takes the run out of the queue for one. `run` has its fields `host` and `attempt`. The
+-- caller deletes its field `called`.
+local function leave_host(index, run, now)
+  local places, me = places_of(index, run.host), job_id .. ':' .. index
+  local function left_queue() return redis.call('ZREM', places .. ':waiting', me .. ':' .. (run.attempt or '')) == 1 end
+  if redis.call('SREM', places, me) == 1 or left_queue() then call_waiting(places, now) end
 end

@@ -42,8 +42,10 @@ end
 
 -- Some fields of a hash, as a table by field name. Fields that are not there are nil.
 local function read(key, ...)
-  local fields, names = redis.call('HMGET', key, ...), {...}
-  for i = 1, #names do fields[names[i]] = fields[i] or nil end
+  local values, fields = redis.call('HMGET', key, ...), {}
+  for i, name in ipairs({...}) do
+    if values[i] then fields[name] = values[i] end
+  end
   return fields
 end
 
@@ -73,11 +75,6 @@ end
 
 -- Tells the workers that hold runs of this job to look at it: it is to stop, or its exec timeout was raised.
 local function order() redis.call('PUBLISH', base .. ':orders', job_id) end
-
-local function set_reason(index, reason)
-  local key = run_key(index)
-  if reason == '' then redis.call('HDEL', key, 'reason') else redis.call('HSET', key, 'reason', reason) end
-end
 
 local function add_notice(index, notice)
   local key = run_key(index)

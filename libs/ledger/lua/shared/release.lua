@@ -6,10 +6,10 @@ local SHARE = 8 / 9
 
 -- How many more runs of this job may be in flight, when `mine` are. It may always have one.
 local function share_left(mine)
-  local capacity = redis.call('GET', base .. ':capacity')
+  local capacity, all = unpack(redis.call('MGET', base .. ':capacity', in_flight))
   -- No worker has said yet how many runs it takes.
   if not capacity then return math.huge end
-  local others = tonumber(redis.call('GET', in_flight) or 0) - mine
+  local others = tonumber(all or 0) - mine
   return math.max(1, math.floor((tonumber(capacity) - others) * SHARE)) - mine
 end
 
@@ -81,8 +81,7 @@ end
 
 -- Releases the next pending runs, and issues their tickets.
 local function release(now)
-  expire(now)
-  local facts = read(job, 'state', 'next', 'total', 'concurrency', 'stop', 'batch_end', 'batch_due', 'gate')
+  local facts = expire(now, 'state', 'next', 'total', 'concurrency', 'batch_end', 'gate')
   if facts.stop or (facts.state ~= 'queued' and facts.state ~= 'running') then return end
   local first, total = tonumber(facts.next), tonumber(facts.total)
   local last, due = tonumber(facts.batch_end or total), tonumber(facts.batch_due or 0)

@@ -17,12 +17,13 @@ end
 
 -- Lets a run wait for another attempt, if it may have one. Returns whether it does.
 local function retry(index, from, to, remote, reason, exit_code, is_retryable, now)
-  local facts = read(job, 'retries', 'retry_on', 'backoff_ms', 'job_deadline', 'start_deadline')
+  if to == 'succeeded' then return false end
+  local facts = read(job, 'retries', 'retry_on', 'backoff_ms', 'stop', 'job_deadline', 'start_deadline')
   if not is_retry_wanted(facts.retry_on, to, remote, reason, exit_code, is_retryable) then return false end
   local key = run_key(index)
-  local run = read(key, 'retried', 'attempt', 'kept_state', 'kept_remote', 'stop')
+  local run = read(key, 'retried', 'attempt', 'host', 'kept_state', 'kept_remote', 'stop')
   local retried = tonumber(run.retried or 0)
-  if retried >= tonumber(facts.retries) or why_not(run, now) then return false end
+  if retried >= tonumber(facts.retries) or why_not(run, facts, now) then return false end
   local has_started = remote ~= 'not_started'
   local delay = backoff(facts.backoff_ms, retried)
   local due = now + delay
@@ -38,13 +39,13 @@ local function retry(index, from, to, remote, reason, exit_code, is_retryable, n
     -- The output of the earlier attempt was put aside when this one was dispatched; this one did not start after all.
     if from == 'running' and run.kept_state then bring_back_output(index) end
   end
-  leave_host(index, now)
+  leave_host(index, run, now)
   rest(index)
   local attempt = run.attempt + 1
+  redis.call('HDEL', key, 'reason', 'reissue', 'called')
   redis.call('HSET', key, 'state', 'retry_wait', 'remote', shown, 'retry_at', due, 'retried', retried + 1,
     'attempt', attempt)
-  redis.call('HDEL', key, 'reissue')
-  set_reason(index, reason)
+  if reason ~= '' then redis.call('HSET', key, 'reason', reason) end
   move(from, 'retry_wait', 1)
   issue_later(index, attempt, due, delay)
   return true

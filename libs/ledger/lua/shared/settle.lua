@@ -37,16 +37,16 @@ end
 -- Puts a run into a terminal state. The caller has checked the claim, if there is one.
 local function settle(index, from, to, remote, reason, now)
   local key = run_key(index)
-  local run = read(key, 'kept_state', 'kept_remote', 'kept_reason', 'attempt', 'state')
+  local run = read(key, 'kept_state', 'kept_remote', 'kept_reason', 'attempt', 'state', 'host')
   if run.state ~= from then return end
   to, remote, reason = end_of(index, run, from, to, remote, reason)
   -- A damaged record must not keep its run from ending.
   if (tonumber(run.attempt) or 2) > 1 then drop_kept_output(index) end
-  leave_host(index, now)
-  redis.call('HSET', key, 'state', to, 'remote', remote, 'ended', now)
+  leave_host(index, run, now)
   -- Drops what is of no use any more: a job may have a hundred thousand of these.
-  redis.call('HDEL', key, 'retry_at', 'nonce', 'waits', 'due', 'called', 'abandoned')
-  set_reason(index, reason)
+  redis.call('HDEL', key, 'reason', 'retry_at', 'nonce', 'waits', 'due', 'called', 'abandoned')
+  redis.call('HSET', key, 'state', to, 'remote', remote, 'ended', now)
+  if reason ~= '' then redis.call('HSET', key, 'reason', reason) end
   move(from, to, 1)
   redis.call('HINCRBY', job, 'done', 1)
   rouse(job_id, index)

@@ -18,8 +18,13 @@ local key = run_key(index)
 local run = read(key, 'state', 'attempt', 'reissue', 'host', 'nonce', 'epoch', 'worker', 'started', 'reason', 'stop',
   'kept_state')
 
+local function read_facts()
+  return read(job, 'state', 'stop', 'batch_due', 'start_deadline', 'job_deadline', 'exec_timeout_ms')
+end
+
+local facts = read_facts()
+
 local function claimed(epoch, how)
-  local facts = read(job, 'job_deadline', 'exec_timeout_ms')
   local claim = {epoch = epoch, host = run.host, how = how, started_ago_ms = '', job_left_ms = ''}
   -- Redis' clock may have been set back since.
   if how == 'attach' then claim.started_ago_ms = math.max(0, now - run.started) end
@@ -41,15 +46,16 @@ end
 -- Claims the first ticket of a batch, after the pause before it: now the other runs may go as well. Returns false for a
 -- ticket that comes too early, because it was issued before Redis' clock was set back; it comes again.
 local function end_pause()
-  local facts = read_clocks(now)
-  if facts.batch_due > now then
-    redis.call('HSET', key, 'due', facts.batch_due)
-    issue_later(index, attempt, facts.batch_due, facts.batch_pause_ms)
+  local clocks = read_clocks(now)
+  if clocks.batch_due > now then
+    redis.call('HSET', key, 'due', clocks.batch_due)
+    issue_later(index, attempt, clocks.batch_due, clocks.batch_pause_ms)
     return false
   end
   redis.call('HDEL', job, 'batch_due')
   rouse(job_id, index)
   release(now)
+  facts = read_facts()
   return true
 end
 
@@ -70,13 +76,13 @@ local function end_here(to, reason)
   return reply('over')
 end
 
-local function start(job_state)
+local function start()
   local epoch = redis.call('HINCRBY', key, 'epoch', 1)
   redis.call('HSET', key, 'state', 'connecting', 'worker', worker, 'nonce', nonce, 'connecting', now)
   redis.call('HDEL', key, 'retry_at', 'waits', 'due', 'called')
   rouse(job_id, index)
   move(run.state, 'connecting', 1)
-  if job_state == 'queued' then redis.call('HSET', job, 'state', 'running', 'started', now) end
+  if facts.state == 'queued' then redis.call('HSET', job, 'state', 'running', 'started', now) end
   changed()
   return claimed(epoch, 'start')
 end
@@ -92,17 +98,16 @@ if run.state == 'running' and run.worker == '' then return take_over() end
 -- Another worker has it. If that worker is dead, the sweep settles the run; a second delivery never starts it.
 if not WAITING[run.state] then return {'held'} end
 
-local facts = read(job, 'batch_due', 'state')
 if facts.batch_due and not end_pause() then return {'early'} end
 
-local to, reason = why_not(run, now)
+local to, reason = why_not(run, facts, now)
 if to then return end_here(to, reason) end
 local breaker = breaker_before(run.host, now)
 if breaker and breaker.is_shut and tried == '' then return reply('tried with', run.host, breaker.kind) end
-if not enter_host(index, attempt, now) then
+if not enter_host(index, run.host, attempt, now) then
   redis.call('HSET', key, 'waits', now)
   rest(index)
   return reply('waits')
 end
 if breaker and is_barred(run.host, breaker, now, tried) then return end_here(end_barred(breaker)) end
-return start(facts.state)
+return start()

@@ -11,20 +11,24 @@ local key = run_key(index)
 local run = read(key, 'state', 'epoch', 'worker', 'attempt', 'host', 'nonce', 'stop', 'kept_state')
 local lease = base .. ':worker:' .. (run.worker or '')
 
-local function go() return {'go', tostring(redis.call('PTTL', lease))} end
+-- -1: the lease has no end. -2: there is none.
+local lease_ms = redis.call('PTTL', lease)
+
+local function go() return {'go', tostring(lease_ms)} end
 
 -- Forgets what an earlier attempt left. Its output is put aside, in case this one does not start after all.
 local function clear_earlier_attempt()
   redis.call('SREM', noticed, index)
   redis.call('HDEL', key, 'reason', 'detail', 'notice', 'ended', 'mode')
-  if tonumber(run.attempt) > 1 then keep_output(index) end
+  keep_output(index)
 end
 
 -- Notes a host that shows a key which another host of the job has shown. Hosts of one machine share its key by right.
 local function note_twin()
   if redis.call('HSETNX', host_keys, host_key, index) == 1 then return end
   local first = redis.call('HGET', host_keys, host_key)
-  if machine_of(first) ~= machine_of(index) then redis.call('ZADD', twins, first, index) end
+  local first_host = redis.call('HGET', run_key(first), 'host')
+  if machine_of(first, first_host) ~= machine_of(index, run.host) then redis.call('ZADD', twins, first, index) end
 end
 
 local is_own = run.epoch == epoch and run.nonce == nonce
@@ -32,12 +36,12 @@ local is_own = run.epoch == epoch and run.nonce == nonce
 if is_own and run.state == 'running' then return go() end
 -- The claim is not this worker's any more, or the run has ended.
 if not is_own or run.state ~= 'connecting' then return {'fenced'} end
-if redis.call('EXISTS', lease) == 0 then return {'no_lease'} end
+if lease_ms == -2 then return {'no_lease'} end
 local now = now_ms()
-local to, reason = why_not(run, now)
+local to, reason = why_not(run, read(job, 'stop', 'job_deadline', 'start_deadline'), now)
 if to then return {'over', to, reason} end
 
-clear_earlier_attempt()
+if tonumber(run.attempt) > 1 then clear_earlier_attempt() end
 redis.call('HSET', key, 'state', 'running', 'remote', 'started', 'started', now, 'connect_ms', connect_ms)
 if mode == 'durable' then redis.call('HSET', key, 'mode', 'durable') end
 if notice ~= '' then add_notice(index, notice) end

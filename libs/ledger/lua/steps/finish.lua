@@ -1,15 +1,15 @@
 -- Ends an attempt with what its worker found: the run ends, or waits for another attempt. Releases the next runs.
 -- `reason` and `exit_code` may be ''. `is_retryable` is '1' when the worker thinks another attempt promising;
--- `is_hosts_fault` is '1' when the host itself was asked and is at fault; `late_result` is the same end as JSON. Of
--- each stream: its bytes, those that the output limit left out, and those in the stored tail. Then fields and their
--- values.
+-- `is_hosts_fault` is '1' when the host itself was asked and is at fault; `tried` is a digest of what it was tried
+-- with, or ''; `late_result` is the same end as JSON. Of each stream: its bytes, those that the output limit left out,
+-- and those in the stored tail. Then fields and their values.
 -- Returns {'finished' or 'retrying', tickets...} or {'fenced'}.
 local index, epoch, nonce = ARGV[3], ARGV[4], ARGV[5]
 local to, remote, reason, exit_code = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
-local is_retryable, is_hosts_fault, late_result = ARGV[10], ARGV[11], ARGV[12]
-local stdout_bytes, stdout_left_out, stdout_tail = ARGV[13], ARGV[14], ARGV[15]
-local stderr_bytes, stderr_left_out, stderr_tail = ARGV[16], ARGV[17], ARGV[18]
-local fields_from = 19
+local is_retryable, is_hosts_fault, tried, late_result = ARGV[10], ARGV[11], ARGV[12], ARGV[13]
+local stdout_bytes, stdout_left_out, stdout_tail = ARGV[14], ARGV[15], ARGV[16]
+local stderr_bytes, stderr_left_out, stderr_tail = ARGV[17], ARGV[18], ARGV[19]
+local fields_from = 20
 
 local MISSING = 'Redis had no room for a part of the output, or has forgotten it; those bytes count as omitted'
 
@@ -46,13 +46,6 @@ local function store_result()
   if is_stdout_short or is_stderr_short then add_notice(index, MISSING) end
 end
 
--- Tells the breaker of the host how reaching it went. Returns whether the breaker is open now.
-local function note_connection(now)
-  local tried = redis.call('HGET', key, 'tried')
-  if tried then redis.call('HDEL', key, 'tried') end
-  return run.state == 'connecting' and note_failure(run.host, reason, is_hosts_fault == '1', tried, now)
-end
-
 -- The same request again, because its reply was lost.
 if run.ended_nonce == nonce then return {'finished'} end
 local is_own = run.epoch == epoch and run.nonce == nonce
@@ -62,7 +55,8 @@ if not is_own or not HELD[run.state] then
 end
 local now = now_ms()
 store_result()
-local is_shut = note_connection(now)
+-- Whether the breaker of the host is open now, after what its worker found.
+local is_shut = run.state == 'connecting' and note_failure(run.host, reason, is_hosts_fault == '1', tried, now)
 local may_retry = is_retryable == '1' and (not is_shut or redis.call('HEXISTS', job, 'force') == 1)
 local word = 'finished'
 if retry(index, run.state, to, remote, reason, exit_code, may_retry, now) then

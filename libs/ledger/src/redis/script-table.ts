@@ -72,6 +72,7 @@ export const SCRIPTS = {
       'exitCode',
       'isRetryable',
       'isHostsFault',
+      'tried',
       'lateResult',
       'stdoutBytes',
       'stdoutLeftOut',

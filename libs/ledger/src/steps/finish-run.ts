@@ -74,6 +74,7 @@ export async function finishRun(
     exitCode: exitCode ?? '',
     isRetryable: isRetryable ? '1' : '0',
     isHostsFault: end.isHostsFault === true ? '1' : '0',
+    tried: end.tried ?? '',
     lateResult: JSON.stringify(late),
     stdoutBytes: stdout?.bytes ?? 0,
     stdoutLeftOut: stdout?.omittedBytes ?? 0,
@@ -114,7 +115,6 @@ function fieldsOf(end: RunEnd): Array<[string, string | number]> {
   if (end.detail !== null) fields.push(['detail', end.detail])
   if (end.exitCode !== null) fields.push(['exit_code', end.exitCode])
   if (end.signal !== null) fields.push(['signal', end.signal])
-  if (end.tried !== undefined) fields.push(['tried', end.tried])
   if (end.output === undefined) return fields
   const { stdout, stderr, complete, digest } = end.output
   // Usual values are not stored: a job may have very many runs, and most print little.
