@@ -45,9 +45,14 @@ export async function runScriptForBytes<Name extends ScriptName>(
 function callOf(keys: Keys, name: ScriptName, given: Readonly<Record<string, Value>>, rest: readonly Value[]) {
   const { sha, text, isOfJob, keys: keyNames, args } = SCRIPTS[name]
   const jobId = isOfJob ? String(given.jobId) : ''
-  const inOrder = (names: readonly string[]) => names.map((each) => given[each] ?? '')
-  const scriptKeys = [...(isOfJob ? [keys.job(jobId)] : []), ...inOrder(keyNames)]
-  return { sha, text, count: scriptKeys.length, values: [...scriptKeys, keys.base, jobId, ...inOrder(args), ...rest] }
+  // One array, and no others on the way: this runs several times for each run.
+  const values: Value[] = isOfJob ? [keys.job(jobId)] : []
+  for (const each of keyNames) values.push(given[each] ?? '')
+  const count = values.length
+  values.push(keys.base, jobId)
+  for (const each of args) values.push(given[each] ?? '')
+  values.push(...rest)
+  return { sha, text, count, values }
 }
 
 /** Sends the text of a script only when Redis does not have it, as after a restart. */

@@ -12,6 +12,8 @@ import { appendOutput, type Claim, claimed } from './claim.ts'
 /** Stands for the digest of no output. */
 const EMPTY_DIGEST = 'empty'
 
+const FinishAnswer = z.enum(['finished', 'retrying', 'fenced'])
+
 const STREAMS = ['stdout', 'stderr'] as const
 
 /** How an attempt ended, as its worker found it. */
@@ -67,7 +69,6 @@ export async function finishRun(
   const late = { state, remote, reason, detail, exit_code: exitCode, signal, worker, at }
   const [stdout, stderr] = [end.output?.stdout, end.output?.stderr]
   const given = {
-    ...claimed(claim),
     to: state,
     remote,
     reason: reason ?? '',
@@ -82,9 +83,10 @@ export async function finishRun(
     stderrBytes: stderr?.bytes ?? 0,
     stderrLeftOut: stderr?.omittedBytes ?? 0,
     stderrTail: tails.stderr,
+    ...claimed(claim),
   }
   const answer = await runScript(ledger, 'finish', given, fieldsOf(end).flat())
-  return z.enum(['finished', 'retrying', 'fenced']).parse(await releaseTickets(ledger, answer))
+  return FinishAnswer.parse(await releaseTickets(ledger, answer))
 }
 
 /**

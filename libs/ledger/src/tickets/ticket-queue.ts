@@ -70,7 +70,7 @@ function toTicket({ title, jobId, isAgain = false, ...run }: Released) {
     // Bull Board shows the name unescaped.
     name: `${run.host}: ${escapeLine(title)}`,
     data: ticket,
-    opts: { jobId: ticketId({ ...ticket, isAgain }), attempts: 1, removeOnComplete: KEPT, removeOnFail: KEPT },
+    opts: { jobId: ticketId({ isAgain, ...ticket }), attempts: 1, removeOnComplete: KEPT, removeOnFail: KEPT },
   }
 }
 

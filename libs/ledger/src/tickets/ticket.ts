@@ -43,7 +43,9 @@ const TicketWords = z
     attempt: z.coerce.number(),
     reissue: z.coerce.number(),
   })
-  .transform(({ job_id: jobId, ...others }): Released => ({ jobId, ...others }))
+  .transform(({ job_id: jobId, title, index, host, attempt, reissue }): Released => {
+    return { jobId, title, index, host, attempt, reissue }
+  })
 
 /** Parses the answer of a script: a word, then the fields of each ticket one after another. */
 export function parseReleased(answer: unknown): { word: string; released: Released[] } {
