@@ -68,6 +68,7 @@ export async function startBenchStack(
     MUSTER_DATA_DIR: dataDir,
     MUSTER_INVENTORY: join(dataDir, 'inventory.yaml'),
     MUSTER_KNOWN_HOSTS: join(dataDir, 'known_hosts'),
+    MUSTER_SECRET_DIRS: tmpdir(),
     MUSTER_PORT: '0',
     MUSTER_RATE_LIMIT_PER_MIN: '0',
     MUSTER_SUBMIT_LIMIT_PER_MIN: '0',

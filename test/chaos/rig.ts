@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { type Closers, freePort, startProcess } from '@muster/runtime'
 import { type ChaosRedis, startChaosRedis } from '../support/runtime/chaos-redis.ts'
 import { FaultProxy } from '../support/runtime/fault-proxy.ts'
@@ -81,6 +81,7 @@ export async function startRig(options: {
       MUSTER_DATA_DIR: dataDir,
       MUSTER_INVENTORY: join(dataDir, 'inventory.yaml'),
       MUSTER_KNOWN_HOSTS: join(dataDir, 'known_hosts'),
+      MUSTER_SECRET_DIRS: dirname(sshd.facts.keys.ed25519),
       MUSTER_API_KEY: apiKey,
       MUSTER_PORT: String(port),
       MUSTER_RATE_LIMIT_PER_MIN: '0',

@@ -1,6 +1,6 @@
 /** The environment variables of a worker. docs/configuration.md describes them. */
 import { availableParallelism } from 'node:os'
-import { inventoryVariables } from '@muster/inventory'
+import { workerInventoryVariables } from '@muster/inventory'
 import { LogLevel } from '@muster/runtime'
 import { z } from 'zod'
 
@@ -17,6 +17,6 @@ export const WorkerConfig = z.object({
   MUSTER_SHUTDOWN_GRACE_S: z.coerce.number().min(0).max(3_600).default(20),
   MUSTER_LOG_FILE: z.string().optional(),
   LOG_LEVEL: LogLevel.default('info'),
-  ...inventoryVariables,
+  ...workerInventoryVariables,
 })
 export type WorkerConfig = z.infer<typeof WorkerConfig>

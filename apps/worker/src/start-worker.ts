@@ -7,7 +7,7 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
-import { openConfiguredInventory } from '@muster/inventory'
+import { openWorkerInventory } from '@muster/inventory'
 import {
   consumeTickets,
   openDialSlots,
@@ -52,7 +52,7 @@ export async function startWorker(options: {
   })
   life.closers.add('ledger', () => ledger.close())
 
-  const inventory = await openConfiguredInventory(config, logger, readTrustedFile)
+  const { inventory, directories } = await openWorkerInventory(config, logger, readTrustedFile)
   life.closers.add('inventory', () => inventory.close())
 
   const watch = await watchJobs(ledger, onError)
@@ -79,8 +79,8 @@ export async function startWorker(options: {
     beforeDialThrough: (jumpName, { signal }) => dialSlots.take(jumpName, signal),
   })
   life.closers.add('connections', () => pool.close())
-  const secretsFrom = { ...env, SSH_SERVERS: config.SSH_SERVERS }
-  const hosts = reachableHosts({ inventory: () => inventory.current(), env: secretsFrom })
+  const secrets = { env: { ...env, SSH_SERVERS: config.SSH_SERVERS }, directories }
+  const hosts = reachableHosts({ inventory: () => inventory.current(), secrets })
   const specs = createRunSpecs(ledger)
   const triedWith: TriedWith = async (name, kind) => {
     const found = await hosts.find(name, { sudoUser: undefined })

@@ -3,8 +3,13 @@
  * file for it, because every process must see the same hosts. It does not read the environment itself.
  */
 import { userInfo } from 'node:os'
+import type { MusterError } from '@muster/contract'
 import { z } from 'zod'
+import type { Inventory } from './inventory.ts'
 import { type InventoryOptions, type InventorySource, openInventory } from './inventory-source.ts'
+import { earlyRefusals } from './secrets/early-refusals.ts'
+import type { SecretDirectories } from './secrets/secret-directories.ts'
+import { expandHome } from './sources/credentials.ts'
 
 /** The variables, as fields for a process's configuration schema. */
 export const inventoryVariables = {
@@ -16,7 +21,23 @@ export const inventoryVariables = {
   SSH_AUTH_SOCK: z.string().optional(),
 }
 
+/** Those of a worker, which alone reads secrets. */
+export const workerInventoryVariables = {
+  ...inventoryVariables,
+  MUSTER_SECRET_DIRS: z
+    .string()
+    .optional()
+    .refine((text) => listed(text).every((path) => /^(?:\/|~\/|~$)/.test(path)), {
+      error: 'directories separated by ":", each beginning with / or ~/',
+    }),
+}
+
 const Variables = z.object(inventoryVariables)
+type Configured = z.infer<typeof Variables>
+
+const WorkerVariables = z.object(workerInventoryVariables)
+
+type ReadText = Required<InventoryOptions>['readText']
 
 /** The log for news of the inventory; a pino logger is one. */
 type InventoryLog = {
@@ -31,11 +52,53 @@ type InventoryLog = {
  * @throws {MusterError} invalid_inventory when it cannot be used, with every mistake in the message
  */
 export function openConfiguredInventory(
-  variables: z.infer<typeof Variables>,
+  variables: Configured,
   log: InventoryLog,
-  readText: Required<InventoryOptions>['readText'],
+  readText: ReadText,
 ): Promise<InventorySource> {
-  return openInventory({
+  return openInventory(optionsOf(variables, log, readText))
+}
+
+/**
+ * The same for a worker, with the directories that it reads secrets from. Files that will be refused are told in the
+ * log, now and after each change.
+ * @throws {MusterError} invalid_inventory when it cannot be used, with every mistake in the message
+ */
+export async function openWorkerInventory(
+  variables: z.infer<typeof WorkerVariables>,
+  log: InventoryLog,
+  readText: ReadText,
+): Promise<{ inventory: InventorySource; directories: SecretDirectories }> {
+  const { onReload, ...options } = optionsOf(variables, log, readText)
+  const told = new Set<string>()
+  const tell = async ({ hosts }: Inventory) => {
+    for (const refusal of await earlyRefusals(hosts.values(), directories)) {
+      if (!told.has(refusal)) log.warn(refusal)
+      told.add(refusal)
+    }
+  }
+  const tellSoon = (version: Inventory) => {
+    // No start waits for this. The files are checked again when they are read, and the run then says why.
+    tell(version).catch(() => {})
+  }
+  const inventory = await openInventory({
+    ...options,
+    onReload: (changed) => {
+      onReload(changed)
+      tellSoon(changed)
+    },
+  })
+  const directories: SecretDirectories = {
+    home: variables.HOME,
+    named: listed(variables.MUSTER_SECRET_DIRS).map((path) => expandHome(path, variables.HOME)),
+    inventory: inventory.directory,
+  }
+  tellSoon(inventory.current())
+  return { inventory, directories }
+}
+
+function optionsOf(variables: Configured, log: InventoryLog, readText: ReadText) {
+  return {
     file: variables.MUSTER_INVENTORY,
     readText,
     sshServers: variables.SSH_SERVERS,
@@ -43,8 +106,14 @@ export function openConfiguredInventory(
     home: variables.HOME,
     defaultUser: variables.USER ?? userInfo().username,
     agentSocket: variables.SSH_AUTH_SOCK,
-    onReload: ({ hosts }) => log.info({ hosts: hosts.size }, 'the changed inventory is in force'),
-    onProblem: (error) => log.error({ err: error }, 'the inventory cannot be used; the last good one stays in force'),
-    warn: (text) => log.warn(text),
-  })
+    onReload: ({ hosts }: Inventory) => log.info({ hosts: hosts.size }, 'the changed inventory is in force'),
+    onProblem: (error: MusterError) =>
+      log.error({ err: error }, 'the inventory cannot be used; the last good one stays in force'),
+    warn: (text: string) => log.warn(text),
+  }
+}
+
+/** The paths of a list; an empty entry is nothing. */
+function listed(text: string | undefined): string[] {
+  return (text ?? '').split(':').filter((path) => path !== '')
 }

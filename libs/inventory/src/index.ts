@@ -1,5 +1,12 @@
-export { inventoryVariables, openConfiguredInventory } from './configured-inventory.ts'
+export {
+  inventoryVariables,
+  openConfiguredInventory,
+  openWorkerInventory,
+  workerInventoryVariables,
+} from './configured-inventory.ts'
 export type { CredentialRef, InventoryHost } from './hosts/inventory-host.ts'
 export { type Inventory, parseInventory } from './inventory.ts'
-export { readSecret } from './sources/secret.ts'
+export { SecretRefused } from './secrets/confined-file.ts'
+export { type KeyContent, type KeyRef, readKey } from './secrets/key.ts'
+export { readSecret, type SecretSources } from './secrets/secret.ts'
 export { nearest, nearestHint } from './targets/nearest.ts'

@@ -5,7 +5,8 @@
  * Files are polled, not watched: polling sees every way of replacing a file (an editor's rename, a symbolic link, a
  * network disk) alike. Environment variables are read once; a process cannot get new ones.
  */
-import { readFile, stat } from 'node:fs/promises'
+import { readFile, realpath, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { MusterError } from '@muster/contract'
 import type { HostDefaults, SourceContent } from './hosts/inventory-host.ts'
 import { invalidInventory } from './hosts/mistakes.ts'
@@ -50,6 +51,11 @@ export type InventoryOptions = {
 export type InventorySource = {
   /** The last good version. */
   current(): Inventory
+  /**
+   * The real directory of the file of the last good version, as it was then: a link that takes its place later counts
+   * for nothing. Undefined when there is no file.
+   */
+  directory(): string | undefined
   /** Reads everything again now. Resolves when the new version is in force, or `onProblem` was called. */
   reload(): Promise<void>
   /** Stops checking for changes. `current` still answers. */
@@ -69,16 +75,16 @@ export async function openInventory(given: InventoryOptions): Promise<InventoryS
   const files = [options.file, options.sshConfigFile].filter((file) => file !== undefined)
   const told = new Set<string>()
   let loadedState = ''
-  let fileWasThere = false
+  let directory: string | undefined
   let isClosed = false
 
   async function load(): Promise<Inventory> {
     // Check the files before reading them: a change in between is then noticed and read.
     loadedState = await stateOf(files)
-    const { contents, fileIsThere } = await readSources(options, fileWasThere)
+    const { contents, directory: found } = await readSources(options, directory !== undefined)
     const { inventory, warnings } = joinSources(contents)
-    if (inventory.hosts.size === 0) throw noHosts(options.file, fileIsThere)
-    fileWasThere = fileIsThere
+    if (inventory.hosts.size === 0) throw noHosts(options.file, found !== undefined)
+    directory = found
     for (const warning of warnings) {
       if (!told.has(warning)) options.warn?.(warning)
       told.add(warning)
@@ -112,17 +118,20 @@ export async function openInventory(given: InventoryOptions): Promise<InventoryS
     isClosed = true
     stopPolling()
   }
-  return { current: () => current, reload, close }
+  return { current: () => current, directory: () => directory, reload, close }
 }
 
 async function readSources(
   options: InventoryOptions,
   fileWasThere: boolean,
-): Promise<{ contents: SourceContent[]; fileIsThere: boolean }> {
+): Promise<{ contents: SourceContent[]; directory: string | undefined }> {
   const { home, agentSocket, defaultUser: user } = options
   const defaults: HostDefaults = { home, agentSocket, user, credentials: await usualCredentials(home, agentSocket) }
   const contents: SourceContent[] = []
-  const text = await readText(options.file, options.readText)
+  const directory = await realpath(dirname(options.file)).catch(() => undefined)
+  // It is read by its real directory: so what counts as beside it is beside what was read.
+  const file = directory === undefined ? options.file : join(directory, basename(options.file))
+  const text = await readText(file, options.readText)
   if (text !== undefined) contents.push(readInventoryFile(text, options.file, defaults))
   // The hosts must not vanish because somebody moves the file away for a moment.
   else if (fileWasThere) throw unreadable(options.file, 'the file is gone')
@@ -132,7 +141,7 @@ async function readSources(
     if (sshConfig === undefined) throw unreadable(options.sshConfigFile, 'there is no such file')
     contents.push(readSshConfig(sshConfig, options.sshConfigFile, defaults))
   }
-  return { contents, fileIsThere: text !== undefined }
+  return { contents, directory: text === undefined ? undefined : directory }
 }
 
 /** The text of a file, or undefined when there is no such file. */

@@ -10,7 +10,7 @@ import { INITIALIZE, MODERN_META, sparseEnv, startMcp } from '../../support/mcp/
 import { STDIO_CLIENTS } from '../../support/mcp/mcp-stdio-clients.ts'
 import { runStory } from '../../support/mcp/mcp-story.ts'
 import { pidsOf, stillRunning } from '../../support/runtime/processes.ts'
-import { fleetFiles } from '../../support/stack/fleet-files.ts'
+import { fleetFiles, secretDirs } from '../../support/stack/fleet-files.ts'
 import { witnessFile } from '../../support/stack/witness.ts'
 
 /** A home directory with an inventory and known hosts where they usually are. */
@@ -26,7 +26,7 @@ async function homeWithFleet(hosts: number) {
     await mkdir(join(env.HOME, directory), { recursive: true })
     await writeFile(join(env.HOME, directory, file), text)
   }
-  return env
+  return { ...env, MUSTER_SECRET_DIRS: secretDirs() }
 }
 
 const Job = z.looseObject({ job_id: z.string(), state: z.string() })

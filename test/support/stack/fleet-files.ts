@@ -4,11 +4,16 @@ import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { inject, onTestFinished } from 'vitest'
 
 /** The text of an inventory file and of the known hosts that go with it. */
 export type FleetFiles = { readonly inventory: string; readonly knownHosts: string }
+
+/** For MUSTER_SECRET_DIRS: where the keys of the sshd are, and what tests make. */
+export function secretDirs(): string {
+  return [dirname(inject('sshd').keys.ed25519), tmpdir()].join(':')
+}
 
 /** Hosts `web01` … in the group `web`, each an address of its own of the one sshd. */
 export function fleetFiles(web: number): FleetFiles {

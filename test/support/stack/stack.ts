@@ -9,6 +9,7 @@ import { join, resolve } from 'node:path'
 import { isTerminalJob, type JobReport, OPERATIONS, type Request } from '@muster/contract'
 import { type RunningProcess, startProcess } from '@muster/runtime'
 import { inject, onTestFinished } from 'vitest'
+import { secretDirs } from './fleet-files.ts'
 
 /** A running Muster. */
 export type Stack = {
@@ -59,6 +60,7 @@ export async function startStack(options: {
     MUSTER_DATA_DIR: dataDir,
     MUSTER_INVENTORY: join(dataDir, 'inventory.yaml'),
     MUSTER_KNOWN_HOSTS: join(dataDir, 'known_hosts'),
+    MUSTER_SECRET_DIRS: secretDirs(),
     MUSTER_PORT: '0',
     MUSTER_RATE_LIMIT_PER_MIN: '0',
     MUSTER_SUBMIT_LIMIT_PER_MIN: '0',

@@ -119,6 +119,11 @@ describe('a mistake is told with its file, line, field and remedy', () => {
       host('{ sudo_password_file: a, sudo_password_env: B }'),
       '2: hosts.web01.sudo_password_env: the same secret as sudo_password_file; give one of the two',
     ],
+    ...['MUSTER_API_KEY', 'REDIS_URL', 'SSH_SERVERS'].map((name) => [
+      host(`{ password_env: ${name} }`),
+      "2: hosts.web01.password_env: this is one of Muster's own variables, which must not be sent to a host; " +
+        'give the secret a variable of its own',
+    ]),
     [
       host('{ password_file: a, password_env: B }'),
       '2: hosts.web01.password_env: the same secret as password_file; give one of the two',

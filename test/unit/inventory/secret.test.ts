@@ -2,9 +2,14 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { readSecret } from '@muster/inventory'
+import { readSecret, type SecretSources } from '@muster/inventory'
 import fc from 'fast-check'
 import { describe, expect, it, onTestFinished } from 'vitest'
+
+const FROM: SecretSources = {
+  env: {},
+  directories: { home: '/nowhere', named: [tmpdir(), '/dev', '/nowhere'], inventory: () => undefined },
+}
 
 async function secretFile(content: string): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'muster-secret-'))
@@ -21,7 +26,7 @@ describe('a secret file', () => {
     ['hunter2\r\n', 'hunter2'],
     [' two words \n\n', ' two words \n'],
   ])('%j holds %j', async (content, expected) => {
-    expect(await readSecret({ kind: 'file', path: await secretFile(content) }, { env: {} })).toBe(expected)
+    expect(await readSecret({ kind: 'file', path: await secretFile(content) }, FROM)).toBe(expected)
   })
 
   it.each([
@@ -29,14 +34,14 @@ describe('a secret file', () => {
     ['x'.repeat(70_000), 'it has 70000 bytes, more than a secret can have'],
   ])('that is unusable is told by its path only', async (content, expected) => {
     const path = await secretFile(content)
-    await expect(readSecret({ kind: 'file', path }, { env: {} })).rejects.toMatchObject({
+    await expect(readSecret({ kind: 'file', path }, FROM)).rejects.toMatchObject({
       code: 'invalid_config',
       message: expect.stringContaining(expected),
     })
   })
 
   it('that does not exist is told with the cause', async () => {
-    await expect(readSecret({ kind: 'file', path: '/nowhere/secret' }, { env: {} })).rejects.toMatchObject({
+    await expect(readSecret({ kind: 'file', path: '/nowhere/secret' }, FROM)).rejects.toMatchObject({
       code: 'invalid_config',
       message: expect.stringContaining('the secret file /nowhere/secret cannot be read: ENOENT'),
       cause: expect.objectContaining({ code: 'ENOENT' }),
@@ -44,22 +49,20 @@ describe('a secret file', () => {
   })
 
   it('that is a device is refused, so that nobody waits for it', async () => {
-    await expect(readSecret({ kind: 'file', path: '/dev/zero' }, { env: {} })).rejects.toThrow(
-      'it is not a regular file',
-    )
+    await expect(readSecret({ kind: 'file', path: '/dev/zero' }, FROM)).rejects.toThrow('it is not a regular file')
   })
 })
 
 describe('a secret variable', () => {
   it('is its value as it is', async () => {
-    expect(await readSecret({ kind: 'env', name: 'P' }, { env: { P: ' x\n' } })).toBe(' x\n')
+    expect(await readSecret({ kind: 'env', name: 'P' }, { ...FROM, env: { P: ' x\n' } })).toBe(' x\n')
   })
 
   it.each([
     [{}, 'the environment variable P is not set'],
     [{ P: '' }, 'the environment variable P is empty'],
   ])('%j is not one', async (env, expected) => {
-    await expect(readSecret({ kind: 'env', name: 'P' }, { env })).rejects.toMatchObject({
+    await expect(readSecret({ kind: 'env', name: 'P' }, { ...FROM, env })).rejects.toMatchObject({
       code: 'invalid_config',
       message: expected,
     })
@@ -68,7 +71,7 @@ describe('a secret variable', () => {
 
 describe('a password in SSH_SERVERS', () => {
   const read = (host: string, SSH_SERVERS?: string) =>
-    readSecret({ kind: 'ssh_servers', host }, { env: { SSH_SERVERS } })
+    readSecret({ kind: 'ssh_servers', host }, { ...FROM, env: { SSH_SERVERS } })
 
   it('is everything after the third colon, whatever it is made of but a comma', async () => {
     const password = fc

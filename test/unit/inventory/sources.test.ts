@@ -1,7 +1,6 @@
 /** Where hosts come from besides the file: SSH_SERVERS, an SSH config, and the usual credentials. */
-import { mkdir, writeFile } from 'node:fs/promises'
+import { access, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { readSecret } from '@muster/inventory'
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { InventoryOptions } from '../../../libs/inventory/src/inventory-source.ts'
 import { hostsFile, openTestInventory, temporaryDirectory } from '../../support/inventory/test-inventory.ts'
@@ -88,8 +87,8 @@ describe('the usual credentials', () => {
     const { source } = await open({ agentSocket: '/run/agent' })
     expect(source.current().hosts.get('a')?.credentials).toEqual([
       { kind: 'agent', socket: '/run/agent' },
-      { kind: 'key', identityFile: join(directory, '.ssh/id_ed25519') },
-      { kind: 'key', identityFile: join(directory, '.ssh/id_rsa') },
+      { kind: 'key', identityFile: join(directory, '.ssh/id_ed25519'), isOfOpenSsh: true },
+      { kind: 'key', identityFile: join(directory, '.ssh/id_rsa'), isOfOpenSsh: true },
     ])
   })
 })
@@ -135,8 +134,8 @@ describe('an SSH config', () => {
       hostKeyAlias: 'web',
       labels: {},
       credentials: [
-        { kind: 'key', identityFile: join(directory, '.ssh/deploy') },
-        { kind: 'key', identityFile: join(directory, 'all keys') },
+        { kind: 'key', identityFile: join(directory, '.ssh/deploy'), isOfOpenSsh: true },
+        { kind: 'key', identityFile: join(directory, 'all keys'), isOfOpenSsh: true },
         { kind: 'agent', socket: '/run/agent' },
       ],
       groups: [],
@@ -186,7 +185,7 @@ describe('an SSH config', () => {
          Include other`,
     )
     expect(source.current().hosts.get('a')).toMatchObject({ address: 'a', user: 'me' })
-    await expect(readSecret({ kind: 'file', path: proof }, { env: {} })).rejects.toThrow('ENOENT')
+    await expect(access(proof)).rejects.toThrow('ENOENT')
     expect(warnings).toEqual([
       'not taken: Include, and the hosts in it; ProxyCommand for a; CanonicalizeHostName, ' +
         'CanonicalDomains, Match for a,b',

@@ -2,9 +2,18 @@
  * Finds everything needed to log in to a host. Passwords are read from their files each time they are needed, keys
  * whenever their files have changed. Only workers hold them, and send them only to the hosts they belong to.
  */
-import { readFile } from 'node:fs/promises'
 import { MusterError, type Reason, type TerminalRunState } from '@muster/contract'
-import { type CredentialRef, type Inventory, type InventoryHost, readSecret } from '@muster/inventory'
+import {
+  type CredentialRef,
+  type Inventory,
+  type InventoryHost,
+  type KeyContent,
+  type KeyRef,
+  readKey,
+  readSecret,
+  SecretRefused,
+  type SecretSources,
+} from '@muster/inventory'
 import { type Credential, checkSudoPassword, keepFiles, type SshHost, type Sudo } from '@muster/ssh'
 
 /** Why a host cannot be tried at all. */
@@ -13,14 +22,7 @@ type NotReachable = { readonly state: TerminalRunState; readonly reason: Reason;
 /** A host that can be tried, and how to use sudo there; without a password if the inventory names none. */
 type ReachableHost = { readonly host: SshHost; readonly sudo: Sudo | undefined }
 
-/**
- * What a key file and the `.pub` beside it hold now.
- * @throws {MusterError} invalid_inventory when neither can be read
- */
-type ReadKey = (file: string) => Promise<KeyContent>
-
-/** If only an agent holds the private key, `pem` is the public half and `publicHalf` is absent. */
-type KeyContent = { readonly pem: Buffer; readonly publicHalf?: Buffer }
+type ReadKey = (ref: KeyRef) => Promise<KeyContent>
 
 /** Looks up hosts. */
 export type ReachableHosts = {
@@ -29,18 +31,18 @@ export type ReachableHosts = {
 }
 
 /** Looks hosts up in the current inventory, so that a reload takes effect with the next run. */
-export function reachableHosts(options: {
-  inventory: () => Inventory
-  env: Record<string, string | undefined>
-}): ReachableHosts {
+export function reachableHosts(options: { inventory: () => Inventory; secrets: SecretSources }): ReachableHosts {
+  const { secrets } = options
   const keys = new Map<string, () => Promise<KeyContent>>()
-  const readKey: ReadKey = (file) => {
-    const read = keys.get(file) ?? keepFiles([file, `${file}.pub`], () => readKeyFiles(file))
-    keys.set(file, read)
+  const readKept: ReadKey = (ref) => {
+    const { identityFile: file, isOfOpenSsh = false } = ref
+    const name = `${isOfOpenSsh} ${file}`
+    const read = keys.get(name) ?? keepFiles([file, `${file}.pub`], () => readKey(ref, secrets.directories))
+    keys.set(name, read)
     return read()
   }
   const toSshHost = async (host: InventoryHost): Promise<SshHost> => {
-    const credentials = await readCredentials(host.credentials, options.env, readKey)
+    const credentials = await readCredentials(host.credentials, secrets, readKept)
     const jump = host.jump === undefined ? undefined : options.inventory().hosts.get(host.jump)
     return {
       name: host.name,
@@ -69,7 +71,7 @@ export function reachableHosts(options: {
         if (user === undefined) return { host: sshHost, sudo: undefined }
         if (host.sudoPassword === undefined) return { host: sshHost, sudo: { user } }
         phase = { state: 'failed', reason: 'sudo_password_required' }
-        const password = await readSecret(host.sudoPassword, { env: options.env })
+        const password = await readSecret(host.sudoPassword, secrets)
         checkSudoPassword(password)
         return { host: sshHost, sudo: { user, password } }
       } catch (error) {
@@ -81,48 +83,37 @@ export function reachableHosts(options: {
 }
 
 /**
- * All credentials that can be read. One unreadable file does not stop the others.
- * @throws {MusterError} invalid_inventory, invalid_config: none can be read
+ * All credentials that can be read. One unreadable file does not stop the others; one that is refused does, as the
+ * inventory names what it must not.
+ * @throws {MusterError} invalid_inventory, invalid_config: none can be read, or one is refused
  */
 async function readCredentials(
   refs: readonly CredentialRef[],
-  env: Record<string, string | undefined>,
-  readKey: ReadKey,
+  secrets: SecretSources,
+  readKept: ReadKey,
 ): Promise<Credential[]> {
-  const results = await Promise.allSettled(refs.map((ref) => readCredential(ref, env, readKey)))
+  const results = await Promise.allSettled(refs.map((ref) => readCredential(ref, secrets, readKept)))
   const credentials = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
-  const failure = results.find((result) => result.status === 'rejected')
-  if (credentials.length === 0 && failure !== undefined) throw failure.reason
+  const failures = results.flatMap((result): unknown[] => (result.status === 'rejected' ? [result.reason] : []))
+  const refusal = failures.find((reason) => reason instanceof SecretRefused)
+  if (refusal !== undefined) throw refusal
+  if (credentials.length === 0 && failures.length > 0) throw failures[0]
   return credentials
 }
 
-async function readCredential(
-  ref: CredentialRef,
-  env: Record<string, string | undefined>,
-  readKey: ReadKey,
-): Promise<Credential> {
+async function readCredential(ref: CredentialRef, secrets: SecretSources, readKept: ReadKey): Promise<Credential> {
+  const agent = secrets.env.SSH_AUTH_SOCK
   switch (ref.kind) {
     case 'agent':
-      return { kind: 'agent', socket: ref.socket ?? env.SSH_AUTH_SOCK ?? '' }
+      return { kind: 'agent', socket: ref.socket ?? agent ?? '' }
     case 'password':
-      return { kind: 'password', password: await readSecret(ref.secret, { env }) }
+      return { kind: 'password', password: await readSecret(ref.secret, secrets) }
     case 'key': {
-      const key = { kind: 'key', source: ref.identityFile, ...(await readKey(ref.identityFile)) } as const
-      const held = env.SSH_AUTH_SOCK === undefined ? key : { ...key, agent: env.SSH_AUTH_SOCK }
-      return ref.passphrase === undefined ? held : { ...held, passphrase: await readSecret(ref.passphrase, { env }) }
+      const key = { kind: 'key', source: ref.identityFile, ...(await readKept(ref)) } as const
+      const held = agent === undefined ? key : { ...key, agent }
+      return ref.passphrase === undefined ? held : { ...held, passphrase: await readSecret(ref.passphrase, secrets) }
     }
     default:
       return ref satisfies never
   }
-}
-
-async function readKeyFiles(file: string): Promise<KeyContent> {
-  const [own, besides] = await Promise.allSettled([readFile(file), readFile(`${file}.pub`)])
-  if (own.status === 'fulfilled') {
-    return { pem: own.value, ...(besides.status === 'fulfilled' && { publicHalf: besides.value }) }
-  }
-  if (besides.status === 'fulfilled') return { pem: besides.value }
-  const cause: unknown = own.reason
-  const why = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown error'
-  throw new MusterError('invalid_inventory', `the key file ${file} cannot be read by the worker: ${why}`, { cause })
 }

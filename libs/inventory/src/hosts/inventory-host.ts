@@ -1,7 +1,7 @@
 /**
  * The words of the inventory: a host, where its credentials are, and the content of one source.
  *
- * A credential is always a reference here. `secret.ts` reads files and variables, in the worker, when a connection is
+ * A credential is always a reference here. `secrets/` reads files and variables, in the worker, when a connection is
  * made; nothing in this module can hold a password.
  */
 import type { Mistake, Position } from './mistakes.ts'
@@ -17,7 +17,13 @@ export type SecretRef =
  * worker's own `SSH_AUTH_SOCK`.
  */
 export type CredentialRef =
-  | { readonly kind: 'key'; readonly identityFile: string; readonly passphrase?: SecretRef }
+  | {
+      readonly kind: 'key'
+      readonly identityFile: string
+      readonly passphrase?: SecretRef
+      /** Set where OpenSSH would take the key by itself: a usual one, or one of an SSH config. It may lie anywhere. */
+      readonly isOfOpenSsh?: true
+    }
   | { readonly kind: 'password'; readonly secret: SecretRef }
   | { readonly kind: 'agent'; readonly socket?: string }
 

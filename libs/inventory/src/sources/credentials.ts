@@ -56,7 +56,7 @@ export async function usualCredentials(
   const credentials: CredentialRef[] = agentSocket === undefined ? [] : [agent(agentSocket)]
   for (const name of USUAL_KEYS) {
     const identityFile = join(home, '.ssh', name)
-    if (await exists(identityFile)) credentials.push({ kind: 'key', identityFile })
+    if (await exists(identityFile)) credentials.push({ kind: 'key', identityFile, isOfOpenSsh: true })
   }
   return frozen(credentials)
 }

@@ -16,7 +16,12 @@ const PORT_LIMIT = 65_535
 
 const Text = z.string({ error: 'expected text' }).min(1, 'has no value')
 const FilePath = Text.refine((path) => !/^~[^/]/.test(path), 'only ~/ is known, not the home of another user')
-const VariableName = Text.regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected the name of an environment variable')
+/** Variables with Muster's keys and the passwords of all hosts. MUSTER_SECRET_… are there for the inventory. */
+const OWN_VARIABLE = /^(MUSTER_(?!SECRET_).*|REDIS_URL|SSH_SERVERS)(_FILE)?$/
+const VariableName = Text.regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected the name of an environment variable').refine(
+  (name) => !OWN_VARIABLE.test(name),
+  "this is one of Muster's own variables, which must not be sent to a host; give the secret a variable of its own",
+)
 const Refused = (instead: string) => z.never({ error: `a secret has no place in this file; use ${instead}` }).optional()
 
 const UserName = Text.regex(/^[^\s:@-][^\s:]*$/, 'expected a user name without spaces and ":"')

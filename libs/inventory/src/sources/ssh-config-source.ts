@@ -207,7 +207,8 @@ function credentialsOf(
     const path = expandTokens(file, context.tokens)
     if (path === undefined) context.ignored(file)
     if (path === undefined || path.toLowerCase() === 'none') continue
-    keys.push(Object.freeze({ kind: 'key', identityFile: expandPath(path, { home, directory: context.directory }) }))
+    const identityFile = expandPath(path, { home, directory: context.directory })
+    keys.push(Object.freeze({ kind: 'key', identityFile, isOfOpenSsh: true }))
   }
   if (keys.length === 0) return usual
   const isThere = (file: string) => existsSync(file) || existsSync(`${file}.pub`)

@@ -1,8 +1,8 @@
 /**
  * `SSH_SERVERS=name:host:user[:password],…`: the short way to name a few hosts in one variable.
  *
- * A password is never kept: the host gets a reference, and `secret.ts` reads the variable again when a connection is
- * made. No mistake quotes an entry, because the part of a password after a comma looks like an entry.
+ * A password is never kept: the host gets a reference, and `secrets/secret.ts` reads the variable again when a
+ * connection is made. No mistake quotes an entry, because the part of a password after a comma looks like an entry.
  */
 import { foldHosts, isHostName, type SshServersEntry, sshServersEntries } from '@muster/contract'
 import type { CredentialRef, HostDefaults, HostDraft, SourceContent } from '../hosts/inventory-host.ts'

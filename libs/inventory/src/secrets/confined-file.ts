@@ -1,0 +1,157 @@
+/**
+ * Opens a file that a reference of the inventory names, if it really lies in one of the directories for secrets and
+ * its owner and mode are right, and reads it.
+ *
+ * What was opened is checked, and what was checked is read: the file may be exchanged, or a directory on the way become
+ * a link, at any time. No error holds any part of the content.
+ */
+import { constants, type Stats } from 'node:fs'
+import { type FileHandle, open, readlink, stat } from 'node:fs/promises'
+import { MusterError } from '@muster/contract'
+import {
+  directoriesFor,
+  directoryOf,
+  namesOf,
+  type SecretDirectories,
+  shown,
+  type Use,
+  type Way,
+  whereItLeads,
+} from './secret-directories.ts'
+import { Changed, strictModesFault } from './strict-modes.ts'
+
+/** A secret or a key is short: a big file was named by mistake. */
+const LIMIT_BYTES = 65_536
+
+/** A file that takes longer to read is on a dead network disk. */
+const READ_TIMEOUT_MS = 10_000
+
+/** A mount of Kubernetes is exchanged as a whole when the secret changes; that does not happen so often in a row. */
+const ATTEMPTS = 10
+
+/** A link that has taken the place of the file is not followed, and a pipe is not waited for. */
+const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+
+/** The file may not be used. It may be there, and may be readable: a reference to it is a mistake of the inventory. */
+export class SecretRefused extends MusterError {}
+
+/** What a file is called in error texts, and what it is for. */
+export type FileNeed = {
+  readonly name: string
+  readonly use: Use
+  /** Whether nobody else may read it. `content` is absent where it was not read. */
+  readonly isPrivate: (path: string, content?: Buffer) => boolean
+}
+
+/**
+ * The content of the file.
+ * @throws {SecretRefused} it lies elsewhere, or others can change it or, if private, read it
+ * @throws {unknown} the error of the file system when it cannot be read
+ */
+export async function readConfined(path: string, directories: SecretDirectories, need: FileNeed): Promise<Buffer> {
+  return await withConfined(path, directories, need, readRegular)
+}
+
+/** Why the file would be refused, without reading it; undefined when it would not be, or cannot be opened now. */
+export async function refusalOf(
+  path: string,
+  directories: SecretDirectories,
+  need: FileNeed,
+): Promise<string | undefined> {
+  try {
+    return await withConfined(path, directories, need, async () => undefined)
+  } catch (error) {
+    return error instanceof SecretRefused ? error.message : undefined
+  }
+}
+
+/**
+ * The content of an open file.
+ * @throws {Error} it is a directory, a pipe or a device, or bigger than any secret
+ */
+export async function readRegular(handle: FileHandle): Promise<Buffer> {
+  const fault = formFault(await handle.stat())
+  if (fault !== undefined) throw new Error(fault)
+  return await handle.readFile({ signal: AbortSignal.timeout(READ_TIMEOUT_MS) })
+}
+
+async function withConfined<T extends Buffer | undefined>(
+  path: string,
+  directories: SecretDirectories,
+  need: FileNeed,
+  act: (handle: FileHandle) => Promise<T>,
+): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await openAndCheck(path, directories, need, act)
+    } catch (error) {
+      const isGone = error instanceof Error && 'code' in error && error.code === 'ENOENT'
+      if (attempt === ATTEMPTS || !(error instanceof Changed || isGone)) throw error
+    }
+  }
+}
+
+async function openAndCheck<T extends Buffer | undefined>(
+  path: string,
+  directories: SecretDirectories,
+  { name, use, isPrivate }: FileNeed,
+  act: (handle: FileHandle) => Promise<T>,
+): Promise<T> {
+  const refused = (why: string) => new SecretRefused('invalid_config', `the ${name} ${path} is not used: ${why}`)
+  const way = await whereItLeads(path)
+  const within = way && directoryOf(way.file, await directoriesFor(directories, use))
+  if (way === undefined || within === undefined || within === 'foreign') {
+    throw refused(elsewhere(path, { way, isForeign: within === 'foreign', names: namesOf(directories, use) }))
+  }
+  const handle = await openUnlinked(way.file)
+  try {
+    if (!(await isAt(handle, way.file))) throw new Changed()
+    const stats = await handle.stat()
+    const fault = formFault(stats) ?? linkFault(stats)
+    if (fault !== undefined) throw refused(fault)
+    const content = await act(handle)
+    const checked = { path: way.file, stats, directories: [...way.through, ...within.through] }
+    const strict = await strictModesFault(checked, within, isPrivate(way.file, content))
+    if (strict !== undefined) throw refused(strict)
+    return content
+  } finally {
+    await handle.close()
+  }
+}
+
+function elsewhere(
+  path: string,
+  { way, isForeign, names }: { way: Way | undefined; isForeign: boolean; names: readonly string[] },
+): string {
+  if (way === undefined) return 'it is a link in a circle'
+  const where = way.file === path ? 'it' : `it leads to ${shown(way.file)} and`
+  const fault = isForeign ? 'is there for other programs' : 'lies outside the directories for it'
+  return `${where} ${fault}; move it into one of ${names.join(', ')}, or name its directory in MUSTER_SECRET_DIRS`
+}
+
+async function openUnlinked(file: string): Promise<FileHandle> {
+  try {
+    return await open(file, FLAGS)
+  } catch (error) {
+    const isLink = error instanceof Error && 'code' in error && error.code === 'ELOOP'
+    throw isLink ? new Changed() : error
+  }
+}
+
+/** Whether the open file has this path. Linux knows; elsewhere the path is followed again. */
+async function isAt(handle: FileHandle, file: string): Promise<boolean> {
+  const path = await readlink(`/proc/self/fd/${handle.fd}`).catch(() => undefined)
+  if (path !== undefined) return path === file
+  const [own, found, again] = await Promise.all([handle.stat(), stat(file), whereItLeads(file)])
+  return again?.file === file && own.ino === found.ino && own.dev === found.dev
+}
+
+function formFault(stats: Stats): string | undefined {
+  if (!stats.isFile()) return 'it is not a regular file'
+  return stats.size > LIMIT_BYTES ? `it has ${stats.size} bytes, more than a secret can have` : undefined
+}
+
+/** It may be another program's credential under a second name. */
+function linkFault({ nlink }: Stats): string | undefined {
+  return nlink > 1 ? 'it has a second name (a hard link); give it a copy of its own' : undefined
+}
