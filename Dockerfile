@@ -16,6 +16,8 @@ COPY --from=build /app/apps ./apps
 RUN mkdir -p /data /config /logs && chown node:node /data /config /logs \
  && ln -s /app/apps/cli/bin/muster.js /usr/local/bin/muster
 USER node
+# Listens on loopback unless MUSTER_HOST says otherwise, which needs MUSTER_TLS_CERT_FILE and MUSTER_TLS_KEY_FILE, or
+# MUSTER_BEHIND_PROXY=1 as in docker-compose.yml.
 EXPOSE 7420
 CMD ["node", "apps/server/dist/main.js"]
 

@@ -4,6 +4,7 @@
  * It opens nothing but what Fastify opens. Whoever passes in a dependency closes it.
  */
 import { randomBytes } from 'node:crypto'
+import type { RequestListener } from 'node:http'
 import { BlockList } from 'node:net'
 import type { KeyStore } from '@muster/access'
 import Fastify, { type FastifyInstance } from 'fastify'
@@ -15,8 +16,9 @@ import { addJsonBodies } from './http/json-body.ts'
 import { addOrderlyClose } from './http/orderly-close.ts'
 import { addOriginCheck, type OwnNames } from './http/origin-check.ts'
 import { addProblems, sendProblem } from './http/problems.ts'
-import { createReachedBy } from './http/reached.ts'
+import { createWay } from './http/reached.ts'
 import { addRequestLog } from './http/request-log.ts'
+import type { Tls } from './http/tls.ts'
 import { addMcp } from './mcp/endpoint.ts'
 import type { CallDeps, McpServers } from './mcp/request.ts'
 import { createMcpServers } from './mcp/servers.ts'
@@ -31,8 +33,17 @@ const BODY_LIMIT_BYTES = 1024 * 1024
 /** How long a caller may take to send its headers, and its whole request: 32 MiB over a slow line take minutes. */
 const HEADERS_TIMEOUT_MS = 10_000
 const REQUEST_TIMEOUT_MS = 300_000
+/** How long a connection may stay open for the next request. */
+const KEEP_ALIVE_MS = 72_000
 /** How long a connection may be silent. Must exceed the longest wait (45 s), during which no byte is sent. */
 const CONNECTION_TIMEOUT_MS = 90_000
+
+const LISTENING = {
+  headersTimeout: HEADERS_TIMEOUT_MS,
+  connectionsCheckingInterval: HEADERS_TIMEOUT_MS / 2,
+  // The origin check refuses a request without one, in words; health routes need none.
+  requireHostHeader: false,
+}
 
 /** What the server needs. */
 export type ServerDeps = OperationDeps & {
@@ -41,6 +52,8 @@ export type ServerDeps = OperationDeps & {
   readonly names: OwnNames
   /** The addresses of proxies whose `X-Forwarded-*` headers are believed. Default: nobody's. */
   readonly trustedProxies?: BlockList
+  /** Absent: the server speaks plain HTTP. */
+  readonly tls?: Pick<Tls, 'createServer'>
   /** What answers `POST /mcp`. Default: the tools. Conformance tests put servers of their own there. */
   readonly mcpServers?: (deps: CallDeps) => McpServers
 }
@@ -53,22 +66,18 @@ export async function buildServer(deps: ServerDeps): Promise<FastifyInstance> {
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
     connectionTimeout: CONNECTION_TIMEOUT_MS,
-    http: {
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      connectionsCheckingInterval: HEADERS_TIMEOUT_MS / 2,
-      // The origin check refuses a request without one, in words; health routes need none.
-      requireHostHeader: false,
-    },
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    ...listening(deps.tls),
     routerOptions: { ignoreTrailingSlash: true },
     genReqId: () => `req_${randomBytes(8).toString('hex')}`,
     frameworkErrors: (error, request, reply) => sendProblem(reply, request, error, logger),
   })
   const closing = addOrderlyClose(app)
-  const reachedBy = createReachedBy(deps.trustedProxies ?? new BlockList())
-  addRequestLog(app, logger)
+  const way = createWay(deps.trustedProxies ?? new BlockList())
+  addRequestLog(app, way, logger)
   addProblems(app, logger)
   addJsonBodies(app)
-  addOriginCheck(app, names, reachedBy, logger)
+  addOriginCheck(app, names, way, logger)
   addAuthentication(app, keys, logger)
 
   const callerOf = createCallerOf(closing)
@@ -81,4 +90,13 @@ export async function buildServer(deps: ServerDeps): Promise<FastifyInstance> {
   await addDocumentation(app)
   await addBoard(app, ledger, logger)
   return app
+}
+
+/** Fastify sets the other timeouts itself, but not on a server that it did not make. */
+function listening(tls: ServerDeps['tls']) {
+  if (tls === undefined) return { http: LISTENING }
+  const limits = { ...LISTENING, requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS }
+  const serverFactory = (handler: RequestListener) =>
+    tls.createServer(limits, handler).setTimeout(CONNECTION_TIMEOUT_MS)
+  return { serverFactory }
 }

@@ -11,6 +11,7 @@ import { type Life, type Logger, readTrustedFile } from '@muster/runtime'
 import { announceServer } from './announce-server.ts'
 import type { ServerConfig } from './config.ts'
 import { isLoopback } from './http/host-name.ts'
+import { openTls, type Tls } from './http/tls.ts'
 import { buildServer } from './server.ts'
 
 /** Who started the server. */
@@ -29,6 +30,9 @@ export async function startServer(options: {
   operator: Operator
 }): Promise<{ url: string }> {
   const { config, logger, life, operator } = options
+  const tls = await openConfiguredTls(config, logger)
+  if (tls !== undefined) life.closers.add('TLS', () => tls.close())
+
   const ledger = await openLedger({
     redisUrl: config.REDIS_URL,
     prefix: config.MUSTER_PREFIX,
@@ -49,19 +53,36 @@ export async function startServer(options: {
   const { MUSTER_DATA_DIR: dataDir, MUSTER_HOST: host, MUSTER_PORT: port } = config
   tellFirstKey(await ensureFirstKey(ledger, { dataDir, givenKey: config.MUSTER_API_KEY }), logger, operator)
 
-  const names = { listensOn: host, allowedHosts: config.MUSTER_ALLOWED_HOSTS ?? [], hasTls: false }
+  const names = { listensOn: host, allowedHosts: config.MUSTER_ALLOWED_HOSTS ?? [], hasTls: tls !== undefined }
   const limits = { callsPerMin: config.MUSTER_RATE_LIMIT_PER_MIN, jobsPerMin: config.MUSTER_SUBMIT_LIMIT_PER_MIN }
-  const app = await buildServer({ ledger, inventory, keys: openKeyStore(ledger), logger, names, limits })
+  const app = await buildServer({
+    ledger,
+    inventory,
+    keys: openKeyStore(ledger),
+    logger,
+    names,
+    limits,
+    ...(tls === undefined ? {} : { tls }),
+    ...(config.MUSTER_TRUSTED_PROXIES === undefined ? {} : { trustedProxies: config.MUSTER_TRUSTED_PROXIES }),
+  })
   life.closers.add('http', () => app.close(), config.MUSTER_SHUTDOWN_GRACE_S * 1_000)
   await app.listen({ host, port })
-  const announcement = await announceServer(app.addresses(), dataDir)
+  const announcement = await announceServer(
+    { addresses: app.addresses(), host, certificate: tls?.current().leaf },
+    dataDir,
+  )
   life.closers.add('server.json', () => announcement.remove())
 
-  if (!isLoopback(host)) {
-    logger.warn({ host }, 'listening beyond loopback without TLS, which is not built in: put a TLS proxy in front')
+  if (!isLoopback(host) && tls === undefined) {
+    logger.warn({ host }, 'others can reach this server without TLS: only the proxy before it may have a way here')
   }
   logger.info({ url: announcement.url, hosts: inventory.current().hosts.size }, 'ready')
   return { url: announcement.url }
+}
+
+async function openConfiguredTls(config: ServerConfig, logger: Logger): Promise<Tls | undefined> {
+  const { MUSTER_TLS_CERT_FILE: certFile, MUSTER_TLS_KEY_FILE: keyFile } = config
+  return certFile === undefined || keyFile === undefined ? undefined : await openTls({ certFile, keyFile }, logger)
 }
 
 function tellFirstKey(firstKey: FirstKey, logger: Logger, { print, isTerminal }: Operator): void {

@@ -1,7 +1,7 @@
 /** A whole HTTP server for a test: real Redis, real sockets, its own prefix and key; closed when the test ends. */
 import { randomUUID } from 'node:crypto'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, BlockList } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createKey, ensureFirstKey, openKeyStore } from '@muster/access'
@@ -44,6 +44,7 @@ export async function startTestServer(
     prefix?: string
     dataDir?: string
     allowedHosts?: string[]
+    trustedProxies?: BlockList
     inventoryYaml?: string
     limits?: { callsPerMin: number; jobsPerMin: number }
   } = {},
@@ -68,6 +69,7 @@ export async function startTestServer(
     logger,
     names: { listensOn: '127.0.0.1', allowedHosts: options.allowedHosts ?? [], hasTls: false },
     ...(options.limits === undefined ? {} : { limits: options.limits }),
+    ...(options.trustedProxies === undefined ? {} : { trustedProxies: options.trustedProxies }),
   })
   onTestFinished(() => app.close())
   await app.listen({ host: '127.0.0.1', port: 0 })

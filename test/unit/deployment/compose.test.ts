@@ -6,6 +6,7 @@ import { parseInventory } from '@muster/inventory'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { z } from 'zod'
+import { ServerConfig } from '../../../apps/server/src/config.ts'
 
 /** The part of the Compose specification that the file uses; anything else in it is a mistake. */
 const Service = z.strictObject({
@@ -63,6 +64,16 @@ describe('docker-compose.yml', () => {
       expect(services[name]?.volumes).toContain('$' + '{HOME}/.ssh:/home/node/.ssh:ro')
     }
     for (const port of services.server?.ports ?? []) expect(port).toMatch(/^127\.0\.0\.1:/)
+  })
+
+  test('the server says which way it has beyond loopback, and it starts with that', () => {
+    const { MUSTER_HOST, MUSTER_BEHIND_PROXY } = services.server?.environment ?? {}
+    const others = { REDIS_URL: 'redis://redis', MUSTER_DATA_DIR: '/data', MUSTER_INVENTORY: '/inventory.yaml' }
+    const given = { ...others, MUSTER_HOST, MUSTER_BEHIND_PROXY }
+    expect(MUSTER_HOST).toBe('0.0.0.0')
+    expect(ServerConfig.safeParse(given).success).toBe(true)
+    const without = ServerConfig.safeParse({ ...given, MUSTER_BEHIND_PROXY: undefined })
+    expect(without.error?.issues).toMatchObject([{ path: ['MUSTER_HOST'] }])
   })
 
   test('every variable it sets is documented', () => {

@@ -1,5 +1,6 @@
 /** Names and addresses as they stand in Host and Origin (RFC 9110, section 7.2; RFC 6454, section 6.2). */
 import { BlockList, isIP } from 'node:net'
+import { isIn } from './networks.ts'
 
 /** A name or IPv4 address, or an IPv6 address in brackets, and maybe a port. */
 const AUTHORITY = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?$/i
@@ -37,6 +38,5 @@ LOOPBACK.addAddress('::1', 'ipv6')
 
 /** Whether a name or address means this computer only. IPv4 addresses may be written in IPv6. */
 export function isLoopback(name: string): boolean {
-  const version = isIP(name)
-  return version === 0 ? name === 'localhost' : LOOPBACK.check(name, version === 4 ? 'ipv4' : 'ipv6')
+  return isIP(name) === 0 ? name === 'localhost' : isIn(LOOPBACK, name)
 }

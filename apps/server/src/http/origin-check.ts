@@ -11,7 +11,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { isHealthRoute } from './health.ts'
 import { isLoopback, readAuthority, readOrigin } from './host-name.ts'
 import { sendProblem } from './problems.ts'
-import type { Reached, ReachedBy } from './reached.ts'
+import type { Reached, Way } from './reached.ts'
 
 /** An address that means "all addresses" is not a name that a caller can use. */
 const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::'])
@@ -41,14 +41,14 @@ export type OwnNames = {
 }
 
 /** Checks every request, even for routes that do not exist. Health routes take any Host. */
-export function addOriginCheck(app: FastifyInstance, own: OwnNames, reachedBy: ReachedBy, logger: Logger): void {
+export function addOriginCheck(app: FastifyInstance, own: OwnNames, way: Way, logger: Logger): void {
   const names = [own.listensOn, ...own.allowedHosts].map((name) => name.toLowerCase())
   const hosts: ReadonlySet<string> = new Set(names.filter((name) => !WILDCARDS.has(name)))
   const origins: ReadonlySet<string> = new Set(own.hasTls ? [] : own.allowedHosts.map((name) => `https://${name}`))
   app.addHook('onRequest', async (request, reply) => {
     try {
       refuseTwice(request)
-      const reached = reachedBy(request)
+      const reached = way.reached(request)
       if (!isHealthRoute(request)) checkHost(request, reached, hosts)
       checkOrigin(request, reached, origins)
       checkFetchSite(request)

@@ -8,45 +8,48 @@ import { type BlockList, isIP } from 'node:net'
 import { MusterError } from '@muster/contract'
 import type { FastifyRequest } from 'fastify'
 import { readAuthority } from './host-name.ts'
+import { isIn } from './networks.ts'
 
-/** What is known of the way of a request. */
+/** Under which name a caller reached the server, and over TLS or not. */
 export type Reached = {
   readonly scheme: 'http' | 'https'
   /** The Host that the caller named. Absent if it named none. */
   readonly host: string | undefined
-  /** The address of the caller, as far as it can be believed. */
-  readonly client: string
 }
 
 /** Reads the way of a request. */
-export type ReachedBy = (request: FastifyRequest) => Reached
-
-/**
- * Makes the reader. `trusted` are the addresses of the proxies that are believed.
- * @throws {MusterError} invalid_request, when such a proxy sends what cannot be
- */
-export function createReachedBy(trusted: BlockList): ReachedBy {
-  return ({ socket, headers }) => {
-    const peer = socket.remoteAddress ?? ''
-    const own: Reached = { scheme: 'encrypted' in socket ? 'https' : 'http', host: headers.host, client: peer }
-    if (!isIn(trusted, peer)) return own
-    const said = (name: string) => lastOf(headers[name])
-    return {
-      scheme: schemeOf(said('x-forwarded-proto')) ?? own.scheme,
-      host: hostOf(said('x-forwarded-host'), said('x-forwarded-port')) ?? own.host,
-      client: clientOf(headers['x-forwarded-for'], trusted) ?? own.client,
-    }
-  }
+export type Way = {
+  /** @throws {MusterError} invalid_request, when a proxy that is believed says what cannot be */
+  reached(request: FastifyRequest): Reached
+  /** The address of the caller, as far as it can be believed. */
+  clientOf(request: FastifyRequest): string
 }
 
-function isIn(networks: BlockList, address: string): boolean {
-  const version = isIP(address)
-  return version !== 0 && networks.check(address, version === 4 ? 'ipv4' : 'ipv6')
+/** Makes the reader. `trusted` are the addresses of the proxies that are believed. */
+export function createWay(trusted: BlockList): Way {
+  return {
+    reached: ({ socket, headers }) => {
+      const own: Reached = { scheme: 'encrypted' in socket ? 'https' : 'http', host: headers.host }
+      if (!isIn(trusted, socket.remoteAddress ?? '')) return own
+      const said = (name: string) => lastOf(headers[name])
+      return {
+        scheme: schemeOf(said('x-forwarded-proto')) ?? own.scheme,
+        host: hostOf(said('x-forwarded-host'), said('x-forwarded-port')) ?? own.host,
+      }
+    },
+    clientOf: ({ socket, headers }) => {
+      const peer = socket.remoteAddress ?? ''
+      if (!isIn(trusted, peer)) return peer
+      // Whatever stands before the last address that is not a proxy of ours, a caller may have made up.
+      const said = listed(headers['x-forwarded-for']).findLast((address) => !isIn(trusted, address))
+      return said === undefined || isIP(said) === 0 ? peer : said
+    },
+  }
 }
 
 /** A proxy adds to what its caller sent, at the end: only the end is its own word. */
 function lastOf(header: string | string[] | undefined): string | undefined {
-  return [header].flat().join(',').split(',').at(-1)?.trim() || undefined
+  return listed(header).at(-1) || undefined
 }
 
 function schemeOf(said: string | undefined): 'http' | 'https' | undefined {
@@ -64,11 +67,9 @@ function hostOf(said: string | undefined, port: string | undefined): string | un
   return `${said}:${port}`
 }
 
-/** The last address that is not a proxy of ours: whatever stands before it, a caller may have made up. */
-function clientOf(said: string | string[] | undefined, trusted: BlockList): string | undefined {
-  const addresses = [said].flat().join(',').split(',')
-  const client = addresses.map((address) => address.trim()).findLast((address) => !isIn(trusted, address))
-  return client !== undefined && isIP(client) !== 0 ? client : undefined
+function listed(header: string | string[] | undefined): string[] {
+  const items = [header].flat().join(',').split(',')
+  return items.map((item) => item.trim())
 }
 
 function refusal(field: string, given: string | undefined, accepted: string): MusterError {

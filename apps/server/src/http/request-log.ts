@@ -5,9 +5,10 @@
  */
 import type { Logger } from '@muster/runtime'
 import type { FastifyInstance } from 'fastify'
+import type { Way } from './reached.ts'
 
 /** Adds both. Requests are logged at level debug; our own faults are logged where they are noticed. */
-export function addRequestLog(app: FastifyInstance, logger: Logger): void {
+export function addRequestLog(app: FastifyInstance, way: Way, logger: Logger): void {
   app.addHook('onRequest', async (request, reply) => {
     reply.headers({
       'x-request-id': request.id,
@@ -26,6 +27,7 @@ export function addRequestLog(app: FastifyInstance, logger: Logger): void {
         status: reply.statusCode,
         duration_ms: Math.round(reply.elapsedTime),
         key_id: request.principal.keyId,
+        client: way.clientOf(request),
       },
       'request answered',
     )

@@ -17,6 +17,8 @@ const LIMIT_BYTES = 64 * 1024 * 1024
 const READ_TIMEOUT_MS = 10_000
 
 const OTHERS_MAY_WRITE = 0o022
+const GROUP_MAY_READ = 0o040
+const OTHERS_MAY_READ = 0o004
 const STICKY = 0o1000
 
 /** Whose files are read. */
@@ -34,6 +36,11 @@ export type TrustOptions = {
   readonly isState?: boolean
   /** Whether links are followed. Default true. */
   readonly followsLinks?: boolean
+  /**
+   * Whether nobody else may read the file. Its group may read a file of root, as with secrets that Kubernetes mounts
+   * for an ordinary user. Default false.
+   */
+  readonly isSecret?: boolean
 }
 
 /**
@@ -55,6 +62,10 @@ export async function readTrustedFile(path: string, given: TrustOptions = {}): P
     if (found.size > LIMIT_BYTES) throw refused(path, `it has ${found.size} bytes; the limit is ${LIMIT_BYTES}`)
     checkOwner(found, { path, subject: 'it', target: real }, options)
     if ((found.mode & OTHERS_MAY_WRITE) !== 0) throw openToOthers(found, { path, subject: 'it', target: real })
+    const mayNotRead = found.uid === 0 ? OTHERS_MAY_READ : OTHERS_MAY_READ | GROUP_MAY_READ
+    if (options.isSecret === true && (found.mode & mayNotRead) !== 0) {
+      throw refused(path, `others can read it (mode ${modeOf(found)}). Correct it: chmod 0400 ${shellWord(real)}`)
+    }
     return await handle.readFile({ encoding: 'utf8', signal: AbortSignal.timeout(READ_TIMEOUT_MS) })
   } catch (error) {
     if (error instanceof MusterError) throw error
@@ -110,9 +121,12 @@ function checkOwner(found: Stats, { path, subject, target }: Fault, options: Tru
 }
 
 function openToOthers(found: Stats, { path, subject, target }: Fault): MusterError {
-  const mode = (found.mode & 0o7777).toString(8).padStart(4, '0')
   const advice = `If you trust what is in it: chmod go-w ${shellWord(target)}`
-  return refused(path, `others can write to ${subject === 'it' ? 'it' : subject} (mode ${mode}). ${advice}`)
+  return refused(path, `others can write to ${subject === 'it' ? 'it' : subject} (mode ${modeOf(found)}). ${advice}`)
+}
+
+function modeOf({ mode }: Stats): string {
+  return (mode & 0o7777).toString(8).padStart(4, '0')
 }
 
 function refused(path: string, why: string, cause?: unknown): MusterError {

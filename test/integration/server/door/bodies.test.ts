@@ -1,7 +1,7 @@
 /** What the server takes as the body of a request, and the words in which it refuses everything else. */
 import { describe, expect, test } from 'vitest'
-import { rawRequest, rawText, readAnswer } from '../../support/server/raw-request.ts'
-import { startTestServer } from '../../support/server/server.ts'
+import { rawRequest, rawText, readAnswer } from '../../../support/server/raw-request.ts'
+import { startTestServer } from '../../../support/server/server.ts'
 
 type Server = Awaited<ReturnType<typeof startTestServer>>
 

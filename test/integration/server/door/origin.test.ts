@@ -1,7 +1,7 @@
 /** From where a browser may call the server, and under which name: Host, Origin, Sec-Fetch-Site, as bytes. */
 import { describe, expect, test } from 'vitest'
-import { rawRequest, rawText, readAnswer } from '../../support/server/raw-request.ts'
-import { startTestServer } from '../../support/server/server.ts'
+import { rawRequest, rawText, readAnswer } from '../../../support/server/raw-request.ts'
+import { startTestServer } from '../../../support/server/server.ts'
 
 type Server = Awaited<ReturnType<typeof startTestServer>>
 

@@ -1,7 +1,7 @@
 /** The pages for people, in a real browser: they work under a strict policy, and ask nobody else for anything. */
 import { describe, expect, test } from 'vitest'
-import { CHROMIUM, visit } from '../../support/server/browser.ts'
-import { startTestServer } from '../../support/server/server.ts'
+import { CHROMIUM, visit } from '../../../support/server/browser.ts'
+import { startTestServer } from '../../../support/server/server.ts'
 
 /** What a person does on the page, and how one sees that it worked. */
 const PAGES = [
