@@ -83,7 +83,7 @@ export async function startWorker(options: {
   const hosts = reachableHosts({ inventory: () => inventory.current(), secrets })
   const specs = createRunSpecs(ledger)
   const triedWith: TriedWith = async (name, kind) => {
-    const found = await hosts.find(name, { sudoUser: undefined })
+    const found = await hosts.find(name, { sudoUser: undefined, keyHosts: [] })
     return 'host' in found ? await triedDigest(found.host, kind, { known: await knownHosts.read(), salt }) : undefined
   }
   const deps = { ledger, workerId, hosts, triedWith, specs, pool, held, closing: closing.signal, log: logger }

@@ -1,13 +1,26 @@
 /**
- * Makes, lists and revokes API keys. Nobody can give away more than they have: no scope that their own key lacks, and
- * no access to another owner's jobs without `jobs:all`.
+ * Makes, lists, rotates and revokes API keys. Nobody can give away more than they have: no scope, host, limit or time
+ * that their own key lacks, and no access to another owner's jobs without `jobs:all`.
  *
- * The text of a new key is returned once and stored nowhere. `verify-key.ts` checks keys.
+ * A key and those that it has made, directly or not, are its family: it is revoked as a whole. The text of a new key is
+ * returned once and stored nowhere. `verify-key.ts` checks keys.
  */
 import { randomInt } from 'node:crypto'
-import { type ApiKey, type Input, MusterError, type Scope } from '@muster/contract'
+import { type ApiKey, type Input, isUnlimited, MusterError, READ_ONLY_SCOPES, type Scope } from '@muster/contract'
 import { ask, type Ledger } from '@muster/ledger'
-import { type KeyRecord, ledgerTimeMs, readRecord, readRecords, revokedText, storedText } from './key-record.ts'
+import { limitsOfChild, requireWithin, sharesOfChild } from './key-bounds.ts'
+import {
+  isoTime,
+  isValidAt,
+  type KeyFacts,
+  type KeyRecord,
+  ledgerTimeMs,
+  readRecord,
+  readRecords,
+  revokedText,
+  rotatedText,
+  storedText,
+} from './key-record.ts'
 import { makeKey } from './key-text.ts'
 import { type Principal, requireScope } from './principal.ts'
 
@@ -15,46 +28,65 @@ const ID_SIGNS = 'abcdefghijklmnopqrstuvwxyz0123456789'
 const ID_LENGTH = 10
 
 /**
- * Changes a record if it is still as it was read, and so is a second record on which the decision depends. It works in
- * a full Redis too: Redis checks its memory only before the first write of a script, and HDEL of no field needs none.
+ * Stores a new key if its maker is as it was read: one that was revoked meanwhile makes nothing. Returns 'changed' if
+ * it is not, 'taken' if there is such an ID already.
+ */
+const CREATE_LUA = `
+local records = KEYS[1]
+local id, text, maker_id, maker = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+if redis.call('HGET', records, maker_id) ~= maker then return 'changed' end
+return redis.call('HSETNX', records, id, text) == 1 and 'stored' or 'taken'`
+
+/**
+ * Changes records if all are as they were read, and so is another on which the decision depends. It works in a full
+ * Redis too: Redis checks its memory only before the first write of a script, and HDEL of no field needs none.
+ * The other's ID or '', its text, then ID, old and new text of each.
  */
 const CHANGE_LUA = `
 local records = KEYS[1]
-local id, old, new, second_id, second = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-if redis.call('HGET', records, id) ~= old then return 0 end
-if second_id ~= '' and redis.call('HGET', records, second_id) ~= second then return 0 end
+local other_id, other = ARGV[1], ARGV[2]
+if other_id ~= '' and redis.call('HGET', records, other_id) ~= other then return 0 end
+for i = 3, #ARGV, 3 do
+  if redis.call('HGET', records, ARGV[i]) ~= ARGV[i + 1] then return 0 end
+end
 redis.call('HDEL', records, '')
-redis.call('HSET', records, id, new)
+for i = 3, #ARGV, 3 do redis.call('HSET', records, ARGV[i], ARGV[i + 2]) end
 return 1`
 
 /**
  * Makes a key on behalf of `maker`. Returns its text, which nobody can ever read again, and its record.
- * @throws {MusterError} insufficient_scope when the key could do what its maker cannot; ledger_full; ledger_unavailable
+ * @throws {MusterError} insufficient_scope, key_limit when the key could do what its maker cannot
+ * @throws {MusterError} unauthorized when the maker is not valid any more; ledger_full; ledger_unavailable
  */
 export async function createKey(
   ledger: Ledger,
   maker: Principal,
-  { owner, scopes, expires_in_s: expiresInS }: Input<'create_key'>,
+  asked: Input<'create_key'>,
 ): Promise<{ key: string; record: ApiKey }> {
-  for (const scope of scopes) requireScope(maker, scope, `making a key with the scope ${scope}`)
-  if (owner !== maker.owner) requireScope(maker, 'jobs:all', `making a key for the owner ${owner}`)
   const { redis, keys } = ledger
-  const nowMs = await ledgerTimeMs(ledger)
+  const { owner = maker.owner, scopes = READ_ONLY_SCOPES, expires_in_s: expiresInS } = asked
+  // If the maker changes meanwhile, or the ID is taken by a chance of one in 10^15, decide anew.
   for (;;) {
+    const nowMs = await ledgerTimeMs(ledger)
+    const above = await validRecord(ledger, maker.keyId, nowMs)
     const keyId = newKeyId()
     const key = makeKey(keyId)
-    const text = storedText(key, {
+    const facts = {
       source: 'made',
       owner,
       scopes: [...new Set(scopes)],
       created_at: isoTime(nowMs),
       created_by: maker.keyId,
-      ...(expiresInS === undefined ? {} : { expires_at: isoTime(nowMs + expiresInS * 1_000) }),
-    })
-    // An ID that is taken already, by a chance of one in 10^15, stays with its owner.
-    const isFree = (await ask(redis, () => redis.hsetnx(keys.apiKeys, keyId, text))) === 1
-    const record = isFree ? await readRecord(ledger, keyId) : undefined
-    if (record !== undefined) return { key, record: record.key }
+      expires_at: expiresInS === undefined ? above.key.expires_at : isoTime(nowMs + expiresInS * 1_000),
+      limits: limitsOfChild(above, asked),
+      shares: sharesOfChild(above, keyId, asked),
+    } as const satisfies KeyFacts
+    const { source: _source, shares, ...told } = facts
+    const record: ApiKey = { key_id: keyId, ...told, revoked_at: null, old_secret_until: null }
+    requireWithin(above, { key: record, shares }, 'making a key')
+    const given = [keyId, storedText(key, facts), maker.keyId, above.text]
+    const word = await ask(redis, () => redis.eval(CREATE_LUA, 1, keys.apiKeys, ...given))
+    if (word === 'stored') return { key, record }
   }
 }
 
@@ -71,25 +103,101 @@ export async function listKeys(ledger: Ledger, reader: Principal): Promise<ApiKe
 }
 
 /**
- * Revokes a key for good and returns its record. A key that was revoked before stays as it is.
+ * Gives a key a new secret. Returns its text, which nobody can ever read again. The old secret is accepted for
+ * `graceMs` more; one that was replaced before is not any more.
+ * @throws {MusterError} not_found for an unknown key, or one of another owner when `rotator` has no `jobs:all`
+ * @throws {MusterError} insufficient_scope, key_limit when the key may do what the rotator may not
+ * @throws {MusterError} invalid_request for a key that is not valid any more, or was given by the operator
+ * @throws {MusterError} ledger_full, ledger_unavailable
+ */
+export async function rotateKey(
+  ledger: Ledger,
+  rotator: Principal,
+  keyId: string,
+  graceMs: number,
+): Promise<{ key: string; record: ApiKey }> {
+  const { redis, keys } = ledger
+  for (;;) {
+    const nowMs = await ledgerTimeMs(ledger)
+    const own = await validRecord(ledger, rotator.keyId, nowMs)
+    const record = await readRecord(ledger, keyId)
+    if (record === undefined || !isTheirs(record.key, rotator)) throw noSuchKey(keyId)
+    if (!isValidAt(record, nowMs)) throw refusedKey(keyId, 'is revoked or has expired: make another in its place')
+    if (record.source === 'given') throw refusedKey(keyId, 'is from MUSTER_API_KEY: change it there')
+    requireWithin(own, record, `rotating the key ${keyId}`)
+    const key = makeKey(keyId)
+    const until = isoTime(nowMs + graceMs)
+    const change = [own.key.key_id, own.text, keyId, record.text, rotatedText(record, key, until)]
+    const isChanged = await ask(redis, () => redis.eval(CHANGE_LUA, 1, keys.apiKeys, ...change))
+    if (isChanged === 1) return { key, record: { ...record.key, old_secret_until: until } }
+  }
+}
+
+/** A key that is revoked, the IDs of the keys below it that this call has revoked, and those of its whole family. */
+export type RevokedFamily = {
+  readonly key: ApiKey
+  readonly children: readonly string[]
+  readonly family: readonly string[]
+}
+
+/**
+ * Revokes a key and its family for good. What was revoked before stays as it is.
  * @throws {MusterError} not_found for an unknown key, or one of another owner when `revoker` has no `jobs:all`
+ * @throws {MusterError} key_limit for a key that the revoker comes from; insufficient_scope
  * @throws {MusterError} last_key when no other could manage all keys; ledger_unavailable
  */
-export async function revokeKey(ledger: Ledger, revoker: Principal, keyId: string): Promise<ApiKey> {
+export async function revokeKey(ledger: Ledger, revoker: Principal, keyId: string): Promise<RevokedFamily> {
   const { redis, keys } = ledger
   const at = isoTime(await ledgerTimeMs(ledger))
-  // If another change came first, decide again.
+  const children = new Set<string>()
+  // Once a key is revoked it makes no more children, so this ends: when nobody changed anything, and none came since.
   for (;;) {
     const records = await readRecords(ledger)
     const record = records.find(({ key }) => key.key_id === keyId)
     if (record === undefined || !isTheirs(record.key, revoker)) throw noSuchKey(keyId)
-    if (record.key.revoked_at !== null) return record.key
-    const other = records.find((one) => one !== record && canManageAll(one))
-    if (canManageAll(record) && other === undefined) throw lastKey(keyId)
-    const change = [keyId, record.text, revokedText(record, at), other?.key.key_id ?? '', other?.text ?? '']
-    const isChanged = await ask(redis, () => redis.eval(CHANGE_LUA, 1, keys.apiKeys, ...change))
-    if (isChanged === 1) return { ...record.key, revoked_at: at }
+    const family = familyOf(record, records)
+    requireMayRevoke(revoker, record, family)
+    const valid = [...family].filter(({ key }) => key.revoked_at === null)
+    if (valid.length === 0) {
+      return { key: record.key, children: [...children], family: [...family].map(({ key }) => key.key_id) }
+    }
+    const other = records.find((one) => !family.has(one) && canManageAll(one))
+    if (valid.some(canManageAll) && other === undefined) throw lastKey(keyId)
+    const changes = valid.flatMap((one) => [one.key.key_id, one.text, revokedText(one, at)])
+    const given = [other?.key.key_id ?? '', other?.text ?? '', ...changes]
+    const isChanged = await ask(redis, () => redis.eval(CHANGE_LUA, 1, keys.apiKeys, ...given))
+    if (isChanged !== 1) continue
+    for (const { key } of valid) if (key.key_id !== keyId) children.add(key.key_id)
   }
+}
+
+/** A key revokes itself, but none that it comes from; nor, without jobs:all, one that takes keys of others along. */
+function requireMayRevoke(revoker: Principal, root: KeyRecord, family: ReadonlySet<KeyRecord>): void {
+  const { key_id: keyId } = root.key
+  if (keyId !== revoker.keyId && [...family].some(({ key }) => key.key_id === revoker.keyId)) {
+    const message = `key_id: the API key ${revoker.keyId} comes from ${keyId}, and cannot revoke it`
+    throw new MusterError('key_limit', message, { details: { field: 'key_id' } })
+  }
+  const others = [...family].find(({ key }) => !isTheirs(key, revoker))
+  if (others === undefined) return
+  requireScope(revoker, 'jobs:all', `revoking ${keyId}, from which keys of other owners come,`)
+}
+
+/** A record and those of all keys that were made with it, directly or not. */
+function familyOf(root: KeyRecord, records: readonly KeyRecord[]): Set<KeyRecord> {
+  const family = new Set([root])
+  // A set is walked through to what is added meanwhile.
+  for (const { key } of family) {
+    for (const record of records) if (record.key.created_by === key.key_id) family.add(record)
+  }
+  return family
+}
+
+/** The record of the key that acts, as it is now: a server may remember it for a second. */
+async function validRecord(ledger: Ledger, keyId: string, nowMs: number): Promise<KeyRecord> {
+  const record = await readRecord(ledger, keyId)
+  if (record !== undefined && isValidAt(record, nowMs)) return record
+  throw new MusterError('unauthorized', `the API key ${keyId} is not valid any more`)
 }
 
 function isTheirs({ owner }: ApiKey, { owner: own, scopes }: Principal): boolean {
@@ -97,24 +205,28 @@ function isTheirs({ owner }: ApiKey, { owner: own, scopes }: Principal): boolean
 }
 
 /** Whether a key can manage all keys for good: one that expires would some day leave nobody who can. */
-function canManageAll({ key: { scopes, revoked_at: revokedAt, expires_at: expiresAt } }: KeyRecord): boolean {
+function canManageAll({ key: { scopes, limits, revoked_at: revokedAt, expires_at: expiresAt } }: KeyRecord): boolean {
   const needed: readonly Scope[] = ['keys:manage', 'jobs:all']
-  return revokedAt === null && expiresAt === null && needed.every((scope) => scopes.includes(scope))
+  return (
+    revokedAt === null && expiresAt === null && isUnlimited(limits) && needed.every((scope) => scopes.includes(scope))
+  )
 }
 
 function newKeyId(): string {
   return Array.from({ length: ID_LENGTH }, () => ID_SIGNS.charAt(randomInt(ID_SIGNS.length))).join('')
 }
 
-function isoTime(ms: number): string {
-  return new Date(ms).toISOString()
-}
-
 function noSuchKey(keyId: string): MusterError {
   return new MusterError('not_found', `there is no API key ${keyId}`, { details: { field: 'key_id' } })
 }
 
+function refusedKey(keyId: string, why: string): MusterError {
+  return new MusterError('invalid_request', `key_id: the API key ${keyId} ${why}`, { details: { field: 'key_id' } })
+}
+
 function lastKey(keyId: string): MusterError {
-  const message = `without the API key ${keyId} nobody could manage the keys of all owners any more; it is not revoked`
+  const message =
+    `without the API key ${keyId} and the keys below it nobody could manage the keys of all owners any more; ` +
+    'it is not revoked'
   return new MusterError('last_key', message, { details: { field: 'key_id' } })
 }

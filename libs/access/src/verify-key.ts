@@ -6,7 +6,7 @@
  */
 import { timingSafeEqual } from 'node:crypto'
 import type { Ledger } from '@muster/ledger'
-import { type KeyRecord, ledgerTimeMs, readRecord } from './key-record.ts'
+import { type KeyRecord, ledgerTimeMs, principalOf, readRecord } from './key-record.ts'
 import { digestOf, parseKey } from './key-text.ts'
 import type { Principal } from './principal.ts'
 
@@ -58,12 +58,19 @@ export function openKeyStore(ledger: Ledger): KeyStore {
       const found = parsed === undefined ? undefined : await recordFor(parsed.keyId)
       if (found === undefined) return { kind: 'unknown' }
       const { record, readMs, ledgerMs } = found
-      if (!timingSafeEqual(digestOf(text), Buffer.from(record.sha256, 'hex'))) return { kind: 'unknown' }
-      const { key_id: keyId, owner, scopes, revoked_at: revokedAt, expires_at: expiresAt } = record.key
-      if (revokedAt !== null) return { kind: 'revoked', keyId, at: revokedAt }
       const nowMs = ledgerMs + performance.now() - readMs
+      if (!hasSecret(record, digestOf(text), nowMs)) return { kind: 'unknown' }
+      const { key_id: keyId, revoked_at: revokedAt, expires_at: expiresAt } = record.key
+      if (revokedAt !== null) return { kind: 'revoked', keyId, at: revokedAt }
       if (expiresAt !== null && Date.parse(expiresAt) <= nowMs) return { kind: 'expired', keyId, at: expiresAt }
-      return { kind: 'valid', principal: { keyId, owner, scopes: new Set(scopes) } }
+      return { kind: 'valid', principal: principalOf(record) }
     },
   }
+}
+
+/** Whether this is the digest of the key, or of the secret that it had before, while that is accepted. */
+function hasSecret({ sha256, oldSecret }: KeyRecord, digest: Buffer, nowMs: number): boolean {
+  if (timingSafeEqual(digest, Buffer.from(sha256, 'hex'))) return true
+  if (oldSecret === undefined || Date.parse(oldSecret.until) <= nowMs) return false
+  return timingSafeEqual(digest, Buffer.from(oldSecret.sha256, 'hex'))
 }

@@ -5,6 +5,7 @@ export {
   workerInventoryVariables,
 } from './configured-inventory.ts'
 export type { CredentialRef, InventoryHost } from './hosts/inventory-host.ts'
+export { hostsOutside } from './hosts-outside.ts'
 export { type Inventory, parseInventory } from './inventory.ts'
 export { SecretRefused } from './secrets/confined-file.ts'
 export { type KeyContent, type KeyRef, readKey } from './secrets/key.ts'

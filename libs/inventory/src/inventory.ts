@@ -28,6 +28,11 @@ export type Inventory = {
    *   or a wildcard that matches nothing
    */
   resolve(expression: string, within?: readonly string[]): readonly string[]
+  /**
+   * Whether a target expression selects this host. It is resolved once.
+   * @throws {MusterError} as `resolve` does
+   */
+  selects(expression: string, host: string): boolean
 }
 
 /**
@@ -52,6 +57,9 @@ export function joinSources(sources: readonly SourceContent[]): { inventory: Inv
   return { inventory: inventoryOf(joined, built.groups), warnings }
 }
 
+/** Most expressions whose hosts are kept for `selects`; with more, all are forgotten. */
+const SELECTIONS_KEPT = 200
+
 function inventoryOf(joined: JoinedHosts, groups: ReadonlyMap<string, readonly string[]>): Inventory {
   const { aliases, machines } = joined
   const groupsOf = listsByName([...groups].flatMap(([group, names]) => names.map((name) => [name, group] as const)))
@@ -69,11 +77,18 @@ function inventoryOf(joined: JoinedHosts, groups: ReadonlyMap<string, readonly s
     hosts.set(host.name, Object.freeze(complete))
   }
   const known = { hosts, groups, aliases }
+  const selected = new Map<string, ReadonlySet<string>>()
   return Object.freeze({
     hosts,
     groups,
     find: (name: string) => hosts.get(name) ?? hosts.get(aliases.get(name) ?? name),
     resolve: (expression: string, within?: readonly string[]) => resolve(expression, known, within),
+    selects: (expression: string, host: string) => {
+      const names = selected.get(expression) ?? new Set(resolve(expression, known, undefined))
+      if (selected.size >= SELECTIONS_KEPT) selected.clear()
+      selected.set(expression, names)
+      return names.has(host)
+    },
   })
 }
 

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ensureFirstKey, openKeyStore } from '@muster/access'
-import { ALL_SCOPES } from '@muster/contract'
+import { ALL_SCOPES, NO_LIMITS } from '@muster/contract'
 import { expect, test } from 'vitest'
 import { openTestLedger } from '../../support/ledger/ledger.ts'
 import { temporaryDataDir } from '../../support/server/server.ts'
@@ -11,7 +11,7 @@ import { temporaryDataDir } from '../../support/server/server.ts'
 /** What a key is known as that may do everything and belongs to itself. */
 const mayAll = (keyId: string) => ({
   kind: 'valid',
-  principal: { keyId, owner: keyId, scopes: new Set(ALL_SCOPES) },
+  principal: { keyId, owner: keyId, scopes: new Set(ALL_SCOPES), limits: NO_LIMITS, shares: [] },
 })
 
 const givenKey = (id: string) => `mst_${id}_${randomUUID()}${randomUUID()}`.replaceAll('-', '_')

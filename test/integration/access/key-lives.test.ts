@@ -1,19 +1,13 @@
 /** The lives of API keys over a real Redis: how they are made, what they cannot give away, and how they end. */
 import { randomUUID } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
-import { createKey, ensureFirstKey, listKeys, openKeyStore, type Principal, revokeKey } from '@muster/access'
-import { ALL_SCOPES, type Scope } from '@muster/contract'
+import { ensureFirstKey, listKeys, openKeyStore, revokeKey } from '@muster/access'
+import { ALL_SCOPES, NO_LIMITS, type Scope } from '@muster/contract'
 import type { Ledger } from '@muster/ledger'
 import { describe, expect, test } from 'vitest'
+import { FIRST, makeKey } from '../../support/access/keys.ts'
 import { openTestLedger } from '../../support/ledger/ledger.ts'
 import { temporaryDataDir } from '../../support/server/server.ts'
-
-const FIRST: Principal = { keyId: 'first', owner: 'first', scopes: new Set(ALL_SCOPES) }
-const holderOf = (owner: string, ...scopes: Scope[]): Principal => ({
-  keyId: `key0of${owner}`,
-  owner,
-  scopes: new Set(scopes),
-})
 
 /** A ledger with the first key, and its text. */
 async function ledgerWithFirst(): Promise<{ ledger: Ledger; firstKey: string; dataDir: string }> {
@@ -27,11 +21,13 @@ async function ledgerWithFirst(): Promise<{ ledger: Ledger; firstKey: string; da
 const check = (ledger: Ledger, key: string) => openKeyStore(ledger).verifyKey(key)
 const other = (key: string) => `${key.slice(0, -1)}${key.endsWith('A') ? 'B' : 'A'}`
 
+const given = (id: string) => `mst_${id}_${randomUUID()}${randomUUID()}`.replaceAll('-', '_')
+
 describe('a key that is made', () => {
   test('is let in with its owner and scopes, and Redis holds no part of its text', async () => {
     const { ledger } = await ledgerWithFirst()
     const scopes: Scope[] = ['jobs:read', 'jobs:read', 'hosts:read']
-    const { key, record } = await createKey(ledger, FIRST, { owner: 'ci@example.org', scopes })
+    const { key, record } = await makeKey(ledger, FIRST, { owner: 'ci@example.org', scopes })
     expect(record).toEqual({
       key_id: expect.stringMatching(/^[a-z0-9]{10}$/),
       owner: 'ci@example.org',
@@ -40,11 +36,19 @@ describe('a key that is made', () => {
       created_by: 'first',
       expires_at: null,
       revoked_at: null,
+      old_secret_until: null,
+      limits: NO_LIMITS,
     })
     expect(key.startsWith(`mst_${record.key_id}_`)).toBe(true)
     expect(await check(ledger, key)).toEqual({
       kind: 'valid',
-      principal: { keyId: record.key_id, owner: 'ci@example.org', scopes: new Set(['jobs:read', 'hosts:read']) },
+      principal: {
+        keyId: record.key_id,
+        owner: 'ci@example.org',
+        scopes: new Set(['jobs:read', 'hosts:read']),
+        limits: NO_LIMITS,
+        shares: [],
+      },
     })
     const secret = key.slice(`mst_${record.key_id}_`.length)
     expect(JSON.stringify(await ledger.redis.hgetall(ledger.keys.apiKeys))).not.toContain(secret)
@@ -53,22 +57,23 @@ describe('a key that is made', () => {
   test('cannot have a scope that its maker lacks', async () => {
     const { ledger } = await ledgerWithFirst()
     for (const scope of ALL_SCOPES) {
-      const maker = holderOf('ann', ...ALL_SCOPES.filter((one) => one !== scope))
-      const making = createKey(ledger, maker, { owner: 'ann', scopes: ['keys:manage', 'jobs:read', scope] })
+      const scopes = ALL_SCOPES.filter((one) => one !== scope)
+      const { holder } = await makeKey(ledger, FIRST, { owner: 'ann', scopes })
+      const before = await ledger.redis.hgetall(ledger.keys.apiKeys)
+      const making = makeKey(ledger, holder, { owner: 'ann', scopes: ['keys:manage', scope] })
       await expect(making).rejects.toMatchObject({ code: 'insufficient_scope', details: { scope } })
       await expect(making).rejects.toThrow(`making a key with the scope ${scope}`)
+      expect(await ledger.redis.hgetall(ledger.keys.apiKeys)).toEqual(before)
     }
-    expect(await ledger.redis.hkeys(ledger.keys.apiKeys)).toEqual(['first'])
   })
 
   test('cannot be for another owner, whose jobs it would see, unless its maker sees all jobs', async () => {
     const { ledger } = await ledgerWithFirst()
-    const maker = holderOf('ann', 'keys:manage', 'jobs:read')
-    const making = createKey(ledger, maker, { owner: 'bob', scopes: ['jobs:read'] })
+    const { holder } = await makeKey(ledger, FIRST, { owner: 'ann', scopes: ['keys:manage', 'jobs:read'] })
+    const making = makeKey(ledger, holder, { owner: 'bob', scopes: ['jobs:read'] })
     await expect(making).rejects.toMatchObject({ code: 'insufficient_scope', details: { scope: 'jobs:all' } })
-    expect((await createKey(ledger, maker, { owner: 'ann', scopes: ['jobs:read'] })).record.created_by).toBe(
-      'key0ofann',
-    )
+    const { record } = await makeKey(ledger, holder, { scopes: ['jobs:read'] })
+    expect([record.owner, record.created_by]).toEqual(['ann', holder.keyId])
   })
 })
 
@@ -76,8 +81,8 @@ describe('a key that has expired', () => {
   test('is told so, and since when, but only to who has its text', async () => {
     const { ledger } = await ledgerWithFirst()
     const key = { owner: 'ann', scopes: ['jobs:read' as const] }
-    const lasting = await createKey(ledger, FIRST, { ...key, expires_in_s: 3_600 })
-    const made = await createKey(ledger, FIRST, { ...key, expires_in_s: 1 })
+    const lasting = await makeKey(ledger, FIRST, { ...key, expires_in_s: 3_600 })
+    const made = await makeKey(ledger, FIRST, { ...key, expires_in_s: 1 })
     expect((await check(ledger, lasting.key)).kind).toBe('valid')
     const store = openKeyStore(ledger)
     await expect
@@ -95,65 +100,64 @@ describe('a key that has expired', () => {
 describe('a key that is revoked', () => {
   test('stays as a record and is told so, and since when, but only to who has its text', async () => {
     const { ledger } = await ledgerWithFirst()
-    const { key, record } = await createKey(ledger, FIRST, { owner: 'ann', scopes: ['jobs:read'] })
-    const revoked = await revokeKey(ledger, FIRST, record.key_id)
+    const { key, record } = await makeKey(ledger, FIRST, { owner: 'ann', scopes: ['jobs:read'] })
+    const { key: revoked } = await revokeKey(ledger, FIRST, record.key_id)
     expect(revoked).toEqual({ ...record, revoked_at: expect.stringMatching(/Z$/) })
     expect(await check(ledger, key)).toEqual({ kind: 'revoked', keyId: record.key_id, at: revoked.revoked_at })
     expect(await check(ledger, other(key))).toEqual({ kind: 'unknown' })
     expect(await listKeys(ledger, FIRST)).toContainEqual(revoked)
-    expect(await revokeKey(ledger, FIRST, record.key_id)).toEqual(revoked)
+    expect((await revokeKey(ledger, FIRST, record.key_id)).key).toEqual(revoked)
   })
 
   test('is refused by a server that remembers it, a second later at most', async () => {
     const { ledger } = await ledgerWithFirst()
-    const { key, record } = await createKey(ledger, FIRST, { owner: 'ann', scopes: ['jobs:read'] })
+    const { key, record } = await makeKey(ledger, FIRST, { owner: 'ann', scopes: ['jobs:read'] })
     const store = openKeyStore(ledger)
     expect((await store.verifyKey(key)).kind).toBe('valid')
     await revokeKey(ledger, FIRST, record.key_id)
     await expect.poll(async () => (await store.verifyKey(key)).kind, { timeout: 10_000 }).toBe('revoked')
   })
 
-  test('may be the first one only when another, for good, can manage all keys', async () => {
-    const { ledger, firstKey } = await ledgerWithFirst()
-    const all = { owner: 'ops', scopes: [...ALL_SCOPES] }
-    await createKey(ledger, FIRST, { ...all, expires_in_s: 3_600 })
-    await createKey(ledger, FIRST, { owner: 'ops', scopes: ['keys:manage'] })
-    const gone = (await createKey(ledger, FIRST, all)).record.key_id
-    await revokeKey(ledger, FIRST, gone)
+  test('may be the first one only when another that does not come from it can manage all keys for good', async () => {
+    const { ledger, firstKey, dataDir } = await ledgerWithFirst()
+    const child = await makeKey(ledger, FIRST, { owner: 'ops', scopes: [...ALL_SCOPES] })
     const refused = revokeKey(ledger, FIRST, 'first')
     await expect(refused).rejects.toMatchObject({ code: 'last_key', details: { field: 'key_id' } })
     expect((await check(ledger, firstKey)).kind).toBe('valid')
-    await createKey(ledger, FIRST, all)
-    expect((await revokeKey(ledger, FIRST, 'first')).revoked_at).not.toBeNull()
-    expect((await check(ledger, firstKey)).kind).toBe('revoked')
+    const root = given('compose')
+    await ensureFirstKey(ledger, { dataDir, givenKey: root })
+    const revoked = await revokeKey(ledger, FIRST, 'first')
+    expect([revoked.key.revoked_at, revoked.children]).toEqual([expect.any(String), [child.record.key_id]])
+    for (const key of [firstKey, child.key]) expect((await check(ledger, key)).kind).toBe('revoked')
+    expect((await check(ledger, root)).kind).toBe('valid')
   })
 
-  test('at the same time as the other ones leaves one, however often that is tried', async () => {
-    const { ledger } = await ledgerWithFirst()
+  test('at the same time as the only other one leaves one, however often that is tried', async () => {
     for (let round = 0; round < 20; round += 1) {
-      for (let i = 0; i < 3; i += 1) await createKey(ledger, FIRST, { owner: 'ops', scopes: [...ALL_SCOPES] })
-      const valid = (await listKeys(ledger, FIRST)).filter(({ revoked_at: revokedAt }) => revokedAt === null)
-      expect(valid).toHaveLength(4)
-      const ends = await Promise.allSettled(valid.map(({ key_id: keyId }) => revokeKey(ledger, FIRST, keyId)))
+      const { ledger, firstKey, dataDir } = await ledgerWithFirst()
+      const root = given('compose')
+      await ensureFirstKey(ledger, { dataDir, givenKey: root })
+      const ends = await Promise.allSettled(['first', 'compose'].map((keyId) => revokeKey(ledger, FIRST, keyId)))
       expect(ends.filter(({ status }) => status === 'rejected')).toHaveLength(1)
-      const left = (await listKeys(ledger, FIRST)).filter(({ revoked_at: revokedAt }) => revokedAt === null)
-      expect(left).toHaveLength(1)
+      const kinds = [(await check(ledger, firstKey)).kind, (await check(ledger, root)).kind]
+      expect(kinds.toSorted()).toEqual(['revoked', 'valid'])
     }
   }, 60_000)
 
   test('without jobs:all must be one of the own owner; others are not there', async () => {
     const { ledger } = await ledgerWithFirst()
-    const { record: anns } = await createKey(ledger, FIRST, { owner: 'ann', scopes: ['jobs:read'] })
-    const { record: bobs } = await createKey(ledger, FIRST, { owner: 'bob', scopes: ['jobs:read'] })
-    const ann = holderOf('ann', 'keys:manage')
-    expect(await listKeys(ledger, ann)).toEqual([anns])
+    const { record: anns } = await makeKey(ledger, FIRST, { owner: 'ann', scopes: ['jobs:read'] })
+    const { record: bobs } = await makeKey(ledger, FIRST, { owner: 'bob', scopes: ['jobs:read'] })
+    const { holder: ann, record: annsOwn } = await makeKey(ledger, FIRST, { owner: 'ann', scopes: ['keys:manage'] })
+    expect(await listKeys(ledger, ann)).toEqual(expect.arrayContaining([anns, annsOwn]))
+    expect(await listKeys(ledger, ann)).toHaveLength(2)
     for (const keyId of [bobs.key_id, 'first', 'nosuchkey']) {
       await expect(revokeKey(ledger, ann, keyId)).rejects.toMatchObject({
         code: 'not_found',
         message: `there is no API key ${keyId}`,
       })
     }
-    expect((await revokeKey(ledger, ann, anns.key_id)).revoked_at).not.toBeNull()
+    expect((await revokeKey(ledger, ann, anns.key_id)).key.revoked_at).not.toBeNull()
   })
 })
 
@@ -164,7 +168,7 @@ describe('the list of keys', () => {
     for (let i = 0; i < 3; i += 1) {
       // They are told apart by the millisecond.
       await setTimeout(5)
-      ids.unshift((await createKey(ledger, FIRST, { owner: `o${i}`, scopes: ['jobs:read'] })).record.key_id)
+      ids.unshift((await makeKey(ledger, FIRST, { owner: `o${i}`, scopes: ['jobs:read'] })).record.key_id)
     }
     expect((await listKeys(ledger, FIRST)).map(({ key_id: keyId }) => keyId)).toEqual(ids)
   })
@@ -175,7 +179,7 @@ describe('the list of keys', () => {
     const { sha256, source, created_at } = JSON.parse(text)
     await ledger.redis.hset(ledger.keys.apiKeys, 'first', JSON.stringify({ sha256, source, created_at }))
     expect(await check(ledger, firstKey)).toEqual({ kind: 'valid', principal: FIRST })
-    const unset = { created_by: null, expires_at: null, revoked_at: null }
+    const unset = { created_by: null, expires_at: null, revoked_at: null, old_secret_until: null, limits: NO_LIMITS }
     expect(await listKeys(ledger, FIRST)).toEqual([
       { key_id: 'first', owner: 'first', scopes: [...ALL_SCOPES], created_at, ...unset },
     ])
@@ -183,14 +187,12 @@ describe('the list of keys', () => {
 })
 
 describe('a key given by the operator', () => {
-  const given = (id: string) => `mst_${id}_${randomUUID()}${randomUUID()}`.replaceAll('-', '_')
-
   test('may do everything, and stays revoked when the server starts again with it', async () => {
     const { ledger, dataDir } = await ledgerWithFirst()
     const key = given('compose')
     expect(await ensureFirstKey(ledger, { dataDir, givenKey: key })).toMatchObject({ revokedAt: null })
     expect(await check(ledger, key)).toMatchObject({ principal: { owner: 'compose', scopes: new Set(ALL_SCOPES) } })
-    const { revoked_at: revokedAt } = await revokeKey(ledger, FIRST, 'compose')
+    const { revoked_at: revokedAt } = (await revokeKey(ledger, FIRST, 'compose')).key
     expect(await ensureFirstKey(ledger, { dataDir, givenKey: key })).toEqual({
       kind: 'given',
       keyId: 'compose',
@@ -210,7 +212,7 @@ describe('a key given by the operator', () => {
 
   test('that is one with few scopes does not get more of them by being given', async () => {
     const { ledger, dataDir } = await ledgerWithFirst()
-    const { key, record } = await createKey(ledger, FIRST, { owner: 'ann', scopes: ['jobs:read'] })
+    const { key, record } = await makeKey(ledger, FIRST, { owner: 'ann', scopes: ['jobs:read'] })
     await ensureFirstKey(ledger, { dataDir, givenKey: key })
     expect(await check(ledger, key)).toMatchObject({ principal: { scopes: new Set(['jobs:read']) } })
     expect(await listKeys(ledger, FIRST)).toContainEqual(record)

@@ -52,13 +52,18 @@ describe('muster keys create', () => {
   })
 
   test.each([
-    [['create'], '--owner is missing: Whose key it is'],
-    [['create', '--owner', 'ci'], '--scopes is missing: What it may do: jobs:read'],
+    [['create'], '--scopes: is missing; what it may do: jobs:read'],
+    [['create', '--owner', 'ci'], '--scopes: is missing; what it may do: jobs:read'],
     [['create', '--owner', 'ci', '--scopes', 'root'], '--scopes: expected one of "jobs:read"'],
     [['create', '--owner', 'a b', '--scopes', 'jobs:read'], '--owner: an owner has up to 64 letters'],
     [['create', 'ci', '--scopes', 'jobs:read'], '"ci" is one word too many; the forms are muster keys, muster keys cr'],
     [['--owner', 'ci'], '--owner is for muster keys create alone'],
     [['revoke', 'k1', '--expires-in-s', '5'], '--expires-in-s is for muster keys create alone'],
+    [['rotate', 'k1', '--cancel-jobs'], '--cancel-jobs is for muster keys revoke alone'],
+    [['rotate'], 'no key ID given'],
+    [['create', '--read-only', '--scopes', 'jobs:run'], '--scopes: with read_only, only jobs:read'],
+    [['create', '--read-only', '--no-sudo', '--sudo-users', 'root'], '--sudo-users: no_sudo allows no user at all'],
+    [['create', '--read-only', '--forms', 'shell'], '--forms: expected one of "argv"'],
     [['revoke'], 'no key ID given'],
     [['revoke', 'k1', 'k2'], '"k2" is one word too many'],
     [['revoke', 'K1'], 'key_id: a key ID has 1 to 32 lower-case letters and digits; given "K1"'],
@@ -78,10 +83,10 @@ describe('muster keys', () => {
     await makeKey({ owner: 'ops', expiresInS: 3_600 })
     const before = await keys()
     expect([before.status, before.said]).toEqual([0, ''])
-    expect(before.out.toString()).toMatch(/^KEY +OWNER +STATE +CREATED +BY +SCOPES\n/)
-    expect(before.out.toString()).toMatch(new RegExp(`^${keyId} +ann +valid +20\\S+ +first +jobs:read$`, 'm'))
-    expect(before.out.toString()).toMatch(/^\S+ +ops +valid until 20\S+ +20\S+ +first +all scopes$/m)
-    expect(before.out.toString()).toMatch(/^first +first +valid +20\S+ +– +all scopes$/m)
+    expect(before.out.toString()).toMatch(/^KEY +OWNER +STATE +CREATED +BY +SCOPES +LIMITS\n/)
+    expect(before.out.toString()).toMatch(new RegExp(`^${keyId} +ann +valid +20\\S+ +first +jobs:read +–$`, 'm'))
+    expect(before.out.toString()).toMatch(/^\S+ +ops +valid until 20\S+ +20\S+ +first +all scopes +–$/m)
+    expect(before.out.toString()).toMatch(/^first +first +valid +20\S+ +– +all scopes +–$/m)
 
     const revoked = await keys('revoke', keyId)
     expect([revoked.status, revoked.out.toString()]).toEqual([0, expect.stringMatching(`^${keyId} of ann, revoked 20`)])
@@ -97,15 +102,58 @@ describe('muster keys', () => {
     const { keys } = await musterOn()
     const last = await keys('revoke', 'first')
     expect([last.status, last.out.toString()]).toEqual([2, ''])
-    expect(last.said).toMatch(/it is not revoked \(last_key\)\nMake another with the scopes keys:manage and jobs:all/)
+    expect(last.said).toMatch(/it is not revoked \(last_key\)\nFor a new secret, rotate it\./)
     expect((await keys('revoke', 'nobody')).said).toMatch(/^muster: there is no API key nobody \(not_found\)/)
   })
 })
 
-test('muster help keys tells the three forms and what every scope allows', async () => {
+describe('muster keys with limits', () => {
+  test('makes a key that reads, with one flag, and one with limits, which the list shows', async () => {
+    const { keys } = await musterOn()
+    const readOnly = await keys('create', '--read-only')
+    expect([readOnly.status, readOnly.said]).toEqual([
+      0,
+      expect.stringMatching(/of first with jobs:read,.*hosts:inspect/),
+    ])
+    const limits = ['--hosts', '@web', '--forms', 'argv', '--no-sudo', '--max-hosts', '5', '--no-force']
+    const limited = await keys('create', '--owner', 'ci', '--scopes', 'jobs:run', ...limits)
+    expect([limited.status, limited.said]).toEqual([
+      0,
+      expect.stringContaining('of ci with jobs:run, hosts @web; forms argv; no sudo; max_hosts 5; no force. Its text'),
+    ])
+    expect((await keys()).out.toString()).toMatch(
+      /ci .* jobs:run +hosts @web; forms argv; no sudo; max_hosts 5; no force$/m,
+    )
+  }, 60_000)
+
+  test('rotates a key, and revokes those that it has made with it', async () => {
+    const { keys, run, makeKey } = await musterOn()
+    const parent = await makeKey({ owner: 'ann' })
+    const child = (await run(parent.key, 'keys', 'create', '--scopes', 'jobs:read')).out.toString().trim()
+    const rotated = await keys('rotate', parent.keyId, '--grace-s', '0')
+    const text = rotated.out.toString().trim()
+    expect([rotated.status, text]).toEqual([0, expect.stringMatching(`^mst_${parent.keyId}_[A-Za-z0-9_-]{43}$`)])
+    expect(rotated.said).toContain(`The old secret of ${parent.keyId} is accepted until 20`)
+    expect((await run(text, 'jobs')).status).toBe(0)
+    const childId = child.split('_')[1]
+    const revoked = await keys('revoke', parent.keyId, '--cancel-jobs')
+    expect(revoked.out.toString()).toMatch(
+      new RegExp(`^${parent.keyId} of ann, revoked 20\\S+, and with it ${childId}\n$`),
+    )
+  }, 60_000)
+})
+
+test('muster help keys tells the forms and what every scope allows', async () => {
   const { out } = await muster({ PATH: process.env.PATH }, 'help', 'keys')
   const text = out.toString()
-  for (const form of ['muster keys  ', 'muster keys create --owner', 'muster keys revoke <key>', '--expires-in-s …']) {
+  for (const form of [
+    'muster keys  ',
+    'muster keys create --owner',
+    'muster keys rotate <key>',
+    'muster keys revoke <key>',
+    '--expires-in-s …',
+    '--cancel-jobs',
+  ]) {
     expect(text).toContain(form)
   }
   for (const scope of ALL_SCOPES) expect(text).toMatch(new RegExp(`^  ${scope} +[A-Z].*\\.$`, 'm'))

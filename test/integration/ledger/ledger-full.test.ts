@@ -1,6 +1,6 @@
 /** A Redis that is full: everything that ends, frees, renews or steers gets in; what would make it grow is refused. */
-import { createKey, openKeyStore, revokeKey } from '@muster/access'
-import { ALL_SCOPES, type Scope } from '@muster/contract'
+import { ensureFirstKey, openKeyStore, revokeKey } from '@muster/access'
+import { ALL_SCOPES } from '@muster/contract'
 import {
   appendOutput,
   cancelJob,
@@ -22,10 +22,12 @@ import {
 import { Queue } from 'bullmq'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { sweep } from '../../../libs/ledger/src/clockwork/sweep.ts'
+import { FIRST, makeKey } from '../../support/access/keys.ts'
 import { fillRedis, giveRoom } from '../../support/ledger/full-redis.ts'
 import { claim, ended, exited, firstRun, start } from '../../support/ledger/held-run.ts'
 import { submitTo } from '../../support/ledger/ledger.ts'
 import { ownRedis } from '../../support/runtime/own-redis.ts'
+import { temporaryDataDir } from '../../support/server/server.ts'
 
 const AT_ONCE = { ticketGraceMs: 0, suspectMs: 0, claimNamedMs: 3_600_000 }
 const SENT = { connectMs: 5, mode: 'attached' } as const
@@ -166,16 +168,13 @@ describe('a Redis that is full', () => {
 
   test('revokes a key, and makes none', async () => {
     const ledger = await openOwn('server')
-    const scopes: Scope[] = [...ALL_SCOPES]
-    const root = { keyId: 'root', owner: 'root', scopes: new Set(scopes) }
-    const [one, two] = [
-      await createKey(ledger, root, { owner: 'root', scopes }),
-      await createKey(ledger, root, { owner: 'root', scopes }),
-    ]
+    await ensureFirstKey(ledger, { dataDir: await temporaryDataDir() })
+    const asked = { owner: 'ops', scopes: [...ALL_SCOPES] }
+    const [one, two] = [await makeKey(ledger, FIRST, asked), await makeKey(ledger, FIRST, asked)]
     await fillRedis(ledger.redis)
-    expect((await revokeKey(ledger, root, one.record.key_id)).revoked_at).not.toBeNull()
+    expect((await revokeKey(ledger, FIRST, one.record.key_id)).key.revoked_at).not.toBeNull()
     expect(await openKeyStore(ledger).verifyKey(one.key)).toMatchObject({ kind: 'revoked' })
     expect(await openKeyStore(ledger).verifyKey(two.key)).toMatchObject({ kind: 'valid' })
-    await expect(createKey(ledger, root, { owner: 'root', scopes })).rejects.toMatchObject({ code: 'ledger_full' })
+    await expect(makeKey(ledger, FIRST, asked)).rejects.toMatchObject({ code: 'ledger_full' })
   })
 })

@@ -7,7 +7,7 @@ import type { Ledger } from '@muster/ledger'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { openTestLedger, submitTo } from '../../support/ledger/ledger.ts'
-import { commands, forget, type Model, type Real, stepCount } from '../../support/ledger/ledger-steps.ts'
+import { commands, forget, keyOf, type Model, type Real, revoke, stepCount } from '../../support/ledger/ledger-steps.ts'
 import { acceptedJob } from '../../support/ledger/machine-job.ts'
 
 const RUNS = 1_100
@@ -34,7 +34,8 @@ async function begin(ledger: Ledger, { hosts, isGated, batches, ...options }: Se
   const prefix = `c${cases}-h`
   const gate = isGated && batches !== undefined ? ('manual' as const) : ('auto' as const)
   const request = { ...options, gate, ...(batches === undefined ? {} : { batches }), retry_backoff_s: 0, force: true }
-  const jobId = await submitTo(ledger, hosts, request, prefix)
+  await ledger.redis.hset(ledger.keys.apiKeys, keyOf(prefix), '{}')
+  const jobId = await submitTo(ledger, hosts, request, prefix, { keyId: keyOf(prefix) })
   const { concurrency, retries, retry_on: retryOn, max_errors: maxErrors } = options
   const job = acceptedJob(hosts, { concurrency, retries, retryOn, maxErrors, batches: batches ?? [], gate })
   return { model: { job, claims: new Map(), ends: new Set() }, ledger, jobId, prefix }
@@ -42,7 +43,7 @@ async function begin(ledger: Ledger, { hosts, isGated, batches, ...options }: Se
 
 test('any order of steps leaves the ledger as the state machine says', async () => {
   const ledger = await openTestLedger()
-  const lists = fc.commands(commands, { maxCommands: STEPS_PER_RUN, size: 'max' })
+  const lists = fc.commands([...commands, revoke], { maxCommands: STEPS_PER_RUN, size: 'max' })
   await fc.assert(
     fc.asyncProperty(setup, lists, async (options, list) => {
       const { model, ...real } = await begin(ledger, options)

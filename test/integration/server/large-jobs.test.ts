@@ -27,8 +27,8 @@ describe('a script and a stdin of 16 MiB each', () => {
     const [script, stdin] = ['\u0001'.repeat(LIMIT_BYTES), '\u0000'.repeat(LIMIT_BYTES)]
     const { status, body } = await server.call('POST', '/v1/jobs', { body: { targets: 'web01', script, stdin } })
     expect(status).toBe(202)
-    const spec = await readSpec(server.ledger, JobReport.parse(body).job_id)
-    expect([spec?.script === script, spec?.stdin === stdin]).toEqual([true, true])
+    const read = await readSpec(server.ledger, JobReport.parse(body).job_id)
+    expect([read?.spec.script === script, read?.spec.stdin === stdin]).toEqual([true, true])
   })
 
   test.each([
@@ -74,9 +74,9 @@ describe('a large job', () => {
     const { body } = await call('POST', '/v1/jobs', { body: LARGE })
     await call('POST', `/v1/jobs/${body.job_id}/cancel`)
     const again = await call('POST', `/v1/jobs/${body.job_id}/rerun`, { body: { states: ['cancelled'] } })
-    const spec = await readSpec(ledger, JobReport.parse(again.body).job_id)
+    const read = await readSpec(ledger, JobReport.parse(again.body).job_id)
     const { targets: _, ...fields } = LARGE
-    expect([again.status, spec]).toMatchObject([202, fields])
+    expect([again.status, read?.spec]).toMatchObject([202, fields])
   })
 
   test('is one job per idempotency key, another with any byte changed, and leaves nothing when refused', async () => {

@@ -26,7 +26,10 @@ describe('a key made over HTTP', () => {
     expect(keys.map(({ key_id: keyId }) => keyId)).toEqual([record.key_id, 'first'])
 
     const revoked = await call('POST', `/v1/keys/${record.key_id}/revoke`)
-    expect([revoked.status, revoked.body]).toEqual([200, { ...record, revoked_at: expect.stringMatching(/Z$/) }])
+    expect([revoked.status, revoked.body]).toEqual([
+      200,
+      { ...record, revoked_at: expect.stringMatching(/Z$/), children_revoked: [], jobs_cancelled: 0 },
+    ])
     await expect.poll(async () => (await call('GET', '/v1/jobs', { headers })).status, { timeout: 10_000 }).toBe(401)
     const refused = await call('GET', '/v1/jobs', { headers })
     expect(refused.body).toMatchObject({
@@ -89,7 +92,11 @@ describe('a key made over HTTP', () => {
   test('cannot be revoked when it is the last that can manage all keys, or when there is none', async () => {
     const { call } = await startTestServer()
     const last = await call('POST', '/v1/keys/first/revoke')
-    expect([last.status, last.body.code, last.body.next]).toEqual([409, 'last_key', expect.stringContaining('Make an')])
+    expect([last.status, last.body.code, last.body.next]).toEqual([
+      409,
+      'last_key',
+      expect.stringContaining('rotate it'),
+    ])
     const none = await call('POST', '/v1/keys/nosuchkey/revoke')
     expect([none.status, none.body.detail]).toEqual([404, 'there is no API key nosuchkey'])
     expect((await call('GET', '/v1/jobs')).status).toBe(200)

@@ -274,6 +274,22 @@ export const commands = [
   ),
 ]
 
+/** The key of the job is revoked. Only where Redis forgets nothing: the test could not tell whether it forgot that. */
+export const revoke = oneIn(4).map(
+  (isMeant) =>
+    new Step(isMeant ? 'the key is revoked' : 'nothing', async (model, { ledger, prefix }) => {
+      if (!isMeant) return
+      advance(model, { kind: 'key_revoked' })
+      await ledger.redis.hdel(ledger.keys.apiKeys, keyOf(prefix))
+      await sweep(ledger, NOW)
+    }),
+)
+
+/** The ID of the key of a case. */
+export function keyOf(prefix: string): string {
+  return prefix.replaceAll('-', '')
+}
+
 /** Redis forgets the last steps, one to four. The workers live, and remember what they were told. */
 export const forget = fc.tuple(oneIn(2), fc.integer({ min: 1, max: 4 })).map(
   ([isMeant, count]) =>

@@ -58,7 +58,7 @@ export type MachineJob = {
   readonly retryOn: readonly (string | number)[]
   readonly next: number
   readonly hasStarted: boolean
-  readonly stop?: 'cancelled_by_user' | 'job_timeout' | 'error_budget'
+  readonly stop?: 'cancelled_by_user' | 'job_timeout' | 'error_budget' | 'key_revoked'
   readonly isStartOver: boolean
 }
 
@@ -113,6 +113,7 @@ export function whyNot(job: MachineJob, run: MachineRun): Pick<MachineEnd, 'stat
   if (job.stop === 'cancelled_by_user' || run.isStopped) return { state: 'cancelled', reason: 'cancelled_by_user' }
   if (job.stop === 'job_timeout') return { state: 'skipped', reason: 'job_timeout' }
   if (job.stop === 'error_budget') return { state: 'skipped', reason: 'error_budget' }
+  if (job.stop === 'key_revoked') return { state: 'skipped', reason: 'key_revoked' }
   if (job.isStartOver && run.kept === undefined) return { state: 'skipped', reason: 'start_deadline' }
   return undefined
 }
@@ -131,7 +132,7 @@ export function settle(
 function spendBudget(job: MachineJob): MachineJob {
   if (job.isTripped || job.runs.filter((run) => isErrorState(run.state)).length <= job.maxErrors) return job
   const tripped = { ...job, isTripped: true }
-  if (job.stop !== undefined) return tripped
+  if (job.stop !== undefined && job.stop !== 'key_revoked') return tripped
   return closeWaiting({ ...tripped, stop: 'error_budget' }, 'skipped', 'error_budget')
 }
 

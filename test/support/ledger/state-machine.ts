@@ -13,7 +13,8 @@
  *   running    │ held ⁴           go again          retry_wait or terminal     lost, or nobody's ⁴  its worker kills it
  *   terminal   │ ended            fenced            fenced: late result        –                    –
  *
- *   ¹ `cancelled`, or `skipped` for the start deadline and the time limit of the job; at once, or at its next claim.
+ *   ¹ `cancelled`, or `skipped` for the start deadline, the time limit of the job and a void key; at once, or at its
+ *     next claim.
  *     If an earlier attempt had started, the run ends as that attempt did.
  *   ² Not when the job or the run is to stop, or a clock is over: the worker is told so, and ends it as never started.
  *   ³ As another attempt, not counted as a retry; the third time `unreachable`. `e` is the epoch: every change of hands
@@ -68,6 +69,7 @@ export type MachineEvent =
   | { readonly kind: 'set_concurrency'; readonly concurrency: number }
   | { readonly kind: 'start_deadline' }
   | { readonly kind: 'job_timeout' }
+  | { readonly kind: 'key_revoked' }
 
 /** The job afterwards, and the answer to the caller. */
 export type MachineStep = { readonly job: MachineJob; readonly answer: string }
@@ -99,8 +101,11 @@ export function step(job: MachineJob, event: MachineEvent): MachineStep {
       if (hasEnded(job)) return { job, answer: 'ended' }
       return { job: release({ ...job, concurrency: event.concurrency }), answer: 'changed' }
     case 'job_timeout':
-      if (hasEnded(job) || (job.stop !== undefined && job.stop !== 'error_budget')) return { job, answer: 'ok' }
+      if (hasEnded(job) || job.stop === 'cancelled_by_user' || job.stop === 'job_timeout') return { job, answer: 'ok' }
       return { job: closeWaiting({ ...job, stop: 'job_timeout' }, 'skipped', 'job_timeout'), answer: 'ok' }
+    case 'key_revoked':
+      if (hasEnded(job) || job.stop !== undefined) return { job, answer: 'ok' }
+      return { job: closeWaiting({ ...job, stop: 'key_revoked' }, 'skipped', 'key_revoked'), answer: 'ok' }
     default:
       return event satisfies never
   }

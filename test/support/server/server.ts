@@ -4,14 +4,15 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import type { AddressInfo, BlockList } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createKey, ensureFirstKey, openKeyStore } from '@muster/access'
-import { ALL_SCOPES, type Scope } from '@muster/contract'
+import { ensureFirstKey, openKeyStore } from '@muster/access'
+import { ALL_SCOPES, type Request, type Scope } from '@muster/contract'
 import { parseInventory } from '@muster/inventory'
 import { openLedger } from '@muster/ledger'
 import { createLogger } from '@muster/runtime'
 import { buildServer } from '@muster/server'
 import { inject, onTestFinished } from 'vitest'
 import { z } from 'zod'
+import { FIRST, makeKey as makeKeyBy } from '../access/keys.ts'
 
 /** The hosts of test servers; none of them exists. */
 export const INVENTORY_YAML = `
@@ -81,15 +82,21 @@ export async function startTestServer(
     owner,
     scopes = ALL_SCOPES,
     expiresInS,
+    limits = {},
   }: {
     owner: string
     scopes?: readonly Scope[]
     expiresInS?: number
+    limits?: Omit<Request<'create_key'>, 'owner' | 'scopes'>
   }) => {
-    const first = { keyId: 'first', owner: 'first', scopes: new Set(ALL_SCOPES) }
-    const wanted = { owner, scopes: [...scopes], ...(expiresInS === undefined ? {} : { expires_in_s: expiresInS }) }
-    const made = await createKey(ledger, first, wanted)
-    return { key: made.key, keyId: made.record.key_id, authorization: `Bearer ${made.key}` }
+    const expires = expiresInS === undefined ? {} : { expires_in_s: expiresInS }
+    const { key, record, holder } = await makeKeyBy(ledger, FIRST, {
+      owner,
+      scopes: [...scopes],
+      ...expires,
+      ...limits,
+    })
+    return { key, keyId: record.key_id, authorization: `Bearer ${key}`, holder }
   }
 
   /** One request with the first key, unless `headers` says otherwise. */

@@ -97,7 +97,7 @@ function withoutComments(text: string): string {
 /** Lua's own words, and the globals that Redis gives a script. */
 const LUA_WORDS = new Set(
   `and break do else elseif end false for function if in local nil not or repeat return then true until while
-  ARGV KEYS redis ipairs pairs math string table tonumber tostring unpack`.match(/\w+/g),
+  ARGV KEYS cjson redis ipairs pairs pcall math string table tonumber tostring type unpack`.match(/\w+/g),
 )
 
 /** Code without comments, texts and the names of fields. */

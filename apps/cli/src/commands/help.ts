@@ -23,7 +23,9 @@ export const OVERVIEW = `muster: run a shell command on one host or on many, and
   muster ping <host>                           can the host be reached and logged in to?
   muster keys                                  list API keys, including revoked and expired ones
   muster keys create --owner X --scopes a,b    make a key; its text is shown once, on stdout
-  muster keys revoke <key>                     revoke a key: it is refused everywhere within a second
+  muster keys create --read-only               make a key that may read and look, and runs nothing
+  muster keys rotate <key> [--grace-s N]       give a key a new secret; the old one lasts N seconds more
+  muster keys revoke <key> [--cancel-jobs]     revoke a key and those it has made: refused within a second
   muster login <url> [--name NAME]             keep a server and its key; the key is read from stdin
   muster logout <name>                         forget a server and its key
   muster up [--install]                        Redis, server and workers on this machine, in the foreground
@@ -58,7 +60,7 @@ A rollout that stops by itself:                 muster run @web --batches 1,10%,
 
 /** What each scope of a key allows. */
 const KEYS_NOTES = `\nScopes:\n${Object.entries(SCOPES)
-  .map(([scope, meaning]) => `  ${scope.padEnd(15)}${meaning}\n`)
+  .map(([scope, meaning]) => `  ${scope.padEnd(18)}${meaning}\n`)
   .join('')}`
 
 /** Notes on a command besides its flags. */

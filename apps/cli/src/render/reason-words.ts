@@ -31,7 +31,8 @@ const REASONS: Record<Reason, string> = {
   breaker_open: 'it is not tried for now, as reaching it or logging in failed several times',
   host_disabled: 'the inventory says that the host is disabled',
   cancelled_by_user: 'it was cancelled',
-  policy_denied: 'the worker could not read the job',
+  policy_denied: 'the API key of the job may not touch the host, or the worker could not read the job',
+  key_revoked: 'the API key that submitted it was revoked or has expired',
 }
 
 /** A state in words: `waiting to retry` for `retry_wait`; the other names speak for themselves. */

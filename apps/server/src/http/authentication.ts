@@ -3,7 +3,7 @@
  * HTTP Basic, so that a browser can open the board and the documentation.
  */
 import type { KeyStore, Principal } from '@muster/access'
-import { MusterError } from '@muster/contract'
+import { MusterError, NO_LIMITS } from '@muster/contract'
 import type { Logger } from '@muster/runtime'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { isHealthRoute } from './health.ts'
@@ -24,7 +24,7 @@ const LOOK_AGAIN_MS = 2_000
  */
 export type KeyWatch = (request: FastifyRequest, reply: FastifyReply) => AbortSignal
 
-const NOBODY: Principal = { keyId: '', owner: '', scopes: new Set() }
+const NOBODY: Principal = { keyId: '', owner: '', scopes: new Set(), limits: NO_LIMITS, shares: [] }
 
 /** Checks the key of every request, even for routes that do not exist, so that nobody learns which routes exist. */
 export function addAuthentication(app: FastifyInstance, keys: KeyStore, logger: Logger): void {

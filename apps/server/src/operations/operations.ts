@@ -10,9 +10,10 @@ import { listHosts } from './hosts/list-hosts.ts'
 import { resolveTargets } from './hosts/preview.ts'
 import { followJob } from './jobs/follow-job.ts'
 import { getJob, listJobsFor, requestCancel, requestConcurrency, requestExtend, requestResume } from './jobs/jobs.ts'
+import { withinDefaults } from './jobs/key-limits.ts'
 import { getRun, listRunsOf, withHostOfJob } from './jobs/runs.ts'
 import { rerun, submit } from './jobs/submit.ts'
-import { createApiKey, listApiKeys, revokeApiKey } from './keys.ts'
+import { createApiKey, listApiKeys, revokeApiKey, rotateApiKey } from './keys.ts'
 import { checkDiskUsage } from './looks/check-disk-usage.ts'
 import { listDirectory } from './looks/list-directory.ts'
 import { testConnection } from './looks/test-connection.ts'
@@ -45,7 +46,7 @@ export function createOperations(deps: OperationDeps): Operations {
     row,
     call: async (fields: Fields, caller: Caller, schema: InputSchema<In> = row.input): Promise<Out> => {
       await admission.letIn(row.scope, caller)
-      const input = parseInput(schema, fields)
+      const input = parseInput(schema, withinDefaults(fields, schema.shape, caller.limits))
       await admission.letAtJob(input, caller)
       return carryOut(input, caller)
     },
@@ -77,6 +78,7 @@ export function createOperations(deps: OperationDeps): Operations {
     check_disk_usage: serve(OPERATIONS.check_disk_usage, (input, caller) => checkDiskUsage(deps, input, caller)),
     create_key: serve(OPERATIONS.create_key, (input, caller) => createApiKey(deps, input, caller)),
     list_keys: serve(OPERATIONS.list_keys, (_input, caller) => listApiKeys(ledger, caller)),
+    rotate_key: serve(OPERATIONS.rotate_key, (input, caller) => rotateApiKey(deps, input, caller)),
     revoke_key: serve(OPERATIONS.revoke_key, (input, caller) => revokeApiKey(deps, input, caller)),
   }
 }

@@ -15,6 +15,8 @@ const KEPT_BYTES = 128 * 1024 * 1024
 export type RunSpec = {
   /** Without sudo: only the inventory has its password. All runs of a job share the bytes of script and stdin. */
   readonly command: Omit<RemoteCommand, 'sudo'>
+  /** Target expressions that must all select the host, or the API key of the job may not touch it. */
+  readonly keyHosts: readonly string[]
   /** The user to run as, through sudo. Undefined: the command runs as the login account. */
   readonly sudoUser: string | undefined
   readonly isDurable: boolean
@@ -44,16 +46,18 @@ export type RunSpecs = {
   of(claim: Claim): Promise<RunSpec | undefined>
 }
 
-type Kept = { readonly reading: Promise<JobInBytes | undefined>; bytes: number }
+type Kept = { readonly reading: Promise<KeptJob | undefined>; bytes: number }
 
 /** The options of a job. Script and stdin are bytes, converted once: many runs may send them at the same time. */
 type JobInBytes = Omit<JobSpec, 'script' | 'stdin'> & { readonly script?: Buffer; readonly stdin?: Buffer }
+type KeptJob = JobInBytes & { readonly keyHosts: readonly string[] }
 
 /** Reads specs from the ledger. */
 export function createRunSpecs(ledger: Ledger): RunSpecs {
   const known = new Map<string, Kept>()
   const read = (jobId: string) => {
-    const kept: Kept = { reading: readSpec(ledger, jobId).then((job) => job && inBytes(job)), bytes: 0 }
+    const reading = readSpec(ledger, jobId).then((job) => job && { ...inBytes(job.spec), keyHosts: job.keyHosts })
+    const kept: Kept = { reading, bytes: 0 }
     kept.reading.then(
       (job) => {
         kept.bytes = (job?.script?.length ?? 0) + (job?.stdin?.length ?? 0)
@@ -83,7 +87,7 @@ function inBytes({ script, stdin, ...rest }: JobSpec): JobInBytes {
 }
 
 /** Times are in seconds up to here, and in milliseconds from here on. */
-function toRunSpec(job: JobInBytes, execTimeoutMs: number): RunSpec {
+function toRunSpec(job: KeptJob, execTimeoutMs: number): RunSpec {
   const { stdin, cwd, env, health_check: check } = job
   return {
     command: {
@@ -92,6 +96,7 @@ function toRunSpec(job: JobInBytes, execTimeoutMs: number): RunSpec {
       ...(cwd === undefined ? {} : { cwd }),
       ...(env === undefined ? {} : { env }),
     },
+    keyHosts: job.keyHosts,
     // `run_as` implies sudo.
     sudoUser: job.run_as ?? (job.sudo ? 'root' : undefined),
     isDurable: job.durable,

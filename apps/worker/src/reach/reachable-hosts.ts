@@ -5,6 +5,7 @@
 import { MusterError, type Reason, type TerminalRunState } from '@muster/contract'
 import {
   type CredentialRef,
+  hostsOutside,
   type Inventory,
   type InventoryHost,
   type KeyContent,
@@ -26,8 +27,14 @@ type ReadKey = (ref: KeyRef) => Promise<KeyContent>
 
 /** Looks up hosts. */
 export type ReachableHosts = {
-  /** Returns the host with its credentials, or why it cannot be tried. Without `sudoUser`, sudo is not used. */
-  find(name: string, wanted: { readonly sudoUser: string | undefined }): Promise<ReachableHost | NotReachable>
+  /**
+   * Returns the host with its credentials, or why it cannot be tried. Without `sudoUser`, sudo is not used. `keyHosts`
+   * are target expressions that must all select the host in the inventory of this worker.
+   */
+  find(
+    name: string,
+    wanted: { readonly sudoUser: string | undefined; readonly keyHosts: readonly string[] },
+  ): Promise<ReachableHost | NotReachable>
 }
 
 /** Looks hosts up in the current inventory, so that a reload takes effect with the next run. */
@@ -56,10 +63,15 @@ export function reachableHosts(options: { inventory: () => Inventory; secrets: S
     }
   }
   return {
-    find: async (name, { sudoUser: user }) => {
-      const host = options.inventory().find(name)
+    find: async (name, { sudoUser: user, keyHosts }) => {
+      const inventory = options.inventory()
+      const host = inventory.find(name)
       if (host === undefined) {
         return { state: 'skipped', reason: 'host_disabled', detail: `${name} is not in the inventory of this worker` }
+      }
+      if (hostsOutside(inventory, keyHosts, [host.name]).length > 0) {
+        const detail = `by the inventory of this worker, the API key of the job may not touch ${name}`
+        return { state: 'skipped', reason: 'policy_denied', detail }
       }
       if (host.disabled !== undefined) {
         const detail = `disabled in the inventory: ${host.disabled}`

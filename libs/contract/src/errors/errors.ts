@@ -32,6 +32,11 @@ export const ERRORS = {
     meaning: 'The API key may not do this.',
     next: 'Use a key with the named scope; whoever made this key can make one.',
   },
+  key_limit: {
+    status: 403,
+    meaning: 'The API key has a limit that this would exceed.',
+    next: 'Ask for less in the named field, or use a key with a wider limit.',
+  },
   rate_limited: {
     status: 429,
     meaning: 'The API key has made too many calls in a short time.',
@@ -67,7 +72,9 @@ export const ERRORS = {
   last_key: {
     status: 409,
     meaning: 'The API key is the last one that can manage all keys.',
-    next: 'Make another with the scopes keys:manage and jobs:all that does not expire, then revoke this one with it.',
+    next:
+      'For a new secret, rotate it. To be rid of it, start the server with a key of your own in MUSTER_API_KEY, and ' +
+      'revoke this one with that. A key that it has made itself would be revoked with it.',
   },
   too_large: {
     status: 413,

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { Selection, selectionFields } from '../targets/selection.ts'
 import { Environment, InputText, ScriptText, Words, WordText } from '../text/command-text.ts'
 import { scriptMistake } from '../text/script-text.ts'
-import { Batch, Budget, rolloutOptions } from './rollout.ts'
+import { Batch, Budget, rolloutOptions, userName } from './rollout.ts'
 import { RunState } from './run.ts'
 
 /** A job ID: `job_` and 128 random bits in base 32. */
@@ -108,11 +108,7 @@ const JobOptions = z.object({
     .default(false)
     .describe('Run detached on the host: survives the worker and the connection, and its true result is fetched.'),
   sudo: z.boolean().default(false).describe('Run as root, or as run_as, by sudo.'),
-  run_as: z
-    .string()
-    .regex(/^[a-z_][a-z0-9_.-]{0,31}$/i, 'a user name has letters, digits, "_", "." and "-"')
-    .optional()
-    .describe('The user to run as, by sudo. Implies sudo.'),
+  run_as: userName.optional().describe('The user to run as, by sudo. Implies sudo.'),
   output_limit_bytes: z
     .number()
     .int()

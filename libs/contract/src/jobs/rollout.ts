@@ -25,6 +25,11 @@ export const CONCURRENCY_LIMIT = 10_000
 export const Concurrency = countOrPercent(1, CONCURRENCY_LIMIT)
 export type Concurrency = z.infer<typeof Concurrency>
 
+/** A user of a host, such as sudo takes. */
+export const userName = z
+  .string()
+  .regex(/^[a-z_][a-z0-9_.-]{0,31}$/i, 'a user name has letters, digits, "_", "." and "-"')
+
 const MaxErrors = countOrPercent(0, 1_000_000)
 const BatchSize = countOrPercent(1, 1_000_000)
 

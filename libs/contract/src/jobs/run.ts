@@ -60,6 +60,7 @@ export const Reason = z
     'host_disabled',
     'cancelled_by_user',
     'policy_denied',
+    'key_revoked',
   ])
   .meta({ id: 'Reason' })
 export type Reason = z.infer<typeof Reason>

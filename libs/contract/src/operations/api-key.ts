@@ -4,6 +4,7 @@
  * libs/access keeps and checks keys.
  */
 import { z } from 'zod'
+import { KeyLimits } from './key-limits.ts'
 
 /** What each scope allows. */
 export const SCOPES = {
@@ -25,6 +26,9 @@ export type Scope = z.infer<typeof Scope>
 /** Every scope: what the first key has. */
 export const ALL_SCOPES: readonly Scope[] = Scope.options
 
+/** What a key may do that reads and looks, and runs nothing. */
+export const READ_ONLY_SCOPES: readonly Scope[] = ['jobs:read', 'hosts:read', 'hosts:inspect']
+
 /** A key ID: public, part of the text of the key, and shown in jobs and logs. */
 export const KeyId = z.string().regex(/^[a-z0-9]{1,32}$/, 'a key ID has 1 to 32 lower-case letters and digits')
 
@@ -45,6 +49,11 @@ export const ApiKey = z
     ),
     expires_at: z.iso.datetime().nullable().describe('From then on it is refused; null: it does not expire.'),
     revoked_at: z.iso.datetime().nullable().describe('Since when it is refused; null: it is not revoked.'),
+    old_secret_until: z.iso
+      .datetime()
+      .nullable()
+      .describe('Until when the secret from before the last rotation is accepted too; null: it was never rotated.'),
+    limits: KeyLimits,
   })
   .meta({ id: 'ApiKey' })
 export type ApiKey = z.infer<typeof ApiKey>

@@ -33,7 +33,7 @@ end
 
 -- Why a run must not be queued again. Nil when it may be.
 local function why_not_again(now)
-  local to, reason = why_not(run, read(job, 'stop', 'job_deadline', 'start_deadline'), now)
+  local to, reason = why_not(run, read(job, 'stop', 'job_deadline', 'start_deadline', 'key_id'), now)
   if to then return to, reason end
   if redis.call('HINCRBY', key, 'abandoned', 1) < MOST_ABANDONED then return nil end
   redis.call('HSET', key, 'detail', 'each worker that took it died or was out of reach before the command was sent')

@@ -2,7 +2,8 @@
 -- runs wait, and the sweep issues what is missing.
 -- `schedule` is a sorted set of `job ID:index:attempt:delay`, by when each is due; `seen_ms` is Redis' time as the
 -- caller saw it last, or ''.
--- Returns {now, milliseconds until the next ticket is due or '', tickets...}.
+-- Returns {now, milliseconds until the next ticket is due or '', jobs to tend, tickets...}: the jobs for which a place
+-- of their key has become free, with spaces between.
 local schedule = KEYS[1]
 local limit, seen_ms = ARGV[3], ARGV[4]
 
@@ -50,4 +51,5 @@ end
 if seen_ms == '' or now < tonumber(seen_ms) then shorten() end
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', schedule, '-inf', now, 'LIMIT', 0, limit)) do hand_out(member) end
 local due = redis.call('ZRANGE', schedule, 0, 0, 'WITHSCORES')[2]
-return reply(tostring(now), due and tostring(math.max(0, due - now)) or '')
+local to_tend = redis.call('SPOP', base .. ':to-tend', limit)
+return reply(tostring(now), due and tostring(math.max(0, due - now)) or '', table.concat(to_tend, ' '))

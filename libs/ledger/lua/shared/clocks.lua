@@ -37,7 +37,7 @@ local function expire(now, ...)
   local facts = read_clocks(now, ...)
   if facts.ended then return facts end
   local is_over = facts.job_deadline and facts.job_deadline <= now
-  if is_over and (not facts.stop or facts.stop == 'error_budget') then
+  if is_over and (not facts.stop or facts.stop == 'error_budget' or facts.stop == 'key_revoked') then
     redis.call('HSET', job, 'stop', 'job_timeout')
     close_waiting('skipped', 'job_timeout', now)
     order()
@@ -49,13 +49,23 @@ local function expire(now, ...)
   return read_clocks(now, ...)
 end
 
+-- Ends what waits when the key of the job is void: somebody took back what it may do. What runs goes on.
+local function expire_key(now)
+  local facts = read(job, 'stop', 'ended', 'key_id')
+  if facts.stop or facts.ended or not is_key_void(facts.key_id, now) then return end
+  redis.call('HSET', job, 'stop', 'key_revoked')
+  close_waiting('skipped', 'key_revoked', now)
+end
+
 -- Why a run must not start any more: the state and the reason with which it then ends. Nothing while it may start.
--- `run` has its fields `stop` and `kept_state`; `facts` are `stop`, `job_deadline` and `start_deadline` of the job.
+-- `run` has its fields `stop` and `kept_state`; `facts` are `stop`, `job_deadline`, `start_deadline` and `key_id` of
+-- the job.
 local function why_not(run, facts, now)
   if facts.stop == 'cancelled_by_user' or run.stop then return 'cancelled', 'cancelled_by_user' end
   local is_over = facts.job_deadline and tonumber(facts.job_deadline) <= now
   if facts.stop == 'job_timeout' or is_over then return 'skipped', 'job_timeout' end
   if facts.stop == 'error_budget' then return 'skipped', 'error_budget' end
+  if facts.stop == 'key_revoked' or is_key_void(facts.key_id, now) then return 'skipped', 'key_revoked' end
   -- The start deadline is for the first start; a retry of a run that has started is not bound by it.
   if not run.kept_state and tonumber(facts.start_deadline) <= now then return 'skipped', 'start_deadline' end
 end

@@ -47,6 +47,7 @@ local function let_go(index, now, due)
   redis.call('HSET', key, 'state', 'queued', 'remote', 'not_started', 'host', host, 'epoch', 0, 'attempt', 1,
     'queued', now)
   redis.call('SADD', open, index)
+  enter_key(index)
   redis.call('INCR', in_flight)
   if due > now then
     redis.call('HSET', key, 'due', due)
@@ -89,6 +90,8 @@ local function release(now)
   local free = math.min(tonumber(facts.concurrency) - started, share_left(started - redis.call('SCARD', resting)))
   -- During a pause only one run gets a ticket; claiming it lets the others go.
   if due > now then free = 1 - started end
+  local wanted = math.min(free, last - first)
+  if wanted > 0 then free = key_left(wanted) end
   local count, index = let_go_up_to(free, first, last, now, due)
   if index > first then redis.call('HSET', job, 'next', index) end
   if count > 0 then return move('pending', 'queued', count) end

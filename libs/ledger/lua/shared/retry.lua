@@ -18,7 +18,8 @@ end
 -- Lets a run wait for another attempt, if it may have one. Returns whether it does.
 local function retry(index, from, to, remote, reason, exit_code, is_retryable, now)
   if to == 'succeeded' then return false end
-  local facts = read(job, 'retries', 'retry_on', 'backoff_ms', 'stop', 'job_deadline', 'start_deadline')
+  local facts = read(job, 'retries', 'retry_on', 'backoff_ms', 'stop', 'job_deadline', 'start_deadline',
+    'key_id')
   if not is_retry_wanted(facts.retry_on, to, remote, reason, exit_code, is_retryable) then return false end
   local key = run_key(index)
   local run = read(key, 'retried', 'attempt', 'host', 'kept_state', 'kept_remote', 'stop')

@@ -43,6 +43,7 @@ local function settle(index, from, to, remote, reason, now)
   -- A damaged record must not keep its run from ending.
   if (tonumber(run.attempt) or 2) > 1 then drop_kept_output(index) end
   leave_host(index, run, now)
+  leave_key(index)
   -- Drops what is of no use any more: a job may have a hundred thousand of these.
   redis.call('HDEL', key, 'reason', 'retry_at', 'nonce', 'waits', 'due', 'called', 'abandoned')
   redis.call('HSET', key, 'state', to, 'remote', remote, 'ended', now)
@@ -86,7 +87,7 @@ spend_budget = function(now)
   local count = redis.call('LLEN', errors)
   if facts.tripped_at or count <= tonumber(facts.max_errors) then return end
   redis.call('HSET', job, 'tripped_at', count)
-  if facts.stop then return end
+  if facts.stop and facts.stop ~= 'key_revoked' then return end
   redis.call('HSET', job, 'stop', 'error_budget')
   close_waiting('skipped', 'error_budget', now)
   if facts.on_budget == 'cancel' then order() end

@@ -2,13 +2,16 @@
 -- under the same idempotency key is found again.
 -- `idempotency_key` is a key of Redis or ''; `within_ms` the time limit of the job or ''; `script_bytes` and
 -- `stdin_bytes` the lengths of its large texts or ''; `shared_machines` the machines of hosts that are not one by
--- themselves, as 'index:machine,index:machine'. After the fields and their values come the hosts.
--- Returns {'accepted', tickets...}, {'seen', job ID}, {'conflict', job ID}, {'full'} or {'incomplete', which text}.
+-- themselves, as 'index:machine,index:machine'; `hourly` how many jobs within an hour the key and those above it may
+-- submit, as 'key:jobs,key:jobs'. After the fields and their values come the hosts.
+-- Returns {'accepted', tickets...}, {'seen', job ID}, {'conflict', job ID}, {'full'}, {'incomplete', which text} or
+-- {'spent', key, its jobs within an hour, milliseconds until the next}.
 local idempotency_key, digest, idempotency_s = ARGV[3], ARGV[4], ARGV[5]
 local start_within_ms, within_ms = ARGV[6], ARGV[7]
 local script_bytes, stdin_bytes, shared_machines = ARGV[8], ARGV[9], ARGV[10]
-local field_count = ARGV[11]
-local fields_from = 12
+local hourly = ARGV[11]
+local field_count = ARGV[12]
+local fields_from = 13
 local hosts_from = fields_from + 2 * field_count
 
 local texts = {script = script_bytes, stdin = stdin_bytes}
@@ -33,6 +36,33 @@ end
 local function find_incomplete()
   for name, bytes in pairs(texts) do
     if bytes ~= '' and redis.call('STRLEN', job .. ':' .. name) ~= tonumber(bytes) then return name end
+  end
+end
+
+local HOUR_MS = 3600000
+
+-- The jobs that a key and those below it have submitted within the last hour, by when.
+local function key_hour(key_id) return base .. ':key-hour:' .. key_id end
+
+-- Which key has submitted all the jobs of this hour, and how long until it may submit another.
+local function find_spent(now)
+  for key_id, most in string.gmatch(hourly, '(%w+):(%d+)') do
+    local jobs = key_hour(key_id)
+    redis.call('ZREMRANGEBYSCORE', jobs, '-inf', now - HOUR_MS)
+    -- Redis' clock was set back since.
+    redis.call('ZREMRANGEBYSCORE', jobs, '(' .. now, '+inf')
+    local count = redis.call('ZCARD', jobs)
+    if count >= tonumber(most) then
+      local first = redis.call('ZRANGE', jobs, count - most, count - most, 'WITHSCORES')
+      return {'spent', key_id, most, tostring(first[2] + HOUR_MS - now)}
+    end
+  end
+end
+
+local function count_job(now)
+  for key_id in string.gmatch(hourly, '(%w+):%d+') do
+    redis.call('ZADD', key_hour(key_id), now, job_id)
+    redis.call('PEXPIRE', key_hour(key_id), HOUR_MS)
   end
 end
 
@@ -88,6 +118,9 @@ local incomplete = find_incomplete()
 if incomplete then return {'incomplete', incomplete} end
 
 local now = now_ms()
+local spent = find_spent(now)
+if spent then return spent end
+count_job(now)
 if idempotency_key ~= '' then
   redis.call('HSET', idempotency_key, 'job_id', job_id, 'digest', digest)
   redis.call('EXPIRE', idempotency_key, idempotency_s)

@@ -19,7 +19,7 @@ local run = read(key, 'state', 'attempt', 'reissue', 'host', 'nonce', 'epoch', '
   'kept_state')
 
 local function read_facts()
-  return read(job, 'state', 'stop', 'batch_due', 'start_deadline', 'job_deadline', 'exec_timeout_ms')
+  return read(job, 'state', 'stop', 'batch_due', 'start_deadline', 'job_deadline', 'key_id', 'exec_timeout_ms')
 end
 
 local facts = read_facts()
@@ -101,6 +101,8 @@ if not WAITING[run.state] then return {'held'} end
 if facts.batch_due and not end_pause() then return {'early'} end
 
 local to, reason = why_not(run, facts, now)
+-- All that waits ends at once, also what has no ticket yet.
+if reason == 'key_revoked' then expire_key(now) end
 if to then return end_here(to, reason) end
 local breaker = breaker_before(run.host, now)
 if breaker and breaker.is_shut and tried == '' then return reply('tried with', run.host, breaker.kind) end

@@ -38,7 +38,7 @@ if is_own and run.state == 'running' then return go() end
 if not is_own or run.state ~= 'connecting' then return {'fenced'} end
 if lease_ms == -2 then return {'no_lease'} end
 local now = now_ms()
-local to, reason = why_not(run, read(job, 'stop', 'job_deadline', 'start_deadline'), now)
+local to, reason = why_not(run, read(job, 'stop', 'job_deadline', 'start_deadline', 'key_id'), now)
 if to then return {'over', to, reason} end
 
 if tonumber(run.attempt) > 1 then clear_earlier_attempt() end

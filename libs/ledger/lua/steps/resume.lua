@@ -6,8 +6,9 @@ local batch = ARGV[3]
 let_in()
 local now = now_ms()
 if redis.call('EXISTS', job) == 0 then return {'unknown'} end
--- It may have waited for too long.
+-- It may have waited for too long, or its key is void.
 expire(now)
+expire_key(now)
 local facts = read(job, 'state', 'batch', 'next', 'total', 'started')
 local is_another = batch ~= '' and batch ~= facts.batch
 if is_another or facts.state ~= 'paused' or facts.next == facts.total then

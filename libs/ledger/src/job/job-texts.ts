@@ -5,6 +5,7 @@
  */
 import { createHash } from 'node:crypto'
 import { JobSpec, MusterError } from '@muster/contract'
+import { z } from 'zod'
 import { ask, type Ledger } from '../redis/open-ledger.ts'
 import { runScript } from '../redis/scripts.ts'
 import { orDamaged } from './stored-job.ts'
@@ -12,6 +13,8 @@ import { orDamaged } from './stored-job.ts'
 /** The fields of a job that may be large. */
 const TEXT_NAMES = ['script', 'stdin'] as const
 export type TextName = (typeof TEXT_NAMES)[number]
+
+const KeyHosts = z.array(z.string())
 
 /** A shorter text stays with the rest of the job: another key would cost more than it saves. */
 const LARGE_BYTES = 16 * 1024
@@ -59,23 +62,28 @@ export async function dropTexts({ redis, keys }: Ledger, jobId: string, texts: r
 }
 
 /**
- * The command and the options of a job, as they were submitted. Undefined when there is no such job.
+ * The command and the options of a job, as they were submitted, and the target expressions that must all select a host
+ * for its API key to touch it. Undefined when there is no such job.
  * @throws {MusterError} job_damaged, also when a text has lost some of its bytes; ledger_unavailable
  */
-export async function readSpec(ledger: Ledger, jobId: string): Promise<JobSpec | undefined> {
+export async function readSpec(
+  ledger: Ledger,
+  jobId: string,
+): Promise<{ spec: JobSpec; keyHosts: readonly string[] } | undefined> {
   const { redis, keys } = ledger
-  const [specText, ...lengths] = await ask(
+  const [specText, keyHostsText, ...lengths] = await ask(
     redis,
-    () => redis.hmget(keys.job(jobId), 'spec', ...TEXT_NAMES.map((name) => `${name}_bytes`)),
+    () => redis.hmget(keys.job(jobId), 'spec', 'key_hosts', ...TEXT_NAMES.map((name) => `${name}_bytes`)),
     jobId,
   )
   if (specText === undefined || specText === null) return undefined
   const spec = await orDamaged(jobId, () => JobSpec.parse(JSON.parse(specText)))
+  const keyHosts = await orDamaged(jobId, () => KeyHosts.parse(JSON.parse(keyHostsText ?? '[]')))
   for (const [i, name] of TEXT_NAMES.entries()) {
     const length = Number(lengths[i] ?? 0)
     if (length > 0) spec[name] = await readText(ledger, jobId, { name, length })
   }
-  return spec
+  return { spec, keyHosts }
 }
 
 async function readText(

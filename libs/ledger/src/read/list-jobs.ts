@@ -12,7 +12,7 @@ const SCAN_LIMIT = 5_000
 const CHUNK = 500
 
 const POSITION = /^job_[a-z2-7]{26}$/
-const States = z.array(z.string().nullable())
+const Texts = z.array(z.string().nullable())
 
 /**
  * A page of jobs. A filtered page may be short or empty and still have a `next_cursor`: it ended after the most jobs
@@ -48,6 +48,20 @@ export async function listJobs(
   }
 }
 
+/**
+ * The IDs of the jobs that were submitted with one of these keys and have not ended.
+ * @throws {MusterError} ledger_unavailable
+ */
+export async function jobsOfKeys(ledger: Ledger, keyIds: ReadonlySet<string>): Promise<string[]> {
+  const active = await ask(ledger.redis, () => ledger.redis.smembers(ledger.keys.active))
+  const submitters = await readAll(
+    ledger,
+    active.map((jobId) => ['hget', ledger.keys.job(jobId), 'key_id']),
+  )
+  const keys = Texts.parse(submitters)
+  return active.filter((_, i) => keyIds.has(keys[i] ?? ''))
+}
+
 function unlessDamaged(error: unknown): undefined {
   if (!(error instanceof MusterError && error.code === 'job_damaged')) throw error
 }
@@ -58,5 +72,5 @@ async function inState(ledger: Ledger, jobIds: string[], state: JobState | undef
     ledger,
     jobIds.map((jobId) => ['hget', ledger.keys.job(jobId), 'state']),
   )
-  return jobIds.filter((_, i) => States.parse(states)[i] === state)
+  return jobIds.filter((_, i) => Texts.parse(states)[i] === state)
 }

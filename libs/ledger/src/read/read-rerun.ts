@@ -21,9 +21,9 @@ export async function readRerun(
   if (job === undefined) return undefined
   const hosts: string[] = []
   for (let from = 0; from < job.total; from += CHUNK) hosts.push(...(await endedAs(ledger, jobId, job, from, states)))
-  const spec = await readSpec(ledger, jobId)
-  if (spec === undefined) return undefined
-  return { request: { ...spec, title: job.title, targets: foldHosts(hosts), order: 'given' }, hosts }
+  const read = await readSpec(ledger, jobId)
+  if (read === undefined) return undefined
+  return { request: { ...read.spec, title: job.title, targets: foldHosts(hosts), order: 'given' }, hosts }
 }
 
 async function endedAs(

@@ -57,6 +57,14 @@ export function keysOf(prefix: string) {
     dialSlots: (jumpName: string) => `${base}:dial-slots:${jumpName}`,
     /** Hash: API keys by ID (libs/access). */
     apiKeys: `${base}:api-keys`,
+    /** Set: the runs in flight, as `job:index`, that count for an API key that limits them. */
+    keyRuns: (keyId: string) => `${base}:key-runs:${keyId}`,
+    /** Set: jobs that would let more runs go if that key allowed it. */
+    keyWaiting: (keyId: string) => `${base}:key-waiting:${keyId}`,
+    /** Sorted set with a time to live: the jobs of the last hour that count for an API key, by when. */
+    keyHour: (keyId: string) => `${base}:key-hour:${keyId}`,
+    /** Set: jobs for which a place of their key has become free. */
+    toTend: `${base}:to-tend`,
     /** String: the secret that the seals of durable runs are made with. */
     durableSecret: `${base}:durable-secret`,
     /** Channel: the ID of a job that changed. */

@@ -13,6 +13,7 @@ export const SHARED_FILES = [
   'kept-output',
   'places',
   'breaker',
+  'keys',
   'settle',
   'clocks',
   'retry',

@@ -26,6 +26,7 @@ export const SCRIPTS = {
       'scriptBytes',
       'stdinBytes',
       'sharedMachines',
+      'hourly',
       'fieldCount',
     ],
     rest: 'fields',

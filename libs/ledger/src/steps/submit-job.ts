@@ -19,6 +19,18 @@ const IDEMPOTENCY_S = 24 * 3600
 
 const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567'
 
+/** What limits the API key of a job while the job goes on. */
+export type JobKeyLimits = {
+  /** Target expressions that must all select a host, or it is not touched. */
+  readonly hosts: readonly string[]
+  /** The limits that count, with the key that counts: jobs within an hour, and runs in flight. Null: no limit. */
+  readonly shares: ReadonlyArray<{
+    readonly key_id: string
+    readonly max_jobs_per_hour: number | null
+    readonly max_concurrency: number | null
+  }>
+}
+
 /** A job to accept. */
 export type NewJob = {
   request: Input<'submit_job'>
@@ -31,8 +43,10 @@ export type NewJob = {
   machines?: readonly string[]
   /** The owner of the API key that submits it; the job is theirs. */
   owner: string
-  /** The ID of that API key. Absent: it is the owner's name. */
+  /** The ID of that API key. Absent: it is the owner's name, and the job goes on whatever becomes of a key. */
   keyId?: string
+  /** What limits that key, where the ledger and the workers see to it. Absent: nothing. */
+  keyLimits?: JobKeyLimits
   /** The valid W3C trace context of the call. Absent when there was none. */
   traceparent?: string
   /** The seed with which hosts were drawn or shuffled. Absent when they were not. */
@@ -47,6 +61,7 @@ export type NewJob = {
  * Stores a job and releases its first runs. `created` is false when the same request came before under the same
  * idempotency key; then `jobId` is the earlier job.
  * @throws {MusterError} idempotency_conflict when the key stood for another request
+ * @throws {MusterError} rate_limited when the key, or one above it, has submitted its jobs of this hour
  * @throws {MusterError} ledger_full when Redis has no room for it; nothing was stored
  * @throws {MusterError} ledger_unavailable; if the job was stored after all, its ID is `details.job_id`
  */
@@ -81,6 +96,10 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
     ...(elsewhere.length === 0 ? [] : sharedMachines(job.hosts, machines)),
   ]
   if (job.keyId !== undefined) fields.push(['key_id', job.keyId])
+  const { hosts: keyHosts = [], shares = [] } = job.keyLimits ?? {}
+  if (keyHosts.length > 0) fields.push(['key_hosts', JSON.stringify(keyHosts)])
+  const keyRuns = sharesText(shares, 'max_concurrency')
+  if (keyRuns !== '') fields.push(['key_runs', keyRuns])
   if (job.traceparent !== undefined) fields.push(['traceparent', job.traceparent])
   if (job.rerun !== undefined) fields.push(['rerun_of', job.rerun.of])
   if (spec.force || job.isTest === true) fields.push(['force', spec.force ? 'all' : 'connect'])
@@ -102,14 +121,16 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
     scriptBytes: lengthOf('script'),
     stdinBytes: lengthOf('stdin'),
     sharedMachines: elsewhere.join(','),
+    hourly: sharesText(shares, 'max_jobs_per_hour'),
     fieldCount: fields.length,
   }
   const following = [...fields.flat(), ...job.hosts]
   const answer = await ask(redis, () => runScript(ledger, 'accept', given, following), jobId)
-  const [word, seenJobId = ''] = Answer.parse(answer)
+  const [word, seenJobId = '', ...more] = Answer.parse(answer)
   if (word !== 'accepted') await dropTexts(ledger, jobId, texts)
   if (word === 'seen') return { jobId: seenJobId, created: false }
   if (word === 'conflict') throw conflict(seenJobId)
+  if (word === 'spent') throw spent(seenJobId, more)
   // Texts without room were not stored; but the same request may have been accepted before, which is no error.
   if (word === 'full' || !areStored) throw new MusterError('ledger_full', FULL)
   if (word === 'incomplete') {
@@ -123,6 +144,19 @@ function conflict(jobId: string): MusterError {
   return new MusterError('idempotency_conflict', `the idempotency key was used for another request, job ${jobId}`, {
     details: { field: 'idempotency_key', job_id: jobId },
   })
+}
+
+/** `key:number,key:number` for those with the limit. */
+function sharesText(shares: JobKeyLimits['shares'], limit: 'max_jobs_per_hour' | 'max_concurrency'): string {
+  return shares.flatMap((share) => (share[limit] === null ? [] : [`${share.key_id}:${share[limit]}`])).join(',')
+}
+
+function spent(keyId: string, [most = '', waitMs = '']: readonly string[]): MusterError {
+  const waitS = Math.max(1, Math.ceil(Number(waitMs) / 1_000))
+  const message =
+    `max_jobs_per_hour: the API key ${keyId}, with the keys below it, has submitted its ${most} jobs of this hour; ` +
+    `the next one in ${waitS} s`
+  return new MusterError('rate_limited', message, { details: { retry_after_s: waitS } })
 }
 
 function toMs(seconds: number): number {

@@ -42,7 +42,7 @@ export function selectHosts(inventory: Inventory, selecting: Selecting): { hosts
  */
 export function resolveField(
   inventory: Inventory,
-  field: 'targets' | 'exclude',
+  field: 'targets' | 'exclude' | 'hosts',
   expression: string,
   within?: readonly string[],
 ): readonly string[] {

@@ -1,12 +1,13 @@
 /** Reads jobs, waits for them, cancels them in whole or in part, resumes them and changes their limits. */
 import { requireScope } from '@muster/access'
-import { type Input, type JobReport, MusterError, type Output } from '@muster/contract'
+import { type Input, isUnlimited, type JobReport, MusterError, type Output } from '@muster/contract'
 import {
   cancelJob,
   extendJob,
   hostsOfJob,
   type Ledger,
   listJobs,
+  readSpec,
   reportJob,
   resumeJob,
   setConcurrency,
@@ -15,6 +16,7 @@ import {
 import { noSuchJob } from '../call/not-found.ts'
 import type { Caller, OperationDeps } from '../call/operation.ts'
 import { resolveField } from '../hosts/select-hosts.ts'
+import { requireAllowed, requireConcurrency, requireExecTimeout } from './key-limits.ts'
 
 /**
  * Reports a job, after waiting for its end or a change if the call asks for that.
@@ -97,13 +99,15 @@ async function selectOfJob(
 
 /**
  * Raises the exec timeout of a job that has not ended, and reports it.
- * @throws {MusterError} not_found, job_ended; invalid_request if the limit is lower than the present one
+ * @throws {MusterError} not_found, job_ended, key_limit; invalid_request if the limit is lower than the present one
  */
 export async function requestExtend(
-  { ledger, logger }: Pick<OperationDeps, 'ledger' | 'logger'>,
+  { ledger, inventory, logger }: OperationDeps,
   { job_id: jobId, exec_timeout_s: execTimeoutS }: Input<'extend_job'>,
   caller: Caller,
 ): Promise<JobReport> {
+  await requireOwnLimits({ ledger, inventory }, jobId, caller)
+  requireExecTimeout(caller, execTimeoutS)
   const outcome = await extendJob(ledger, jobId, execTimeoutS * 1_000)
   const report = await reportOfChange(ledger, jobId, outcome, 'its exec timeout cannot be raised any more')
   logger.info({ job_id: jobId, exec_timeout_s: execTimeoutS, key_id: caller.keyId }, 'exec timeout raised')
@@ -112,13 +116,14 @@ export async function requestExtend(
 
 /**
  * Resumes a job that is paused after a batch, and reports it. With `batch`, only if it is paused after that batch.
- * @throws {MusterError} not_found, job_not_paused
+ * @throws {MusterError} not_found, job_not_paused, key_limit
  */
 export async function requestResume(
-  { ledger, logger }: Pick<OperationDeps, 'ledger' | 'logger'>,
+  { ledger, inventory, logger }: OperationDeps,
   { job_id: jobId, batch }: Input<'resume_job'>,
   caller: Caller,
 ): Promise<JobReport> {
+  await requireOwnLimits({ ledger, inventory }, jobId, caller)
   const outcome = await resumeJob(ledger, jobId, batch === undefined ? undefined : batch - 1)
   if (outcome === 'unknown') throw noSuchJob(jobId)
   const report = await reportOf(ledger, jobId)
@@ -134,17 +139,38 @@ export async function requestResume(
 
 /**
  * Changes how many runs of a job may be in flight, and reports the job.
- * @throws {MusterError} not_found, job_ended
+ * @throws {MusterError} not_found, job_ended, key_limit
  */
 export async function requestConcurrency(
-  { ledger, logger }: Pick<OperationDeps, 'ledger' | 'logger'>,
+  { ledger, inventory, logger }: OperationDeps,
   { job_id: jobId, concurrency }: Input<'set_concurrency'>,
   caller: Caller,
 ): Promise<JobReport> {
+  const total = await requireOwnLimits({ ledger, inventory }, jobId, caller)
+  requireConcurrency(caller, concurrency, total)
   const outcome = await setConcurrency(ledger, jobId, concurrency)
   const report = await reportOfChange(ledger, jobId, outcome, 'its concurrency cannot be changed any more')
   logger.info({ job_id: jobId, concurrency: report.concurrency, key_id: caller.keyId }, 'concurrency changed')
   return report
+}
+
+/**
+ * Passes when the key of the caller would allow them to submit this job: else they could help one on its way that does
+ * what they may not. Returns how many hosts it has; 0 for a key without limits, to which nothing is refused.
+ * @throws {MusterError} not_found, key_limit
+ */
+async function requireOwnLimits(
+  { ledger, inventory }: Pick<OperationDeps, 'ledger' | 'inventory'>,
+  jobId: string,
+  caller: Caller,
+): Promise<number> {
+  if (isUnlimited(caller.limits)) return 0
+  const [read, hosts] = await Promise.all([readSpec(ledger, jobId), hostsOfJob(ledger, jobId)])
+  if (read === undefined || hosts === undefined) throw noSuchJob(jobId)
+  // A job of 10,000 hosts may have its own pace from before; what is asked for now is checked by itself.
+  const request = { ...read.spec, targets: '', order: 'given', concurrency: 1 }
+  requireAllowed(caller, request, { hosts, inventory: inventory.current() })
+  return hosts.length
 }
 
 /** The report of a job after a change, or the refusal if it had ended before. `tooLate` says what cannot be done. */

@@ -9,42 +9,74 @@ import { noSuchJob } from '../call/not-found.ts'
 import type { Caller, OperationDeps } from '../call/operation.ts'
 import { selectHosts } from '../hosts/select-hosts.ts'
 import { reportAfterWait } from './jobs.ts'
+import { fitted, paced, requireAllowed } from './key-limits.ts'
 
 /**
- * Submits a job and reports it. `isTest` is for a job that finds out whether hosts can be reached: it runs even where a
- * breaker is open because they could not be.
- * @throws {MusterError} invalid_target, unknown_target, no_targets, idempotency_conflict, ledger_unavailable
+ * Submits a job of a caller and reports it.
+ * @throws {MusterError} invalid_target, unknown_target, no_targets, key_limit, rate_limited, idempotency_conflict,
+ *   ledger_unavailable
  */
-export async function submit(
-  { ledger, inventory, logger }: OperationDeps,
+export async function submit(deps: OperationDeps, request: Input<'submit_job'>, caller: Caller): Promise<JobReport> {
+  return submitFor(deps, request, caller, { isOurs: false, isTest: false })
+}
+
+/**
+ * Submits a job of Muster's own on behalf of a caller, one that only reads, and reports it. It is made to fit the key.
+ * `isTest` is for a job that finds out whether hosts can be reached: it runs even where a breaker is open because they
+ * could not be, if the key may force that.
+ * @throws {MusterError} as `submit`
+ */
+export async function submitOurs(
+  deps: OperationDeps,
   request: Input<'submit_job'>,
   caller: Caller,
-  { isTest = false }: { isTest?: boolean } = {},
+  { isTest }: { isTest: boolean },
 ): Promise<JobReport> {
+  return submitFor(deps, fitted(request, caller), caller, { isOurs: true, isTest: isTest && caller.limits.may_force })
+}
+
+async function submitFor(
+  deps: OperationDeps,
+  request: Input<'submit_job'>,
+  caller: Caller,
+  { isOurs, isTest }: { isOurs: boolean; isTest: boolean },
+): Promise<JobReport> {
+  const { hosts, seed } = selectHosts(deps.inventory.current(), request)
+  const drawn = seed === undefined ? {} : { seed }
+  const { jobId, created } = await accept(deps, caller, { request, hosts, isTest, ...drawn }, isOurs)
+  if (created) deps.logger.info({ job_id: jobId, hosts: hosts.length, key_id: caller.keyId }, 'job submitted')
+  return reportAfterWait(deps.ledger, jobId, request, caller)
+}
+
+/** Has the ledger accept a job, if the key of the caller allows it. Every job of a server passes here. */
+async function accept(
+  { ledger, inventory }: OperationDeps,
+  caller: Caller,
+  job: Omit<NewJob, 'machines' | 'owner' | 'keyId' | 'keyLimits' | 'traceparent'>,
+  isOurs: boolean,
+): ReturnType<typeof submitJob> {
   const known = inventory.current()
-  const { hosts, seed } = selectHosts(known, request)
-  const { jobId, created } = await submitJob(ledger, {
-    request,
-    hosts,
-    machines: machinesOf(hosts, known),
-    ...submitter(caller),
-    isTest,
-    ...(seed === undefined ? {} : { seed }),
+  const { owner, keyId, limits, shares, traceparent } = caller
+  requireAllowed(caller, job.request, { hosts: job.hosts, inventory: known, isOurs })
+  return await submitJob(ledger, {
+    ...job,
+    machines: machinesOf(job.hosts, known),
+    owner,
+    keyId,
+    keyLimits: { hosts: limits.hosts, shares },
+    ...(traceparent === undefined ? {} : { traceparent }),
   })
-  if (created) logger.info({ job_id: jobId, hosts: hosts.length, key_id: caller.keyId }, 'job submitted')
-  return reportAfterWait(ledger, jobId, request, caller)
 }
 
 /**
  * Runs a job again on those of its hosts that ended in `states`. The hosts come from its frozen set, whatever the
- * inventory says now; a name that has become an alias since stands for its host, each once.
- * @throws {MusterError} not_found; no_targets if no host ended so; idempotency_conflict, ledger_unavailable
+ * inventory says now; a name that has become an alias since stands for its host, each once. The key of the caller must
+ * allow the job, as if they submitted it themselves.
+ * @throws {MusterError} not_found; no_targets if no host ended so; key_limit, rate_limited, idempotency_conflict,
+ *   ledger_unavailable
  */
-export async function rerun(
-  { ledger, inventory, logger }: OperationDeps,
-  input: Input<'rerun_job'>,
-  caller: Caller,
-): Promise<JobReport> {
+export async function rerun(deps: OperationDeps, input: Input<'rerun_job'>, caller: Caller): Promise<JobReport> {
+  const { ledger, inventory, logger } = deps
   const { job_id: rerunOf, states, wait_s, idempotency_key } = input
   const again = await readRerun(ledger, rerunOf, states)
   if (again === undefined) throw noSuchJob(rerunOf)
@@ -62,8 +94,8 @@ export async function rerun(
     ...(idempotency_key === undefined ? {} : { idempotency_key }),
   }
   const rerun = { of: rerunOf, states: [...states].sort() }
-  const job = { request, hosts, machines: machinesOf(hosts, known), ...submitter(caller), rerun }
-  const { jobId } = await submitJob(ledger, job)
+  const job = { request: paced(request, hosts.length, caller), hosts, rerun }
+  const { jobId } = await accept(deps, caller, job, false)
   logger.info({ job_id: jobId, rerun_of: rerunOf, hosts: hosts.length, key_id: caller.keyId }, 'job run again')
   return reportAfterWait(ledger, jobId, { wait_s }, caller)
 }
@@ -71,9 +103,4 @@ export async function rerun(
 /** The machine of each host. A host that has left the inventory counts as a machine of its own. */
 function machinesOf(hosts: readonly string[], inventory: Inventory): string[] {
   return hosts.map((name) => inventory.find(name)?.machine ?? name)
-}
-
-/** Who submits the job, with which key, and as part of which trace. */
-function submitter({ owner, keyId, traceparent }: Caller): Pick<NewJob, 'owner' | 'keyId' | 'traceparent'> {
-  return { owner, keyId, ...(traceparent === undefined ? {} : { traceparent }) }
 }

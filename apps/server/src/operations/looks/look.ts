@@ -20,7 +20,7 @@ import {
 import { causeOf, type Ledger, type OutcomeGroup, readBeginningBytes, readRunGroups } from '@muster/ledger'
 import { clip } from '../../text/clip.ts'
 import type { Caller, OperationDeps } from '../call/operation.ts'
-import { submit } from '../jobs/submit.ts'
+import { submitOurs } from '../jobs/submit.ts'
 
 /** Limits of a look. They are tight because the caller is waiting. */
 const CONNECT_TIMEOUT_S = 10
@@ -71,7 +71,8 @@ export type Looked = {
 
 /**
  * Runs the look, or finds the one that began with the same key, and waits for it.
- * @throws {MusterError} invalid_target, unknown_target, no_targets, idempotency_conflict, ledger_unavailable
+ * @throws {MusterError} invalid_target, unknown_target, no_targets, key_limit, rate_limited, idempotency_conflict,
+ *   ledger_unavailable
  */
 export async function lookAtHosts(deps: OperationDeps, look: Look, caller: Caller): Promise<Looked> {
   const { targets, wait_s, idempotency_key } = look.input
@@ -109,7 +110,7 @@ export async function submitLook(
   more: Readonly<Record<string, unknown>> & { readonly targets: string },
 ): Promise<string> {
   const request = Submit.parse({ argv, title, read_only: true, exec_timeout_s: execTimeoutS, ...more })
-  return (await submit(deps, request, caller, { isTest })).job_id
+  return (await submitOurs(deps, request, caller, { isTest })).job_id
 }
 
 /** The counts at the beginning of every answer. */
