@@ -5,6 +5,7 @@ import { createLogger, readSettings, runProcess, type Settings, type SettingsReq
 import { z } from 'zod'
 import { createClient, Refused } from './client/client.ts'
 import { findServer } from './client/find-server.ts'
+import { trustAuthority } from './client/trust.ts'
 import { commandHelp, OVERVIEW } from './commands/help.ts'
 import { hostsCommand, pingCommand, targetsCommand } from './commands/host-commands.ts'
 import {
@@ -123,6 +124,7 @@ async function main([name = 'help', ...args]: string[]): Promise<number> {
 async function settingsOf(line: CommandLine, own: Partial<SettingsRequest> = {}): Promise<Settings> {
   const settings = await readSettings({ ...requestOf(line), cwd: process.cwd(), ...own })
   for (const note of settings.notes) say(note)
+  if (settings.env.MUSTER_CA_FILE) await trustAuthority(settings.env.MUSTER_CA_FILE)
   return settings
 }
 

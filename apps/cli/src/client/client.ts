@@ -16,6 +16,7 @@ import {
 import { z } from 'zod'
 import { readEvents } from './event-stream.ts'
 import type { ServerAddress } from './server-url.ts'
+import { untrusted } from './trust.ts'
 
 /** A refusal by the server, in the server's words. */
 export class Refused extends Error {
@@ -34,7 +35,7 @@ export type Client = {
   /**
    * @throws {Refused} when the server refuses
    * @throws {MusterError} ledger_unavailable when there is no server at the address, or the connection broke;
-   *   invalid_config when the API key cannot be sent
+   *   invalid_config when the API key cannot be sent, or the server's certificate is not trusted
    */
   call<N extends RestOperation>(name: N, input: Request<N>, signal?: AbortSignal): Promise<Output<N>>
   /**
@@ -175,6 +176,8 @@ async function reach(
     if (error instanceof TypeError && error.cause === undefined) {
       throw new MusterError('invalid_config', 'the API key (not shown) has characters that no header can hold')
     }
+    const notTrusted = untrusted(url, error)
+    if (notTrusted !== undefined) throw notTrusted
     const message = `no Muster server answers at ${url} (muster up starts one)`
     throw new MusterError('ledger_unavailable', message, { cause: error })
   }

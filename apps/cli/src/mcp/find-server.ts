@@ -10,6 +10,7 @@ import { readServerFile } from '@muster/runtime'
 import { z } from 'zod'
 import { readLocalKey } from '../client/find-server.ts'
 import type { ServerAddress } from '../client/server-url.ts'
+import { untrusted } from '../client/trust.ts'
 import type { StackProcess } from '../stack/stack-process.ts'
 
 /** Finds the server for a request. */
@@ -106,7 +107,8 @@ async function runningServer(dataDir: string): Promise<string | undefined> {
     return z.object({ status: z.literal('ok') }).safeParse(await answer.json()).success ? url : undefined
   } catch (error) {
     // Somebody else could have written it.
-    if (error instanceof MusterError) throw error
+    const fault = error instanceof MusterError ? error : untrusted('the local server', error)
+    if (fault !== undefined) throw fault
     // There is no file, or nobody answers: no server runs.
     return undefined
   }

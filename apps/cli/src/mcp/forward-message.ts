@@ -14,6 +14,7 @@ import {
   StreamableHTTPClientTransport,
 } from '@modelcontextprotocol/client'
 import type { ServerAddress } from '../client/server-url.ts'
+import { untrusted } from '../client/trust.ts'
 
 /**
  * What became of a request. `answered`: every message was passed on, the answer last. `cancelled`: the signal aborted.
@@ -39,7 +40,10 @@ const NEVER_CONNECTED: ReadonlySet<unknown> = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
 ])
 
-/** Sends the request and passes on what comes back, in order; nothing after the answer or an abort. */
+/**
+ * Sends the request and passes on what comes back, in order; nothing after the answer or an abort.
+ * @throws {MusterError} `invalid_config` when the server's certificate is not trusted; nothing was sent then
+ */
 export async function forwardMessage(
   request: JSONRPCRequest,
   options: {
@@ -80,6 +84,8 @@ export async function forwardMessage(
       }, reject)
     })
   } catch (error) {
+    const notTrusted = untrusted(server.url, error)
+    if (notTrusted !== undefined) throw notTrusted
     return failureOf(error, signal)
   } finally {
     await transport.close()
