@@ -210,7 +210,7 @@ async function runMcp(args: readonly string[]): Promise<number> {
     ...lifeOf('mcp', MCP_GRACE_MS),
     start: (life) => {
       process.stdout.on('error', () => life.finish('the client is gone'))
-      const own = { readSettings: () => settingsOf(line), server, allowInstall }
+      const own = { readSettings: () => settingsOf(line, { absoluteOnly: true }), server, allowInstall }
       return mcp({ life, ...own, stdin: process.stdin, write, say })
     },
   })

@@ -123,7 +123,10 @@ describe('the server process', () => {
     const { said } = await startServerProcess(dataDir, { MUSTER_DATA_DIR: join(dataDir, 'state') }, args)
     expect((await foundBy(dataDir)).url).toMatch(/^http/)
     expect(said.log).toMatch(/more\.env: only Muster's own settings are read from a file; left out: NODE_OPTIONS"/)
-    const refused = await startServerProcess(dataDir, {}, ['--bogus'])
+  })
+
+  test('refuses a flag that it does not know', async () => {
+    const refused = await startServerProcess(await temporaryDataDir(), {}, ['--bogus'])
     expect([refused.child.exitCode, refused.said.log]).toEqual([2, expect.stringContaining("'--bogus'")])
   })
 

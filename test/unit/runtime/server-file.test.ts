@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -27,6 +29,15 @@ test('a server removes its own file, also when it is gone already, and never tha
   await writeFile(join(dataDir, 'server.json'), JSON.stringify({ url: 'http://127.0.0.1:7001', pid: process.pid + 1 }))
   await removeServerFile(dataDir)
   expect(await readdir(dataDir)).toEqual(['server.json'])
+})
+
+test('a server whose process is gone is not found: its port may be of somebody else', async () => {
+  const dataDir = await newDataDir()
+  await writeServerFile(dataDir, 'http://127.0.0.1:7000')
+  const ended = spawn('true')
+  await once(ended, 'exit')
+  await writeFile(join(dataDir, 'server.json'), JSON.stringify({ url: 'http://127.0.0.1:7000', pid: ended.pid }))
+  await expect(readServerFile(dataDir)).rejects.toThrow(`process ${ended.pid}, is gone`)
 })
 
 test('a data directory without a file, or with another one, names no server', async () => {

@@ -113,6 +113,27 @@ describe('from a file', () => {
   })
 })
 
+describe('where a process is started in folders of others', () => {
+  test.each([
+    ['MUSTER_INVENTORY', { env: { MUSTER_INVENTORY: 'inventory.yaml' } }],
+    ['MUSTER_DATA_DIR', { env: { MUSTER_DATA_DIR: './.muster' } }],
+    ['MUSTER_API_KEY_FILE', { env: { MUSTER_API_KEY_FILE: '../key' } }],
+    ['MUSTER_KNOWN_HOSTS', { env: { MUSTER_KNOWN_HOSTS: '/etc/known:known_hosts' } }],
+    ['--inventory', { inventory: 'inventory.yaml' }],
+    ['--env-file', { envFile: '.env' }],
+  ])('a relative path is refused: %s', async (name, request) => {
+    expect(await refusal({ ...request, absoluteOnly: true })).toMatch(
+      new RegExp(`${name}: received ".*"; give an absolute path`),
+    )
+  })
+
+  test('an absolute one, one in the home, and one in a file of settings are not', async () => {
+    put('.config/muster/muster.env', 'MUSTER_DATA_DIR=state\n')
+    const env = { MUSTER_INVENTORY: '~/hosts.yaml', MUSTER_KNOWN_HOSTS: '/a:~/b', MUSTER_SSH_CONFIG: '', PWD: 'x' }
+    expect((await read({ env, absoluteOnly: true })).env.MUSTER_DATA_DIR).toBe(join(config, 'state'))
+  })
+})
+
 describe('a file is refused, with the command that corrects it,', () => {
   test.each([0o602, 0o620, 0o666])('when others can write to it (%o)', async (mode) => {
     const file = put('.config/muster/muster.env', 'MUSTER_PORT=1\n', mode)

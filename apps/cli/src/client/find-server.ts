@@ -73,7 +73,8 @@ async function localUrl(dataDir: string): Promise<string> {
   } catch (error) {
     if (error instanceof MusterError) throw error
     const advice = 'start one with "muster up", log in to one with "muster login", or set MUSTER_URL'
-    const detail = `no server runs here (${dataDir}/server.json is missing): ${advice}`
+    const why = `${dataDir}/server.json is missing, or was left by one that was killed`
+    const detail = `no server runs here (${why}): ${advice}`
     throw new MusterError('invalid_config', detail, { cause: error })
   }
 }

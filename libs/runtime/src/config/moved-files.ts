@@ -48,7 +48,8 @@ function noteOf(moves: readonly Move[]): string {
     // The star is for the shell.
     `mv -n ${from.endsWith('/*') ? `${shellWord(from.slice(0, -1))}*` : shellWord(from)} ${shellWord(to)}`,
   ])
-  return `no longer used where they are: ${names}. If they are yours, move them: ${[...new Set(steps)].join(' && ')}`
+  const advice = 'If they are yours, and not of a project of somebody else, move them'
+  return `no longer used where they are: ${names}. ${advice}: ${[...new Set(steps)].join(' && ')}`
 }
 
 const isOfMuster = (text: string, path: string) => Object.keys(readEnvText(text, path).values).length > 0

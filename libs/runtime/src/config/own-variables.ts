@@ -3,7 +3,7 @@
  * LD_PRELOAD, would make a file of settings one that runs code.
  */
 import { homedir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import type { Environment } from './config.ts'
 
@@ -54,14 +54,22 @@ export function readEnvText(text: string, file: string, home = homedir()): EnvFi
   return { values: Object.fromEntries(taken), note: others.length === 0 ? undefined : leftOut(file, others) }
 }
 
+/** The first variable whose path would depend on the working directory; undefined when there is none. */
+export function relativeIn(env: Environment): string | undefined {
+  const isRelative = (path: string) => path !== '' && !isAbsolute(path) && path !== '~' && !path.startsWith('~/')
+  return Object.keys(env).find((name) => pathsOf(name, env[name] ?? '').some(isRelative))
+}
+
+/** The paths in the value of a variable of Muster's own; none when it holds something else. */
+function pathsOf(name: string, value: string): string[] {
+  if (name === PATH_LIST) return value.split(':')
+  return PATHS.has(name) || (isOwnName(name) && name.endsWith('_FILE')) ? [value] : []
+}
+
 function absolute(name: string, value: string, base: { directory: string; home: string }): string {
-  if (value === '') return value
-  if (name === PATH_LIST)
-    return value
-      .split(':')
-      .map((path) => absolutePath(path, base))
-      .join(':')
-  return PATHS.has(name) || name.endsWith('_FILE') ? absolutePath(value, base) : value
+  const paths = pathsOf(name, value)
+  if (value === '' || paths.length === 0) return value
+  return paths.map((path) => absolutePath(path, base)).join(':')
 }
 
 function absolutePath(path: string, { directory, home }: { directory: string; home: string }): string {

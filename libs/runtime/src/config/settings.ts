@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path'
 import { MusterError } from '@muster/contract'
 import type { Environment } from './config.ts'
 import { movedNote } from './moved-files.ts'
-import { baseName, isOwnName, readEnvText } from './own-variables.ts'
+import { baseName, isOwnName, readEnvText, relativeIn } from './own-variables.ts'
 import { findPlaces, type Places } from './places.ts'
 import { readTrustedFile } from './trusted-file.ts'
 
@@ -25,6 +25,8 @@ export type SettingsRequest = {
   readonly envOnly?: boolean | undefined
   /** The working directory, to tell a person of files that were read there once. Default: nobody is told. */
   readonly cwd?: string | undefined
+  /** Refuses relative paths: the process is started in directories of others. */
+  readonly absoluteOnly?: boolean
   /** Values of the lowest rank. */
   readonly lowest?: Environment
 }
@@ -49,6 +51,7 @@ export type Settings = {
  */
 export async function readSettings(request: SettingsRequest): Promise<Settings> {
   const { env, lowest = {} } = request
+  if (request.absoluteOnly === true) refuseRelative(request)
   const places = await findPlaces(env)
   const flags = request.inventory === undefined ? {} : { MUSTER_INVENTORY: resolve(request.inventory) }
   const files = request.envOnly === true ? [] : await readFiles(request, places)
@@ -75,6 +78,17 @@ export async function readSettings(request: SettingsRequest): Promise<Settings> 
   const moved = isTold ? await movedNote(request.cwd, places, unset) : undefined
   const notes = [...files.map(({ note }) => note), moved].filter((note) => note !== undefined)
   return { env: { ...Object.fromEntries(others), ...own, ...preset }, places, sources, notes }
+}
+
+function refuseRelative({ env, envFile, inventory }: SettingsRequest): void {
+  const flags = { MUSTER_INVENTORY: inventory, MUSTER_ENV_FILE: envFile }
+  const source = relativeIn(flags) === undefined ? env : flags
+  const name = relativeIn(source)
+  if (name === undefined) return
+  const shown = source === flags ? name.replace('MUSTER_', '--').replace('_', '-').toLowerCase() : name
+  const advice = 'give an absolute path, because this command is started in folders of others'
+  const received = Object.entries(source).find(([given]) => given === name)?.[1]
+  throw new MusterError('invalid_config', `${shown}: received ${JSON.stringify(received)}; ${advice}.`)
 }
 
 /** Whether `NAME` or `NAME_FILE` has a value. */

@@ -8,6 +8,7 @@ import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { readTrustedFile } from '../config/trusted-file.ts'
+import { isAlive } from './process-id.ts'
 
 const ServerFile = z.object({ url: z.string(), pid: z.number().int() })
 
@@ -20,14 +21,17 @@ function serverFileIn(dataDir: string): string {
 }
 
 /**
- * Reads the file. Rejects when there is none, or it is not what {@link writeServerFile} writes.
+ * Reads the file. Rejects when there is none, it is not what {@link writeServerFile} writes, or its process is gone:
+ * the port may belong to somebody else now, and the API key with it.
  * @throws {MusterError} `invalid_config` when somebody else could have written it
  */
 export async function readServerFile(dataDir: string): Promise<ServerFile> {
   const file = serverFileIn(dataDir)
   const text = await readTrustedFile(file, { isState: true })
   if (text === undefined) throw new Error(`ENOENT: there is no ${file}`)
-  return ServerFile.parse(JSON.parse(text))
+  const found = ServerFile.parse(JSON.parse(text))
+  if (!isAlive(found.pid)) throw new Error(`the server of ${file}, process ${found.pid}, is gone`)
+  return found
 }
 
 /** Writes the file for this process, whole or not at all. Makes the data directory, for its owner alone. */

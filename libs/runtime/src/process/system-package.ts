@@ -5,7 +5,7 @@
  * allowed, nothing is installed. It does not remove or upgrade packages.
  */
 import { access, constants } from 'node:fs/promises'
-import { delimiter, join } from 'node:path'
+import { delimiter, isAbsolute, join } from 'node:path'
 import { MusterError } from '@muster/contract'
 import type { Environment } from '../config/config.ts'
 import { describeExit, startProcess } from './child-process.ts'
@@ -50,9 +50,12 @@ export interface SystemPackageOptions {
   log: (line: string) => void
 }
 
-/** The path of a program: on the PATH of `env`, or where servers are installed. `undefined` when there is none. */
+/**
+ * The path of a program: on the PATH of `env` or where servers are installed, never in the working directory.
+ * `undefined` when there is none.
+ */
 export async function findProgram(binary: string, env: Environment): Promise<string | undefined> {
-  const directories = (env.PATH ?? '').split(delimiter).filter((directory) => directory !== '')
+  const directories = (env.PATH ?? '').split(delimiter).filter((directory) => isAbsolute(directory))
   for (const directory of [...directories, ...SERVER_DIRECTORIES]) {
     const path = join(directory, binary)
     try {

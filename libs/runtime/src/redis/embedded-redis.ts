@@ -14,6 +14,7 @@ import { z } from 'zod'
 import type { Environment } from '../config/config.ts'
 import { describeExit, type RunningProcess, startProcess } from '../process/child-process.ts'
 import { freePort } from '../process/free-port.ts'
+import { isAlive } from '../process/process-id.ts'
 import { type PingAnswer, pingRedis, redisAddress, waitForRedis } from './redis-ping.ts'
 
 /** Loading a large append-only file takes a while. */
@@ -232,15 +233,6 @@ async function refuseIfInUse(directory: string): Promise<void> {
 /** Whether our Redis answers. Another password or protocol means that the port went to somebody else after a crash. */
 function isInUse({ state }: PingAnswer): boolean {
   return state === 'ready' || state === 'loading' || state === 'silent'
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM'
-  }
 }
 
 function inUse(directory: string, by: string): DataDirInUse {
