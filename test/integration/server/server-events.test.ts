@@ -243,16 +243,9 @@ describe('a stream is refused before it begins', () => {
     expect(answer.headers.get('content-type')).toContain('application/problem+json')
   })
 
-  test('a caller without a key, and one too many', async () => {
-    const { ledger, open, call, url } = await startFollowed()
-    const jobId = await submitTo(ledger, 1)
-    expect((await fetch(`${url}/v1/jobs/${jobId}/events`)).status).toBe(401)
-    const followers = await Promise.all(Array.from({ length: 200 }, () => open(`/v1/jobs/${jobId}/events`)))
-    const busy = await call('GET', `/v1/jobs/${jobId}/events`)
-    expect([busy.status, busy.body.code, busy.headers.get('retry-after')]).toEqual([503, 'busy', '2'])
-    // A place is free again as soon as somebody has left.
-    followers[0]?.close()
-    await expect.poll(async () => (await open(`/v1/jobs/${jobId}/events`)).status).toBe(200)
+  test('a caller without a key', async () => {
+    const { ledger, url } = await startFollowed()
+    expect((await fetch(`${url}/v1/jobs/${await submitTo(ledger, 1)}/events`)).status).toBe(401)
   })
 })
 

@@ -73,5 +73,5 @@ export async function untilAnswered<T>(patience: Patience, ask: () => Promise<T>
 /** Whether the same request may succeed a little later: the server or its Redis was away, busy or asked too often. */
 function isPassing(fault: unknown): fault is Error {
   if (fault instanceof MusterError) return fault.code === 'ledger_unavailable'
-  return fault instanceof Refused && (fault.problem.status === 503 || fault.problem.code === 'rate_limited')
+  return fault instanceof Refused && (fault.problem.status === 503 || fault.problem.status === 429)
 }

@@ -3,8 +3,9 @@
  * the fields parsed from it. Callers beyond the limit are told to try again before any of their body is read.
  */
 import { requireScope } from '@muster/access'
-import { MusterError, type Scope } from '@muster/contract'
+import type { Scope } from '@muster/contract'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { createShares } from '../operations/call/shares.ts'
 
 /** Shorter bodies are not counted. */
 const LARGE_BYTES = 1024 * 1024
@@ -15,14 +16,15 @@ const ROOM_BYTES = 128 * 1024 * 1024
 export type BodyRoom = {
   /**
    * Reserves room for the body of a request, until the request is answered. `limitBytes` is what its route takes.
-   * @throws {MusterError} insufficient_scope, as no large body is read for a key that may not use the route; busy
+   * @throws {MusterError} insufficient_scope, as no large body is read for a key that may not use the route;
+   *   share_taken; busy
    */
   enter(request: FastifyRequest, reply: FastifyReply, route: { limitBytes: number; scope: Scope }): void
 }
 
 /** Makes an empty room. */
 export function createBodyRoom(): BodyRoom {
-  let takenBytes = 0
+  const room = createShares({ what: 'bytes of large requests', total: ROOM_BYTES, least: 0 })
   return {
     enter: (request, reply, { limitBytes, scope }) => {
       const { 'content-length': declared, 'transfer-encoding': encoding } = request.headers
@@ -30,14 +32,7 @@ export function createBodyRoom(): BodyRoom {
       const bytes = encoding === undefined ? Number(declared ?? 0) : limitBytes
       if (bytes <= LARGE_BYTES || bytes > limitBytes) return
       requireScope(request.principal, scope)
-      if (takenBytes > 0 && takenBytes + bytes > ROOM_BYTES) {
-        const message = `other requests of ${takenBytes} bytes are being read, so there is no room for one of ${bytes}`
-        throw new MusterError('busy', message)
-      }
-      takenBytes += bytes
-      reply.raw.once('close', () => {
-        takenBytes -= bytes
-      })
+      reply.raw.once('close', room.take(request.principal, bytes))
     },
   }
 }

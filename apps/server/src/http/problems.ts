@@ -35,7 +35,7 @@ export function sendProblem(
   if (problem.status >= 500) {
     logger.error({ err: error, request_id: request.id, route: request.routeOptions.url }, 'a request failed')
   }
-  const retryAfterS = problem.status === 503 ? RETRY_AFTER_S : problem.retry_after_s
+  const retryAfterS = problem.retry_after_s ?? (problem.status === 503 ? RETRY_AFTER_S : undefined)
   if (retryAfterS !== undefined) reply.header('retry-after', String(retryAfterS))
   if (problem.scope !== undefined) {
     reply.header('www-authenticate', `${CHALLENGE}, error="insufficient_scope", scope="${problem.scope}"`)

@@ -6,6 +6,7 @@ import { type Input, OPERATIONS, type OperationName, type Scope } from '@muster/
 import { createAdmission } from './admission.ts'
 import type { Answer, Caller, OperationDeps } from './call/operation.ts'
 import { type Fields, type InputSchema, parseInput } from './call/request-input.ts'
+import { createShares } from './call/shares.ts'
 import { listHosts } from './hosts/list-hosts.ts'
 import { resolveTargets } from './hosts/preview.ts'
 import { followJob } from './jobs/follow-job.ts'
@@ -20,13 +21,16 @@ import { testConnection } from './looks/test-connection.ts'
 import { testHost } from './looks/test-host.ts'
 import { gatherAll, getOutput, readPage } from './output/output.ts'
 
+/** Most calls that wait for a job at once. Each asks Redis every two seconds, and whenever its job changes. */
+const WAITS_LIMIT = 1_000
+
 /** An operation of a server. */
 type Served<N extends OperationName> = {
   readonly row: (typeof OPERATIONS)[N]
   /**
    * Lets the caller in or refuses it, checks the fields of the call and carries it out. A refused call has changed
    * nothing. `input` replaces the row's schema: a tool may have defaults and limits of its own.
-   * @throws {MusterError} rate_limited, insufficient_scope; invalid_request for fields that are not as documented;
+   * @throws {MusterError} rate_limited, insufficient_scope; share_taken, busy for a call that is to wait; invalid_request for fields that are not as documented;
    *   not_found for a job that does not exist or belongs to another owner; and what the operation throws
    */
   call(fields: Fields, caller: Caller, input?: InputSchema<Input<N>>): Promise<Answer<N>>
@@ -39,6 +43,7 @@ export type Operations = { readonly [N in OperationName]: Served<N> }
 export function createOperations(deps: OperationDeps): Operations {
   const { ledger, inventory, limits } = deps
   const admission = createAdmission(ledger, limits)
+  const waits = createShares({ what: 'calls that wait', total: WAITS_LIMIT, least: 4 })
   const serve = <Row extends { scope: Scope; input: InputSchema<In> }, In extends object, Out>(
     row: Row & { input: InputSchema<In> },
     carryOut: (input: In, caller: Caller) => Promise<Out>,
@@ -48,7 +53,14 @@ export function createOperations(deps: OperationDeps): Operations {
       await admission.letIn(row.scope, caller)
       const input = parseInput(schema, withinDefaults(fields, schema.shape, caller.limits))
       await admission.letAtJob(input, caller)
-      return carryOut(input, caller)
+      // A caller whose signal has aborted is answered at once.
+      const isToWait = 'wait_s' in input && input.wait_s !== 0 && !caller.signal.aborted
+      const giveBack = isToWait ? waits.take(caller) : () => {}
+      try {
+        return await carryOut(input, caller)
+      } finally {
+        giveBack()
+      }
     },
   })
   return {

@@ -6,9 +6,10 @@
  */
 import { Readable } from 'node:stream'
 import { setTimeout } from 'node:timers/promises'
-import { type JobEvent, MusterError } from '@muster/contract'
+import type { JobEvent } from '@muster/contract'
 import type { Logger } from '@muster/runtime'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { createShares } from '../operations/call/shares.ts'
 
 /** How often a silent connection gets a comment, so that proxies and our own timeout leave it open. */
 const HEARTBEAT_MS = 15_000
@@ -22,21 +23,15 @@ export function isEvents(answer: unknown): answer is AsyncIterable<JobEvent> {
   return typeof answer === 'object' && answer !== null && Symbol.asyncIterator in answer
 }
 
-/** Makes the sender of event streams, which serves a limited number of callers at once. */
+/** Makes the sender of event streams, which serves a limited number of callers at once, and each key some of them. */
 export function createEventStreams(logger: Logger) {
-  let following = 0
+  const followers = createShares({ what: 'event streams', total: FOLLOWERS_LIMIT, least: 4 })
   return {
-    /** @throws {MusterError} busy */
+    /** @throws {MusterError} share_taken; busy */
     send: (request: FastifyRequest, reply: FastifyReply, events: AsyncIterable<JobEvent>): FastifyReply => {
-      if (following >= FOLLOWERS_LIMIT) {
-        throw new MusterError('busy', `${following} callers follow jobs on this server, and it accepts no more`)
-      }
-      if (!reply.raw.destroyed) {
-        following += 1
-        reply.raw.once('close', () => {
-          following -= 1
-        })
-      }
+      const giveBack = followers.take(request.principal)
+      if (reply.raw.destroyed) giveBack()
+      else reply.raw.once('close', giveBack)
       const onFault = (error: unknown) =>
         logger.warn({ err: error, request_id: request.id }, 'a stream of events was cut off')
       // The second header asks proxies not to buffer what should arrive at once.

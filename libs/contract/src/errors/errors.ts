@@ -42,6 +42,11 @@ export const ERRORS = {
     meaning: 'The API key has made too many calls in a short time.',
     next: 'Wait for the time in Retry-After, then call again; wait_s saves calls.',
   },
+  share_taken: {
+    status: 429,
+    meaning: 'The API key or its owner already has its share of what the server can do at once.',
+    next: 'Wait for the time in Retry-After, or end one of your own first. Without wait_s a call is answered at once.',
+  },
   forbidden_origin: {
     status: 403,
     meaning: 'The Host, Origin or Sec-Fetch-Site header names a site that may not call this server.',
@@ -100,8 +105,8 @@ export const ERRORS = {
   },
   busy: {
     status: 503,
-    meaning: 'The server serves as many followers, or reads as many large requests, as it can.',
-    next: 'Try again after the time in Retry-After; instead of following, ask with wait_s or by offset.',
+    meaning: 'The server serves as many followers and waits, or reads as many large requests, as it can.',
+    next: 'Try again after the time in Retry-After; instead of following, ask by offset, or without wait_s.',
   },
   invalid_inventory: {
     status: 500,
@@ -154,7 +159,11 @@ export const Problem = z
     nearest: z.array(z.string()).optional().describe('Known names close to an unknown one.'),
     job_id: z.string().optional().describe('The job concerned. Absent when there is none.'),
     scope: z.string().optional().describe('With insufficient_scope: the scope that the API key lacks.'),
-    retry_after_s: z.number().int().optional().describe('With rate_limited: seconds to wait before the next call.'),
+    retry_after_s: z
+      .number()
+      .int()
+      .optional()
+      .describe('With rate_limited, share_taken and busy: seconds to wait before the next call.'),
   })
   .meta({ id: 'Problem' })
 export type Problem = z.infer<typeof Problem>
