@@ -1,7 +1,8 @@
-/** What JSON must not hold although a parser takes it: names given twice, reserved names, and too many levels. */
+/** What JSON must not hold although a parser takes it: names given twice, reserved names, too much of anything. */
 import { troubleInJson } from '@muster/contract'
 import { describe, expect, test } from 'vitest'
 
+const list = (length: number) => Array.from({ length }, () => '')
 const deep = (levels: number) => `{"a":${'['.repeat(levels - 1)}${']'.repeat(levels - 1)}}`
 
 test.each([
@@ -15,6 +16,11 @@ test.each([
   ['empty objects and lists', '{"a":{},"b":[],"c":[{},{}]}'],
   ['as many levels as there may be', deep(64)],
   ['a number alone', '7'],
+  [
+    'a thousand arguments and variables',
+    JSON.stringify({ argv: list(1_000), env: Object.fromEntries(list(1_000).entries()) }),
+  ],
+  ['a text of any length', JSON.stringify({ stdin: ',[{'.repeat(1_000_000) })],
 ])('%s is left to the parser', (_what, text) => {
   JSON.parse(text)
   expect(troubleInJson(text)).toBeUndefined()
@@ -39,6 +45,25 @@ describe('is named, with the way to it:', () => {
   ])('%s', (_what, text, field, why) => {
     JSON.parse(text)
     expect(troubleInJson(text)).toEqual({ field, text: expect.stringMatching(why) })
+  })
+})
+
+describe('more than anybody needs is refused where it begins to be too much, and not read to its end:', () => {
+  test.each([
+    ['numbers', `{"argv":[${'1,'.repeat(1_000_000)}1]}`, 'argv', 10_006],
+    ['empty lists', `{"argv":[${'[],'.repeat(1_000_000)}1]}`, 'argv', 7_506],
+    [
+      'fields',
+      `{${list(100_000)
+        .map((_, i) => `"f${i}":1`)
+        .join(',')}}`,
+      'f4999',
+      48_890,
+    ],
+    ['blanks', `{"a":${' '.repeat(10_000_000)}1}`, 'a', 1_048_578],
+    ['digits', `{"a":${'1'.repeat(10_000_000)}}`, 'a', 1_048_578],
+  ])('%s', (_what, text, field, at) => {
+    expect(troubleInJson(text)).toEqual({ field, text: expect.stringMatching(`goes on at character ${at} beyond`) })
   })
 })
 

@@ -2,11 +2,16 @@
 import { MusterError, OPERATIONS } from '@muster/contract'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { gatherFields, parseInput } from '../../../apps/server/src/operations/call/request-input.ts'
+import { gatherFields, parseInput, refuseUnknown } from '../../../apps/server/src/operations/call/request-input.ts'
 
 const submit = OPERATIONS.submit_job.input
 const getJob = OPERATIONS.get_job.input
 const JOB_ID = `job_${'a'.repeat(26)}`
+
+/** So many fields as any body may have. */
+function many(field: (i: number) => readonly [string, unknown], count = 3_000): Record<string, unknown> {
+  return Object.fromEntries(Array.from({ length: count }, (_, i) => field(i)))
+}
 
 function refusalOf(act: () => unknown): MusterError {
   try {
@@ -101,6 +106,48 @@ describe('the input of an operation', () => {
     const given: unknown = JSON.parse('{"command":"x","targets":"a","__proto__":{"wait_s":9},"toString":1}')
     const fields = gatherFields(submit.shape, { method: 'POST', path: {}, query: {}, body: given })
     expect(refusalOf(() => parseInput(submit, fields)).message).toMatch(/__proto__: .*toString: /)
+  })
+
+  test.each([
+    ['unknown fields', many((i) => [`comman${i}`, 1])],
+    ['unknown fields of another', { health_check: { command: 'x', ...many((i) => [`f${i}`, 1]) } }],
+    ['wrong variables', { env: many((i) => [`${i}${'x'.repeat(1_000)}`, '']) }],
+    ['wrong elements', { retry_on: Object.values(many((i) => [`${i}`, -i])) }],
+    ['long names', many((i) => [`${i}${'x'.repeat(10_000)}`, 1])],
+    ['long values', { title: 'x'.repeat(1_000_000), targets: ['y'.repeat(1_000_000)], order: 'z'.repeat(1_000_000) }],
+    ['elements where none are taken', { cwd: Object.values(many((i) => [`${i}`, 'x'.repeat(1_000)])) }],
+  ])('with thousands of %s is refused in a few words, which count the rest', (_what, given) => {
+    const { message, details } = refusalOf(() => parseInput(submit, { command: 'x', ...given }))
+    expect(message.length).toBeLessThan(12_000)
+    expect(message.split('. ').length).toBeLessThanOrEqual(21 * 2)
+    expect(details.field?.length).toBeLessThan(100)
+  })
+
+  test('has all its troubles counted and twenty named', () => {
+    const given = { ...many((i) => [`f${i}`, 1]), health_check: many((i) => [`g${i}`, 1]) }
+    const { message } = refusalOf(() => parseInput(submit, given))
+    expect(message).toMatch(/^f0: .*\. f19: .*\. And 5982 more problems$/)
+  })
+
+  test('costs the same to refuse for twenty unknown fields as for three thousand', () => {
+    /** How often the names of the fields are looked at: for each comparison with a similar name, and to list them. */
+    const looksFor = (unknown: number) => {
+      let looks = 0
+      const known = new Proxy(Object.keys(submit.shape), {
+        get: (names, at) => {
+          looks += 1
+          return Reflect.get(names, at)
+        },
+      })
+      refusalOf(() =>
+        refuseUnknown(
+          many((i) => [`comman${i}`, 1], unknown),
+          known,
+        ),
+      )
+      return looks
+    }
+    expect(looksFor(3_000)).toBe(looksFor(20))
   })
 
   test('that is anything at all is either taken or refused, never a fault', () => {

@@ -36,7 +36,7 @@ export function addJsonBodies(app: FastifyInstance): void {
 export function parseJsonBody(bytes: Buffer): unknown {
   const decoded = decodeUtf8(bytes)
   if ('badAt' in decoded) throw new MusterError('invalid_request', `the body is not UTF-8 at byte ${decoded.badAt}`)
-  if (/^\s*$/.test(decoded.text)) return undefined
+  if (decoded.text.trim() === '') return undefined
   const trouble = troubleInJson(decoded.text)
   if (trouble !== undefined) {
     const { field, text } = trouble

@@ -30,8 +30,9 @@ type Served<N extends OperationName> = {
   /**
    * Lets the caller in or refuses it, checks the fields of the call and carries it out. A refused call has changed
    * nothing. `input` replaces the row's schema: a tool may have defaults and limits of its own.
-   * @throws {MusterError} rate_limited, insufficient_scope; share_taken, busy for a call that is to wait; invalid_request for fields that are not as documented;
-   *   not_found for a job that does not exist or belongs to another owner; and what the operation throws
+   * @throws {MusterError} rate_limited, insufficient_scope; invalid_request for fields that are not as documented;
+   *   not_found for a job that does not exist or belongs to another owner; share_taken, busy for a call that is to
+   *   wait; and what the operation throws
    */
   call(fields: Fields, caller: Caller, input?: InputSchema<Input<N>>): Promise<Answer<N>>
 }

@@ -1,13 +1,18 @@
 /**
  * Looks for what JSON parsers take in silence and Muster refuses: a name that is given twice, of which a parser keeps
- * one; a name that JavaScript gives a meaning of its own; and so many levels that whoever walks them runs out of stack.
+ * one; a name that JavaScript gives a meaning of its own; so many levels that whoever walks them runs out of stack; and
+ * so many values that parsing and checking them holds up everybody else.
  *
- * It does not check that the text is JSON; a parser does that.
+ * It does not check that the text is JSON; a parser does that. It reads no further than the first trouble.
  */
 import { escapeLine } from './escape-control.ts'
 
 /** Deepest nesting of a body. The documented forms need six levels. */
 const LEVELS_LIMIT = 64
+/** Most values, lists and objects. A thousand arguments and as many variables are less than half of it. */
+const VALUES_LIMIT = 5_000
+/** Most characters outside of texts: what 5,000 values and their layout may need. */
+const OUTSIDE_LIMIT_CHARS = 1024 * 1024
 /** Names that reach an object's prototype where a program copies fields by name. */
 const RESERVED: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype'])
 /** Longer names are cut. */
@@ -31,8 +36,13 @@ type Level = { readonly isObject: boolean; readonly names: Set<string>; name: st
 export function troubleInJson(text: string): JsonTrouble | undefined {
   const levels: Level[] = []
   let isNameNext = false
+  let values = 0
+  let outside = 0
   for (let at = 0; at < text.length; at += 1) {
     const code = text.charCodeAt(at)
+    if (code === COMMA || code === OPEN_OBJECT || code === OPEN_LIST) values += 1
+    outside += 1
+    if (values > VALUES_LIMIT || outside > OUTSIDE_LIMIT_CHARS) return { field: wayTo(levels), text: tooMuch(at) }
     if (code === QUOTE) {
       const end = endOfText(text, at)
       const level = levels.at(-1)
@@ -59,6 +69,11 @@ export function troubleInJson(text: string): JsonTrouble | undefined {
     }
   }
   return undefined
+}
+
+function tooMuch(at: number): string {
+  const limits = `at most ${VALUES_LIMIT} values, and ${OUTSIDE_LIMIT_CHARS} characters outside of texts`
+  return `the body goes on at character ${at} beyond what is read: ${limits}; send less at once`
 }
 
 function troubleOf({ names, name }: Level): string | undefined {

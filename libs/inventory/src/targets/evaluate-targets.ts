@@ -144,16 +144,21 @@ function wildcardHosts(term: Extract<TargetTerm, { kind: 'wildcards' }>, work: W
 
 function labelledHosts(conditions: readonly LabelCondition[], hosts: Known['hosts']): Set<string> {
   const found = new Set<string>()
+  // A condition may list thousands of values, and there may be as many hosts.
+  const wanted = conditions.map(({ key, isNegated, values }) => ({ key, isNegated, values: new Set(values) }))
   for (const [name, { labels }] of hosts) {
-    if (conditions.every((condition) => meets(condition, labels))) found.add(name)
+    if (wanted.every((condition) => meets(condition, labels))) found.add(name)
   }
   return found
 }
 
 /** Whether labels meet a condition. An absent label equals nothing, so it meets every "!=". */
-function meets({ key, isNegated, values }: LabelCondition, labels: Readonly<Record<string, string>>): boolean {
+function meets(
+  { key, isNegated, values }: Pick<LabelCondition, 'key' | 'isNegated'> & { readonly values: ReadonlySet<string> },
+  labels: Readonly<Record<string, string>>,
+): boolean {
   const value = labels[key]
-  return (value !== undefined && values.includes(value)) !== isNegated
+  return (value !== undefined && values.has(value)) !== isNegated
 }
 
 function spend(work: Work, names: number, { position }: TargetTerm): void {

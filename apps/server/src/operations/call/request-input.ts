@@ -4,7 +4,7 @@
  *
  * It knows the fields from their schemas only. Values that may be secret or long are described, not repeated.
  */
-import { type ErrorDetails, MusterError, PRIVATE_FIELDS, shortened } from '@muster/contract'
+import { type ErrorDetails, firstChars, MusterError, PRIVATE_FIELDS, shortened } from '@muster/contract'
 import { nearest, nearestHint } from '@muster/inventory'
 import { z } from 'zod'
 
@@ -28,13 +28,17 @@ type Trouble = { field: string; text: string; nearest?: string[] }
 export function parseInput<T>(schema: InputSchema<T>, given: Fields): T {
   const unknown = Object.keys(given).filter((field) => !Object.hasOwn(schema.shape, field))
   const parsed = schema.safeParse(given)
-  const issues = parsed.error?.issues ?? []
-  const troubles = [
-    ...unknown.map((field) => unknownField(field, Object.keys(schema.shape))),
-    ...issues.flatMap((issue) => describe(issue, given, schema.shape)),
-  ]
-  if (!parsed.success || troubles.length > 0) throw refusal(troubles)
-  return parsed.data
+  if (parsed.success && unknown.length === 0) return parsed.data
+  const known = Object.keys(schema.shape)
+  // Only those that are named are put into words: finding similar names for thousands would hold up everybody else.
+  const named = unknown.slice(0, PROBLEMS_LIMIT).map((field) => unknownField(field, known))
+  let count = unknown.length
+  for (const issue of parsed.error?.issues ?? []) {
+    const left = PROBLEMS_LIMIT - named.length
+    if (left > 0) named.push(...describe(issue, given, schema.shape, left))
+    count += issue.code === 'unrecognized_keys' ? issue.keys.length : 1
+  }
+  throw refusal(named, count)
 }
 
 /**
@@ -42,8 +46,11 @@ export function parseInput<T>(schema: InputSchema<T>, given: Fields): T {
  * @throws {MusterError} invalid_request
  */
 export function refuseUnknown(given: Fields, known: readonly string[]): void {
-  const unknown = Object.keys(given).filter((field) => !known.includes(field))
-  if (unknown.length > 0) throw refusal(unknown.map((field) => unknownField(field, known)))
+  const isKnown = new Set(known)
+  const unknown = Object.keys(given).filter((field) => !isKnown.has(field))
+  if (unknown.length === 0) return
+  const named = unknown.slice(0, PROBLEMS_LIMIT).map((field) => unknownField(field, known))
+  throw refusal(named, unknown.length)
 }
 
 /**
@@ -122,25 +129,27 @@ function fieldsAt(path: readonly PropertyKey[], shape: z.ZodRawShape): string[] 
   return inner instanceof z.ZodObject ? fieldsAt(rest, inner.shape) : []
 }
 
-function describe(issue: z.core.$ZodIssue, given: Fields, shape: z.ZodRawShape): Trouble | Trouble[] {
+/** An issue in words: one trouble, or up to `most` for the unknown fields of one object. */
+function describe(issue: z.core.$ZodIssue, given: Fields, shape: z.ZodRawShape, most: number): Trouble[] {
   const top = String(issue.path[0])
-  const field = issue.path.map(String).join('.')
+  const field = issue.path.map((part) => shortened(String(part), SHOWN_LIMIT_CHARS)).join('.')
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => unknownField(key, fieldsAt(issue.path, shape), `${field}.`))
+    const known = fieldsAt(issue.path, shape)
+    return issue.keys.slice(0, most).map((key) => unknownField(key, known, `${field}.`))
   }
   const value = issue.path.reduce<unknown>((at, key) => (isFields(at) ? at[String(key)] : undefined), given)
   const purpose = purposeOf(shape[top])
   const message = issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? issue.message) : issue.message
   const accepted = message.replace(/^Invalid input: |, received \w+$/g, '')
   if (issue.code === 'invalid_type' && value === undefined) {
-    return { field, text: `is missing; ${accepted}${purpose === '' ? '' : ` (${purpose})`}` }
+    return [{ field, text: `is missing; ${accepted}${purpose === '' ? '' : ` (${purpose})`}` }]
   }
   // A rule over several fields has no single value to show. Values of private fields are not repeated, and neither is a
   // command line given instead of the object in which it belongs.
   const isMisplacedText = top === 'health_check' && typeof value !== 'number'
   const isPrivate = issue.code === 'custom' || issue.path.some((key) => PRIVATE_FIELDS.has(key)) || isMisplacedText
   const received = isPrivate ? describePrivate(value) : `; received ${show(value)}`
-  return { field, text: `${accepted}${received}` }
+  return [{ field, text: `${accepted}${received}` }]
 }
 
 function purposeOf(field: unknown): string {
@@ -159,14 +168,23 @@ function describePrivate(value: unknown): string {
 
 function show(value: unknown): string {
   if (value === undefined) return 'nothing'
-  const text = JSON.stringify(value)
-  return text.length <= SHOWN_LIMIT_CHARS ? text : `${shortened(text, SHOWN_LIMIT_CHARS)} (${text.length} characters)`
+  if (typeof value === 'string' && value.length > SHOWN_LIMIT_CHARS) {
+    const beginning = JSON.stringify(firstChars(value, SHOWN_LIMIT_CHARS))
+    return `${shortened(beginning, SHOWN_LIMIT_CHARS)} (${value.length} characters)`
+  }
+  // Texts within it are cut before it is written: it may be large.
+  const text = JSON.stringify(value, (_name, part) =>
+    typeof part === 'string' ? shortened(part, SHOWN_LIMIT_CHARS) : part,
+  )
+  const count = Array.isArray(value) ? ` (${value.length} elements)` : ''
+  return text.length <= SHOWN_LIMIT_CHARS ? text : `${shortened(text, SHOWN_LIMIT_CHARS)}${count}`
 }
 
-function refusal(troubles: readonly Trouble[]): MusterError {
+/** The refusal of a call with `count` troubles, of which the first are described. */
+function refusal(troubles: readonly Trouble[], count: number): MusterError {
   const [first] = troubles
-  const shown = troubles.slice(0, PROBLEMS_LIMIT).map(({ field, text }) => (field === '' ? text : `${field}: ${text}`))
-  const rest = troubles.length - shown.length
+  const shown = troubles.map(({ field, text }) => (field === '' ? text : `${field}: ${text}`))
+  const rest = count - shown.length
   const details: ErrorDetails = {
     ...(first === undefined || first.field === '' ? {} : { field: first.field }),
     ...(first?.nearest === undefined || first.nearest.length === 0 ? {} : { nearest: first.nearest }),

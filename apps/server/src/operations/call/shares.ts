@@ -1,6 +1,6 @@
 /**
- * Shares out what a server can do only so often at once, such as waits: one key gets a part, its owner a larger one, and
- * there is always something left for the next owner, however many the others have.
+ * Shares out what a server can do only so often at once, such as waits: one key gets a part, its owner a larger one,
+ * and there is always something left for the next owner, however many the others have.
  *
  * It counts in the memory of one server, as what it shares out is of that server alone.
  */
