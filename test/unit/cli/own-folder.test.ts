@@ -42,6 +42,21 @@ describe('on a terminal', () => {
     expect(notes).toEqual([expect.stringContaining('left out: NODE_OPTIONS')])
   })
 
+  test('takes no directories of secrets, which would have any file sent to a host of a cloned project', async () => {
+    put('project/.env', 'MUSTER_SECRET_DIRS=~/.aws\nMUSTER_PORT=0\n')
+    const { values, line, notes } = await taken()
+    expect(values).toEqual({ MUSTER_PORT: '0' })
+    expect(line).not.toContain('MUSTER_SECRET_DIRS')
+    expect(notes).toEqual([expect.stringMatching(/MUSTER_SECRET_DIRS is not taken .* set it in .*muster\.env$/s)])
+  })
+
+  test('the name of the directory cannot hide the line', async () => {
+    folder = join(home, 'pro\x1b[2K\r\nject')
+    mkdirSync(folder, { mode: 0o755 })
+    writeFileSync(join(folder, '.env'), 'MUSTER_PORT=0\n')
+    expect((await taken()).line).toMatch(/^Taken from [ -~]*ject: \.env \(MUSTER_PORT\)/)
+  })
+
   test('takes nothing that another source has', async () => {
     put('project/.env', 'MUSTER_PORT=0\nMUSTER_API_KEY=k\n')
     put('project/inventory.yaml', INVENTORY)

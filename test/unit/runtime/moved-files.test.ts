@@ -56,6 +56,19 @@ test('what muster mcp kept in ~/.muster is told, too', async () => {
   expect(await notes()).toBe('')
 })
 
+test('data that was left behind when new data was made is told, with the variable that names it', async () => {
+  put(join(cwd, '.muster/api-key'), 'old')
+  put(join(home, '.local/state/muster/api-key'), 'new')
+  const note = await notes()
+  expect(note).toMatch(
+    /^\.\/\.muster holds data of Muster that is not used, because .*muster is in use\. If it is yours/,
+  )
+  const [, assignment = ''] = / start with (MUSTER_DATA_DIR=.*); if not/.exec(note) ?? []
+  const named = execFileSync('sh', ['-ec', `${assignment}; printf %s "$MUSTER_DATA_DIR"`], { cwd }).toString()
+  expect(named).toBe(join(cwd, '.muster'))
+  expect(await notes({ MUSTER_DATA_DIR: named })).toBe('')
+})
+
 test('nobody is told of files of other programs, nor where the new place is in use', async () => {
   put(join(cwd, '.env'), 'DATABASE_URL=x\n')
   put(join(cwd, 'inventory.yaml'), 'all:\n  children: {}\n')

@@ -5,8 +5,14 @@
  */
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { MusterError } from '@muster/contract'
+import { escapeLine, MusterError } from '@muster/contract'
 import { type Environment, readEnvText, readTrustedFile, type Settings } from '@muster/runtime'
+
+/**
+ * Says in which directories an inventory may name secrets. Whoever clones a project owns its files, so that they are
+ * the person's own proves nothing here.
+ */
+const LEFT_TO_SETTINGS = /^MUSTER_SECRET_DIRS(_FILE)?$/
 
 /** What the directory sets. */
 export type OwnFolder = {
@@ -32,16 +38,21 @@ export async function readOwnFolder(cwd: string, settings: Settings): Promise<Ow
   const text = await read('.env')
   const file = text === undefined ? undefined : readEnvText(text, join(cwd, '.env'), settings.places.home)
   if (file?.note !== undefined) notes.push(file.note)
-  const values = Object.fromEntries(
-    Object.entries(file?.values ?? {}).filter(([name]) => isPreset(name.replace(/_FILE$/, ''), settings)),
-  )
+  const offered = Object.entries(file?.values ?? {}).filter(([name]) => isPreset(name.replace(/_FILE$/, ''), settings))
+  const values = Object.fromEntries(offered.filter(([name]) => !LEFT_TO_SETTINGS.test(name)))
+  const [refused] = offered.find(([name]) => LEFT_TO_SETTINGS.test(name)) ?? []
+  if (refused !== undefined) {
+    const why = 'or an inventory beside it could have any of your files sent to a host'
+    const advice = `If it is yours, set it in ${join(settings.places.configDir, 'muster.env')}`
+    notes.push(`${join(cwd, '.env')}: ${refused} is not taken from the working directory, ${why}. ${advice}`)
+  }
   const taken = Object.keys(values).length === 0 ? [] : [`.env (${Object.keys(values).join(', ')})`]
   if (values.MUSTER_INVENTORY === undefined && (await lacksInventory(settings)) && (await read('inventory.yaml'))) {
     values.MUSTER_INVENTORY = join(cwd, 'inventory.yaml')
     taken.push('inventory.yaml')
   }
   const why = 'because you started muster up on a terminal; nothing else does that'
-  const line = taken.length === 0 ? undefined : `Taken from ${cwd}: ${taken.join(' and ')}, ${why}.`
+  const line = taken.length === 0 ? undefined : `Taken from ${escapeLine(cwd)}: ${taken.join(' and ')}, ${why}.`
   return { values, line, notes }
 }
 

@@ -15,7 +15,7 @@ export type Unset = { readonly envFile: boolean; readonly inventory: boolean; re
 /** A file to move, by names as a person in the working directory sees them. */
 type Move = { readonly from: string; readonly directory: string; readonly to: string }
 
-/** The line; undefined when there is nothing to move, or something is in the new place. */
+/** The line; undefined when there is nothing to move. What is in a new place already is not moved over. */
 export async function movedNote(cwd: string, places: Places, unset: Unset): Promise<string | undefined> {
   const { configDir, stateDir, home } = places
   const inCwd = (name: string) => ({ path: join(cwd, name), shown: `./${name}` })
@@ -31,14 +31,28 @@ export async function movedNote(cwd: string, places: Places, unset: Unset): Prom
       moves.push({ from: shown, directory: configDir, to: `${configDir}/` })
     }
   }
-  if (unset.dataDir && !(await isDataDir(stateDir))) {
-    for (const { path, shown } of [inCwd('.muster'), inHome('')]) {
-      const isSame = relative(path, stateDir) === ''
-      if (isSame || moves.some(({ to }) => to === `${stateDir}/`) || !(await isDataDir(path))) continue
-      moves.push({ from: `${shown.replace(/\/$/, '')}/*`, directory: stateDir, to: `${stateDir}/` })
-    }
+  const left = unset.dataDir ? await oldDataDir([inCwd('.muster'), inHome('')], stateDir) : undefined
+  const isLost = left !== undefined && (await isDataDir(stateDir))
+  if (left !== undefined && !isLost) moves.push({ from: `${left.shown}/*`, directory: stateDir, to: `${stateDir}/` })
+  const notes = [...(moves.length === 0 ? [] : [noteOf(moves)]), ...(isLost ? [leftBehind(left, stateDir)] : [])]
+  return notes.length === 0 ? undefined : notes.join('. ')
+}
+
+/** A file or directory, and its name as a person sees it. */
+type Found = { readonly path: string; readonly shown: string }
+
+async function oldDataDir(candidates: readonly Found[], stateDir: string): Promise<Found | undefined> {
+  for (const { path, shown } of candidates) {
+    if (relative(path, stateDir) !== '' && (await isDataDir(path))) return { path, shown: shown.replace(/\/$/, '') }
   }
-  return moves.length === 0 ? undefined : noteOf(moves)
+  return undefined
+}
+
+/** For who has begun anew, perhaps without noticing: both cannot be moved into one. */
+function leftBehind({ path, shown }: Found, stateDir: string): string {
+  const way = `to have its jobs, start with MUSTER_DATA_DIR=${shellWord(path.replace(/\/$/, ''))}; if not, remove it`
+  const whose = 'If it is yours, and not of a project of somebody else'
+  return `${shown} holds data of Muster that is not used, because ${stateDir} is in use. ${whose}: ${way}`
 }
 
 function noteOf(moves: readonly Move[]): string {
