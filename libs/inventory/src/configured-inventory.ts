@@ -104,12 +104,22 @@ function optionsOf(variables: Configured, log: InventoryLog, readText: ReadText)
     sshServers: variables.SSH_SERVERS,
     sshConfigFile: variables.MUSTER_SSH_CONFIG,
     home: variables.HOME,
-    defaultUser: variables.USER ?? userInfo().username,
+    defaultUser: variables.USER ?? ownName(),
     agentSocket: variables.SSH_AUTH_SOCK,
     onReload: ({ hosts }: Inventory) => log.info({ hosts: hosts.size }, 'the changed inventory is in force'),
     onProblem: (error: MusterError) =>
       log.error({ err: error }, 'the inventory cannot be used; the last good one stays in force'),
     warn: (text: string) => log.warn(text),
+  }
+}
+
+/** The name of the user that this process runs as. */
+function ownName(): string | undefined {
+  try {
+    return userInfo().username
+  } catch {
+    // A container may run as a user that the system does not know.
+    return undefined
   }
 }
 

@@ -33,8 +33,8 @@ export type InventoryOptions = {
   readonly sshConfigFile?: string
   /** The home directory that `~` stands for. */
   readonly home: string
-  /** The user to log in as where neither the host nor the defaults name one. */
-  readonly defaultUser: string
+  /** The user to log in as where neither the host nor the defaults name one. Absent: each host must have one. */
+  readonly defaultUser?: string
   /** The value of `SSH_AUTH_SOCK`. Absent when there is no agent. */
   readonly agentSocket?: string
   /** How often to check the files. A change counts once it has lasted for one interval. Default 1000. */

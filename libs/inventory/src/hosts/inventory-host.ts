@@ -84,8 +84,8 @@ export type SourceContent = {
 export type HostDefaults = {
   /** The home directory that `~` stands for. */
   readonly home: string
-  /** The user to log in as unless one is given. */
-  readonly user: string
+  /** The user to log in as unless one is given. Absent when this process runs as a user without a name. */
+  readonly user?: string
   /** The socket of the SSH agent. Absent when there is none. */
   readonly agentSocket?: string
   /** The credentials of a host that names none. */

@@ -18,6 +18,9 @@ export type Position = {
 /** A mistake and where it is. */
 export type Mistake = { readonly position: Position; readonly text: string }
 
+/** The mistake of a host without a user: the one that this process runs as stands in only when it has a name. */
+export const NO_USER = 'give a user to log in as, here or in USER: this process runs as a user without a name'
+
 /** The position as people read it: `inventory.yaml:12: hosts.web01.port`. */
 export function writePosition(position: Position): string {
   const line = position.line === undefined ? position.source : `${position.source}:${position.line}`

@@ -6,7 +6,7 @@
 import { dirname, resolve } from 'node:path'
 import { expandRanges, isHostName, MusterError } from '@muster/contract'
 import type { GroupDraft, HostDefaults, HostDraft, SourceContent } from '../hosts/inventory-host.ts'
-import type { Mistake } from '../hosts/mistakes.ts'
+import { type Mistake, NO_USER } from '../hosts/mistakes.ts'
 import { namedCredentials, namedSudoPassword } from './credentials.ts'
 import { recogniseForeign } from './foreign-inventory.ts'
 import {
@@ -60,7 +60,7 @@ export function readInventoryFile(text: string, fileName: string, defaults: Host
 /** What the functions below share: where mistakes go, and the base of paths. */
 type Reader = { fileName: string; mistakes: Mistake[]; directory: string; home: string; agentSocket?: string }
 
-type Common = Pick<HostDraft, 'user' | 'port' | 'credentials' | 'sudoPassword'>
+type Common = Pick<HostDefaults, 'user'> & Pick<HostDraft, 'port' | 'credentials' | 'sudoPassword'>
 
 function readDefaults(entry: YamlEntry | undefined, reader: Reader, outer: HostDefaults): Common {
   if (entry === undefined) return { user: outer.user, port: SSH_PORT, credentials: outer.credentials }
@@ -104,6 +104,8 @@ function readHosts(entry: YamlEntry, reader: Reader, common: Common): HostDraft[
   )
   const unreachable = fields.address === undefined ? names.find((name) => !isAddress(name)) : undefined
   if (unreachable !== undefined) report(reader, entry, path, `give an address: "${unreachable}" is not a host name`)
+  const user = fields.user ?? common.user
+  if (user === undefined) problem('user', NO_USER)
   const aliases = aliasesOf(fields.aliases, names, (text) => problem('aliases', text))
   const aliasPosition = { source: reader.fileName, line: entry.lineAt(['aliases']), path: `${path}.aliases` }
   const labels = Object.freeze(fields.labels ?? {})
@@ -117,7 +119,7 @@ function readHosts(entry: YamlEntry, reader: Reader, common: Common): HostDraft[
     aliases: (aliases[i] ?? []).map((alias) => ({ name: alias, position: aliasPosition })),
     address: addresses[addresses.length === 1 ? 0 : i] ?? name,
     port: Number(ports[ports.length === 1 ? 0 : i] ?? common.port),
-    user: fields.user ?? common.user,
+    user: user ?? '',
     ...(fields.jump !== undefined && { jump: fields.jump }),
     ...(fields.host_key_alias !== undefined && { hostKeyAlias: fields.host_key_alias }),
     ...(fields.algorithms !== undefined && { algorithms: fields.algorithms }),

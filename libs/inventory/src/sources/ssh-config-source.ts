@@ -11,6 +11,7 @@ import { dirname, resolve } from 'node:path'
 import { foldHosts, isHostName } from '@muster/contract'
 import SSHConfig, { type Directive, type Line, type Match, type Section } from 'ssh-config'
 import type { CredentialRef, HostDefaults, HostDraft, SourceContent } from '../hosts/inventory-host.ts'
+import { NO_USER } from '../hosts/mistakes.ts'
 import { expandPath } from './credentials.ts'
 import { isAddress } from './inventory-fields.ts'
 import { SSH_PORT } from './inventory-file.ts'
@@ -36,7 +37,7 @@ export function readSshConfig(text: string, fileName: string, defaults: HostDefa
   const hosts: HostDraft[] = []
   for (const name of hostNames(lines)) {
     const settings = settingsOf(name, lines)
-    const fault = faultOf(name, settings)
+    const fault = faultOf(name, settings, defaults)
     if (fault !== undefined) {
       warnings.push(`${fileName}: Host ${name}: left out: ${fault}`)
       continue
@@ -148,7 +149,7 @@ function jumpOf(settings: Settings): string | undefined {
   return jump?.toLowerCase() === 'none' ? undefined : jump
 }
 
-function faultOf(name: string, settings: Settings): string | undefined {
+function faultOf(name: string, settings: Settings, defaults: HostDefaults): string | undefined {
   const port = first(settings.port)
   const jump = jumpOf(settings)
   if (!isHostName(name)) return 'a host name has letters, digits, ".", "_" and "-" only'
@@ -157,6 +158,7 @@ function faultOf(name: string, settings: Settings): string | undefined {
     return `Port must be from 1 to 65535, not "${port}"`
   }
   if (jump !== undefined && !isHostName(jump)) return 'ProxyJump must name one host of the inventory'
+  if ((first(settings.user) ?? defaults.user) === undefined) return NO_USER
   return undefined
 }
 
@@ -169,7 +171,7 @@ function draft(
 ): HostDraft {
   const address = addressOf(name, settings)
   const port = Number(first(settings.port) ?? SSH_PORT)
-  const user = first(settings.user) ?? defaults.user
+  const user = first(settings.user) ?? defaults.user ?? ''
   const jump = jumpOf(settings)
   const hostKeyAlias = first(settings.hostkeyalias)
   const tokens = { '%': '%', d: defaults.home, h: address, n: name, p: String(port), r: user }
