@@ -2,11 +2,11 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config'
 import { InterleavedSequencer } from './test/support/runner/interleaved.ts'
+import { takeOwnEnvironment } from './test/support/runner/own-environment.ts'
 import { summaryPlugin } from './test/support/runner/summary-reporter.ts'
 import { WAITING } from './test/support/runner/waiting-files.ts'
 
-// Files that others can write to are refused, and some systems make files for a group by default.
-process.umask(0o022)
+takeOwnEnvironment()
 
 /** A thousand commands on all cores, with a limit of their own: nothing else runs beside them. */
 const CHAOS = 'test/chaos/chaos.test.ts'

@@ -5,6 +5,7 @@
  */
 import { cpus, loadavg, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
+import { takeOwnEnvironment } from '../support/runner/own-environment.ts'
 import { benchEventLoop } from './event-loop.ts'
 import { benchFairness } from './fairness.ts'
 import { benchHostCpu } from './host-cpu.ts'
@@ -17,8 +18,7 @@ import { benchRuns } from './runs.ts'
 import { benchSubmit } from './submit.ts'
 import { say } from './table.ts'
 
-// Files that others can write to are refused, and some systems make files for a group by default.
-process.umask(0o022)
+takeOwnEnvironment()
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -11,13 +11,13 @@
  */
 import { resolve } from 'node:path'
 import { untilSignal } from '@muster/runtime'
+import { takeOwnEnvironment } from '../support/runner/own-environment.ts'
 import { BREAKAGES } from './broken-build.ts'
 import { BREAKS, type ChaosOptions, parseOptions } from './options.ts'
 import { type ChaosRun, isClean, runChaos } from './run-chaos.ts'
 import { runBroken } from './teeth.ts'
 
-// Files that others can write to are refused, and some systems make files for a group by default.
-process.umask(0o022)
+takeOwnEnvironment()
 
 /** Enough for every guard to be missed, and no more; a seed of which not all is cancelled before it matters. */
 const TEETH = { commands: 250, hosts: 50, faults: 3, seed: 3 } as const

@@ -8,6 +8,7 @@
  */
 import { dirname, resolve } from 'node:path'
 import { Closers, untilSignal } from '@muster/runtime'
+import { takeOwnEnvironment } from '../support/runner/own-environment.ts'
 import { callEveryTool } from './every-tool.ts'
 import { startFixture } from './fixture-app.ts'
 import { legacyFixture } from './fixture-legacy.ts'
@@ -20,8 +21,7 @@ import { startProduct } from './product.ts'
 import { type Revision, runRequired, runScenario, type ScenarioRun } from './scenarios.ts'
 import { judge } from './verdict.ts'
 
-// Files that others can write to are refused, and some systems make files for a group by default.
-process.umask(0o022)
+takeOwnEnvironment()
 
 const REVISIONS = ['2025-11-25', '2026-07-28'] as const satisfies readonly Revision[]
 
