@@ -19,6 +19,9 @@ const SCRIPTS = {
   inspector: join(MODULES, '@modelcontextprotocol/inspector/clients/launcher/build/index.js'),
 } as const
 
+/** The package with their own Node for this kind of machine. */
+const NODE_PACKAGE = `node-${process.platform}-${process.arch}`
+
 /** No single call takes longer; one that does hangs. */
 const TIMEOUT_MS = 180_000
 const INSTALL_TIMEOUT_MS = 300_000
@@ -28,6 +31,7 @@ const OLDEST_NODE = { major: 22, minor: 19 }
 const Manifest = z.object({
   version: z.string().optional(),
   dependencies: z.record(z.string(), z.string()).default({}),
+  optionalDependencies: z.record(z.string(), z.string()).default({}),
 })
 
 /** How a call ended. */
@@ -70,8 +74,12 @@ async function readManifest(directory: string): Promise<z.infer<typeof Manifest>
 }
 
 async function isInstalled(): Promise<boolean> {
-  const wanted = Object.entries((await readManifest(DIRECTORY)).dependencies)
-  const found = wanted.map(async ([name, version]) => (await readManifest(join(MODULES, name))).version === version)
+  const { dependencies, optionalDependencies } = await readManifest(DIRECTORY)
+  // Of the optional packages, which are a Node for each kind of machine, only one can be installed here.
+  const ownNode = Object.entries(optionalDependencies).filter(([name]) => name === NODE_PACKAGE)
+  const found = [...Object.entries(dependencies), ...ownNode].map(
+    async ([name, version]) => (await readManifest(join(MODULES, name))).version === version,
+  )
   return await Promise.all(found).then(
     (each) => each.every(Boolean),
     () => false, // There is none.
@@ -88,7 +96,7 @@ async function install(env: NodeJS.ProcessEnv): Promise<void> {
 
 /** Their own Node; ours where it is new enough and there is none for this kind of machine. */
 async function findNode(): Promise<string> {
-  const own = join(MODULES, `node-${process.platform}-${process.arch}`, 'bin/node')
+  const own = join(MODULES, NODE_PACKAGE, 'bin/node')
   const isThere = await access(own).then(
     () => true,
     () => false,
