@@ -5,6 +5,7 @@
  * It touches no job: jobs live in Redis.
  */
 import { ensureFirstKey, type FirstKey, openKeyStore } from '@muster/access'
+import { MusterError } from '@muster/contract'
 import { openConfiguredInventory } from '@muster/inventory'
 import { openLedger, startClockwork } from '@muster/ledger'
 import { type Life, type Logger, readTrustedFile } from '@muster/runtime'
@@ -66,7 +67,9 @@ export async function startServer(options: {
     ...(config.MUSTER_TRUSTED_PROXIES === undefined ? {} : { trustedProxies: config.MUSTER_TRUSTED_PROXIES }),
   })
   life.closers.add('http', () => app.close(), config.MUSTER_SHUTDOWN_GRACE_S * 1_000)
-  await app.listen({ host, port })
+  await app.listen({ host, port }).catch((error: unknown) => {
+    throw listenMistake(error, host, port)
+  })
   const announcement = await announceServer(
     { addresses: app.addresses(), host, certificate: tls?.current().leaf },
     dataDir,
@@ -83,6 +86,24 @@ export async function startServer(options: {
 async function openConfiguredTls(config: ServerConfig, logger: Logger): Promise<Tls | undefined> {
   const { MUSTER_TLS_CERT_FILE: certFile, MUSTER_TLS_KEY_FILE: keyFile } = config
   return certFile === undefined || keyFile === undefined ? undefined : await openTls({ certFile, keyFile }, logger)
+}
+
+/** Which variable is at fault when nobody can listen there; any other error as it is. */
+function listenMistake(error: unknown, host: string, port: number): unknown {
+  const mistake = (text: string) => new MusterError('invalid_config', text, { cause: error })
+  switch (error instanceof Error && 'code' in error ? error.code : undefined) {
+    case 'EADDRINUSE': {
+      const advice = 'stop it, or set another port; 0 takes a free one'
+      return mistake(`MUSTER_PORT: received ${port}; another program listens on ${host}:${port}: ${advice}`)
+    }
+    case 'EACCES':
+      return mistake(`MUSTER_PORT: received ${port}, where this user may not listen; set a port above 1023`)
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return mistake(`MUSTER_HOST: received ${JSON.stringify(host)}, which is no address of this machine; give one`)
+    default:
+      return error
+  }
 }
 
 function tellFirstKey(firstKey: FirstKey, logger: Logger, { print, isTerminal }: Operator): void {

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { connect } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { JobReport, OPERATIONS, Problem } from '@muster/contract'
 import { freePort, startRedis } from '@muster/runtime'
@@ -123,6 +123,21 @@ describe('the server process', () => {
     const { said } = await startServerProcess(dataDir, { MUSTER_DATA_DIR: join(dataDir, 'state') }, args)
     expect((await foundBy(dataDir)).url).toMatch(/^http/)
     expect(said.log).toMatch(/more\.env: only Muster's own settings are read from a file; left out: NODE_OPTIONS"/)
+  })
+
+  test('says which variable is at fault when it cannot listen', async () => {
+    const dataDir = await temporaryDataDir()
+    const port = String(await freePort())
+    const taken = createServer().listen(Number(port), '127.0.0.1')
+    onTestFinished(() => void taken.close())
+    await once(taken, 'listening')
+    const busy = await startServerProcess(dataDir, { MUSTER_PREFIX: prefix(), MUSTER_PORT: port })
+    expect(busy.said.log).toContain(
+      `"msg":"MUSTER_PORT: received ${port}; another program listens on 127.0.0.1:${port}: `,
+    )
+    const away = { MUSTER_PREFIX: prefix(), MUSTER_HOST: '192.0.2.77', MUSTER_BEHIND_PROXY: '1' }
+    const elsewhere = await startServerProcess(dataDir, away)
+    expect(elsewhere.said.log).toContain('"msg":"MUSTER_HOST: received \\"192.0.2.77\\", which is no address of this')
   })
 
   test('refuses a flag that it does not know', async () => {

@@ -39,6 +39,12 @@ async function refusal(path: string, sources = from): Promise<string> {
   return message
 }
 
+async function linkTo(file: string): Promise<string> {
+  const path = join(project, 'innocent')
+  await symlink(file, path)
+  return path
+}
+
 describe('a secret file', () => {
   it('beside the inventory or below is read', async () => {
     expect(await read(await put(join(project, 'db01'), 's3\n'))).toBe('s3')
@@ -56,6 +62,12 @@ describe('a secret file', () => {
       expect(await read(file, withNamed(dirname(file)))).toBe(FOREIGN)
     },
   )
+
+  it.each(['muster.env', '.env', '.muster/api-key'])("beside the inventory is not Muster's own %s", async (name) => {
+    const file = await put(join(project, name), 'MUSTER_API_KEY=hunter2')
+    expect(await refusal(file)).toContain('is there for other programs')
+    expect(await refusal(await linkTo(file))).toContain('is there for other programs')
+  })
 
   it('of the system is not', async () => {
     for (const file of ['/etc/shadow', '/etc/passwd', '/proc/self/environ', '/dev/stdin']) {

@@ -54,12 +54,19 @@ describe('a secret file', () => {
 })
 
 describe('a secret variable', () => {
+  const ADVICE = '; muster up and muster mcp pass to workers only names that begin with MUSTER_SECRET_'
+
   it('is its value as it is', async () => {
     expect(await readSecret({ kind: 'env', name: 'P' }, { ...FROM, env: { P: ' x\n' } })).toBe(' x\n')
   })
 
+  it('with a name that workers get is told without advice', async () => {
+    const name = 'MUSTER_SECRET_P'
+    await expect(readSecret({ kind: 'env', name }, FROM)).rejects.toThrow(/MUSTER_SECRET_P is not set$/)
+  })
+
   it.each([
-    [{}, 'the environment variable P is not set'],
+    [{}, `the environment variable P is not set${ADVICE}`],
     [{ P: '' }, 'the environment variable P is empty'],
   ])('%j is not one', async (env, expected) => {
     await expect(readSecret({ kind: 'env', name: 'P' }, { ...FROM, env })).rejects.toMatchObject({

@@ -45,6 +45,9 @@ const MOUNTS = ['/run/secrets', '/var/run/secrets']
 /** What platforms put there for a container's own identity: no password of a host. */
 const PLATFORM_SECRETS = new Set(['kubernetes.io', 'eks.amazonaws.com', 'azure', 'tokens', 'rhsm'])
 
+/** What lies beside an inventory and holds Muster's keys and the passwords of all hosts. */
+const OWN_SETTINGS = new Set(['muster.env', '.env', '.muster'])
+
 /** Directories that hold much besides an inventory that lies in them. */
 const SHARED = ['/', '/etc', '/run', '/usr', '/var']
 
@@ -151,8 +154,8 @@ function ownDirectory(directory: string, home: string): SecretDirectory[] {
   const isAboveHome = home !== directory && !relative(directory, home).startsWith('..')
   if (isAboveHome || SHARED.includes(directory) || directory === join(home, '.config')) return []
   // Beside an inventory in the home directory lie the credentials of other programs, all of them hidden.
-  const holds: SecretDirectory['holds'] =
-    directory === home ? (path) => !path.some((part) => part.startsWith('.')) : () => true
+  const isForeign = (path: readonly string[]) => directory === home && path.some((part) => part.startsWith('.'))
+  const holds: SecretDirectory['holds'] = (path) => !OWN_SETTINGS.has(path[0] ?? '') && !isForeign(path)
   return [{ path: directory, through: [], trust: 'own', holds }]
 }
 

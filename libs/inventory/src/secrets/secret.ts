@@ -26,7 +26,7 @@ export const SECRET_FILE: FileNeed = { name: 'secret file', use: 'secret', isPri
  */
 export async function readSecret(ref: SecretRef, { env, directories }: SecretSources): Promise<string> {
   if (ref.kind === 'file') return readSecretFile(ref.path, directories)
-  if (ref.kind === 'env') return present(env[ref.name], `the environment variable ${ref.name}`)
+  if (ref.kind === 'env') return present(env[ref.name], `the environment variable ${ref.name}`, adviceFor(ref.name))
   const password = sshServersPassword(env[SSH_SERVERS] ?? '', ref.host)
   return present(password, `the password of the host ${ref.host} in ${SSH_SERVERS}`)
 }
@@ -43,7 +43,13 @@ async function readSecretFile(path: string, directories: SecretDirectories): Pro
   return present(content.toString('utf8').replace(/\r?\n$/, ''), `the secret file ${path}`)
 }
 
-function present(secret: string | undefined, name: string): string {
+/** For who has set the variable, where `muster up` or `muster mcp` keeps it from the worker. */
+function adviceFor(name: string): string {
+  if (name.startsWith('MUSTER_SECRET_')) return ''
+  return '; muster up and muster mcp pass to workers only names that begin with MUSTER_SECRET_'
+}
+
+function present(secret: string | undefined, name: string, adviceIfUnset = ''): string {
   if (secret !== undefined && secret !== '') return secret
-  throw new MusterError('invalid_config', `${name} is ${secret === undefined ? 'not set' : 'empty'}`)
+  throw new MusterError('invalid_config', `${name} is ${secret === undefined ? `not set${adviceIfUnset}` : 'empty'}`)
 }
