@@ -1,14 +1,14 @@
 /** `muster mcp` when an end of it goes: a server that is away, refuses or breaks off, and a client that has ended. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { freePort } from '@muster/runtime'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
 import { bridged, listenLocally, waitFor } from '../../support/mcp/mcp-bridged.ts'
-import { INITIALIZE, MODERN_META, MUSTER, startMcp } from '../../support/mcp/mcp-stdio.ts'
+import { INITIALIZE, MODERN_META, MUSTER, sparseEnv, startMcp } from '../../support/mcp/mcp-stdio.ts'
 import { apart } from '../../support/runtime/apart.ts'
 import { fleetFiles } from '../../support/stack/fleet-files.ts'
 import { startStack } from '../../support/stack/stack.ts'
@@ -37,6 +37,15 @@ describe('muster mcp before a server that is away', () => {
     back.listen(port, '127.0.0.1')
     onTestFinished(() => void back.close())
     expect((await mcp.ask(4, { method: 'tools/list' })).result).toEqual({ is: 'back' })
+  })
+
+  test('that cannot be started says what of ~/.muster has moved, and nothing of the working directory', async () => {
+    const env = await sparseEnv()
+    await mkdir(join(env.HOME, '.muster'), { mode: 0o700 })
+    await writeFile(join(env.HOME, '.muster/inventory.yaml'), 'hosts:\n  a: { address: 192.0.2.1 }\n')
+    const mcp = startMcp({ ...env, REDIS_URL: 'redis://127.0.0.1:1' })
+    const { error } = await mcp.ask(1, INITIALIZE)
+    expect(error?.message).toMatch(/\nno longer used where they are: .*\.muster\/inventory\.yaml\. .* && mv -n /)
   })
 
   test('goes on through a restart of a real server, with the same job', async () => {

@@ -56,6 +56,15 @@ test('what muster mcp kept in ~/.muster is told, too', async () => {
   expect(await notes()).toBe('')
 })
 
+test('what is in the home directory is told by itself, for an agent that may start anywhere', async () => {
+  put(join(home, '.muster/inventory.yaml'), INVENTORY)
+  put(join(cwd, '.env'), 'MUSTER_PORT=0\n')
+  const { homeNote, notes: all } = await readSettings({ env: { HOME: home }, cwd })
+  expect(homeNote).toMatch(/^no longer used where they are: \/.*\.muster\/inventory\.yaml\. /)
+  expect(homeNote).not.toContain('.env')
+  expect(all.join()).toContain('./.env')
+})
+
 test('data that was left behind when new data was made is told, with the variable that names it', async () => {
   put(join(cwd, '.muster/api-key'), 'old')
   put(join(home, '.local/state/muster/api-key'), 'new')

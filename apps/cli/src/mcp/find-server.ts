@@ -45,13 +45,15 @@ export function noServer(reason: Error): ServerFinder {
 export function localServer(options: {
   readonly dataDir: string
   readonly apiKey: string | undefined
+  /** What to say besides when none can be started. */
+  readonly advice: string | undefined
   readonly stack: StackProcess
 }): ServerFinder {
-  const { dataDir, stack } = options
+  const { dataDir, stack, advice } = options
   let url: string | undefined
   let search: Promise<string> | undefined
   const searchOnce = () => {
-    search ??= findOrStart(dataDir, stack)
+    search ??= findOrStart(dataDir, stack, advice)
       .then((found) => {
         url = found
         return found
@@ -70,7 +72,7 @@ export function localServer(options: {
   }
 }
 
-async function findOrStart(dataDir: string, stack: StackProcess): Promise<string> {
+async function findOrStart(dataDir: string, stack: StackProcess, advice: string | undefined): Promise<string> {
   const untilMs = performance.now() + SEARCH_MS
   for (;;) {
     const there = await runningServer(dataDir)
@@ -80,7 +82,8 @@ async function findOrStart(dataDir: string, stack: StackProcess): Promise<string
     const first = await Promise.race([stack.start(), untilRunning(dataDir, seen.signal)]).finally(() => seen.abort())
     if (typeof first === 'string') return first
     if (first.kind === 'up') return first.url
-    if (!first.isInUse || performance.now() > untilMs) throw new MusterError('invalid_config', first.text)
+    if (!first.isInUse || performance.now() > untilMs)
+      throw new MusterError('invalid_config', [first.text, advice].filter(Boolean).join('\n'))
     const elsewhere = await untilRunning(dataDir, AbortSignal.timeout(ELSEWHERE_MS)).catch(() => undefined)
     if (elsewhere !== undefined) return elsewhere
   }

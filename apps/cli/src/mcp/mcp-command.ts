@@ -54,7 +54,8 @@ async function openServers({ life, readSettings, server, allowInstall, say }: Mc
     const stopTimeoutMs = stackGraceMs(config) + 5_000
     const stack = prepareStack({ env, allowInstall, stopTimeoutMs, say, ending: life.ending })
     life.closers.add('embedded stack', () => stack.stop(), stopTimeoutMs + 1_000)
-    return localServer({ dataDir: config.MUSTER_DATA_DIR, apiKey: localKey(settings), stack })
+    const options = { dataDir: config.MUSTER_DATA_DIR, apiKey: localKey(settings), advice: settings.homeNote }
+    return localServer({ ...options, stack })
   } catch (error) {
     if (!(error instanceof MusterError)) throw error
     // Clients show the answers to their requests, but seldom our standard error.

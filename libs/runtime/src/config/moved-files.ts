@@ -15,23 +15,26 @@ export type Unset = { readonly envFile: boolean; readonly inventory: boolean; re
 /** A file to move, by names as a person in the working directory sees them. */
 type Move = { readonly from: string; readonly directory: string; readonly to: string }
 
-/** The line; undefined when there is nothing to move. What is in a new place already is not moved over. */
-export async function movedNote(cwd: string, places: Places, unset: Unset): Promise<string | undefined> {
+/**
+ * The line; undefined when there is nothing to move. What is in a new place already is not moved over. Without `cwd` it
+ * is about `~/.muster` alone, which is surely the person's own.
+ */
+export async function movedNote(cwd: string | undefined, places: Places, unset: Unset): Promise<string | undefined> {
   const { configDir, stateDir, home } = places
-  const inCwd = (name: string) => ({ path: join(cwd, name), shown: `./${name}` })
+  const inCwd = (name: string) => (cwd === undefined ? [] : [{ path: join(cwd, name), shown: `./${name}` }])
   const inHome = (name: string) => ({ path: join(home, '.muster', name), shown: join(home, '.muster', name) })
   const moves: Move[] = []
-  const envFile = inCwd('.env')
-  if (unset.envFile && cwd !== configDir && (await holds(envFile.path, isOfMuster))) {
+  const [envFile] = inCwd('.env')
+  if (envFile !== undefined && unset.envFile && cwd !== configDir && (await holds(envFile.path, isOfMuster))) {
     moves.push({ from: envFile.shown, directory: configDir, to: join(configDir, 'muster.env') })
   }
   if (unset.inventory && !(await isThere(join(configDir, 'inventory.yaml')))) {
-    for (const { path, shown } of [inCwd('inventory.yaml'), inHome('inventory.yaml')]) {
+    for (const { path, shown } of [...inCwd('inventory.yaml'), inHome('inventory.yaml')]) {
       if (moves.some(({ to }) => to === `${configDir}/`) || !(await holds(path, isInventory))) continue
       moves.push({ from: shown, directory: configDir, to: `${configDir}/` })
     }
   }
-  const left = unset.dataDir ? await oldDataDir([inCwd('.muster'), inHome('')], stateDir) : undefined
+  const left = unset.dataDir ? await oldDataDir([...inCwd('.muster'), inHome('')], stateDir) : undefined
   const isLost = left !== undefined && (await isDataDir(stateDir))
   if (left !== undefined && !isLost) moves.push({ from: `${left.shown}/*`, directory: stateDir, to: `${stateDir}/` })
   const notes = [...(moves.length === 0 ? [] : [noteOf(moves)]), ...(isLost ? [leftBehind(left, stateDir)] : [])]

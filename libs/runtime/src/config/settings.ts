@@ -43,6 +43,8 @@ export type Settings = {
   readonly sources: readonly SettingsSource[]
   /** What the operator should know, such as what was left out of a file. */
   readonly notes: readonly string[]
+  /** What of it is about `~/.muster` alone, for who may not know whose the working directory is. */
+  readonly homeNote: string | undefined
 }
 
 /**
@@ -76,8 +78,9 @@ export async function readSettings(request: SettingsRequest): Promise<Settings> 
   }
   const isTold = request.cwd !== undefined && request.envOnly !== true
   const moved = isTold ? await movedNote(request.cwd, places, unset) : undefined
+  const homeNote = isTold ? await movedNote(undefined, places, unset) : undefined
   const notes = [...files.map(({ note }) => note), moved].filter((note) => note !== undefined)
-  return { env: { ...Object.fromEntries(others), ...own, ...preset }, places, sources, notes }
+  return { env: { ...Object.fromEntries(others), ...own, ...preset }, places, sources, notes, homeNote }
 }
 
 function refuseRelative({ env, envFile, inventory }: SettingsRequest): void {
