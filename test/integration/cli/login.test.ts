@@ -46,6 +46,19 @@ test('a key that the server does not know, or that stands on the command line, i
   expect(await readdir(join(env.HOME, '.local/state')).catch(() => [])).toEqual([])
 })
 
+test('a name is not taken from another server, nor one made that cannot be, before the key is asked for', async () => {
+  const [env, server, second] = [await sparseEnv(), await startTestServer(), await startTestServer()]
+  const first = await musterFed(env, server.key, 'login', server.url)
+  expect(first).toMatchObject({ status: 0, said: expect.stringContaining('--server 127.0.0.1') })
+  const other = await musterFed(env, second.key, 'login', second.url)
+  expect(other.said).toContain(`"127.0.0.1" is the name of ${server.url}; name this one: --name NAME`)
+  const url = (await readFile(join(env.HOME, '.local/state/muster/servers/127.0.0.1.json'))).toString()
+  expect([other.status, url]).toEqual([2, expect.stringContaining(server.url)])
+  expect((await musterFed(env, server.key, 'login', server.url)).status).toBe(0)
+  const unnamed = await musterFed(env, 'k', 'login', 'https://[::1]:1')
+  expect(unnamed).toMatchObject({ status: 2, said: expect.stringContaining('"[::1]" is no name of a server') })
+})
+
 test('a key does not follow a redirect, from a command or from muster mcp', async () => {
   const attacker = await listeningServer()
   const redirecting = createServer((request, response) => {

@@ -46,6 +46,18 @@ export async function keyStoredWith(stateDir: string, url: string): Promise<stri
   return undefined
 }
 
+/**
+ * The address that is kept under this name; undefined when there is none, or its file cannot be used.
+ * @throws {MusterError} `invalid_config` when it is no name
+ */
+export async function addressOf(stateDir: string, name: string): Promise<string | undefined> {
+  fileOf(stateDir, name)
+  return await knownServer(stateDir, name).then(
+    ({ url }) => url,
+    () => undefined,
+  )
+}
+
 /** The names of all servers. */
 export async function knownNames(stateDir: string): Promise<string[]> {
   const files = await readdir(directoryOf(stateDir)).catch(() => [])

@@ -2,7 +2,7 @@
 import { MusterError } from '@muster/contract'
 import type { Settings } from '@muster/runtime'
 import { createClient, Refused } from '../client/client.ts'
-import { forgetServer, keepServer, knownNames } from '../client/known-servers.ts'
+import { addressOf, forgetServer, keepServer, knownNames } from '../client/known-servers.ts'
 import { serverUrl } from '../client/server-url.ts'
 import type { Form } from '../line/command.ts'
 import type { CommandLine } from '../line/flags.ts'
@@ -40,7 +40,12 @@ export async function login({ words, switches }: CommandLine, options: LoginOpti
   const address = oneWord(words, 'muster login takes the address of a server')
   const allowsHttp = switches.has('allow-http')
   const url = serverUrl(address, { source: 'the address', allowsHttp })
-  const name = String(switches.get('name') ?? new URL(url).hostname)
+  const given = switches.get('name')
+  const name = String(given ?? new URL(url).hostname)
+  const other = await addressOf(options.settings.places.userStateDir, name)
+  if (given === undefined && other !== undefined && other !== url) {
+    throw new MusterError('invalid_request', `"${name}" is the name of ${other}; name this one: --name NAME`)
+  }
   const apiKey = (await options.askSecret(`API key for ${url}: `)).trim()
   if (apiKey === '') throw new MusterError('invalid_request', 'no API key was given, on the terminal or on stdin')
   await tryKey({ url, apiKey })
