@@ -35,6 +35,7 @@ export const WAITING: Readonly<Record<string, number>> = {
   'test/e2e/jobs/worker-processes.test.ts': 30,
   'test/e2e/jobs/rollout-cli.test.ts': 30,
   'test/integration/mcp/mcp-crossing.test.ts': 30,
+  'test/integration/access/fair-waits.test.ts': 30,
   'test/integration/ledger/ledger-clocks.test.ts': 30,
   'test/unit/cli/run-input.test.ts': 25,
   'test/unit/cli/mistakes.test.ts': 15,
