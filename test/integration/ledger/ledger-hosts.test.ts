@@ -2,11 +2,14 @@
 import { Submit } from '@muster/contract'
 import {
   cancelJob,
+  dispatchRun,
+  extendJob,
   findRun,
   finishRun,
   gatherOutput,
   hostsOfJob,
   type Ledger,
+  listRuns,
   openBreakers,
   readRerun,
   reportJob,
@@ -39,8 +42,12 @@ describe('places at a host', () => {
     const claim = await claimOnly(ledger, first)
     expect(await claimIndex(ledger, second, 0)).toBeUndefined()
     expect(await claimIndex(ledger, third, 0)).toBeUndefined()
-    const detail = 'waits until other runs on this machine have ended'
-    expect(await findRun(ledger, second, 'h0')).toMatchObject({ state: 'queued', worker: null, detail })
+    const detail = `waits until other runs on this machine have ended: ${first} holds the machine, and has not sent its`
+    expect(await findRun(ledger, second, 'h0')).toMatchObject({
+      state: 'queued',
+      worker: null,
+      detail: `${detail} command yet`,
+    })
     await endAs(ledger, claim, 'ok')
     expect(await lastTicket(ledger, second), 'who waited longest is next').toEqual([
       [1, 0],
@@ -49,6 +56,50 @@ describe('places at a host', () => {
     expect(await lastTicket(ledger, third)).toEqual([[1, 0]])
     await endAs(ledger, await claimOnly(ledger, second), 'failed')
     await endAs(ledger, await claimOnly(ledger, third), 'ok')
+  })
+
+  test('a run that waits is told which job holds the machine, and the latest time until which it does', async () => {
+    const ledger = await openTestLedger()
+    const holder = await submitTo(ledger, 1, { exec_timeout_s: 60, title: 'secret plan' })
+    const waiting = await submitTo(ledger, 2)
+    const claim = await claimOnly(ledger, holder)
+    expect((await dispatchRun(ledger, claim, { connectMs: 1, mode: 'attached' })).word).toBe('go')
+    expect(await claimIndex(ledger, waiting, 0)).toBeUndefined()
+    const started = (await findRun(ledger, holder, 'h0'))?.started_at ?? ''
+    const until = (seconds: number) => new Date(Date.parse(started) + seconds * 1_000).toISOString()
+    const told = (seconds: number) => `${holder} holds the machine, and has until ${until(seconds)} at the latest`
+
+    const detail = `waits until other runs on this machine have ended: ${told(60)}`
+    expect(await findRun(ledger, waiting, 'h0')).toMatchObject({ state: 'queued', detail })
+    const page = await listRuns(ledger, waiting, { limit: 10 })
+    expect(page?.runs.map((run) => run.detail)).toEqual([detail, null])
+    const report = await reportJob(ledger, waiting)
+    expect(report?.notices).toEqual([{ notice: `waits for other runs: ${told(60)}`, hosts: 'h0', count: 1 }])
+    expect(JSON.stringify([page, report])).not.toContain('secret plan')
+
+    await extendJob(ledger, holder, 120_000)
+    expect((await findRun(ledger, waiting, 'h0'))?.detail).toContain(told(120))
+    await endAs(ledger, claim, 'ok')
+    expect((await reportJob(ledger, waiting))?.notices).toEqual([])
+  })
+
+  test('of several runs at a machine, that whose time is over first is named, and the rest are counted', async () => {
+    const ledger = await openTestLedger()
+    const reading = { read_only: true, host_limit: 2 }
+    const [long, short] = [
+      await submitTo(ledger, 1, { ...reading, exec_timeout_s: 600 }),
+      await submitTo(ledger, 1, { ...reading, exec_timeout_s: 60, job_timeout_s: 30 }),
+    ]
+    for (const jobId of [long, short]) {
+      await dispatchRun(ledger, await claimOnly(ledger, jobId), { connectMs: 1, mode: 'attached' })
+    }
+    const waiting = await submitTo(ledger, 1, reading)
+    expect(await claimIndex(ledger, waiting, 0)).toBeUndefined()
+    const detail = (await findRun(ledger, waiting, 'h0'))?.detail
+    expect(detail).toMatch(new RegExp(`: ${short} holds the machine with 1 more, and has until .*Z at the latest$`))
+    const [, until = ''] = /until (\S+Z) at the latest/.exec(detail ?? '') ?? []
+    const submitted = Date.parse((await reportJob(ledger, short))?.created_at ?? '')
+    expect(Date.parse(until) - submitted).toBe(30_000)
   })
 
   test('four that only read may be there at once, beside one that changes things', async () => {

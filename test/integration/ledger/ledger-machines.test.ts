@@ -28,7 +28,7 @@ describe('hosts of one machine, under different users', () => {
     const asRoot = await submitOn(ledger, { 'web-root': MACHINE })
     const claim = await claimed(ledger, asDeploy)
     expect(await claimIndex(ledger, asRoot, 0)).toBeUndefined()
-    const detail = 'waits until other runs on this machine have ended'
+    const detail = expect.stringMatching(/^waits until other runs on this machine have ended: job_/)
     expect(await findRun(ledger, asRoot, 'web-root')).toMatchObject({ state: 'queued', worker: null, detail })
     await endAs(ledger, claim, 'ok')
     await endAs(ledger, await claimed(ledger, asRoot), 'ok')

@@ -30,6 +30,7 @@ export function runText(run: Run): string {
     ['job', run.job_id],
     ['state', endText(run)],
     ['because', run.reason === null ? null : escapeLine(reasonWords(run.reason, run.detail))],
+    ['waits', waitText(run)],
     ['notice', run.notice === null ? null : escapeLine(run.notice)],
     ['remote', run.remote.replaceAll('_', ' ')],
     ['safe to retry', hasEnded && run.state !== 'succeeded' ? safetyText(run) : null],
@@ -47,6 +48,11 @@ export function runText(run: Run): string {
     ['late result', run.late_result === null ? null : lateText(run.late_result)],
   ]
   return rows.flatMap(([name, text]) => (text === null ? [] : [`${name.padEnd(14)} ${text}\n`])).join('')
+}
+
+/** Why a run that has not ended waits. The reason of one that has ended says it all. */
+function waitText({ reason, detail, state }: Run): string | null {
+  return reason !== null || detail === null || isTerminalRun(state) ? null : escapeLine(detail)
 }
 
 function safetyText({ safe_to_retry: isSafe, remote }: Run): string {
@@ -70,6 +76,7 @@ export function runsText(runs: readonly Run[]): string {
     const why = run.reason === null || run.reason === 'exit_nonzero' ? null : reasonWords(run.reason, run.detail)
     const notes = [
       why,
+      waitText(run),
       run.retry_at === null ? null : `next attempt at ${run.retry_at}`,
       run.notice,
       run.late_result === null ? null : `late result: ${endText(run.late_result)}`,

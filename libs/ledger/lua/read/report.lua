@@ -2,9 +2,10 @@
 -- Returns {} for an unknown job. Else the fields of the job, then the runs that went wrong (errors first), how many
 -- went wrong, the first runs that ended without having been released, the runs with a notice, the hosts that showed the
 -- key of another host, the hosts that spent the error budget, the reruns, and the beginning of a script that is kept
--- apart. A run is {index, host, fields}; hosts of one key are {the first that showed it, how many, names}.
+-- apart, and runs that wait for their machine: {host, and what holder_before gives}. A run is {index, host, fields};
+-- hosts of one key are {the first that showed it, how many, names}.
 local wrong_limit, rest_limit, notice_limit, key_limit = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-local rerun_limit, script_bytes = ARGV[7], ARGV[8]
+local rerun_limit, script_bytes, wait_limit = ARGV[7], ARGV[8], ARGV[9]
 
 local fields = redis.call('HGETALL', job)
 local facts = read(job, 'state', 'total', 'rest_from', 'tripped_at', 'script_bytes')
@@ -75,7 +76,14 @@ if tripped_at then
   end
 end
 
+local waiting = {}
+for _, index in ipairs(redis.call('SRANDMEMBER', resting, wait_limit)) do
+  local run = read(run_key(index), 'state', 'waits', 'host')
+  local holder = is_waiting_for_host(run) and holder_before(index, run.host)
+  if holder then waiting[#waiting + 1] = {run.host or '', unpack(holder)} end
+end
+
 local reruns = redis.call('LRANGE', job .. ':reruns', 0, rerun_limit - 1)
 local script = facts.script_bytes and redis.call('GETRANGE', job .. ':script', 0, script_bytes - 1) or ''
 local wrong_count = tostring(redis.call('LLEN', wrong))
-return {fields, problems, wrong_count, unreleased, told, same_key, tripped, reruns, script}
+return {fields, problems, wrong_count, unreleased, told, same_key, tripped, reruns, script, waiting}

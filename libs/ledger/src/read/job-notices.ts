@@ -5,6 +5,7 @@
 import { foldHosts, type HostsNoticed, type Run } from '@muster/contract'
 import { z } from 'zod'
 import type { StoredJob } from '../job/stored-job.ts'
+import { type Holder, holderText } from './holders.ts'
 
 /** Most hosts that a notice names. Its count is of all hosts. */
 export const HOSTS_LIMIT = 200
@@ -26,15 +27,35 @@ export function sharedMachines(hosts: readonly string[], machines: readonly stri
   return [['shared', JSON.stringify(SharedMachines.parse(told))]]
 }
 
+/** A run that waits for its machine, and who holds that. */
+export type Waiting = Holder & { readonly host: string }
+
 /** Hosts that showed a host key after another one, `first`; '' for those of all keys, where there are many. */
 export type SameKey = { readonly first: string; readonly count: number; readonly hosts: readonly string[] }
 
 /**
  * All notices of a job, hosts folded: first those of its runs, as some readers only see the first few. `hosts` of a key
- * may be fewer than their count.
+ * may be fewer than their count, and of those that wait only some are told.
  */
-export function noticesOf(job: StoredJob, noticed: readonly Run[], sameKey: readonly SameKey[]): HostsNoticed[] {
-  return [...groupByNotice(noticed), ...sharedNotice(job), ...sameKey.map(keyNotice)]
+export function noticesOf(
+  job: StoredJob,
+  noticed: readonly Run[],
+  sameKey: readonly SameKey[],
+  waiting: readonly Waiting[],
+): HostsNoticed[] {
+  return [...groupByNotice(noticed), ...waitNotices(waiting), ...sharedNotice(job), ...sameKey.map(keyNotice)]
+}
+
+/** One for each job that holds machines, with the latest time that one of its runs has. */
+function waitNotices(waiting: readonly Waiting[]): HostsNoticed[] {
+  return [...new Set(waiting.map(({ jobId }) => jobId))].map((jobId) => {
+    const told = waiting.filter((one) => one.jobId === jobId)
+    const ends = told.map(({ untilMs }) => untilMs)
+    const known = ends.filter((end) => end !== undefined)
+    const untilMs = known.length < ends.length ? undefined : Math.max(...known)
+    const notice = `waits for other runs: ${holderText({ jobId, untilMs, count: 1 })}`
+    return { notice, hosts: foldHosts(told.map(({ host }) => host)), count: told.length }
+  })
 }
 
 function sharedNotice({ shared }: StoredJob): HostsNoticed[] {

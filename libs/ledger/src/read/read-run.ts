@@ -4,10 +4,13 @@ import { z } from 'zod'
 import { isoTime, readStoredJob, type StoredJob } from '../job/stored-job.ts'
 import { readStoredRun, type StoredRun } from '../job/stored-run.ts'
 import { ask, type Ledger } from '../redis/open-ledger.ts'
+import { holderText, readHolders } from './holders.ts'
 import { readAll } from './read-in-turns.ts'
 
 const Hash = z.record(z.string(), z.string())
 const Names = z.array(z.string())
+
+const WAITS = 'waits until other runs on this machine have ended'
 
 /** SHA-256 of a stream without bytes. */
 const SHA256_OF_NOTHING = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
@@ -40,7 +43,8 @@ export async function findRunWithDigest(ledger: Ledger, jobId: string, host: str
 }
 
 /**
- * Returns the runs with these indexes, in one round trip; a second one reads the hosts of damaged or unreleased runs.
+ * Returns the runs with these indexes, in one round trip. Others read the hosts of damaged or unreleased runs, and who
+ * holds the machines that runs wait for.
  * @throws {MusterError} ledger_unavailable
  */
 export async function readRuns(
@@ -56,7 +60,17 @@ export async function readRuns(
   const stored = indexes.map((index, i) => ({ index, fields: Hash.parse(answers[i]) }))
   const nameless = stored.filter(({ fields }) => fields.host === undefined).map(({ index }) => index)
   const hosts = await readHosts(ledger, jobId, nameless)
-  return stored.map(({ index, fields }) => runOf(jobId, job, { index, fields, host: hosts.get(index) ?? '' }))
+  const waiting = stored.filter(({ fields }) => fields.state === 'queued' && fields.waits !== undefined)
+  const holders = await readHolders(
+    ledger,
+    jobId,
+    waiting.map(({ index }) => index),
+  )
+  return stored.map(({ index, fields }) => {
+    const run = runOf(jobId, job, { index, fields, host: hosts.get(index) ?? '' })
+    const holder = holders.get(index)
+    return holder === undefined ? run : { ...run, detail: `${WAITS}: ${holderText(holder)}` }
+  })
 }
 
 /** A run by its record. An empty record is that of a run that was never released; `host` counts where none is named. */
@@ -155,7 +169,7 @@ function toRun(jobId: string, index: number, host: string, run: StoredRun): Omit
 
 /** Why a run waits, or was not tried, in words. Null when there is nothing to add. */
 function waitingDetail(run: StoredRun): string | null {
-  if (run.state === 'queued' && run.waits !== undefined) return 'waits until other runs on this machine have ended'
+  if (run.state === 'queued' && run.waits !== undefined) return WAITS
   return barredDetail(run)
 }
 

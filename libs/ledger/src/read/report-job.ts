@@ -5,6 +5,7 @@ import { isoTime, orDamaged } from '../job/stored-job.ts'
 import { ask, type Ledger } from '../redis/open-ledger.ts'
 import { runScript } from '../redis/scripts.ts'
 import { groupByState } from './group-by-state.ts'
+import { HOLDER_FIELDS } from './holders.ts'
 import { HOSTS_LIMIT, noticesOf } from './job-notices.ts'
 import { readJobFields } from './read-job.ts'
 import { runOf } from './read-run.ts'
@@ -20,6 +21,8 @@ const LIMITS = {
   /** With more host keys that several hosts showed, one notice tells of all. */
   keyLimit: 5,
   rerunLimit: 100,
+  /** Runs that rest, of which some wait for their machine. */
+  waitLimit: 50,
   /** A character has four bytes at most. */
   scriptBytes: 4 * COMMAND_LIMIT_CHARS,
 }
@@ -36,6 +39,9 @@ const Runs = z.array(
 const SameKey = z
   .tuple([z.string(), z.coerce.number().int(), z.array(z.string())])
   .transform(([first, count, hosts]) => ({ first, count, hosts }))
+const Waiting = z
+  .tuple([z.string(), ...HOLDER_FIELDS])
+  .transform(([host, jobId, untilMs, count]) => ({ host, jobId, untilMs, count }))
 
 /** What report.lua returns. */
 const Report = z
@@ -49,9 +55,10 @@ const Report = z
     z.array(z.string()),
     z.array(z.string()),
     z.string(),
+    z.array(Waiting),
   ])
-  .transform(([fields, problems, wrong, unreleased, noticed, sameKey, tripped, reruns, script]) => {
-    return { fields, problems, wrong, unreleased, noticed, sameKey, tripped, reruns, script }
+  .transform(([fields, problems, wrong, unreleased, noticed, sameKey, tripped, reruns, script, waiting]) => {
+    return { fields, problems, wrong, unreleased, noticed, sameKey, tripped, reruns, script, waiting }
   })
 
 /**
@@ -86,6 +93,7 @@ function toReport(jobId: string, read: z.infer<typeof Report>): JobReport {
       stored,
       read.noticed.map((run) => runOf(jobId, stored, run)),
       read.sameKey,
+      read.waiting,
     ),
     tripped_by: stored.tripped_at === undefined ? null : foldHosts(read.tripped),
     reruns: JobId.array().parse(read.reruns),

@@ -12,6 +12,7 @@ export const SHARED_FILES = [
   'room',
   'kept-output',
   'places',
+  'holder',
   'breaker',
   'keys',
   'settle',

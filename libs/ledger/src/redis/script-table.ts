@@ -107,11 +107,12 @@ export const SCRIPTS = {
     keys: ['head', 'tail'],
     args: ['index', 'stream', 'from', 'count'],
   }),
+  holders: loadScript({ file: 'read/holders', isOfJob: true, keys: [], args: [], rest: 'indexes' }),
   report: loadScript({
     file: 'read/report',
     isOfJob: true,
     keys: [],
-    args: ['wrongLimit', 'restLimit', 'noticeLimit', 'keyLimit', 'rerunLimit', 'scriptBytes'],
+    args: ['wrongLimit', 'restLimit', 'noticeLimit', 'keyLimit', 'rerunLimit', 'scriptBytes', 'waitLimit'],
   }),
   heartbeat: loadScript({
     file: 'workers/heartbeat',
