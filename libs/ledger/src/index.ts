@@ -28,6 +28,7 @@ export {
   holdsClaim,
   type TriedWith,
 } from './steps/claim.ts'
+export { type CallRefusal, countCall } from './steps/count-call.ts'
 export { durableSecret } from './steps/durable-secret.ts'
 export { finishRun, type RunEnd } from './steps/finish-run.ts'
 export { resumeJob, setConcurrency } from './steps/steer-job.ts'

@@ -144,6 +144,40 @@ describe('a key that calls too often', () => {
     expect((await call('GET', '/v1/hosts')).status).toBe(200)
   })
 
+  test('on several servers has one limit for all of them, whose minute is by the clock of Redis', async () => {
+    const together = { prefix: `test-${crypto.randomUUID()}`, limits: { callsPerMin: 3, jobsPerMin: 1 } }
+    const first = await startTestServer(together)
+    const second = await startTestServer({ ...together, dataDir: first.dataDir })
+    const submit = { body: { ...SUBMIT } }
+    const statuses = [
+      (await first.call('POST', '/v1/jobs', submit)).status,
+      (await second.call('POST', '/v1/jobs', submit)).status,
+      (await second.call('GET', '/v1/jobs')).status,
+      (await first.call('GET', '/v1/jobs')).status,
+      (await second.call('GET', '/v1/jobs')).status,
+    ]
+    expect(statuses).toEqual([202, 429, 200, 429, 429])
+    // As if the clock of Redis had been set back since: a third server does not let its key wait for an hour.
+    const { redis, keys } = first.ledger
+    for (const kind of ['calls', 'job-calls'] as const) await redis.pexpire(keys.calls('first', kind), 3_600_000)
+    const third = await startTestServer({ ...together, dataDir: first.dataDir })
+    expect((await third.call('GET', '/v1/jobs')).body.retry_after_s).toBe(60)
+    expect(await redis.pttl(keys.calls('first', 'calls'))).toBeLessThanOrEqual(60_000)
+  })
+
+  test('is refused without asking Redis again, and may call when the minute is over', async () => {
+    const server = await startTestServer({ limits: { callsPerMin: 1, jobsPerMin: 0 } })
+    const { redis, keys } = server.ledger
+    const list = async () => (await server.call('GET', '/v1/hosts')).status
+    expect(await list()).toBe(200)
+    await redis.pexpire(keys.calls('first', 'calls'), 3_000)
+    expect(await list()).toBe(429)
+    await redis.del(keys.calls('first', 'calls'))
+    expect(await list()).toBe(429)
+    expect(await redis.exists(keys.calls('first', 'calls'))).toBe(0)
+    await expect.poll(list, { timeout: 10_000 }).toBe(200)
+  })
+
   test('has counted what was refused or wrong', async () => {
     const { call, makeKey } = await startTestServer({ limits: { callsPerMin: 2, jobsPerMin: 0 } })
     const { authorization: few } = await makeKey({ owner: 'first', scopes: ['jobs:read'] })

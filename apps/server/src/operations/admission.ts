@@ -6,12 +6,12 @@
  */
 import { type Principal, requireScope } from '@muster/access'
 import { MusterError, type Scope } from '@muster/contract'
-import { type Ledger, ownerOfJob } from '@muster/ledger'
-import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
+import { type CallRefusal, countCall, type Ledger, ownerOfJob } from '@muster/ledger'
 import { noSuchJob } from './call/not-found.ts'
 import type { RateLimits } from './call/operation.ts'
 
-const MINUTE_S = 60
+/** Most refusals that a server remembers. They are forgotten together, as nothing is lost with them. */
+const REMEMBER_LIMIT = 1_000
 
 /** The check before every operation. */
 export type Admission = {
@@ -30,18 +30,37 @@ export type Admission = {
 /** The scopes of operations that put work on hosts; these count as job calls too. */
 const WORKING: ReadonlySet<Scope> = new Set<Scope>(['jobs:run', 'hosts:inspect'])
 
-/** Makes the admission of one server. It counts in memory, for a minute, and only calls of valid keys. */
+/** Makes the admission of one server. All servers of a ledger count together, and only calls of valid keys. */
 export function createAdmission(
   ledger: Ledger,
   { callsPerMin, jobsPerMin }: RateLimits = { callsPerMin: 0, jobsPerMin: 0 },
 ): Admission {
-  const countCall = counterOf(callsPerMin, 'calls')
-  const countJob = counterOf(jobsPerMin, 'calls that make jobs or change them')
+  const refusals = createRefusals()
+  const refuse = (keyId: string, refusal: CallRefusal) => {
+    if (refusal === undefined) return
+    const isOfCalls = refusal.limit === 'calls'
+    const what = isOfCalls ? 'calls' : 'calls that make jobs or change them'
+    const waitS = Math.max(1, Math.ceil(refusal.leftMs / 1_000))
+    const made = `the API key ${keyId} has made its ${isOfCalls ? callsPerMin : jobsPerMin} ${what} of this minute`
+    throw new MusterError('rate_limited', `${made}; the next one in ${waitS} s`, {
+      details: { retry_after_s: waitS },
+    })
+  }
   return {
     letIn: async (scope, caller) => {
-      await countCall(caller.keyId)
+      const { keyId } = caller
+      refuse(keyId, refusals.find(keyId, 'calls'))
+      // A call that lacks its scope makes no job.
+      const isWorking = WORKING.has(scope) && caller.scopes.has(scope)
+      const known = isWorking ? refusals.find(keyId, 'job_calls') : undefined
+      const jobCallsLimit = isWorking && known === undefined ? jobsPerMin : 0
+      if (callsPerMin > 0 || jobCallsLimit > 0) {
+        const refusal = await countCall(ledger, keyId, { callsLimit: callsPerMin, jobCallsLimit })
+        if (refusal !== undefined) refusals.add(keyId, refusal)
+        refuse(keyId, refusal)
+      }
       requireScope(caller, scope)
-      if (WORKING.has(scope)) await countJob(caller.keyId)
+      refuse(keyId, known)
     },
     letAtJob: async (input, caller) => {
       if (!('job_id' in input) || typeof input.job_id !== 'string' || caller.scopes.has('jobs:all')) return
@@ -50,21 +69,20 @@ export function createAdmission(
   }
 }
 
-/** Counts the calls of each key. Refuses more than `most` in a minute, which begins with the key's first call. */
-function counterOf(most: number, what: string): (keyId: string) => Promise<void> {
-  if (most === 0) return async () => {}
-  const limiter = new RateLimiterMemory({ points: most, duration: MINUTE_S })
-  return async (keyId) => {
-    const refused = await limiter.consume(keyId).then(
-      () => undefined,
-      // It rejects with its count, which is not an Error.
-      (counted: unknown) => counted,
-    )
-    if (refused === undefined) return
-    if (!(refused instanceof RateLimiterRes)) throw refused
-    // It computes this wait by the server's date, which may have been set back since. Its own timer is not affected.
-    const waitS = Math.min(MINUTE_S, Math.max(1, Math.ceil(refused.msBeforeNext / 1_000)))
-    const message = `the API key ${keyId} has made its ${most} ${what} of this minute; the next one in ${waitS} s`
-    throw new MusterError('rate_limited', message, { details: { retry_after_s: waitS } })
+/**
+ * Remembers which keys have reached a limit, and until when, by a clock that nobody sets: whoever calls on all the same
+ * costs Redis nothing.
+ */
+function createRefusals() {
+  const untilMs = new Map<string, number>()
+  return {
+    find: (keyId: string, limit: 'calls' | 'job_calls'): CallRefusal => {
+      const leftMs = (untilMs.get(`${limit} ${keyId}`) ?? 0) - performance.now()
+      return leftMs > 0 ? { limit, leftMs } : undefined
+    },
+    add: (keyId: string, { limit, leftMs }: NonNullable<CallRefusal>) => {
+      if (untilMs.size >= REMEMBER_LIMIT) untilMs.clear()
+      untilMs.set(`${limit} ${keyId}`, performance.now() + leftMs)
+    },
   }
 }

@@ -65,6 +65,8 @@ export function keysOf(prefix: string) {
     keyHour: (keyId: string) => `${base}:key-hour:${keyId}`,
     /** Set: jobs for which a place of their key has become free. */
     toTend: `${base}:to-tend`,
+    /** String with a time to live: how many calls an API key has made lately, or how many that make jobs. */
+    calls: (keyId: string, kind: 'calls' | 'job-calls') => `${base}:${kind}:${keyId}`,
     /** String: the secret that the seals of durable runs are made with. */
     durableSecret: `${base}:durable-secret`,
     /** Channel: the ID of a job that changed. */

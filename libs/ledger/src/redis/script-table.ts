@@ -31,6 +31,12 @@ export const SCRIPTS = {
     ],
     rest: 'fields',
   }),
+  'count-call': loadScript({
+    file: 'steps/count-call',
+    isOfJob: false,
+    keys: ['calls', 'jobCalls'],
+    args: ['callsLimit', 'jobCallsLimit', 'windowMs'],
+  }),
   'store-text': loadScript({
     file: 'steps/store-text',
     isOfJob: false,
