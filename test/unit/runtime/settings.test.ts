@@ -101,12 +101,14 @@ describe('from a file', () => {
     put(
       '.config/muster/muster.env',
       'MUSTER_INVENTORY=hosts/all.yaml\nMUSTER_KNOWN_HOSTS=known:~/.ssh/known_hosts:/etc/k\nMUSTER_DATA_DIR=~/state\n' +
+        'MUSTER_SECRET_DIRS=secrets:/run/secrets\n' +
         'MUSTER_API_KEY_FILE=key\nMUSTER_LOG_FILE=~/log\n',
     )
     expect((await read()).env).toMatchObject({
       MUSTER_INVENTORY: join(config, 'hosts/all.yaml'),
       MUSTER_KNOWN_HOSTS: `${config}/known:${home}/.ssh/known_hosts:/etc/k`,
       MUSTER_DATA_DIR: join(home, 'state'),
+      MUSTER_SECRET_DIRS: `${config}/secrets:/run/secrets`,
       MUSTER_API_KEY_FILE: join(config, 'key'),
       MUSTER_LOG_FILE: join(home, 'log'),
     })

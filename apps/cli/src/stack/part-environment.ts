@@ -5,7 +5,7 @@
 import { withoutPasswords } from '@muster/contract'
 import { type Environment, isOwnName, picked, plainEnvironment, toolEnvironment } from '@muster/runtime'
 
-/** Variables of an inventory's `password_env` and the like. */
+/** Variables of an inventory's `password_env` and the like, and where workers look for secret files. */
 const HOST_SECRET = /^MUSTER_SECRET_/
 /** Where a client finds a server, and the key that it sends or a server accepts. */
 const OF_CLIENTS = /^MUSTER_(URL|SERVER|ALLOW_HTTP|API_KEY)(_FILE)?$/

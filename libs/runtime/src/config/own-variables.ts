@@ -14,8 +14,8 @@ const OTHER_NAMES: ReadonlySet<string> = new Set(['REDIS_URL', 'SSH_SERVERS', 'L
 const FROM_ENVIRONMENT_ALONE = 'MUSTER_CONFIG_DIR'
 
 const PATHS: ReadonlySet<string> = new Set(['MUSTER_DATA_DIR', 'MUSTER_INVENTORY', 'MUSTER_SSH_CONFIG'])
-/** Holds several paths, separated by `:`. */
-const PATH_LIST = 'MUSTER_KNOWN_HOSTS'
+/** They hold several paths, separated by `:`. */
+const PATH_LISTS: ReadonlySet<string> = new Set(['MUSTER_KNOWN_HOSTS', 'MUSTER_SECRET_DIRS'])
 
 /** Names that are worth telling. Anything else may be a piece of a secret that spans several lines. */
 const TOLD_NAME = /^[A-Z][A-Z0-9_]{0,39}$/
@@ -62,7 +62,7 @@ export function relativeIn(env: Environment): string | undefined {
 
 /** The paths in the value of a variable of Muster's own; none when it holds something else. */
 function pathsOf(name: string, value: string): string[] {
-  if (name === PATH_LIST) return value.split(':')
+  if (PATH_LISTS.has(name)) return value.split(':')
   return PATHS.has(name) || (isOwnName(name) && name.endsWith('_FILE')) ? [value] : []
 }
 
