@@ -58,7 +58,8 @@ async function lookAround(call: Call): Promise<void> {
   match((await call('preview_targets', { targets: GROUP })).text, /web/)
   match((await call('test_connection', { targets: GROUP, wait_s: 30 })).text, /web/)
   // On a machine with much installed, /etc fills more than one page.
-  const passwords = { targets: GROUP, path: '/etc', after: 'passw', wait_s: 30 }
+  const after = Buffer.from('passw').toString('base64url')
+  const passwords = { targets: GROUP, path: '/etc', after, wait_s: 30 }
   match((await call('list_directory', passwords)).text, /passwd/)
   match((await call('check_disk_usage', { targets: GROUP, path: '/', wait_s: 30 })).text, /%|percent/)
 }
