@@ -34,7 +34,8 @@ test.each([
   await expect(asJson(seen)).toMatchFileSnapshot(fileOf(`mcp-tools-${generation}.json`))
 })
 
-test('the help texts of the CLI', async () => {
+// A process for each command.
+test('the help texts of the CLI', { timeout: 120_000 }, async () => {
   const help = async (...command: string[]) => {
     const { status, out, said } = await muster({ PATH: process.env.PATH }, 'help', ...command)
     expect([command, status, said]).toEqual([command, 0, ''])

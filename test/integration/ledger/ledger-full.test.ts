@@ -60,11 +60,11 @@ describe('a Redis that is full', () => {
 
   test('refuses a job while an eighth is left, also one that would take that eighth', async () => {
     const ledger = await openOwn()
-    const stdin = 'x'.repeat(120_000)
+    const stdin = 'x'.repeat(1_200_000)
     await giveRoom(ledger.redis, 64 * 1024 * 1024)
     expect(await submitTo(ledger, 1, { stdin })).toMatch(/^job_/)
     const [, used = ''] = /used_memory:(\d+)/.exec(await ledger.redis.info('memory')) ?? []
-    await giveRoom(ledger.redis, Math.ceil(((Number(used) + 60_000) * 8) / 7))
+    await giveRoom(ledger.redis, Math.ceil(((Number(used) + 600_000) * 8) / 7))
     await expect(submitTo(ledger, 1, { stdin })).rejects.toMatchObject({ code: 'ledger_full' })
     expect(await submitTo(ledger, 1)).toMatch(/^job_/)
   })
