@@ -11,6 +11,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import { addAuthentication, createKeyWatch } from './http/authentication.ts'
 import { addBoard } from './http/board.ts'
 import { createCallerOf } from './http/caller.ts'
+import { answerClientError } from './http/client-error.ts'
 import { addHealth } from './http/health.ts'
 import { addJsonBodies } from './http/json-body.ts'
 import { addOrderlyClose } from './http/orderly-close.ts'
@@ -67,11 +68,14 @@ export async function buildServer(deps: ServerDeps): Promise<FastifyInstance> {
     requestTimeout: REQUEST_TIMEOUT_MS,
     connectionTimeout: CONNECTION_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
+    clientErrorHandler: answerClientError,
     ...listening(deps.tls),
     routerOptions: { ignoreTrailingSlash: true },
     genReqId: () => `req_${randomBytes(8).toString('hex')}`,
     frameworkErrors: (error, request, reply) => sendProblem(reply, request, error, logger),
   })
+  // Above this number Node would drop headers in silence, a second Host too. All together have 16 KiB.
+  app.server.maxHeadersCount = 0
   const closing = addOrderlyClose(app)
   const way = createWay(deps.trustedProxies ?? new BlockList())
   addRequestLog(app, way, logger)

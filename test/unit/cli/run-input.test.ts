@@ -127,6 +127,11 @@ describe('is refused before anything is sent', () => {
       '--exclude takes one value, but was given more than once',
     ],
     ['a variable twice', ['--env', 'A=1', '--env', 'A=2', '--', 'x'], '--env gives A more than once'],
+    [
+      'a variable that a parser would drop',
+      ['--env', '__proto__=1', '--', 'x'],
+      '--env: __proto__ is a reserved name, which JavaScript programs confuse with their own; use another',
+    ],
     ['a stdin and nothing to read it', ['--stdin', 'data'], 'no command given'],
     ['a wait of what does not wait', ['--detach', '--wait-s', '5', '--', 'x'], '--detach does not wait'],
     ['a pause without batches', ['--batch-pause-s', '5', '--', 'x'], '--batch-pause-s: the pause is between batches'],

@@ -6,7 +6,6 @@ import { X509Certificate } from 'node:crypto'
 import { rootCertificates } from 'node:tls'
 import { MusterError } from '@muster/contract'
 import { readTrustedFile } from '@muster/runtime'
-import { Agent, setGlobalDispatcher } from 'undici'
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g
 
@@ -41,6 +40,8 @@ export async function trustAuthority(file: string): Promise<void> {
     }
   })
   if (authorities.length === 0) throw mistake(`${file} holds no certificate in PEM form`)
+  // Only who needs it waits for it to load.
+  const { Agent, setGlobalDispatcher } = await import('undici')
   setGlobalDispatcher(new Agent({ connect: { ca: [...rootCertificates, ...authorities] } }))
 }
 

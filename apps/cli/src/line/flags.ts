@@ -3,7 +3,7 @@
  * description and default. This reads words into fields; the schema decides whether the values make sense.
  */
 import { parseArgs } from 'node:util'
-import { MusterError, type Operation } from '@muster/contract'
+import { MusterError, type Operation, troubleInJson } from '@muster/contract'
 import { z } from 'zod'
 
 /** One flag. */
@@ -182,5 +182,9 @@ function pairsOf(name: string, texts: readonly string[]): Record<string, string>
     if (pairs.has(key)) throw new MusterError('invalid_request', `--${name} gives ${key} more than once`)
     pairs.set(key, text.slice(at + 1))
   }
-  return Object.fromEntries(pairs)
+  const given = Object.fromEntries(pairs)
+  // What a server would refuse; the schema would drop it in silence.
+  const trouble = troubleInJson(JSON.stringify(given))
+  if (trouble !== undefined) throw new MusterError('invalid_request', `--${name}: ${trouble.field} ${trouble.text}`)
+  return given
 }

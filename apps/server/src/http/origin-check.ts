@@ -27,6 +27,9 @@ const GIVEN_ONCE: ReadonlyMap<string, string> = new Map(
     'Sec-Fetch-Site',
     'Idempotency-Key',
     'Last-Event-ID',
+    'Mcp-Protocol-Version',
+    'Mcp-Method',
+    'Mcp-Name',
   ].map((name) => [name.toLowerCase(), name]),
 )
 

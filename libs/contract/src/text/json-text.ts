@@ -91,10 +91,14 @@ function wayTo(levels: readonly Level[]): string {
 
 /** The position of the quote that ends the text which begins here; the end of everything if none does. */
 function endOfText(text: string, start: number): number {
-  for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
-    let slashes = 0
-    while (text.charCodeAt(end - 1 - slashes) === BACKSLASH) slashes += 1
-    if (slashes % 2 === 0) return end
+  const first = text.indexOf('"', start + 1)
+  if (first === -1) return text.length
+  // Most texts have no escaped quote. In others each could be one, and a search for each would take too long.
+  if (text.charCodeAt(first - 1) !== BACKSLASH) return first
+  for (let at = start + 1; at < text.length; at += 1) {
+    const code = text.charCodeAt(at)
+    if (code === BACKSLASH) at += 1
+    else if (code === QUOTE) return at
   }
   return text.length
 }

@@ -86,6 +86,12 @@ test('a GET with a body is told where its fields belong, since nobody would read
 
 const nested = (open: string, close: string, levels: number) => open.repeat(levels) + close.repeat(levels)
 
+test('a body that is null is not taken for none', async () => {
+  const server = await startTestServer()
+  const { status, problem } = await send(server, `POST /v1/jobs/${NO_JOB}/cancel`, [JSON_TYPE], 'null')
+  expect([status, problem?.detail]).toEqual([400, expect.stringMatching(/the body is null/)])
+})
+
 /** Fields of a submit that no parser minds. */
 const ODD: ReadonlyArray<[string, string, string, RegExp]> = [
   ['a list too deep', `"batches":${nested('[', ']', 100_000)}`, 'batches', /levels deep/],

@@ -113,6 +113,7 @@ describe('a header that must be given once', () => {
     ['Authorization', ['Authorization: Bearer mst_other']],
     ['Content-Type', ['Content-Type: application/json', 'Content-Type: text/plain']],
     ['Sec-Fetch-Site', ['Sec-Fetch-Site: same-origin', 'Sec-Fetch-Site: cross-site']],
+    ['Mcp-Method', ['Mcp-Method: tools/list', 'Mcp-Method: tools/call']],
     ['Idempotency-Key', ['Idempotency-Key: a', 'Idempotency-Key: b']],
   ])('%s is refused when it is given twice, and named', async (name, lines) => {
     const server = await startTestServer()
@@ -120,6 +121,30 @@ describe('a header that must be given once', () => {
     expect([status, code, field]).toEqual([400, 'invalid_request', name.split(',')[0]])
     expect(detail).toMatch(/given 2 times/)
     expect(detail).not.toContain('mst_other')
+  })
+})
+
+test('a header cannot hide behind many others', async () => {
+  const server = await startTestServer()
+  const many = Array.from({ length: 1_500 }, () => 'a: 1')
+  expect((await get(server, ['Host: localhost', ...many])).status).toBe(200)
+  expect((await get(server, ['Host: localhost', ...many, 'Host: evil.example'])).status).toBe(400)
+  expect((await get(server, ['Host: localhost', ...many, 'Origin: http://evil.example'])).status).toBe(403)
+})
+
+describe('what is no request', () => {
+  test.each([
+    ['a header without a colon', 'GET /v1/jobs HTTP/1.1\r\nHost localhost\r\n\r\n', 400],
+    ['another protocol', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 400],
+    ['two lengths', 'POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n', 400],
+    ['a length and pieces', 'POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n', 400],
+    ['a folded header', 'GET /v1/jobs HTTP/1.1\r\nHost: localhost\r\n evil.example\r\n\r\n', 400],
+    ['headers without an end', `GET /v1/jobs HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, 431],
+  ])('%s is refused as a problem', async (_what, bytes, expected) => {
+    const server = await startTestServer()
+    const { status, problem } = readAnswer(await rawRequest(server.port, bytes))
+    expect([status, problem?.status, problem?.code]).toEqual([expected, expected, 'invalid_request'])
+    expect(problem?.detail).toMatch(/^the request cannot be read: /)
   })
 })
 

@@ -69,9 +69,9 @@ export function gatherFields(
     const [stray] = Object.keys(query)
     if (stray !== undefined) throw misplaced(stray, 'a POST takes its fields in the JSON body, not in the query')
   }
-  const body = from.body ?? {}
+  const body = from.body === undefined ? {} : from.body
   if (from.method === 'POST' && (!isFields(body) || Array.isArray(body))) {
-    const received = Array.isArray(body) ? 'an array' : `a ${typeof body}`
+    const received = body === null ? 'null' : Array.isArray(body) ? 'an array' : `a ${typeof body}`
     const message = `the body is ${received}; accepted: a JSON object with the fields of the request`
     throw new MusterError('invalid_request', message)
   }
