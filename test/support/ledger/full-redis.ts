@@ -4,12 +4,18 @@ import type { Ledger } from '@muster/ledger'
 
 /** Left to it when it is filled. */
 const ROOM_BYTES = 4 * 1024 * 1024
+const FREED_LATER_BYTES = 1024 * 1024
 
 /** Limits the memory of a Redis and fills it, to the last few bytes, with data that is none of ours. */
 export async function fillRedis(redis: Ledger['redis']): Promise<void> {
-  const [, used = ''] = /used_memory:(\d+)/.exec(await redis.info('memory')) ?? []
-  await redis.config('SET', 'maxmemory', String(Number(used) + ROOM_BYTES))
+  await redis.config('SET', 'maxmemory', String((await usedBytes(redis)) + ROOM_BYTES))
   for (const bytes of [64 * 1024, 1024, 16]) await fillWith(redis, bytes)
+  // What Redis frees a moment later, such as buffers of connections, makes no room again.
+  await redis.config('SET', 'maxmemory', String((await usedBytes(redis)) - FREED_LATER_BYTES))
+}
+
+async function usedBytes(redis: Ledger['redis']): Promise<number> {
+  return Number(/used_memory:(\d+)/.exec(await redis.info('memory'))?.[1])
 }
 
 /** Takes the limit away, or puts another one in its place. */
