@@ -15,6 +15,8 @@ const StoredKey = z.strictObject({
   sha256: Digest,
   /** `given`: an operator chose it with MUSTER_API_KEY; `made`: Muster made it. */
   source: z.enum(['made', 'given']),
+  /** Absent: of a version in which `jobs:read` allowed to read output too. */
+  format: z.literal(2).optional(),
   created_at: z.iso.datetime(),
   /** Absent: the owner is called like the key ID. */
   owner: KeyOwner.optional(),
@@ -77,9 +79,16 @@ function changedText({ text }: KeyRecord, change: Partial<z.input<typeof StoredK
 /** @throws {ZodError | SyntaxError} when the record is damaged */
 function recordOf(keyId: string, text: string): KeyRecord {
   const stored = StoredKey.parse(JSON.parse(text))
-  const { sha256, source, owner = keyId, scopes = [...ALL_SCOPES], old_secret: oldSecret, shares, ...rest } = stored
-  const key = { key_id: keyId, owner, scopes, ...rest, old_secret_until: oldSecret?.until ?? null }
+  const { sha256, source, format, owner = keyId, old_secret: oldSecret, shares, ...rest } = stored
+  const scopes = scopesOf(stored.scopes ?? ALL_SCOPES, format)
+  const key = { key_id: keyId, owner, ...rest, scopes, old_secret_until: oldSecret?.until ?? null }
   return { key, sha256, oldSecret, source, shares, text }
+}
+
+/** What a stored key may do. A key from before there was a scope for output keeps reading it. */
+function scopesOf(scopes: readonly Scope[], format: StoredKey['format']): Scope[] {
+  const readsOutput = format === undefined && scopes.includes('jobs:read') && !scopes.includes('jobs:read:output')
+  return readsOutput ? [...scopes, 'jobs:read:output'] : [...scopes]
 }
 
 /** Who calls with this key. */

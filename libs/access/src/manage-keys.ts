@@ -73,15 +73,16 @@ export async function createKey(
     const key = makeKey(keyId)
     const facts = {
       source: 'made',
+      format: 2,
       owner,
-      scopes: [...new Set(scopes)],
+      scopes: withReading(scopes),
       created_at: isoTime(nowMs),
       created_by: maker.keyId,
       expires_at: expiresInS === undefined ? above.key.expires_at : isoTime(nowMs + expiresInS * 1_000),
       limits: limitsOfChild(above, asked),
       shares: sharesOfChild(above, keyId, asked),
     } as const satisfies KeyFacts
-    const { source: _source, shares, ...told } = facts
+    const { source: _source, format: _format, shares, ...told } = facts
     const record: ApiKey = { key_id: keyId, ...told, revoked_at: null, old_secret_until: null }
     requireWithin(above, { key: record, shares }, 'making a key')
     const given = [keyId, storedText(key, facts), maker.keyId, above.text]
@@ -191,6 +192,13 @@ function familyOf(root: KeyRecord, records: readonly KeyRecord[]): Set<KeyRecord
     for (const record of records) if (record.key.created_by === key.key_id) family.add(record)
   }
   return family
+}
+
+/** The scopes, each once. Who reads the output of jobs reads the jobs. */
+function withReading(scopes: readonly Scope[]): Scope[] {
+  return [
+    ...new Set(scopes.flatMap((scope): Scope[] => (scope === 'jobs:read:output' ? ['jobs:read', scope] : [scope]))),
+  ]
 }
 
 /** The record of the key that acts, as it is now: a server may remember it for a second. */

@@ -60,12 +60,19 @@ export function openKeyStore(ledger: Ledger): KeyStore {
       const { record, readMs, ledgerMs } = found
       const nowMs = ledgerMs + performance.now() - readMs
       if (!hasSecret(record, digestOf(text), nowMs)) return { kind: 'unknown' }
+      const principal = principalOf(record)
       const { key_id: keyId, revoked_at: revokedAt, expires_at: expiresAt } = record.key
       if (revokedAt !== null) return { kind: 'revoked', keyId, at: revokedAt }
       if (expiresAt !== null && Date.parse(expiresAt) <= nowMs) return { kind: 'expired', keyId, at: expiresAt }
-      return { kind: 'valid', principal: principalOf(record) }
+      const isPresent = digestOf(text).toString('hex') === record.sha256
+      return { kind: 'valid', principal: isPresent ? principal : withoutManaging(principal) }
     },
   }
+}
+
+/** A secret that was replaced makes no keys and rotates none: whoever has found it could keep what it may do. */
+function withoutManaging(principal: Principal): Principal {
+  return { ...principal, scopes: new Set([...principal.scopes].filter((scope) => scope !== 'keys:manage')) }
 }
 
 /** Whether this is the digest of the key, or of the secret that it had before, while that is accepted. */

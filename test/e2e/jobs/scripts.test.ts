@@ -40,7 +40,7 @@ async function outcomeOf(stack: Stack, request: Omit<Request<'submit_job'>, 'tar
   const job = await stack.submit({ targets: 'web01', ...request })
   const ended = await stack.ended(job.job_id)
   const { groups } = OPERATIONS.gather_output.output.parse((await stack.ask('GET', job.links.output)).body)
-  return groups[0] ?? ended.problems[0]
+  return groups[0] ?? ended.problems?.[0]
 }
 
 /** Prints its arguments, then its stdin, in each language. */

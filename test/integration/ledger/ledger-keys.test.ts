@@ -143,6 +143,26 @@ describe('runs in flight', () => {
   }, 60_000)
 })
 
+describe('a small job of a key', () => {
+  test('does not wait until a large one has ended, which has all that the key allows', async () => {
+    const ledger = await openTestLedger()
+    const clockwork = await startClockwork(ledger, () => {})
+    onTestFinished(() => clockwork.stop())
+    const key = limited({ key_id: 'k1', max_concurrency: 4, max_jobs_per_hour: null })
+    const [large, small] = [await submitTo(ledger, 50, {}, 'h', key), await submitTo(ledger, 1, {}, 'other', key)]
+    const countOf = async (jobId: string, state: 'queued' | 'pending') => (await findJob(ledger, jobId))?.counts[state]
+    expect([await countOf(large, 'queued'), await countOf(small, 'pending')]).toEqual([4, 1])
+    await finishRun(ledger, await start(ledger, large, 0), ended())
+    await expect.poll(() => countOf(small, 'queued'), { timeout: 20_000 }).toBe(1)
+    expect(await countOf(large, 'queued')).toBe(3)
+    const run = await claimRun(ledger, { ...ticketOf(small, 0), host: 'other0' }, 'w1')
+    if (run === undefined) throw new Error('the run was not given')
+    await finishRun(ledger, run, ended({ state: 'skipped', remote: 'not_started', reason: 'host_disabled' }))
+    await expect.poll(() => countOf(large, 'queued'), { timeout: 20_000 }).toBe(4)
+    expect(await ledger.redis.smembers(ledger.keys.keyWaiting('k1'))).toEqual([large])
+  }, 60_000)
+})
+
 describe('jobs within an hour', () => {
   const share = (key_id: string, max_jobs_per_hour: number) => ({ key_id, max_concurrency: null, max_jobs_per_hour })
 

@@ -375,7 +375,7 @@ test('what a worker tells of a connection stands with the run, and what else is 
   const jobId = await submitTo(ledger, 1)
   const claimed = await claim(ledger, jobId, 0)
   await dispatchRun(ledger, claimed, { connectMs: 1, mode: 'durable', notice: 'an old host' })
-  const noticesOf = async () => (await reportJob(ledger, jobId))?.notices.map(({ notice }) => notice)
+  const noticesOf = async () => (await reportJob(ledger, jobId))?.notices?.map(({ notice }) => notice)
   expect(await noticesOf()).toEqual(['an old host'])
   await fallBackToAttached(ledger, claimed, 'it ran attached')
   expect(await noticesOf()).toEqual(['an old host; it ran attached'])
@@ -390,7 +390,7 @@ test('what is told of one host is not told of another that ended otherwise', asy
   const running = await start(ledger, jobId, 0)
   await cancelJob(ledger, jobId)
   await finishRun(ledger, running, killed)
-  expect((await reportJob(ledger, jobId))?.problems.map(({ hosts, detail }) => [hosts, detail])).toEqual([
+  expect((await reportJob(ledger, jobId))?.problems?.map(({ hosts, detail }) => [hosts, detail])).toEqual([
     ['h[1-2]', 'h1, for example: port 1'],
     ['h0', 'it was killed'],
     ['h3', null],

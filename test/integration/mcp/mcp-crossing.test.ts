@@ -12,7 +12,7 @@ async function startWithOwners() {
   const server = await startTestServer()
   const owners = await Promise.all(
     OWNERS.map(async (owner) => {
-      const { key } = await server.makeKey({ owner, scopes: ['jobs:read', 'jobs:run', 'hosts:read'] })
+      const { key } = await server.makeKey({ owner, scopes: ['jobs:read:output', 'jobs:run', 'hosts:read'] })
       const params = { name: 'run_command', arguments: { command: `echo ${owner}`, targets: '@web', wait_s: 0 } }
       const door = { url: server.url, key }
       const { result } = await postMcp(door, { generation: 'modern', method: 'tools/call', params })

@@ -50,7 +50,7 @@ describe('a large job', () => {
     const { call, ledger } = server
     const { job_id: jobId } = JobReport.parse((await call('POST', '/v1/jobs', { body: LARGE })).body)
     const report = JobReport.parse((await call('GET', `/v1/jobs/${jobId}`)).body)
-    expect([report.command.length, report.command.slice(0, 8), report.arguments]).toEqual([
+    expect([report.command?.length, report.command?.slice(0, 8), report.arguments]).toEqual([
       2_001,
       'echo xxx',
       "--dry-run 'a b'",

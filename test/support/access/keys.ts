@@ -1,6 +1,6 @@
 /** API keys for tests: made as over the surfaces, with the defaults of the operation filled in. */
 import { createKey, openKeyStore, type Principal } from '@muster/access'
-import { ALL_SCOPES, NO_LIMITS, OPERATIONS, type Request } from '@muster/contract'
+import { ALL_SCOPES, NO_LIMITS, OPERATIONS, type Request, type Scope } from '@muster/contract'
 import type { Ledger } from '@muster/ledger'
 
 /** The first key of a ledger, which may do everything. */
@@ -10,6 +10,12 @@ export const FIRST: Principal = {
   scopes: new Set(ALL_SCOPES),
   limits: NO_LIMITS,
   shares: [],
+}
+
+/** All scopes but this one, and without that by which a key would have it all the same. */
+export function allBut(lacking: Scope): Scope[] {
+  const others = ALL_SCOPES.filter((scope) => scope !== lacking)
+  return lacking === 'jobs:read' ? others.filter((scope) => scope !== 'jobs:read:output') : others
 }
 
 /** A key with its text, its record, and who calls with it. */

@@ -1,5 +1,6 @@
 /** What `muster run` and `muster rerun` share: they submit a job once, follow it to its end and show its output. */
 import { type JobReport, MusterError, PAGE_LIMIT_BYTES, shellWord, visibleJson } from '@muster/contract'
+import { Refused } from '../client/client.ts'
 import { type Cli, JSON_SWITCH, WAIT_SWITCH } from '../line/command.ts'
 import { EXIT } from '../line/exit-status.ts'
 import { type CommandLine, type Switch, secondsOf } from '../line/flags.ts'
@@ -50,11 +51,18 @@ export async function runToEnd(cli: Cli, line: CommandLine, sending: Sending): P
   const limitMs = followed.status === EXIT.waitEnded ? 0 : PATIENCE_MS
   const gathered = await untilAnswered(createPatience(cli, { limitMs, advice }), () =>
     cli.client.call('gather_output', { job_id: job.job_id, limit_bytes: PAGE_LIMIT_BYTES }),
-  )
+  ).catch(nullIfUnreadable)
   if (isJson) cli.out(`${visibleJson({ job: followed.job, output: gathered })}\n`)
-  else cli.out(gatheredText(gathered))
+  else if (gathered !== null) cli.out(gatheredText(gathered))
+  if (gathered === null) cli.say('The API key may not read the output of jobs (jobs:read:output).')
   cli.say(`${noticesText(followed.job)}${summaryLine(followed.job)}`)
   return followed.status
+}
+
+/** A key that runs commands need not read what they print: how the job ended is known all the same. */
+function nullIfUnreadable(error: unknown): null {
+  if (error instanceof Refused && error.problem.code === 'insufficient_scope') return null
+  throw error
 }
 
 async function sent(cli: Cli, line: CommandLine, { send, command, key }: Sending): Promise<JobReport> {

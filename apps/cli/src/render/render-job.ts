@@ -19,7 +19,8 @@ export function countsText({ counts }: Pick<Job, 'counts'>): string {
 }
 
 /** The line about a job that was accepted. */
-export function acceptedLine({ job_id, total, selection: { seed }, rerun_of }: Job): string {
+export function acceptedLine({ job_id, total, selection, rerun_of }: Job): string {
+  const seed = selection?.seed ?? null
   const parts = [
     job_id,
     total === 1 ? '1 host' : `${total} hosts`,
@@ -59,7 +60,8 @@ export function gateText({ job_id, batch }: Job): string {
 /** How many hosts with problems a report does not name, and the command that lists them; "" when it names all. */
 function omittedText({ job_id, problems, problems_omitted: omitted, counts }: JobReport): string {
   if (omitted === 0) return ''
-  const named = (state: RunState) => problems.reduce((sum, one) => sum + (one.state === state ? one.count : 0), 0)
+  const named = (state: RunState) =>
+    (problems ?? []).reduce((sum, one) => sum + (one.state === state ? one.count : 0), 0)
   const isTold = (state: RunState) => isTerminalRun(state) && state !== 'succeeded'
   const states = RunState.options.filter((state) => isTold(state) && counts[state] > named(state))
   const filter =
@@ -69,7 +71,7 @@ function omittedText({ job_id, problems, problems_omitted: omitted, counts }: Jo
 
 /** Notices about some of the hosts, a line each; "" when there are none. */
 export function noticesText({ notices, tripped_by, budget }: JobReport): string {
-  const noticed = notices.map((one) => `── ${hostsText(one)}: ${escapeLine(one.notice)}\n`).join('')
+  const noticed = (notices ?? []).map((one) => `── ${hostsText(one)}: ${escapeLine(one.notice)}\n`).join('')
   if (tripped_by === null) return noticed
   const became = budget.on_budget === 'cancel' ? 'nothing more starts, and what ran is killed' : 'nothing more starts'
   return `${noticed}── error budget spent by ${tripped_by}: ${budget.max_errors} tolerated; ${became}\n`
@@ -83,28 +85,30 @@ export function jobText(job: JobReport): string {
     ['state', job.state],
     ['rerun of', job.rerun_of],
     ['hosts', `${job.total}: ${countsText(job)}`],
-    ['targets', escapeLine(job.targets)],
+    ['targets', job.targets === null ? null : escapeLine(job.targets)],
     ['selected', selectionText(job)],
-    ['command', indentedText(job.command)],
+    ['command', job.command === null ? null : indentedText(job.command)],
     ['arguments', job.arguments === null ? null : indentedText(job.arguments)],
     ['batch', batch === null ? null : `${batchText(batch)}, ${batch.hosts === 1 ? '1 host' : `${batch.hosts} hosts`}`],
     // All hosts may go wrong: that is no budget.
     ['errors', budget.max_errors >= job.total ? null : `${budget.errors}, of ${budget.max_errors} tolerated`],
     ['at once', String(job.concurrency)],
-    ['rollout', optionsText(job.options)],
-    ['checked by', healthCheckText(job.options)],
+    ['rollout', job.options === null ? null : optionsText(job.options)],
+    ['checked by', job.options === null ? null : healthCheckText(job.options)],
     ['limit', `${job.exec_timeout_s} s for each command`],
     ['created', job.created_at],
     ['ended', job.ended_at ?? '–'],
-    ['run again', job.reruns.length === 0 ? null : job.reruns.join('\n           ')],
+    ['run again', job.reruns?.length ? job.reruns.join('\n           ') : null],
   ]
   const lines = rows.flatMap(([name, text]) => (text === null ? [] : [`${name.padEnd(10)} ${text}\n`]))
   const gate = job.state === 'paused' ? `${gateText(job)}\n` : ''
-  return `${lines.join('')}${problemsText(job.problems)}${omittedText(job)}${noticesText(job)}${gate}`
+  return `${lines.join('')}${problemsText(job.problems ?? [])}${omittedText(job)}${noticesText(job)}${gate}`
 }
 
 /** How the hosts were chosen. The seed is the one that was used: it gives the same hosts in the same order again. */
-function selectionText({ selection: { exclude, pick, order, limit, seed } }: Job): string | null {
+function selectionText({ selection }: Job): string | null {
+  if (selection === null) return null
+  const { exclude, pick, order, limit, seed } = selection
   const parts = [
     exclude === null ? null : `without ${exclude}`,
     pick === null ? null : `${pick} picked`,
@@ -117,6 +121,6 @@ function selectionText({ selection: { exclude, pick, order, limit, seed } }: Job
 
 /** Jobs, for `muster jobs`. */
 export function jobsText(jobs: readonly Job[]): string {
-  const rows = jobs.map((job) => [job.job_id, job.state, String(job.total), job.created_at, job.title])
+  const rows = jobs.map((job) => [job.job_id, job.state, String(job.total), job.created_at, job.title ?? '–'])
   return tableText(['JOB', 'STATE', 'HOSTS', 'CREATED', 'TITLE'], rows)
 }

@@ -2,7 +2,7 @@
  * Bull Board at `/board`, to look at tickets. Read-only: whoever can add a ticket can have a run carried out.
  *
  * `authentication.ts` checks the key, as for every other route. The board shows the tickets of all owners, so the key
- * needs the scope `jobs:all`.
+ * needs the scopes `jobs:all` and `jobs:read`. No command and no output is in a ticket.
  */
 import { createBullBoard } from '@bull-board/api'
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter'
@@ -43,6 +43,7 @@ export async function addBoard(app: FastifyInstance, ledger: Ledger, logger: Log
     scope.addHook('onRequest', async (request, reply) => {
       try {
         requireScope(request.principal, 'jobs:all', 'the board, which shows the tickets of all owners,')
+        requireScope(request.principal, 'jobs:read', 'the board, which shows hosts and titles of jobs,')
       } catch (error) {
         return sendProblem(reply, request, error, logger)
       }

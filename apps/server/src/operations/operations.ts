@@ -1,10 +1,13 @@
 /**
- * The operations of a server: each row of the contract's table with the function that carries it out. REST and MCP call
+ * The operations of a server: each row of the contract's table with the function that carries it out. Every answer is
+ * cut to what its caller may read here, as the fields are marked in the contract. REST and MCP call
  * them in one way, so both check, refuse and answer alike.
  */
-import { type Input, OPERATIONS, type OperationName, type Scope } from '@muster/contract'
+import { type Input, OPERATIONS, type OperationName, type Scope, shownTo } from '@muster/contract'
+import type { z } from 'zod'
 import { createAdmission } from './admission.ts'
 import type { Answer, Caller, OperationDeps } from './call/operation.ts'
+import { refusalFor, shownEvents } from './call/reading.ts'
 import { type Fields, type InputSchema, parseInput } from './call/request-input.ts'
 import { createShares } from './call/shares.ts'
 import { listHosts } from './hosts/list-hosts.ts'
@@ -45,9 +48,10 @@ export function createOperations(deps: OperationDeps): Operations {
   const { ledger, inventory, limits } = deps
   const admission = createAdmission(ledger, limits)
   const waits = createShares({ what: 'calls that wait', total: WAITS_LIMIT, least: 4 })
-  const serve = <Row extends { scope: Scope; input: InputSchema<In> }, In extends object, Out>(
+  const serveAs = <Row extends { scope: Scope; input: InputSchema<In> }, In extends object, Out>(
     row: Row & { input: InputSchema<In> },
     carryOut: (input: In, caller: Caller) => Promise<Out>,
+    show: (answer: Out, caller: Caller) => Out,
   ) => ({
     row,
     call: async (fields: Fields, caller: Caller, schema: InputSchema<In> = row.input): Promise<Out> => {
@@ -58,12 +62,17 @@ export function createOperations(deps: OperationDeps): Operations {
       const isToWait = 'wait_s' in input && input.wait_s !== 0 && !caller.signal.aborted
       const giveBack = isToWait ? waits.take(caller) : () => {}
       try {
-        return await carryOut(input, caller)
+        const answer = carryOut(input, caller).catch((error: unknown) => refusalFor(caller, input, error))
+        return show(await answer, caller)
       } finally {
         giveBack()
       }
     },
   })
+  const serve = <Row extends { scope: Scope; input: InputSchema<In>; output: z.ZodType<Out> }, In extends object, Out>(
+    row: Row & { input: InputSchema<In>; output: z.ZodType<Out> },
+    carryOut: (input: In, caller: Caller) => Promise<Out>,
+  ) => serveAs(row, carryOut, (answer, { scopes }) => shownTo(scopes, row.output, answer))
   return {
     submit_job: serve(OPERATIONS.submit_job, (input, caller) => submit(deps, input, caller)),
     list_jobs: serve(OPERATIONS.list_jobs, (input, caller) => listJobsFor(ledger, input, caller)),
@@ -71,8 +80,10 @@ export function createOperations(deps: OperationDeps): Operations {
     list_runs: serve(OPERATIONS.list_runs, (input) => listRunsOf(ledger, input)),
     get_run: serve(OPERATIONS.get_run, async (input) => getRun(ledger, await withHostOfJob(deps, input))),
     read_output: serve(OPERATIONS.read_output, async (input) => readPage(ledger, await withHostOfJob(deps, input))),
-    follow_job: serve(OPERATIONS.follow_job, async (input, caller) =>
-      followJob(ledger, await withHostOfJob(deps, input), caller),
+    follow_job: serveAs(
+      OPERATIONS.follow_job,
+      async (input, caller) => followJob(ledger, await withHostOfJob(deps, input), caller),
+      (events, { scopes }) => shownEvents(scopes, OPERATIONS.follow_job.output, events),
     ),
     gather_output: serve(OPERATIONS.gather_output, (input) => gatherAll(ledger, input)),
     get_output: serve(OPERATIONS.get_output, async (input, caller) =>

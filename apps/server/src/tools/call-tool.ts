@@ -2,7 +2,17 @@
  * Carries out calls of the MCP tools: each calls its operation, and answers with what that gives or, where it has an
  * output schema of its own, with less. Such a tool without a row here does not compile.
  */
-import { type Input, type JobAnswer, type JobReport, type OperationName, TOOLS, type ToolName } from '@muster/contract'
+import {
+  type Input,
+  isToolName,
+  type JobAnswer,
+  type JobReport,
+  type NextCall,
+  OPERATIONS,
+  type OperationName,
+  TOOLS,
+  type ToolName,
+} from '@muster/contract'
 import { type Ledger, ledgerNowMs } from '@muster/ledger'
 import type { z } from 'zod'
 import type { Answer, Caller } from '../operations/call/operation.ts'
@@ -45,16 +55,17 @@ export function createCallTool(
   const shorter =
     <N extends OperationName, Told>(
       tool: ToolOver<N> & { readonly output: z.ZodType<Told> },
-      shorten: (given: Answer<N>, fields: Fields) => Promise<Told> | Told,
+      shorten: (given: Answer<N>, fields: Fields, caller: Caller) => Promise<Told> | Told,
     ): Call =>
     async (fields, caller) =>
-      shorten(await carryOut(tool, fields, caller), fields)
+      shorten(await carryOut(tool, fields, caller), fields, caller)
   const answerJob = createJobAnswers(ledger)
-  const ofJob = (report: JobReport) => answerJob(report, { withCommand: false })
+  const ofJob = (report: JobReport, _fields: Fields, caller: Caller) =>
+    answerJob(report, caller, { withCommand: false })
   const shorterCalls: { readonly [T in ShorterTool]: Call } & { readonly [T in ToolName]?: Call } = {
     run_command: shorter(TOOLS.run_command, ofJob),
     // Whoever asks for a job by its ID may not be the one who submitted it, or may have forgotten the command.
-    get_job: shorter(TOOLS.get_job, (report) => answerJob(report, { withCommand: true })),
+    get_job: shorter(TOOLS.get_job, (report, _fields, caller) => answerJob(report, caller, { withCommand: true })),
     wait_job: shorter(TOOLS.wait_job, ofJob),
     cancel_job: shorter(TOOLS.cancel_job, ofJob),
     resume_job: shorter(TOOLS.resume_job, ofJob),
@@ -69,20 +80,22 @@ export function createCallTool(
   }
 }
 
-/**
- * Makes answers of the reports of jobs. A report was given to its caller, so the output of the job may be given too.
- */
+/** Makes answers of the reports of jobs: with output for callers who may read it, and with next calls they may make. */
 function createJobAnswers(
   ledger: Ledger,
-): (report: JobReport, options: { withCommand: boolean }) => Promise<JobAnswer> {
+): (report: JobReport, caller: Caller, options: { withCommand: boolean }) => Promise<JobAnswer> {
   const groups = createGroupCache()
-  return async (report, { withCommand }) => {
+  const may = ({ scopes }: Caller, operation: OperationName) => scopes.has(OPERATIONS[operation].scope)
+  return async (report, caller, { withCommand }) => {
     const { job_id, changes } = report
     const gather: Gather = (options) => gatherAll(ledger, { job_id, ...options })
     // Whatever changes the output of a job is a change of the job.
-    const output = isShownWithOutput(report)
-      ? await groups.get(`${job_id} ${changes}`, () => shortGroups(gather))
-      : undefined
-    return toJobAnswer(report, output, { withCommand, now: await ledgerNowMs(ledger) })
+    const output =
+      may(caller, 'gather_output') && isShownWithOutput(report)
+        ? await groups.get(`${job_id} ${changes}`, () => shortGroups(gather))
+        : undefined
+    const answer = toJobAnswer(report, output, { withCommand, now: await ledgerNowMs(ledger) })
+    const isOpen = ({ tool }: NextCall) => isToolName(tool) && may(caller, TOOLS[tool].operation)
+    return { ...answer, next: answer.next.filter(isOpen) }
   }
 }

@@ -55,14 +55,14 @@ export function toJobAnswer(
     counts: countsAboveZero(report.counts),
     elapsed_s: elapsedS,
     changes: report.changes,
-    ...(withCommand ? { command: commandOf(report) } : {}),
+    ...(withCommand && report.command !== null ? { command: commandOf(report.command, report.arguments) } : {}),
     ...(report.rerun_of === null ? {} : { rerun_of: report.rerun_of }),
-    ...(report.reruns.length === 0 ? {} : { reruns: report.reruns.slice(-ROWS_LIMIT.notices) }),
+    ...rerunsOf(report),
     ...(report.cancel_requested_at === null ? {} : { cancel_requested_at: report.cancel_requested_at }),
     ...batchOf(report, hasEnded),
     ...budgetOf(report),
     ...problems,
-    ...(report.notices.length === 0 ? {} : { notices: noticesOf(report) }),
+    ...noticesOf(report),
     ...(output === undefined || output.groups.length === 0 ? {} : output),
     next_poll_s: hasEnded ? null : nextPollS(elapsedS),
     next: callsAfterJob(report, output),
@@ -70,7 +70,7 @@ export function toJobAnswer(
 }
 
 /** The command. The arguments of a script come before its text, which may be long. */
-function commandOf({ command, arguments: args }: JobReport): string {
+function commandOf(command: string, args: string | null): string {
   const given = args === null ? '' : `script with arguments ${clip(escapeControl(args), WORDS_CHARS)}: `
   return clip(`${given}${escapeControl(command)}`, COMMAND_CHARS)
 }
@@ -87,7 +87,7 @@ function problemsOf(
 ): Pick<JobAnswer, 'problems' | 'problems_omitted'> {
   const isInGroup = (row: ProblemRow) =>
     report.total === 1 && output?.groups.length === 1 && row.reason === 'exit_nonzero' && wordsOf(row, 1) === ''
-  const rows = report.problems.filter((row) => !isInGroup(row))
+  const rows = (report.problems ?? []).filter((row) => !isInGroup(row))
   const shown = rows.slice(0, ROWS_LIMIT.problems)
   const omitted = report.problems_omitted + rows.slice(shown.length).reduce((sum, { count }) => sum + count, 0)
   return {
@@ -96,7 +96,7 @@ function problemsOf(
   }
 }
 
-type ProblemRow = JobReport['problems'][number]
+type ProblemRow = NonNullable<JobReport['problems']>[number]
 
 /** What the detail says beyond the exit code. A long text loses its middle, because the cause often comes last. */
 function wordsOf({ detail, exit_code: exitCode }: ProblemRow, rows: number): string {
@@ -120,12 +120,17 @@ function problemRow(row: ProblemRow, rows: number) {
   }
 }
 
-function noticesOf({ notices }: JobReport): JobReport['notices'] {
-  return notices.slice(0, ROWS_LIMIT.notices).map(({ notice, hosts, count }) => ({
+function rerunsOf({ reruns }: JobReport): Pick<JobAnswer, 'reruns'> {
+  return reruns === null || reruns.length === 0 ? {} : { reruns: reruns.slice(-ROWS_LIMIT.notices) }
+}
+
+function noticesOf({ notices }: JobReport): Pick<JobAnswer, 'notices'> {
+  const shown = (notices ?? []).slice(0, ROWS_LIMIT.notices).map(({ notice, hosts, count }) => ({
     notice: clip(escapeControl(notice), WORDS_CHARS),
     hosts: clipHosts(hosts),
     count,
   }))
+  return shown.length === 0 ? {} : { notices: shown }
 }
 
 /** The batch that a job has reached; of a job that has ended, only if it did not get through all batches. */

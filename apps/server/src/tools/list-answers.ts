@@ -28,8 +28,8 @@ export function toJobList({ jobs, next_cursor: cursor }: Output<'list_jobs'>, fi
     jobs: jobs.map((job) => ({
       job_id: job.job_id,
       state: job.state,
-      title: clip(job.title, TEXT_CHARS),
-      targets: clip(job.targets, TEXT_CHARS),
+      title: clip(job.title ?? '', TEXT_CHARS),
+      targets: clip(job.targets ?? '', TEXT_CHARS),
       hosts: job.total,
       counts: countsAboveZero(job.counts),
       // Without fractions of a second.

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { Selection, selectionFields } from '../targets/selection.ts'
 import { Environment, InputText, ScriptText, Words, WordText } from '../text/command-text.ts'
 import { scriptMistake } from '../text/script-text.ts'
+import { readBy } from './readers.ts'
 import { Batch, Budget, rolloutOptions, userName } from './rollout.ts'
 import { RunState } from './run.ts'
 
@@ -195,15 +196,24 @@ export function isTerminalJob(state: JobState): boolean {
 export const Counts = z.record(RunState, z.number().int()).meta({ id: 'Counts' })
 export type Counts = z.infer<typeof Counts>
 
+/** What the schema says of a field that a caller without jobs:read gets as null. */
+export const NULL_WITHOUT_READ = 'Null to a key without jobs:read.'
+
 /** A job as every surface shows it. */
 export const Job = z
   .object({
     job_id: JobId,
     state: JobState,
-    title: z.string(),
-    targets: z.string().describe('The target expression as it was given.'),
-    selection: Selection,
-    rerun_of: JobId.nullable().describe('The job whose hosts this one runs on again; null for any other.'),
+    title: readBy('jobs:read', z.string().nullable().describe(`What it is called in lists. ${NULL_WITHOUT_READ}`)),
+    targets: readBy(
+      'jobs:read',
+      z.string().nullable().describe(`The target expression as it was given. ${NULL_WITHOUT_READ}`),
+    ),
+    selection: readBy('jobs:read', Selection.nullable()),
+    rerun_of: readBy(
+      'jobs:read',
+      JobId.nullable().describe('The job whose hosts this one runs on again; null for any other.'),
+    ),
     total: z.number().int().describe('Hosts in the frozen set.'),
     counts: Counts,
     changes: z.number().int().describe('Grows with every change of the job that can be seen here.'),
@@ -213,7 +223,10 @@ export const Job = z
     exec_timeout_s: z.number().describe('The present limit for a command; it may have been raised since the submit.'),
     owner: z.string().describe('Whose job it is: the owner of the API key that submitted it.'),
     submitted_by: z.string().describe('ID of the API key.'),
-    traceparent: z.string().nullable().describe('W3C trace context that came with the submit; null without one.'),
+    traceparent: readBy(
+      'jobs:read',
+      z.string().nullable().describe('W3C trace context that came with the submit; null without one.'),
+    ),
     created_at: z.iso.datetime(),
     started_at: z.iso.datetime().nullable(),
     ended_at: z.iso.datetime().nullable(),

@@ -1,6 +1,7 @@
 /** Output as callers read it: a page of one stream, or the output of all hosts of a job in groups. */
 import { z } from 'zod'
 import { JobId, JobState } from './job.ts'
+import { readBy } from './readers.ts'
 import { Reason, RunState } from './run.ts'
 
 /** The two streams of a command. */
@@ -25,7 +26,7 @@ export const OutputPage = z
       .nullable()
       .describe('When the command that wrote this was started. Another value: another attempt, from offset 0 again.'),
     encoding: z.enum(['utf8', 'base64']),
-    data: z.string(),
+    data: readBy('jobs:read:output', z.string()),
     eof: z.boolean().describe('True when the run has ended and next_offset is its end.'),
   })
   .meta({ id: 'OutputPage' })
@@ -85,10 +86,13 @@ export const HostsByState = z
     state: RunState,
     reason: Reason.nullable(),
     exit_code: z.number().int().nullable(),
-    detail: z
-      .string()
-      .nullable()
-      .describe('The cause in words; when it differs from host to host, that of one host, which is named.'),
+    detail: readBy(
+      'jobs:read:output',
+      z
+        .string()
+        .nullable()
+        .describe('The cause in words; when it differs from host to host, that of one host, which is named.'),
+    ),
     hosts: z.string().describe('Folded names.'),
     count: z.number().int(),
   })

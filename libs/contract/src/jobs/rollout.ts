@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { WordText } from '../text/command-text.ts'
+import { readBy } from './readers.ts'
 
 /** A count of hosts, or a percentage of the frozen set. */
 export type CountOrPercent = number | string
@@ -98,8 +99,11 @@ export const rolloutOptions = {
     .enum(['auto', 'manual'])
     .default('auto')
     .describe('manual: between batches the job is paused until it is resumed or cancelled, at most start_deadline_s.'),
-  health_check: HealthCheck.optional().describe(
-    'Run on each host after the command succeeded there; when it fails, the host has failed.',
+  health_check: readBy(
+    'jobs:read:output',
+    HealthCheck.optional().describe(
+      'Run on each host after the command succeeded there; when it fails, the host has failed.',
+    ),
   ),
   force: z.boolean().default(false).describe('Also try hosts whose circuit breaker is open.'),
 }

@@ -3,6 +3,7 @@
  * change the state of a run.
  */
 import { z } from 'zod'
+import { readBy } from './readers.ts'
 
 const TERMINAL_STATES = ['succeeded', 'failed', 'timed_out', 'unreachable', 'cancelled', 'skipped', 'lost'] as const
 
@@ -65,6 +66,9 @@ export const Reason = z
   .meta({ id: 'Reason' })
 export type Reason = z.infer<typeof Reason>
 
+/** What the schema says of a field that a caller without jobs:read:output gets as null. */
+export const NULL_WITHOUT_OUTPUT = 'Null to a key without jobs:read:output.'
+
 const Time = z.iso.datetime().nullable()
 
 /** One output stream of a run, as far as it is known. */
@@ -72,7 +76,10 @@ export const StreamSummary = z
   .object({
     bytes: z.number().int().describe('Bytes the command wrote so far, kept or not.'),
     omitted_bytes: z.number().int().describe('Bytes that were not kept, between head and tail; 0 below the limit.'),
-    sha256: z.string().nullable().describe('SHA-256 of all bytes, kept or not, in hexadecimal; null until the end.'),
+    sha256: readBy(
+      'jobs:read:output',
+      z.string().nullable().describe('SHA-256 of all bytes, kept or not, in hexadecimal; null until the end.'),
+    ),
   })
   .meta({ id: 'StreamSummary' })
 export type StreamSummary = z.infer<typeof StreamSummary>
@@ -83,7 +90,7 @@ export const LateResult = z
     state: TerminalRunState,
     remote: Remote,
     reason: Reason.nullable(),
-    detail: z.string().nullable(),
+    detail: readBy('jobs:read:output', z.string().nullable()),
     exit_code: z.number().int().nullable(),
     signal: z.string().nullable(),
     worker: z.string(),
@@ -106,7 +113,13 @@ export const Run = z
     remote: Remote,
     safe_to_retry: z.boolean().describe('Whether the command certainly has not started.'),
     reason: Reason.nullable(),
-    detail: z.string().nullable().describe('The reason in words, for people; may change between versions.'),
+    detail: readBy(
+      'jobs:read:output',
+      z
+        .string()
+        .nullable()
+        .describe(`The reason in words, for people; may change between versions. ${NULL_WITHOUT_OUTPUT}`),
+    ),
     exit_code: z.number().int().nullable().describe('The real one, or null when the host did not report any.'),
     signal: z.string().nullable().describe('The signal that ended the command, such as "TERM".'),
     attempt: z.number().int().describe('Which try this is, from 1; 0 while the run is pending.'),

@@ -8,10 +8,11 @@ import { KeyLimits } from './key-limits.ts'
 
 /** What each scope allows. */
 export const SCOPES = {
-  'jobs:read': 'Read jobs and their output.',
+  'jobs:read': 'Read jobs: states, counts, reasons, hosts; not what was run, nor what it printed.',
+  'jobs:read:output': 'Read commands and their output too; brings jobs:read along.',
   'jobs:run': 'Run commands: submit, rerun and resume jobs, raise their limits.',
   'jobs:cancel': 'Cancel jobs.',
-  'jobs:all': 'Do all this with the jobs and keys of all owners, not only of your own; open Bull Board.',
+  'jobs:all': 'Do all this with the jobs and keys of all owners; with jobs:read, open Bull Board.',
   'hosts:read': 'See the hosts of the inventory and what a target expression selects.',
   'hosts:inspect': 'Test connections, list directories and check disk usage on hosts.',
   'keys:manage': 'Make, list and revoke API keys.',
@@ -19,7 +20,16 @@ export const SCOPES = {
 
 /** One thing that a key may be allowed to do; {@link SCOPES} says what. */
 export const Scope = z
-  .enum(['jobs:read', 'jobs:run', 'jobs:cancel', 'jobs:all', 'hosts:read', 'hosts:inspect', 'keys:manage'])
+  .enum([
+    'jobs:read',
+    'jobs:read:output',
+    'jobs:run',
+    'jobs:cancel',
+    'jobs:all',
+    'hosts:read',
+    'hosts:inspect',
+    'keys:manage',
+  ])
   .meta({ id: 'Scope' })
 export type Scope = z.infer<typeof Scope>
 
@@ -27,7 +37,7 @@ export type Scope = z.infer<typeof Scope>
 export const ALL_SCOPES: readonly Scope[] = Scope.options
 
 /** What a key may do that reads and looks, and runs nothing. */
-export const READ_ONLY_SCOPES: readonly Scope[] = ['jobs:read', 'hosts:read', 'hosts:inspect']
+export const READ_ONLY_SCOPES: readonly Scope[] = ['jobs:read', 'jobs:read:output', 'hosts:read', 'hosts:inspect']
 
 /** A key ID: public, part of the text of the key, and shown in jobs and logs. */
 export const KeyId = z.string().regex(/^[a-z0-9]{1,32}$/, 'a key ID has 1 to 32 lower-case letters and digits')

@@ -15,7 +15,7 @@ const masks = z
 /** The rows, by operation name. */
 export const OUTPUT_OPERATIONS = {
   read_output: {
-    scope: 'jobs:read',
+    scope: 'jobs:read:output',
     input: z.object({
       ...ofRun,
       stream: OutputStream.default('stdout'),
@@ -56,7 +56,7 @@ export const OUTPUT_OPERATIONS = {
     },
   },
   gather_output: {
-    scope: 'jobs:read',
+    scope: 'jobs:read:output',
     input: z.object({
       ...ofJob,
       limit_bytes: z
@@ -79,7 +79,7 @@ export const OUTPUT_OPERATIONS = {
     },
   },
   get_output: {
-    scope: 'jobs:read',
+    scope: 'jobs:read:output',
     input: z
       .object({
         ...ofJob,

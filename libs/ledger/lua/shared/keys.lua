@@ -39,13 +39,17 @@ local function key_runs(key_id) return base .. ':key-runs:' .. key_id end
 -- The jobs that would let more runs go if the key allowed it.
 local function key_waiting(key_id) return base .. ':key-waiting:' .. key_id end
 
--- How many more runs of the job its keys allow, of `wanted`. A job that wants more is looked at when one ends.
-local function key_left(wanted)
+-- How many more runs of the job, which has `mine` in flight, its keys allow, of `wanted`. While other jobs wait for a
+-- key, none has more than its part of what the key allows. A job that wants more is looked at when a run ends.
+local function key_left(wanted, mine)
   local left = wanted
   for key_id, most in key_limits() do
-    local free = math.max(0, most - redis.call('SCARD', key_runs(key_id)))
-    if free < wanted then redis.call('SADD', key_waiting(key_id), job_id) end
-    left = math.min(left, free)
+    local waiting = key_waiting(key_id)
+    local others = redis.call('SCARD', waiting) - redis.call('SISMEMBER', waiting, job_id)
+    local free = most - redis.call('SCARD', key_runs(key_id))
+    if others > 0 then free = math.min(free, math.ceil(most / (others + 1)) - mine) end
+    redis.call(free < wanted and 'SADD' or 'SREM', waiting, job_id)
+    left = math.max(0, math.min(left, free))
   end
   return left
 end
@@ -57,9 +61,14 @@ end
 -- Frees the places of a run, for which another job may have waited.
 local function leave_key(index)
   for key_id in key_limits() do
-    if redis.call('SREM', key_runs(key_id), job_id .. ':' .. index) == 1 then
-      local waiting = redis.call('SPOP', key_waiting(key_id))
-      if waiting and waiting ~= job_id then redis.call('SADD', base .. ':to-tend', waiting) end
+    redis.call('SREM', key_runs(key_id), job_id .. ':' .. index)
+    for _, waiting in ipairs(redis.call('SRANDMEMBER', key_waiting(key_id), 2)) do
+      if waiting ~= job_id then redis.call('SADD', base .. ':to-tend', waiting) end
     end
   end
+end
+
+-- A job that has ended waits for nothing any more.
+local function forget_waiting()
+  for key_id in key_limits() do redis.call('SREM', key_waiting(key_id), job_id) end
 end

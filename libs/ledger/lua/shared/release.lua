@@ -91,7 +91,7 @@ local function release(now)
   -- During a pause only one run gets a ticket; claiming it lets the others go.
   if due > now then free = 1 - started end
   local wanted = math.min(free, last - first)
-  if wanted > 0 then free = key_left(wanted) end
+  if wanted > 0 then free = key_left(wanted, started) end
   local count, index = let_go_up_to(free, first, last, now, due)
   if index > first then redis.call('HSET', job, 'next', index) end
   if count > 0 then return move('pending', 'queued', count) end

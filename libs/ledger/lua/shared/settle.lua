@@ -16,6 +16,7 @@ local function close_if_done(now)
   if tonumber(facts.done or 0) < total then return end
   local succeeded, cancelled = tonumber(facts['n:succeeded'] or 0), tonumber(facts['n:cancelled'] or 0)
   redis.call('HSET', job, 'state', end_state(total, succeeded, cancelled, facts), 'ended', now)
+  forget_waiting()
   redis.call('SREM', base .. ':active', job_id)
   redis.call('DEL', machines, host_keys)
 end

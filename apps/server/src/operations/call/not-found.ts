@@ -12,6 +12,6 @@ export function noSuchJob(jobId: string): MusterError {
 export async function noSuchRun(ledger: Ledger, jobId: string, host: string): Promise<MusterError> {
   const job = await findJob(ledger, jobId)
   if (job === undefined) return noSuchJob(jobId)
-  const message = `job ${jobId} has no host "${host}"; its targets are ${quoted(job.targets, 200)}`
+  const message = `job ${jobId} has no host "${host}"; its targets are ${quoted(job.targets ?? '', 200)}`
   return new MusterError('not_found', message, { details: { field: 'host', job_id: jobId } })
 }

@@ -5,6 +5,7 @@
  * job in between. `event-stream.ts` encodes the events.
  */
 import { setTimeout } from 'node:timers/promises'
+import { requireScope } from '@muster/access'
 import { type Input, isTerminalJob, isTerminalRun, type JobEvent } from '@muster/contract'
 import { findJob, findRun, type Ledger, listenToJob, readOutput } from '@muster/ledger'
 import type { Caller } from '../call/operation.ts'
@@ -21,18 +22,20 @@ const OUTPUT_EVERY_MS = 250
 /**
  * The events, which are made on demand. They stop without an `end` when the caller is gone or the server closes, and
  * throw ledger_unavailable when Redis goes away.
- * @throws {MusterError} not_found
+ * @throws {MusterError} not_found; insufficient_scope to follow a host without jobs:read:output
  */
 export async function followJob(
   ledger: Ledger,
   input: Input<'follow_job'>,
-  { signal }: Caller,
+  caller: Caller,
 ): Promise<AsyncIterable<JobEvent>> {
+  const { signal } = caller
   const { job_id: jobId, host } = input
   if (host === undefined) {
     await reportOf(ledger, jobId)
     return jobEvents(ledger, jobId, signal)
   }
+  requireScope(caller, 'jobs:read:output', 'following what a host prints')
   await getRun(ledger, { job_id: jobId, host })
   return outputEvents(ledger, { ...input, host }, signal)
 }
