@@ -15,7 +15,8 @@ import { witnessFile } from '../../support/stack/witness.ts'
 async function startCutStack() {
   const stack = await startStack({ ...fleetFiles(1) })
   const proxy = await startCuttingProxy(stack.url)
-  return { stack, proxy, env: { ...stack.env, MUSTER_URL: proxy.url } }
+  // The key in the data directory is only for the server itself.
+  return { stack, proxy, env: { ...stack.env, MUSTER_URL: proxy.url, MUSTER_API_KEY: stack.apiKey } }
 }
 
 test('a run whose submit lost its answer and whose server went away is one job, followed to its end', async () => {
