@@ -160,8 +160,8 @@ test('what was under way on a slow line when the command exited is not lost', as
         const channel = accept()
         startLauncher(channel, command, async () => {
           channel.exit(0)
-          for (let i = 0; i < 20; i++) {
-            await delay(200)
+          for (let i = 0; i < 30; i++) {
+            await delay(100)
             channel.write(Buffer.alloc(16 * 1024))
           }
           channel.end()
@@ -169,5 +169,5 @@ test('what was under way on a slow line when the command exited is not lost', as
       }),
   })
   const told = await run(connection, 'anything')
-  expect(told).toMatchObject({ state: 'succeeded', stdout: { bytes: 20 * 16 * 1024 }, outputComplete: true })
+  expect(told).toMatchObject({ state: 'succeeded', stdout: { bytes: 30 * 16 * 1024 }, outputComplete: true })
 })
