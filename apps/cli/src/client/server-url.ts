@@ -16,7 +16,7 @@ export function serverUrl(text: string, { source, allowsHttp }: { source: string
     throw new MusterError('invalid_config', `${source} is not accepted; give ${form}`)
   }
   if (url.protocol === 'http:' && !allowsHttp && !isOnThisMachine(url.hostname)) {
-    const why = 'does not encrypt, so whoever is between could read the API key and take your place'
+    const why = 'does not encrypt, so anyone on the network could read the API key and act as you'
     const advice = 'Use https://, or MUSTER_ALLOW_HTTP=1 (muster login: --allow-http) if that network is yours alone'
     throw new MusterError('invalid_config', `${source}: http://${url.host} ${why}. ${advice}`)
   }

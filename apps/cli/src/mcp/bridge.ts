@@ -157,7 +157,7 @@ function parse(line: string): unknown {
   }
 }
 
-/** Where a parser would drop something in silence. With an ID given twice, nobody knows which one to answer. */
+/** Where a parser would drop a value without an error. If an ID is given twice, the refusal names none. */
 function refusalOfTrouble(message: unknown, { field, text }: JsonTrouble): object {
   const why = field === '' ? text : `${field}: ${text}`
   return field !== 'id' && isJSONRPCRequest(message)
