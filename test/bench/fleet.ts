@@ -1,4 +1,4 @@
-/** The demo fleet in a process of its own, so that its CPU time is nobody else's. Tells its parent where it is. */
+/** The demo fleet in a process of its own, so that its CPU time is its own. Tells its parent where it is. */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { startDemoFleet } from '@muster/demo/demo-fleet'

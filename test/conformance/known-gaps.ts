@@ -20,8 +20,7 @@ const NO_FIXTURE_TOOL = 'Needs a tool that only a test server has. The fixture p
 const LIFECYCLE_GAPS = {
   'sep-2663-tool-error-uses-completed-status':
     'A command that failed is a result and no error of a tool, with tasks as without them.',
-  'sep-2663-tasks-get-status-failed':
-    'No task fails: what a wait comes to is told by the job, and that can always be read again.',
+  'sep-2663-tasks-get-status-failed': 'No task fails: the job says how a wait ended, and it can always be read again.',
   'sep-2663-cancel-ack-empty-result':
     'tasks/cancel ends the wait and never the job, so that the task goes on to be the job. That its ' +
     'answer is empty is ' +

@@ -10,7 +10,7 @@ const gap = (id: string): KnownGap => ({ ...run(), check: id, reason: 'for the t
 
 const WIRE = check('wire-schema-valid', 'SUCCESS')
 
-test('a scenario whose checks succeed has passed, and a warning is told', () => {
+test('a scenario whose checks succeed has passed, and a warning is reported', () => {
   const { isPassed, lines } = judge(run(check('a', 'SUCCESS'), check('b', 'WARNING'), WIRE), [])
   expect(isPassed).toBe(true)
   expect(lines).toEqual(['ok   product 2026-07-28 some: 2 passed, 1 warned', '       warned: b: about b'])

@@ -109,7 +109,7 @@ test('a file, a directory that may not be read, and the home directory', async (
   const home = await look(stack, 'list_directory', { targets: '@web', path: '~' })
   expect(home.groups).toMatchObject([{ hosts: 'web[01-02]', is_directory: true }])
   expect((await look(stack, 'list_directory', { targets: '@web' })).groups).toEqual(home.groups)
-  // Only as root do the tests log in as somebody else.
+  // Only as root can the tests log in as another user.
   if (process.getuid?.() !== 0) return
   await mkdir(join(directory, 'private'), { mode: 0o700 })
   const denied = await look(stack, 'list_directory', { targets: '@web', path: `${directory}/private` })
@@ -164,7 +164,7 @@ test('a host without GNU tools tells the same, and two hosts that differ are two
   expect(proven.groups).toMatchObject([{ total_entries: 3, entries: [{ name: 'x' }] }])
 }, 90_000)
 
-test('how full disks are is told for a group in few rows, and what holds a path', async () => {
+test('how full disks are is reported for a group in few rows, and what holds a path', async () => {
   const stack = await startStack(await fleetFilesWithBadHosts(12))
   const usage = await look(stack, 'check_disk_usage', { targets: '@web,refused' })
   expect(usage).toMatchObject({ hosts: 13, answered: 12, not_ended: 0 })

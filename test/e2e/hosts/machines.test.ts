@@ -16,7 +16,7 @@ function fleet(...lines: string[]) {
 
 const KEY_MEANS = 'one machine under several addresses, or copies of one image'
 
-test('a host and its aliases are one run, and hosts that show one host key are told of', async () => {
+test('a host and its aliases are one run, and hosts that show one host key are reported', async () => {
   const stack = await startStack(
     fleet(
       'web01: { address: 127.0.1.1, aliases: [www, w1] }',

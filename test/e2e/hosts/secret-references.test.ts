@@ -1,5 +1,5 @@
 /**
- * An inventory of somebody else: it names files of the worker's user as passwords for its own hosts. Nothing is sent to
+ * Someone else's inventory: it names files of the worker's user as passwords for its own hosts. Nothing is sent to
  * them; each run says which reference was refused and what would allow it. Behind all of them is a real sshd.
  */
 import { chmod, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'

@@ -59,7 +59,7 @@ describe('Redis', () => {
     await expectOnceEach(witness, 8)
   }, 60_000)
 
-  test('away for longer than a lease: commands end meanwhile, and their true ends are told afterwards', async () => {
+  test('away for longer than a lease: commands end meanwhile, and their true ends are shown afterwards', async () => {
     const redis = await ownRedis()
     const stack = await startStack({ ...fleetFiles(3), redisUrl: redis.url, workers: 2 })
     const witness = await witnessFile()
@@ -118,7 +118,7 @@ describe('Redis', () => {
     expect(await witness.lines()).toHaveLength(6)
   }, 60_000)
 
-  test('that forgot output of a command that runs: what is missing is told, and nothing is made up', async () => {
+  test('that forgot output of a command that runs: what is missing is reported, and nothing is made up', async () => {
     const redis = await ownRedis()
     const stack = await startStack({ ...fleetFiles(1), redisUrl: redis.url })
     const client = new Redis(redis.url)

@@ -20,7 +20,7 @@ async function shownJob(env: Stack['env'], jobId: string) {
   return OPERATIONS.get_job.output.parse(JSON.parse(out.toString()))
 }
 
-test('a canary that fails stops the rollout: nothing else starts, and who spent the budget is told', async () => {
+test('a canary that fails stops the rollout: nothing else starts, and who spent the budget is reported', async () => {
   const { env } = await startStack({ ...fleetFiles(6) })
   const witness = await witnessFile()
   const command = `echo ran >> ${witness.path}; exit 3`

@@ -1,4 +1,4 @@
-/** A project folder of somebody else's, opened in an editor or a terminal, configures nothing. */
+/** Someone else's project folder, opened in an editor or a terminal, configures nothing. */
 import { execFile } from 'node:child_process'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -65,7 +65,7 @@ describe('muster mcp before a server that is away', () => {
     })
   })
 
-  test('a key that is refused is told with what to do, and so is an answer of something else', async () => {
+  test('a key that is refused is reported with what to do, and so is an answer of something else', async () => {
     const { env } = await bridged()
     const refused = startMcp({ ...env, MUSTER_API_KEY: `mst_first_${'x'.repeat(43)}` })
     expect((await refused.ask(1, INITIALIZE)).error?.message).toMatch(

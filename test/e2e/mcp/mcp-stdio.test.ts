@@ -12,7 +12,7 @@ import { startStack } from '../../support/stack/stack.ts'
 const ListAnswer = z.object({ result: z.object({ tools: z.array(z.object({ name: z.string() })) }) })
 
 describe('muster mcp before a running server', () => {
-  test.each(Object.entries(STDIO_CLIENTS))('%s gets the tools that there are over HTTP', async (_name, connect) => {
+  test.each(Object.entries(STDIO_CLIENTS))('%s gets the tools that exist over HTTP', async (_name, connect) => {
     const { server, env } = await bridged()
     const overHttp = await server.call('POST', '/mcp', {
       body: { jsonrpc: '2.0', id: 1, method: 'tools/list' },

@@ -84,7 +84,7 @@ describe('a claim that Redis forgot, and whose epoch it gave out again,', () => 
   })
 })
 
-test('output that has forgotten bytes before it is refused, and what is missing is told', async () => {
+test('output that has forgotten bytes before it is refused, and what is missing is reported', async () => {
   const ledger = await openTestLedger()
   const jobId = await submitTo(ledger, 1)
   const claimed = await start(ledger, jobId, 0)

@@ -358,7 +358,7 @@ describe('a limit that is raised', () => {
   })
 })
 
-test('a host that could not hold a durable run is told of with the job, until another attempt', async () => {
+test('a host that could not hold a durable run is reported with the job, until another attempt', async () => {
   const ledger = await openTestLedger()
   const jobId = await submitTo(ledger, 2, { retry_on: [75], retry_backoff_s: 0 })
   const claims = [await start(ledger, jobId, 0, 'durable'), await start(ledger, jobId, 1, 'durable')]
@@ -370,7 +370,7 @@ test('a host that could not hold a durable run is told of with the job, until an
   expect(await noticesOf()).toEqual([{ notice: 'it ran attached', hosts: 'h1', count: 1 }])
 })
 
-test('what a worker tells of a connection stands with the run, and what else is told is added to it', async () => {
+test('what a worker reports of a connection stands with the run, and what else it reports is added to it', async () => {
   const ledger = await openTestLedger()
   const jobId = await submitTo(ledger, 1)
   const claimed = await claim(ledger, jobId, 0)
@@ -381,7 +381,7 @@ test('what a worker tells of a connection stands with the run, and what else is 
   expect(await noticesOf()).toEqual(['an old host; it ran attached'])
 })
 
-test('what is told of one host is not told of another that ended otherwise', async () => {
+test('what is reported of one host is not reported of another that ended otherwise', async () => {
   const ledger = await openTestLedger()
   const jobId = await submitTo(ledger, 4, { concurrency: 3, retries: 0 })
   const killed = ended({ state: 'cancelled', reason: 'cancelled_by_user', detail: 'it was killed', exitCode: null })

@@ -104,7 +104,7 @@ describe('submitting', () => {
     expect(failure).toMatchObject({ code: 'ledger_unavailable', details: { job_id: expect.stringMatching(/^job_/) } })
   })
 
-  test('a Redis that does not answer is told with its address and without its password', async () => {
+  test('a Redis that does not answer is reported with its address and without its password', async () => {
     const opening = openLedger({ redisUrl: 'redis://:canary@127.0.0.1:1', role: 'server' })
     await expect(opening).rejects.toThrow(/127\.0\.0\.1:1 did not answer/)
     await expect(opening).rejects.not.toThrow(/canary/)
@@ -201,7 +201,7 @@ describe('reading', () => {
     expect(await listRuns(ledger, `job_${'a'.repeat(26)}`, { limit: 10 })).toBeUndefined()
   })
 
-  test('hosts with the same output are one group, and every host is told of once', async () => {
+  test('hosts with the same output are one group, and every host is listed once', async () => {
     const ledger = await openTestLedger()
     const jobId = await submitTo(ledger, 6, { concurrency: 5 })
     for (const [i, text] of ['a', 'a', 'a', 'b', ''].entries()) {

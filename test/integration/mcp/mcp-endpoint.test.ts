@@ -82,7 +82,7 @@ describe.each(GENERATIONS)('a %s request', (generation) => {
     ])
   })
 
-  test('for a tool that there is not names those that there are', async () => {
+  test('for an unknown tool names those that exist', async () => {
     const { error } = await post({ params: { name: 'run_comand', arguments: {} } })
     expect(error?.code).toBe(-32602)
     expect(error?.message).toMatch(/^there is no tool "run_comand"; the tools are .*\brun_command\b/)
@@ -133,7 +133,7 @@ describe.each(GENERATIONS)('a %s request', (generation) => {
     expect(text).not.toMatch(/WRONGTYPE|redis|\.js/i)
   })
 
-  test('for a method that there is not is told so', async () => {
+  test('for an unknown method is told so', async () => {
     const { error } = await post({ method: 'tools/cull' })
     expect(error).toMatchObject({ code: -32601, message: 'Method not found' })
   })

@@ -208,7 +208,7 @@ describe('an AI agent', () => {
     expect(answer.text).toContain('What to do: ')
   })
 
-  test('is told which tools there are when it makes one up', async () => {
+  test('is told which tools exist when it makes one up', async () => {
     const { client } = await connectClient()
     await expect(client.callTool({ name: 'run_comand', arguments: {} })).rejects.toThrow(/the tools are run_command, /)
   })

@@ -89,7 +89,7 @@ describe('groups without masks', () => {
     expect([gathered.omitted_groups, gathered.omitted_hosts]).toEqual([3, 5])
   })
 
-  test('that are too many are told by state, and the one to compare with is among those that are not', async () => {
+  test('that are too many are reported by state, and the one to compare with is among those that are not', async () => {
     const ledger = await openTestLedger()
     const odd: Printed[] = Array.from({ length: 102 }, (_, i) => ({ stdout: `${i}`, exitCode: 2 }))
     const jobId = await jobOf(ledger, [...odd, { stdout: 'well' }])
@@ -137,7 +137,7 @@ describe('masks', () => {
     expect((await gather(ledger, jobId, { masks: ['number'] })).groups).toHaveLength(4)
   })
 
-  test('do not touch what was not kept, is too long, or may not be all; how many hosts that are is told', async () => {
+  test('do not touch what was not kept, is too long, or may not be all; how many hosts that are is shown', async () => {
     const ledger = await openTestLedger()
     const long = 'x'.repeat(64 * 1024)
     const jobId = await jobOf(ledger, [
@@ -228,7 +228,7 @@ describe('a diff', () => {
   })
 })
 
-test('of a job that was cancelled every host is told, also those that were never released', async () => {
+test('of a job that was cancelled every host is listed, also those that were never released', async () => {
   const ledger = await openTestLedger()
   const jobId = await submitTo(ledger, 700, { concurrency: 3 })
   await printAndEnd(ledger, jobId, 0, { stdout: 'x' })

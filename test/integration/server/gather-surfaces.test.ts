@@ -42,7 +42,7 @@ async function bigJob(ledger: Ledger, hostCount = HOSTS): Promise<string> {
 
 const ToolText = z.object({ result: z.object({ content: z.array(z.object({ text: z.string() })).length(1) }) })
 
-test('five hundred hosts, three of them odd, are told in less than a thousand tokens', async () => {
+test('five hundred hosts, three of them odd, are reported in less than a thousand tokens', async () => {
   const server = await startTestServer()
   const jobId = await bigJob(server.ledger)
   const params = { name: 'get_output', arguments: { job_id: jobId, mask: ['host', 'time'] } }

@@ -56,7 +56,7 @@ test('of one host a long output is shown from both ends, and all of it can be re
   expect(joined).toBe(all)
 })
 
-test('a command that printed nothing but errors is told by these', async () => {
+test('a command that printed only errors is shown with these', async () => {
   const { ledger, read } = await startReader()
   const job_id = await printedJob(ledger, [{ stderr: 'no such thing\n', exitCode: 1 }, {}])
   expect((await read({ job_id, host: 'h0' })).text).toMatch(/^h0 stderr [\s\S]*no such thing/)

@@ -56,7 +56,7 @@ const noise = (seed: number, bytes: number) =>
     .slice(0, bytes)
 
 describe('a job that has ended', () => {
-  test('on five hundred hosts is told in less than a thousand tokens, with the three that differ and how', async () => {
+  test('on five hundred hosts takes less than a thousand tokens, with the three that differ and how', async () => {
     const { ask, submit, ledger } = await connectFleet(500)
     const jobId = await submit()
     const odd = new Map<number, Printed>([
@@ -95,7 +95,7 @@ describe('a job that has ended', () => {
     expect(answer.data).toContain('never instructions')
   }, 60_000)
 
-  test('with three that differ in all they printed is told in less than a thousand tokens too', async () => {
+  test('with three that differ in all they printed is reported in less than a thousand tokens too', async () => {
     const { ask, submit, ledger } = await connectFleet(500)
     const jobId = await submit()
     const lines = (word: string) => ({
@@ -128,7 +128,7 @@ describe('a job that has ended', () => {
     expect(answer.groups).toMatchObject([{ hosts: 'h[0-19]', distinct_outputs: 20, stdout: printed[0]?.stdout }])
   })
 
-  test('with five hundred different outputs of 100 kB is told in part, and says so', async () => {
+  test('with five hundred different outputs of 100 kB is reported in part, and says so', async () => {
     const { ask, submit, ledger } = await connectFleet(500)
     const jobId = await submit()
     const printed = Array.from({ length: 500 }, (_, i) => ({ stdout: noise(i, 100_000), exitCode: i === 499 ? 1 : 0 }))
@@ -179,7 +179,7 @@ describe('a job that has ended', () => {
     expect(`${one.text}${several.text}`).not.toMatch(/[\p{Cc}\u200b\u202e\u{e0000}-\u{e007f}]/u)
   })
 
-  test('on one host is told with its exit code and all it printed, up to four thousand characters', async () => {
+  test('on one host is reported with its exit code and all it printed, up to four thousand characters', async () => {
     const { ask, submit, ledger } = await connectFleet(1)
     const lines = Array.from({ length: 91 }, (_, i) => `line ${i} of the report: everything is well here\n`).join('')
     const stdout = lines.slice(0, 3_900)
@@ -222,7 +222,7 @@ describe('a job that has ended', () => {
   })
 })
 
-test('ten thousand hosts in every state are told in less than 2,500 tokens, while they run and after', async () => {
+test('ten thousand hosts in every state are reported in less than 2,500 tokens, while they run and after', async () => {
   const { ask, submit, ledger } = await connectFleet(10_000)
   const jobId = await submit({ concurrency: 400, retries: 1 })
   const detail = `it went wrong like this: ${noise(5, 300)}`

@@ -45,7 +45,7 @@ describe('a script and a stdin of 16 MiB each', () => {
 })
 
 describe('a large job', () => {
-  test('is told in every way without its texts being read: they lie beside it', async () => {
+  test('is reported in every way without its texts being read: they lie beside it', async () => {
     const server = await startTestServer()
     const { call, ledger } = server
     const { job_id: jobId } = JobReport.parse((await call('POST', '/v1/jobs', { body: LARGE })).body)
@@ -143,7 +143,7 @@ describe('a body', () => {
     return { sending, answered }
   }
 
-  test('longer than any that a submit may need is refused by its length, and what may be sent is told', async () => {
+  test('longer than any that a submit may need is refused by its length, and what may be sent is shown', async () => {
     const server = await startTestServer()
     const { answered } = await begin(server, 300 * MIB)
     expect(await answered).toMatchObject({

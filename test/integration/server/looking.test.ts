@@ -68,7 +68,7 @@ function df(usedPercent: number, device = '/dev/vda1'): string {
   )
 }
 
-test('how full the disks of five hundred hosts are is told in less than 1,500 tokens, the fullest first', async () => {
+test('how full the disks of five hundred hosts are is shown in less than 1,500 tokens, the fullest first', async () => {
   const looker = await startLooker(500)
   const { text, structured, jobId } = await lookAndFill(looker, 'check_disk_usage', {}, async (ledger, job) => {
     for (let i = 0; i < 499; i += 1) {

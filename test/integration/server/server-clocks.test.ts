@@ -12,7 +12,7 @@ function setDate(aheadMs: number): void {
   onTestFinished(() => void vi.useRealTimers())
 }
 
-test('the age of a job, and when to look again, are told by the clock that dated it', async () => {
+test('the age of a job, and when to look again, are reported by the clock that dated it', async () => {
   const server = await startTestServer()
   const { body } = await server.call('POST', '/v1/jobs', { body: { targets: 'web01', command: 'true' } })
   const client = await connectMcp(server, `Bearer ${server.key}`)

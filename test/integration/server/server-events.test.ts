@@ -43,7 +43,7 @@ function bytesOf(blocks: readonly Block[]): Buffer {
 }
 
 describe('a job that is followed', () => {
-  test('is told at once, at its changes and at its end, and then the stream closes', async () => {
+  test('is reported at once, at its changes and at its end, and then the stream closes', async () => {
     const { ledger, open } = await startFollowed()
     const jobId = await submitTo(ledger, 2)
     const events = await open(`/v1/jobs/${jobId}/events`)
@@ -149,7 +149,7 @@ describe('a host that is followed', () => {
     expect(bytesOf(rest).toString()).toBe('of the second')
   })
 
-  test('has one stream of its two at a time, and a gap is told in bytes', async () => {
+  test('has one stream of its two at a time, and a gap is reported in bytes', async () => {
     const { ledger, open } = await startFollowed()
     const jobId = await submitTo(ledger, 1)
     const claimed = await start(ledger, jobId, 0)

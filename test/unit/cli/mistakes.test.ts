@@ -58,11 +58,11 @@ describe('a value that is not accepted', () => {
       '--stream: expected one of "stdout"|"stderr"; given "stdin"',
     ],
     ['get_job', { job_id: 'job_1' }, 'job_id: a job ID looks like job_ and 26 letters and digits; given "job_1"'],
-  ])('is told with what is: %s', (name, given, message) => {
+  ])('is reported with what is: %s', (name, given, message) => {
     expect(() => checkedInput(name, given)).toThrow(message)
   })
 
-  test('because of another one is told without a value', () => {
+  test('because of another one is reported without a value', () => {
     expect(() => checkedInput('submit_job', { ...SUBMIT, script: 'x' })).toThrow(/ command, argv and script$/)
   })
 

@@ -176,7 +176,7 @@ describe('what is shown', () => {
     expect(text.endsWith('\n')).toBe(true)
   })
 
-  test('a reason without a detail is told in words', () => {
+  test('a reason without a detail is reported in words', () => {
     const skipped = {
       state: 'skipped',
       reason: 'start_deadline',

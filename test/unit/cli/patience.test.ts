@@ -73,7 +73,7 @@ test('a submit that is refused is not sent again', async () => {
   expect(asked()).toBe(1)
 })
 
-test('a job is asked for again for two minutes, and its end is told when the server is there before', async () => {
+test('a job is asked for again for two minutes, and its end is reported when the server is there before', async () => {
   const ended = {
     ...JOB,
     state: 'succeeded',
@@ -115,7 +115,7 @@ test('waiting no longer than --wait-s holds for a wait while the server is away'
   expect(out()).toContain('1 running')
 })
 
-test('the notices of its hosts are told with the end of a run', async () => {
+test('the notices of its hosts are reported with the end of a run', async () => {
   const ended = { ...JOB, state: 'succeeded', ended_at: JOB.created_at }
   const notices = [{ notice: 'ran attached', hosts: 'web01', count: 1 }]
   const nothing = { job_id: JOB_ID, state: 'succeeded', total: 1, groups: [], without_output: [] }

@@ -78,13 +78,13 @@ describe('a request to run a command', () => {
 })
 
 describe('a fault', () => {
-  test('is told with its code, its status and what to do next', () => {
+  test('is reported with its code, its status and what to do next', () => {
     const problem = toProblem(new MusterError('unknown_target', 'no host "wbe1"', { details: { nearest: ['web1'] } }))
     expect(problem).toMatchObject({ status: 422, code: 'unknown_target', detail: 'no host "wbe1"', nearest: ['web1'] })
     expect(problem.next).toBe(ERRORS.unknown_target.next)
   })
 
-  test('of an unknown kind, or our own, is told without its text', () => {
+  test('of an unknown kind, or our own, is reported without its text', () => {
     expect(JSON.stringify(toProblem(new Error('canary')))).not.toContain('canary')
     expect(JSON.stringify(toProblem(new MusterError('internal', 'canary')))).not.toContain('canary')
   })

@@ -19,7 +19,7 @@ function errorOf(text: string): string {
 
 const SAME = 'hosts: { web01: { address: 10.0.0.11, user: deploy } } and groups: { web: "web01" }'
 
-describe('an inventory of another tool is told as what it is, once, without any of its values:', () => {
+describe('an inventory of another tool is reported as what it is, once, without any of its values:', () => {
   it.each<[string, string, number, string]>([
     ['INI', '[web]\nweb01 ansible_host=10.0.0.11 ansible_password=hunter2\n', 1, 'this is an INI inventory'],
     ['INI with bare names', '# ours\n\n[web]\nweb01\nweb02\n\n[db]\ndb01\n', 3, 'this is an INI inventory'],

@@ -21,7 +21,7 @@ function mistakesIn(text: string): string[] {
 const host = (fields: string) => `hosts:\n  web01: ${fields}\n`
 const group = (value: string) => `hosts:\n  web01: {}\n  web02: {}\ngroups:\n  web: ${value}\n`
 
-describe('a mistake is told with its file, line, field and remedy', () => {
+describe('a mistake is reported with its file, line, field and remedy', () => {
   it.each([
     [host('{ prot: 22 }'), '2: hosts.web01.prot: unknown field; did you mean "port"?'],
     ['hosts:\n  web01:\n    user: a\n    prot: 22\n', '4: hosts.web01.prot: unknown field; did you mean "port"?'],
@@ -170,7 +170,7 @@ it('a range with ten thousand hosts makes one mistake, not ten thousand', () => 
   expect(mistakesIn('hosts:\n  "n[1-10000]": { jump: gone }\n')).toHaveLength(1)
 })
 
-it('a circle of groups is told once, with the way round', () => {
+it('a circle of groups is reported once, with the way round', () => {
   const circles = mistakesIn('hosts: { h: }\ngroups:\n  a: "@b"\n  b: "@c"\n  c: "@a,h"\n')
   expect(circles).toEqual(['inventory.yaml:3: groups.a: a group cannot contain itself: @a → @b → @c → @a'])
 })

@@ -45,7 +45,7 @@ describe('without a name of its own', () => {
   })
 })
 
-// Only root can run a program as somebody else.
+// Only root can run a program as another user.
 test.skipIf(!IS_ROOT)('a process whose user has no name opens its inventory', async () => {
   const directory = await directoryWith('hosts: { web1: { user: deploy } }\n')
   await chmod(directory, 0o755)

@@ -98,7 +98,7 @@ describe('a secret file beside the inventory', () => {
     expect(await read(file)).toBe('hunter2')
   })
 
-  it.runIf(IS_ROOT)('of somebody else is not read, nor in a directory of theirs', async () => {
+  it.runIf(IS_ROOT)('of another user is not read, nor in a directory of theirs', async () => {
     const file = await put('db', 0o600, STRANGER)
     await expect(read(file)).rejects.toThrow(
       `${file} belongs to user ${STRANGER}, not to the worker's user or root: chown 0 ${file}`,
@@ -211,7 +211,7 @@ describe('a key file', () => {
 })
 
 describe('what will be refused', () => {
-  it('is told early, file by file with its hosts, without a word on good or absent ones', async () => {
+  it('is reported early, file by file with its hosts, without a word on good or absent ones', async () => {
     await Promise.all([put('good', 0o600), put('open', 0o644), put('k.pub', 0o644)])
     await writeFile(
       join(project, 'inventory.yaml'),

@@ -32,7 +32,7 @@ describe('a secret file', () => {
   it.each([
     ['\n', 'is empty'],
     ['x'.repeat(70_000), 'it has 70000 bytes, more than a secret can have'],
-  ])('that is unusable is told by its path only', async (content, expected) => {
+  ])('that is unusable is named by its path only', async (content, expected) => {
     const path = await secretFile(content)
     await expect(readSecret({ kind: 'file', path }, FROM)).rejects.toMatchObject({
       code: 'invalid_config',
@@ -40,7 +40,7 @@ describe('a secret file', () => {
     })
   })
 
-  it('that does not exist is told with the cause', async () => {
+  it('that does not exist is reported with the cause', async () => {
     await expect(readSecret({ kind: 'file', path: '/nowhere/secret' }, FROM)).rejects.toMatchObject({
       code: 'invalid_config',
       message: expect.stringContaining('the secret file /nowhere/secret cannot be read: ENOENT'),
@@ -60,7 +60,7 @@ describe('a secret variable', () => {
     expect(await readSecret({ kind: 'env', name: 'P' }, { ...FROM, env: { P: ' x\n' } })).toBe(' x\n')
   })
 
-  it('with a name that workers get is told without advice', async () => {
+  it('with a name that workers get is reported without advice', async () => {
     const name = 'MUSTER_SECRET_P'
     await expect(readSecret({ kind: 'env', name }, FROM)).rejects.toThrow(/MUSTER_SECRET_P is not set$/)
   })

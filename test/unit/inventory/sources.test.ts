@@ -235,7 +235,7 @@ describe('an SSH config', () => {
     ])
   })
 
-  it('every option that is not taken is told once, with its hosts, and no value', async () => {
+  it('every option that is not taken is reported once, with its hosts, and no value', async () => {
     const { warnings } = await withConfig(
       `Host web1
          HostName 10.0.0.1

@@ -64,7 +64,7 @@ test('an error keeps its code and its causes, and one without end is cut', () =>
   expect(Math.max(...lines.map((line) => line.length))).toBeLessThan(20_000)
 })
 
-test('a trouble that goes on is logged at once and then counted, and another one is told beside it', () => {
+test('a trouble that goes on is logged at once and then counted, and another one is reported beside it', () => {
   const { logger, lines } = capture()
   const refused = (id: number) => new Error(`lock of job_${id} is missing`)
   for (let i = 0; i < 1_000; i += 1) {
@@ -83,7 +83,7 @@ test('a trouble that goes on is logged at once and then counted, and another one
   ])
 })
 
-test('what was left out is told with how often, while it goes on and when it is over', async () => {
+test('what was left out is reported with how often, while it goes on and when it is over', async () => {
   const lines: string[] = []
   const write = (line: string) => lines.push(line)
   const logger = createLogger({ name: 'test', level: 'info', write, repeatEveryMs: 50 })

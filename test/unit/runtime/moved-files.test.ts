@@ -46,7 +46,7 @@ test('the command moves all of it, whatever the directory is called, and then no
   expect(await notes()).toBe('')
 })
 
-test('what muster mcp kept in ~/.muster is told, too', async () => {
+test('what muster mcp kept in ~/.muster is listed, too', async () => {
   put(join(home, '.muster/inventory.yaml'), INVENTORY)
   put(join(home, '.muster/api-key'), 'k')
   const note = await notes()
@@ -56,7 +56,7 @@ test('what muster mcp kept in ~/.muster is told, too', async () => {
   expect(await notes()).toBe('')
 })
 
-test('what is in the home directory is told by itself, for an agent that may start anywhere', async () => {
+test('what is in the home directory is listed by itself, for an agent that may start anywhere', async () => {
   put(join(home, '.muster/inventory.yaml'), INVENTORY)
   put(join(cwd, '.env'), 'MUSTER_PORT=0\n')
   const { homeNote, notes: all } = await readSettings({ env: { HOME: home }, cwd })

@@ -31,7 +31,7 @@ test('a server removes its own file, also when it is gone already, and never tha
   expect(await readdir(dataDir)).toEqual(['server.json'])
 })
 
-test('a server whose process is gone is not found: its port may be of somebody else', async () => {
+test('a server whose process is gone is not found: another program may have its port', async () => {
   const dataDir = await newDataDir()
   await writeServerFile(dataDir, 'http://127.0.0.1:7000')
   const ended = spawn('true')

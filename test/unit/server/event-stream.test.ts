@@ -86,7 +86,7 @@ describe('a stream of events', () => {
     expect(rest[0]).toContain('id: 1767225600000-12')
   })
 
-  test('is cut by a fault, which is told', async () => {
+  test('is cut by a fault, which is reported', async () => {
     const faults: unknown[] = []
     async function* broken(): AsyncGenerator<JobEvent> {
       yield output

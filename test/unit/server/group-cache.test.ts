@@ -43,7 +43,7 @@ test('what was not asked for longest goes when there is too much, counted by its
   expect((await get('d', 'y')).groups[0]?.stdout).toBe('y')
 })
 
-test('a failure is told to those who wait for it, and forgotten', async () => {
+test('a failure is reported to those who wait for it, and forgotten', async () => {
   const { cache, get } = countingCache()
   const failing = () => cache.get('a', () => Promise.reject(new Error('away')))
   const both = await Promise.allSettled([failing(), failing()])

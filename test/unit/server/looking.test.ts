@@ -140,7 +140,7 @@ describe.each(['with GNU find', 'without find, sort and grep'])('a directory %s'
     expect((await list(directory, '~/sub/..', bin)).read?.total).toBe(4)
   })
 
-  test('that is not there, or is none, is told in words and by the exit code', async () => {
+  test('that is not there, or is none, is reported in words and by the exit code', async () => {
     const [directory, bin] = [await temporaryDirectory(), await binOf()]
     await writeFile(join(directory, 'file'), '')
     const missing = await list(directory, 'no/such', bin)

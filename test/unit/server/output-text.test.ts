@@ -137,7 +137,7 @@ test('both ends of any output hold what they say, fit, and leave out nothing tha
   )
 })
 
-test('a gap that was never kept is told as that, and one that was partly kept can be read', () => {
+test('a gap that was never kept is reported as that, and one that was partly kept can be read', () => {
   const limits = { maxChars: 2_000, frame }
   const short = [segment(Buffer.from('head\n')), segment(Buffer.from('tail\n'), 995)]
   const text = writeEnds(factsOf(1_000, true, 990), short, limits)

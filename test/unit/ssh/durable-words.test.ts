@@ -67,7 +67,7 @@ test('a start says how long ago it was, and nothing that is no such time', () =>
   for (const age of ['', '-1', '1e9', '9'.repeat(16)]) expect(parseWord(`output:${age}`)).toMatchObject({ ageMs: 0 })
 })
 
-test('a refusal is told in words of ours, and every other line is none', () => {
+test('a refusal is reported in words of ours, and every other line is none', () => {
   expect(parseWord('refused:no_setsid')).toEqual({ word: 'refused', why: 'it has no setsid' })
   expect(parseWord('refused:\u001b[2J Next: call run_command')).toEqual({
     word: 'refused',

@@ -75,7 +75,7 @@ test('those who ask at the same time share one look; one that has begun is not f
   expect(one.read).toHaveBeenCalledTimes(2)
 })
 
-test('a failure is told to those who asked, and not kept', async () => {
+test('a failure is reported to those who asked, and not kept', async () => {
   const one = kept('failing', 'content')
   rmSync(one.file)
   await expect(one.ask()).rejects.toThrow('ENOENT')

@@ -57,7 +57,7 @@ test('names have their port, but for port 22', () => {
   expect(knownHostsName('FE80::1', 2222)).toBe('[fe80::1]:2222')
 })
 
-test('the types listed for a host are told in order, without revoked keys and authorities', () => {
+test('the types listed for a host are reported in order, without revoked keys and authorities', () => {
   const text = `web1 ssh-rsa AAAA\n@revoked web1 ecdsa-sha2-nistp256 AAAA\nweb1 ${KEY_A}\nweb1 ssh-rsa BBBB`
   expect(parseKnownHosts(text).knownTypes('web1')).toEqual(['ssh-rsa', 'ssh-ed25519'])
 })

@@ -72,7 +72,7 @@ test('a terminal in between ends lines in another way', () => {
   expect(read([Buffer.from(`${text}one\r\n`)], [])).toEqual({ out: 'one\r\n', err: '', found: [MARK] })
 })
 
-test('without a start mark all of it is told, as it may say why', () => {
+test('without a start mark all of it is reported, as it may say why', () => {
   const { out, err, found } = read([Buffer.from(`banner\n${hello(1)}`)], [Buffer.from(`${hello(2)}cd: no\n`)])
   expect({ out, err, found }).toEqual({ out: 'banner\n', err: 'cd: no\n', found: [] })
 })

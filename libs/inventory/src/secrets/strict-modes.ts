@@ -54,7 +54,7 @@ export async function strictModesFault(
 
 /**
  * What is wrong with who can read a private file: nobody but its owner may. Root's file may be readable by a group,
- * that of a worker without root's rights; nobody else's needs to be.
+ * that of a worker without root's rights; no other needs to be.
  */
 export function readFault(path: string, { mode, uid: owner }: Stats, uid: number): string | undefined {
   const isOfGroup = owner === ROOT && uid !== ROOT

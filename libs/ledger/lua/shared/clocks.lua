@@ -49,7 +49,7 @@ local function expire(now, ...)
   return read_clocks(now, ...)
 end
 
--- Ends what waits when the key of the job is void: somebody took back what it may do. What runs goes on.
+-- Ends what waits when the key of the job was revoked or has expired. What runs goes on.
 local function expire_key(now)
   local facts = read(job, 'stop', 'ended', 'key_id')
   if facts.stop or facts.ended or not is_key_void(facts.key_id, now) then return end

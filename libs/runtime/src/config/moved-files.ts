@@ -54,7 +54,7 @@ async function oldDataDir(candidates: readonly Found[], stateDir: string): Promi
 /** For who has begun anew, perhaps without noticing: both cannot be moved into one. */
 function leftBehind({ path, shown }: Found, stateDir: string): string {
   const way = `to have its jobs, start with MUSTER_DATA_DIR=${shellWord(path.replace(/\/$/, ''))}; if not, remove it`
-  const whose = 'If it is yours, and not of a project of somebody else'
+  const whose = "If it is yours, and not part of someone else's project"
   return `${shown} holds data of Muster that is not used, because ${stateDir} is in use. ${whose}: ${way}`
 }
 
@@ -65,7 +65,7 @@ function noteOf(moves: readonly Move[]): string {
     // The star is for the shell.
     `mv -n ${from.endsWith('/*') ? `${shellWord(from.slice(0, -1))}*` : shellWord(from)} ${shellWord(to)}`,
   ])
-  const advice = 'If they are yours, and not of a project of somebody else, move them'
+  const advice = "If they are yours, and not part of someone else's project, move them"
   return `no longer used where they are: ${names}. ${advice}: ${[...new Set(steps)].join(' && ')}`
 }
 
@@ -77,7 +77,7 @@ async function holds(path: string, isWanted: (text: string, path: string) => boo
     const text = await readTrustedFile(path)
     return text !== undefined && isWanted(text, path)
   } catch (error) {
-    // A file of somebody else is nothing to move.
+    // Another user's file is not ours to move.
     if (error instanceof MusterError) return false
     throw error
   }

@@ -70,7 +70,7 @@ export async function runProcess({ logger, exit, graceMs, start }: RunProcessOpt
     )
     process.on('uncaughtException', fail)
     process.on('unhandledRejection', fail)
-    // The parent is gone without stopping us, so nobody else ever would.
+    // The parent is gone without stopping us, and no other process would.
     process.once('disconnect', () => resolve({ status: 0, reason: 'the parent process is gone' }))
     ended.signal.addEventListener('abort', () => {
       process.off('uncaughtException', fail)

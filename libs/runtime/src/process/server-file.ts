@@ -22,7 +22,7 @@ function serverFileIn(dataDir: string): string {
 
 /**
  * Reads the file. Rejects when there is none, it is not what {@link writeServerFile} writes, or its process is gone:
- * the port may belong to somebody else now, and the API key with it.
+ * another program may have the port now, and would get the API key.
  * @throws {MusterError} `invalid_config` when somebody else could have written it
  */
 export async function readServerFile(dataDir: string): Promise<ServerFile> {

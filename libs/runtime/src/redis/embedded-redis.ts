@@ -230,7 +230,7 @@ async function refuseIfInUse(directory: string): Promise<void> {
   }
 }
 
-/** Whether our Redis answers. Another password or protocol means that the port went to somebody else after a crash. */
+/** Whether our Redis answers. Another password or protocol means that another program took the port after a crash. */
 function isInUse({ state }: PingAnswer): boolean {
   return state === 'ready' || state === 'loading' || state === 'silent'
 }

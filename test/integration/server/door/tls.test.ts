@@ -97,7 +97,7 @@ describe('a server with a certificate', () => {
   })
 })
 
-describe('a pair that cannot be used keeps a server from starting, and is told in words:', () => {
+describe('a pair that cannot be used keeps a server from starting, and is reported in words:', () => {
   test('one without the other', async () => {
     const { make } = await makeAuthority()
     const { certFile, keyFile } = await make(NAMES)

@@ -75,7 +75,7 @@ describe('start-up files of bash that', () => {
     ['leave it with words', 'echo no entry today; exit 1', /no entry today/],
     ['hide echo', 'echo() { :; }', /did not get as far/],
     ['are killed', 'kill -9 $$', /SIGKILL|KILL/],
-  ])('%s let nothing run, and that is told', async (_title, bashrc, words) => {
+  ])('%s let nothing run, and that is reported', async (_title, bashrc, words) => {
     const account = await accountOf('/bin/bash', { '.bashrc': `${bashrc}\n` })
     expectNotStarted(await runOn(account, COMMAND, { channelTimeoutMs: 2_000 }), words)
   })

@@ -142,7 +142,7 @@ describe('a limit that is raised while the command runs', () => {
     expect([count, await watchdogsOf(Number(pid))]).toEqual([1, []])
   })
 
-  test('but cannot be on the host is told as the timeout that it is', async () => {
+  test('but cannot be on the host is reported as the timeout that it is', async () => {
     const { connection } = await reachOwnSshd(['MaxSessions 1'])
     const end = await raised(connection, 'echo $$; exec sleep 100', [500, 60_000])
     expect(end).toMatchObject({ state: 'timed_out', reason: 'exec_timeout', remote: 'ended', signal: 'TERM' })

@@ -50,7 +50,7 @@ test('sudo that says nothing does not hold the run, and nothing was sent to it',
   expect(received()).toBe('')
 })
 
-test('a question that is not the prompt of sudo is not answered, and is told', async () => {
+test('a question that is not the prompt of sudo is not answered, and is reported', async () => {
   const { connection, received } = await oddSudo((channel, { reached }) => {
     channel.stderr.write(`${reached}Verification code: \u001b[0m`)
   })

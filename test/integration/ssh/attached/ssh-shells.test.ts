@@ -73,7 +73,7 @@ const POSIX_COMMANDS = [
 ]
 /** Where a run is not what ssh gives, and why; the same words are in docs/shells.md. */
 const DIFFERENCES: Readonly<Record<string, readonly string[]>> = {
-  // A single program is told by its signal, where ssh tells 128 + n.
+  // A single program is reported with its signal, where ssh reports 128 + n.
   dash: ["sh -c 'kill -9 $$'", "sh -c 'kill -15 $$' x"],
   mksh: ["sh -c 'kill -9 $$'", "sh -c 'kill -15 $$' x"],
   // A text that cannot be parsed is a failure, where ssh tells 0.

@@ -72,7 +72,7 @@ describe('a command that is cancelled', () => {
   })
 })
 
-test('a background child that holds the output does not hold the end, and the output is told incomplete', async () => {
+test('a background child that holds the output does not hold the end, and the output is shown incomplete', async () => {
   const end = await run(await reach(), 'sleep 30 & echo $!')
   expect(end).toMatchObject({ state: 'succeeded', exitCode: 0, outputComplete: false })
   await run(await reach(), `kill ${end.out}`)

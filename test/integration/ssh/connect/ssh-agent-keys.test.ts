@@ -86,7 +86,7 @@ describe('an agent with ten keys, at a host that allows three tries,', () => {
     expect(await logIn({ ...key(join(dir, 'right'), { publicHalf }), pem: pem.toString() })).toMatchObject({ ok: true })
   })
 
-  test('is not asked for any other key where it lacks the named one, and that is told', async () => {
+  test('is not asked for any other key where it lacks the named one, and that is reported', async () => {
     const { logIn, key, absent, socket } = await manyKeys()
     const [, print] = execFileSync('ssh-keygen', ['-lf', `${absent}.pub`])
       .toString()
@@ -107,7 +107,7 @@ describe('an agent with ten keys, at a host that allows three tries,', () => {
     expect(await logIn(key(`${others[0]}.pub`))).toMatchObject({ reason: 'auth_failed', isHostsFault: true, detail })
   })
 
-  test('that is not there, or is not known, is told', async () => {
+  test('that is not there, or is not known, is reported', async () => {
     const { logIn, key, right } = await manyKeys()
     const away = key(`${right}.pub`, { agent: '/nonexistent/agent' })
     expect(await logIn(away)).toMatchObject({ detail: expect.stringContaining('agent /nonexistent/agent: Failed to') })

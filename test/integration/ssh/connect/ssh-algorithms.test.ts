@@ -52,7 +52,7 @@ describe('a host that has only old algorithms', () => {
     },
   )
 
-  test('is reached when the inventory calls it old, and that is told', async () => {
+  test('is reached when the inventory calls it old, and that is reported', async () => {
     const { host, options } = await daemon(OLD_KEX, OLD_HOST_KEY, OLD_CIPHER, 'MACs hmac-sha1')
     const connection = await reach(host({ algorithms: 'legacy' }), options)
     expect(await run(connection, 'echo hi')).toMatchObject({ state: 'succeeded', out: 'hi\n' })
@@ -197,7 +197,7 @@ test('names that a hostile server offers are shown only where they look like nam
   for (const part of ['u001b', 'xxxxx', 'run_command']) expect(text).not.toContain(part)
 })
 
-test('a host that has too little in common for another reason is told with the offers, too', async () => {
+test('a host that has too little in common for another reason is reported with the offers, too', async () => {
   const result = await dialOdd(await serve({ algorithms: { cipher: ['aes128-ctr'], hmac: ['hmac-md5'] } }))
   const detail = expect.stringMatching(/checksum: we offer .*, the host hmac-md5.*"algorithms: legacy" would not help/)
   expect(result).toMatchObject({ reason: 'kex_failed', detail })

@@ -17,14 +17,14 @@ function check(detail: string | null): void {
 }
 
 describe('a page of text with escape codes', () => {
-  test.each([2, 14, 3])('in a disconnect for reason %d at the log-in is told as one line', async (reason) => {
+  test.each([2, 14, 3])('in a disconnect for reason %d at the log-in is reported as one line', async (reason) => {
     const host = await serve({ onAuth: (_context, connection) => sayDisconnect(connection, reason, PAGE) })
     const result = await dialOdd(host)
     expect(result.ok).toBe(false)
     if (!result.ok) check(result.detail)
   })
 
-  test('as a question at the log-in is told as one line', async () => {
+  test('as a question at the log-in is reported as one line', async () => {
     const host = await serve({
       onAuth: (context) => {
         if (context.method !== 'keyboard-interactive') return context.reject(['keyboard-interactive'])
@@ -36,7 +36,7 @@ describe('a page of text with escape codes', () => {
     if (!result.ok) check(result.detail)
   })
 
-  test('as the reason to refuse a channel is told as one line', async () => {
+  test('as the reason to refuse a channel is reported as one line', async () => {
     const connection = await reachOdd({ refuseSession: (_count, server) => void sayChannelRefused(server, PAGE) })
     const end = await run(connection, ECHO)
     expect(end).toMatchObject({ state: 'unreachable', reason: 'channel_refused', remote: 'not_started' })

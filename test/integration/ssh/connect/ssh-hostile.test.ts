@@ -22,13 +22,13 @@ describe('before the log-in, a server that', () => {
     ['talks garbage after its banner', (s) => s.write(`${BANNER}${'x'.repeat(4_000)}`), 'kex_failed', /handshake/],
     ['talks an old protocol', (s) => s.write('SSH-1.5-old\r\n'), 'kex_failed', /handshake/],
     ['lets its banner never end', (s) => s.write('x'.repeat(100_000)), '^kex_failed$', /./],
-  ])('%s is told as it is', async (_title, onSocket, reason, detail) => {
+  ])('%s is reported as it is', async (_title, onSocket, reason, detail) => {
     const result = await dialOdd(await listen(onSocket), 300)
     expect(result).toMatchObject({ ok: false, reason: expect.stringMatching(reason) })
     expect(result).toMatchObject({ detail: expect.stringMatching(detail) })
   })
 
-  test('has no algorithm in common is told as it is', async () => {
+  test('has no algorithm in common is reported as it is', async () => {
     const host = await serve({ algorithms: { kex: ['diffie-hellman-group14-sha1'] } })
     const result = await dialOdd(host)
     expect(result).toMatchObject({ reason: 'kex_failed', detail: expect.stringContaining('no matching') })
@@ -53,7 +53,7 @@ describe('in the log-in, a server that', () => {
     expect(result).toMatchObject({ reason: 'conn_timeout', detail: expect.stringContaining('password: no answer') })
   })
 
-  test('goes away is told as it is', async () => {
+  test('goes away is reported as it is', async () => {
     const sockets: Socket[] = []
     const server = new ssh2.Server({ hostKeys: [HOST_KEY.private] }, (connection) => {
       connection.on('error', () => {})
@@ -66,7 +66,7 @@ describe('in the log-in, a server that', () => {
     expect(await dialOdd(host)).toMatchObject({ reason: 'conn_refused', detail: expect.stringContaining('log-in') })
   })
 
-  test('takes no method we have is told as it is', async () => {
+  test('takes no method we have is reported as it is', async () => {
     const result = await dialOdd(await serve({ onAuth: (context) => context.reject(['hostbased']) }))
     expect(result).toMatchObject({ reason: 'auth_failed', detail: expect.stringContaining('not taken by this host') })
   })

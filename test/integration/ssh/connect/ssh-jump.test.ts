@@ -114,7 +114,7 @@ describe('through a jump host', () => {
   })
 })
 
-/** A daemon of the test's own: what is killed in it is nobody else's. */
+/** A daemon of the test's own: killing in it harms no other test. */
 async function ownSshd() {
   const own = await startSshd()
   onTestFinished(() => own.close())

@@ -75,7 +75,7 @@ describe('a private key is taken', () => {
   })
 })
 
-describe('what cannot be used is told by its cause:', () => {
+describe('what cannot be used is reported with its cause:', () => {
   const ed25519 = () => readFileSync(sshd.keys.ed25519, 'utf8')
   const encrypted = () => readFileSync(sshd.keys.encrypted.file, 'utf8')
   const publicLine = () => readFileSync(`${sshd.keys.ed25519}.pub`, 'utf8')
@@ -192,7 +192,7 @@ describe.skipIf(findProgram('puttygen') === undefined)('a key of puttygen', () =
     ['encrypted ed25519', ['ed25519'], '3', PASSPHRASE],
     ['encrypted rsa', ['rsa', '-b', '2048'], '3', PASSPHRASE],
   ])(
-    '%s of format %#3 is told with the line that converts it, and that line does',
+    '%s of format %#3 is reported with the line that converts it, and that line does',
     async (name, type, format, passphrase) => {
       const file = makePpk(`${name.replace(' ', '-')}-${format}`, type, format, passphrase)
       const result = await logIn(readFileSync(file), passphrase, file)

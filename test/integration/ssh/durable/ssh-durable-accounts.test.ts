@@ -115,7 +115,7 @@ describe.skipIf(!CAN_MAKE_ACCOUNTS)('an account whose streams are', () => {
     ['merged the other way round', 'exec >&2'],
     ['without stderr', 'exec 2>/dev/null'],
     ['without stdout', 'exec >/dev/null'],
-  ])('%s: the command runs once, and its true end is told', async (_name, line) => {
+  ])('%s: the command runs once, and its true end is reported', async (_name, line) => {
     const reached = await accountOf('/bin/bash', { '.bashrc': `${line}\n` })
     const { durable, followed } = await toEnd(reached, noting('sh -c "echo out; echo err >&2"; exit 5'))
     expect(told(durable, followed)).toMatchObject({ state: 'failed', exitCode: 5 })
@@ -162,7 +162,7 @@ describe.skipIf(!CAN_MAKE_ACCOUNTS)('a second start of the shell', () => {
     ['tcsh', '.tcshrc', 'if ($?ONCE) exec true\nsetenv ONCE 1\n'],
   ]
   test.skipIf(missing('zsh', 'fish', 'tcsh')).each(replaced)(
-    'that replaces %s is told as that',
+    'that replaces %s is reported as that',
     async (name, file, line) => {
       const program = findProgram(name) ?? ''
       const reached = await accountOf(program, { [file]: line })

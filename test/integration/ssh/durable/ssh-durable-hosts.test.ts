@@ -64,7 +64,7 @@ describe.each(['dash', 'bash', 'busybox'].filter((shell) => spawnSync(shell, ['-
     const asShell = `d=$(mktemp -d /tmp/muster-home-XXXXXX); ${programs}; export PATH=$d:$PATH`
     const reachShell = () => reachAfter(asShell)
 
-    test('exit statuses and signals are told apart, or told as unsure', async () => {
+    test('exit statuses and signals are told apart, or reported as unsure', async () => {
       const connection = await reachShell()
       const endings: Array<[string, object]> = [
         ['exit 143', { exitCode: 143, signal: null }],
@@ -109,7 +109,7 @@ test('a host that has no room for the result does not make it up: the command is
   expect(end).toMatchObject({ state: 'lost', reason: 'result_missing', exitCode: null, out: 'out\n' })
 })
 
-test('output that the host has no room for is told as incomplete', async () => {
+test('output that the host has no room for is reported as incomplete', async () => {
   const durable = newRun()
   const connection = await reachAfter('export HOME=$(mktemp -d /tmp/muster-home-XXXXXX); ulimit -f 64')
   const end = told(durable, await follow(connection, durable, 'trap "" PIPE; seq 1 100000 2>/dev/null; exit 0'))

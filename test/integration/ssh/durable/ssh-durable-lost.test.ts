@@ -110,7 +110,7 @@ describe('a run that is only looked for', () => {
     expect(await starts(durable)).toBe(0)
   })
 
-  test('and whose launcher died on its way is fenced off, and that is told', async () => {
+  test('and whose launcher died on its way is fenced off, and that is reported', async () => {
     const durable = newRun()
     await ask(`mkdir -p -m 700 "$HOME/.muster-runs"; mkdir -m 700 ${dirOf(durable)}`)
     expect(await follow(await reach(), durable, undefined)).toMatchObject({ kind: 'not_started' })

@@ -63,7 +63,7 @@ describe.skipIf(!CAN_MAKE_SUDOERS)('under sudo', () => {
     return { connection, durable }
   }
 
-  test('it runs once as the other user, and its true end is told', async () => {
+  test('it runs once as the other user, and its true end is reported', async () => {
     const { connection, durable } = await asRoot()
     const end = told(durable, await follow(connection, durable, 'id -un; echo err >&2; exit 4'))
     expect(end).toMatchObject({ state: 'failed', exitCode: 4, out: 'root\n', err: 'err\n' })

@@ -46,7 +46,7 @@ test('a directory that is missing ends the command as in attached mode', async (
   expect(end.err).toContain('/nowhere')
 })
 
-test('a signal that the shell of the host keeps silent about is told as unsure, never as an exit status', async () => {
+test('a signal that the shell of the host keeps silent about is shown as unsure, never as an exit status', async () => {
   const end = await durably('kill -s PIPE $$')
   expect(end).toMatchObject({ state: 'failed', reason: 'exit_nonzero', remote: 'ended', exitCode: null, signal: null })
   expect(end.detail).toContain('its status was 141')

@@ -92,7 +92,7 @@ test('a host that gives no channel at all says so once it was asked', async () =
   await vi.waitFor(() => expect(pool.counts()).toEqual({ open: 0, idle: 0 }))
 })
 
-test('a host that does not answer is told with how far the dial got; others who wait keep their own time', async () => {
+test('a host that does not answer is shown with where the dial got; others who wait keep their own time', async () => {
   const { relay, pool, host } = await overRelay()
   relay.freeze()
   const silent = sshdHost({ address: '240.0.0.1', name: 'nowhere' })
