@@ -27,6 +27,7 @@ export const WAITING: Readonly<Record<string, number>> = {
   'test/integration/ssh/attached/ssh-sudo.test.ts': 40,
   'test/e2e/jobs/rollout.test.ts': 40,
   'test/integration/ssh/attached/ssh-dropbear.test.ts': 35,
+  'test/integration/ssh/attached/ssh-slow-line.test.ts': 35,
   'test/integration/ssh/durable/ssh-durable-accounts.test.ts': 35,
   'test/integration/server/job-answers.test.ts': 35,
   'test/e2e/hosts/looking.test.ts': 35,

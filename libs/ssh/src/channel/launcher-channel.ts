@@ -80,6 +80,8 @@ class HelloWait {
   /** Why the input was ended: the shell is on its way out, and its last words may explain more. */
   #whyEnded: string | undefined
   #timer: NodeJS.Timeout
+  /** From then on the channel is the caller's: nothing here may touch it, when the command exits for example. */
+  #isSettled = false
   #resolve: (end: GreetedChannel | NotGreeted) => void = () => {}
 
   constructor(connection: SshConnection, running: RunningChannel, options: WaitOptions) {
@@ -123,6 +125,7 @@ class HelloWait {
 
   /** Sends the end of the input: whatever reads it, start-up files or sudo, goes on and may say why. */
   #endInput(why: string | undefined): void {
+    if (this.#isSettled) return
     clearTimeout(this.#timer)
     const exit = this.#running.exit()
     if (exit === undefined && why !== undefined) {
@@ -173,6 +176,8 @@ class HelloWait {
   }
 
   #settle(end: GreetedChannel | NotGreeted): void {
+    if (this.#isSettled) return
+    this.#isSettled = true
     clearTimeout(this.#timer)
     this.#options.signal?.removeEventListener('abort', this.#onAbort)
     const { channel } = this.#running
