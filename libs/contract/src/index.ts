@@ -40,6 +40,7 @@ export {
   OutputStream,
   PAGE_LIMIT_BYTES,
 } from './jobs/output.ts'
+export { Reached, type UsedCredential } from './jobs/reached.ts'
 export { type ReaderScope, readerOf, shownTo } from './jobs/readers.ts'
 export {
   Batch,

@@ -165,6 +165,7 @@ function runOf(told: Partial<Run>): Run {
     started_at: null,
     ended_at: ENDED_AT,
     connect_ms: null,
+    reached: null,
     duration_ms: null,
     stdout: empty,
     stderr: empty,

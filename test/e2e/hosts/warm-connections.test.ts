@@ -2,6 +2,7 @@
 import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Run } from '@muster/contract'
 import { expect, inject, onTestFinished, test } from 'vitest'
 import { fleetFiles } from '../../support/stack/fleet-files.ts'
 import { type Stack, startStack } from '../../support/stack/stack.ts'
@@ -21,6 +22,24 @@ test('jobs on the same host go over one connection, durable ones too', async () 
   expect(await lineOf(stack)).toBe(line)
   expect(await lineOf(stack, { durable: true })).toBe(line)
   expect(await lineOf(stack)).toBe(line)
+}, 60_000)
+
+test('a run over a warm connection, or one that was refused, tells what it reached', async () => {
+  const files = fleetFiles(2)
+  const { knownHosts } = inject('sshd')
+  const known = knownHosts.replaceAll('127.0.*', '127.0.1.1')
+  const stack = await startStack({ ...files, knownHosts: known })
+  const reachedBy = async (host: string) => {
+    const job = await stack.ended((await stack.submit({ targets: host, command: 'true' })).job_id)
+    const { body } = await stack.ask('GET', `/v1/jobs/${job.job_id}/runs/${host}`)
+    return Run.parse(body)
+  }
+  const { reached: first } = await reachedBy('web01')
+  expect(first).toMatchObject({ address: '127.0.1.1', credentials: [{ kind: 'key' }] })
+  expect((await reachedBy('web01')).reached).toEqual(first)
+  const refused = await reachedBy('web02')
+  expect(refused).toMatchObject({ reason: 'host_key_unknown', reached: { address: '127.0.1.2', credentials: [] } })
+  expect(refused.reached?.host_key).toBe(first?.host_key)
 }, 60_000)
 
 test('after a command that was killed, or left something behind, the next job gets a new connection', async () => {

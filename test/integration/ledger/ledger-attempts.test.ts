@@ -1,5 +1,5 @@
 /** What is left of an attempt when others follow, and requests that come twice or late. */
-import { Submit } from '@muster/contract'
+import { type Reached, Submit } from '@muster/contract'
 import {
   appendOutput,
   type Claim,
@@ -79,4 +79,43 @@ test('a breaker that is open for log-ins is not shortened by failures to connect
   for (let i = 0; i < 5; i += 1) await fail('refused')
   const open = (await openBreakers(ledger)).get('h0')
   expect([open?.kind, (open?.untilMs ?? 0) - Date.now() > 800_000]).toEqual(['auth', true])
+})
+
+const reachedAt = (address: string): Reached => ({
+  address,
+  port: 22,
+  jump: null,
+  host_key: null,
+  user: 'deploy',
+  credentials: [{ kind: 'password', fingerprint: null }],
+})
+
+test('a run reports what its last attempt reached; but once one has started, what that one did', async () => {
+  const ledger = await openTestLedger()
+  const jobId = await submitTo(ledger, 1, { retry_on: [1], retries: 5, retry_backoff_s: 0 })
+  const reached = async () => (await findRun(ledger, jobId, 'h0'))?.reached?.address
+  const refuse = async (where: { reached?: Reached }) =>
+    await finishRun(ledger, await claimFirst(ledger, jobId), {
+      ...ENDS.refused,
+      detail: null,
+      signal: null,
+      isRetryable: true,
+      ...where,
+    })
+  await refuse({ reached: reachedAt('10.0.0.1') })
+  expect(await reached()).toBe('10.0.0.1')
+  await refuse({})
+  expect(await reached()).toBeUndefined()
+
+  const ran = await claimFirst(ledger, jobId)
+  await dispatchRun(ledger, ran, { connectMs: 1, mode: 'attached', reached: reachedAt('10.0.0.2') })
+  await endAs(ledger, ran, 'failed')
+  await refuse({ reached: reachedAt('10.0.0.3') })
+  expect(await reached()).toBe('10.0.0.2')
+
+  const marked = await claimFirst(ledger, jobId)
+  await dispatchRun(ledger, marked, { connectMs: 1, mode: 'attached', reached: reachedAt('10.0.0.4') })
+  expect(await reached()).toBe('10.0.0.4')
+  await finishRun(ledger, marked, { ...ENDS.refused, detail: null, signal: null, isRetryable: true })
+  expect(await reached()).toBe('10.0.0.2')
 })

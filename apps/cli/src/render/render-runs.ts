@@ -1,5 +1,12 @@
 /** Runs as people see them: one in full, or one line each. Pure; escapes everything that comes from hosts. */
-import { escapeLine, isTerminalRun, type LateResult, type Run, type StreamSummary } from '@muster/contract'
+import {
+  escapeLine,
+  isTerminalRun,
+  type LateResult,
+  type Reached,
+  type Run,
+  type StreamSummary,
+} from '@muster/contract'
 import { reasonWords, stateWords } from './reason-words.ts'
 import { tableText } from './render-output.ts'
 
@@ -38,6 +45,8 @@ export function runText(run: Run): string {
     ['next attempt', run.retry_at],
     ['mode', run.mode],
     ['worker', run.worker === null ? null : escapeLine(run.worker)],
+    ['reached', run.reached === null ? null : reachedText(run.reached)],
+    ['log-in', run.reached === null ? null : logInText(run.reached)],
     ['started', hasStarted ? run.started_at : null],
     // Nobody knows when, or whether, a lost run ended on its host.
     [run.state === 'lost' ? 'settled' : 'ended', run.ended_at],
@@ -53,6 +62,16 @@ export function runText(run: Run): string {
 /** Why a run that has not ended waits. The reason of one that has ended says it all. */
 function waitText({ reason, detail, state }: Run): string | null {
   return reason !== null || detail === null || isTerminalRun(state) ? null : escapeLine(detail)
+}
+
+function reachedText({ address, port, jump, host_key: hostKey }: Reached): string {
+  const way = jump === null ? '' : `, through ${escapeLine(jump)}`
+  return `${address ?? 'an address of the jump host'}, port ${port}${way}; host key ${hostKey ?? 'not shown'}`
+}
+
+function logInText({ user, credentials }: Reached): string {
+  const used = credentials.map(({ kind, fingerprint }) => (fingerprint === null ? kind : `${kind} ${fingerprint}`))
+  return `${escapeLine(user)}, ${used.length === 0 ? 'nothing accepted' : used.join(' and ')}`
 }
 
 function safetyText({ safe_to_retry: isSafe, remote }: Run): string {

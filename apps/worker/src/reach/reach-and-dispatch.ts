@@ -69,9 +69,10 @@ export async function reachAndDispatch(
   const { ready } = opened
   try {
     const mode = spec.isDurable ? 'durable' : 'attached'
-    const { hostKey, notice } = checkout.connection
+    const { hostKey, reached, notice } = checkout.connection
     const connectMs = performance.now() - startedMs
-    const writeMark = () => dispatchRun(deps.ledger, run.claim, { connectMs, mode, hostKey, ...(notice && { notice }) })
+    const writeMark = () =>
+      dispatchRun(deps.ledger, run.claim, { connectMs, mode, hostKey, reached, ...(notice && { notice }) })
     const mark = await writeMark()
     if (mark.word === 'go') {
       return { checkout, command, ready, maySend: () => performance.now() < mark.sendBeforeMs, markAgain: writeMark }
@@ -87,7 +88,7 @@ export async function reachAndDispatch(
 }
 
 function endWithoutConnection(run: HeldRun, spec: RunSpec, refused: Refused): TicketEnd {
-  const { reason, detail, isRetryable } = refused
+  const { reason, detail, isRetryable, reached } = refused
   const cause = run.stoppedBy()
   switch (cause) {
     case 'cancelled_by_user':
@@ -101,7 +102,10 @@ function endWithoutConnection(run: HeldRun, spec: RunSpec, refused: Refused): Ti
       // A worker that shuts down leaves the run as it is: it gives up its lease, and the sweep queues the run again.
       return 'not ours'
     case undefined:
-      return neverStarted(stateWithoutStart(reason), reason, detail, isRetryable, isHostsFault(spec, refused))
+      return {
+        ...neverStarted(stateWithoutStart(reason), reason, detail, isRetryable, isHostsFault(spec, refused)),
+        ...(reached && { reached }),
+      }
     default:
       return cause satisfies never
   }

@@ -3,6 +3,7 @@
  * change the state of a run.
  */
 import { z } from 'zod'
+import { Reached } from './reached.ts'
 import { readBy } from './readers.ts'
 
 const TERMINAL_STATES = ['succeeded', 'failed', 'timed_out', 'unreachable', 'cancelled', 'skipped', 'lost'] as const
@@ -133,6 +134,7 @@ export const Run = z
     started_at: Time.describe('When the command was about to be sent to the host.'),
     ended_at: Time.describe('When the end was known here; for a run that was fetched later or is lost, that is later.'),
     connect_ms: z.number().int().nullable().describe('How long reaching and authenticating took.'),
+    reached: Reached.nullable().describe('Null where no attempt got as far as a TCP connection.'),
     duration_ms: z.number().int().nullable().describe('From started_at to ended_at; null for a lost run.'),
     stdout: StreamSummary,
     stderr: StreamSummary,

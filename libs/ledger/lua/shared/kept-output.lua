@@ -1,7 +1,7 @@
 -- The output of an attempt that started is kept beside the output of the next one, until the next one has started too.
 
 local OUTPUT_FIELDS = {'stdout', 'stderr', 'stdout_omitted', 'stderr_omitted', 'stdout_sha256', 'stderr_sha256',
-  'digest', 'incomplete', 'exit_code', 'signal'}
+  'digest', 'incomplete', 'exit_code', 'signal', 'reached'}
 
 -- What marks the names of fields and of keys: those of the present output, and those of the one that is kept.
 local PRESENT = {field = '', key = ''}

@@ -1,10 +1,11 @@
 -- Writes the dispatch mark, before the command is sent. From here on nobody may say that the command did not start.
 -- `connect_ms` is how long connecting took; `mode` is 'attached' or 'durable'; `host_key` is a digest of the key with
--- which the host has proved its identity, or ''; `notice` is what to tell people of the connection, or ''.
+-- which the host has proved its identity, or ''; `reached` is what the connection reached, as JSON, or '';
+-- `notice` is what to tell people of the connection, or ''.
 -- Returns {'go', ms for which the lease of the worker certainly holds}; {'over', state, reason} when the command must
 -- not start any more; {'fenced'}; or {'no_lease'} when the lease has run out, though nobody has taken the run away yet.
 local index, epoch, nonce = ARGV[3], ARGV[4], ARGV[5]
-local connect_ms, mode, host_key, notice = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local connect_ms, mode, host_key, reached, notice = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10]
 
 let_in()
 local key = run_key(index)
@@ -43,6 +44,7 @@ if to then return {'over', to, reason} end
 
 if tonumber(run.attempt) > 1 then clear_earlier_attempt() end
 redis.call('HSET', key, 'state', 'running', 'remote', 'started', 'started', now, 'connect_ms', connect_ms)
+if reached ~= '' then redis.call('HSET', key, 'reached', reached) end
 if mode == 'durable' then redis.call('HSET', key, 'mode', 'durable') end
 if notice ~= '' then add_notice(index, notice) end
 move('connecting', 'running', 1)

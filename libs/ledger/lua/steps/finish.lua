@@ -1,21 +1,22 @@
 -- Ends an attempt with what its worker found: the run ends, or waits for another attempt. Releases the next runs.
 -- `reason` and `exit_code` may be ''. `is_retryable` is '1' when the worker thinks another attempt promising;
 -- `is_hosts_fault` is '1' when the host itself was asked and is at fault; `tried` is a digest of what it was tried
--- with, or ''; `late_result` is the same end as JSON. Of each stream: its bytes, those that the output limit left out,
--- and those in the stored tail. Then fields and their values.
+-- with, or ''; `reached` is what an attempt that did not start has reached, as JSON, or ''; `late_result` is the same
+-- end as JSON. Of each stream: its bytes, those that the output limit left out, and those in the stored tail. Then
+-- fields and their values.
 -- Returns {'finished' or 'retrying', tickets...} or {'fenced'}.
 local index, epoch, nonce = ARGV[3], ARGV[4], ARGV[5]
 local to, remote, reason, exit_code = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
-local is_retryable, is_hosts_fault, tried, late_result = ARGV[10], ARGV[11], ARGV[12], ARGV[13]
-local stdout_bytes, stdout_left_out, stdout_tail = ARGV[14], ARGV[15], ARGV[16]
-local stderr_bytes, stderr_left_out, stderr_tail = ARGV[17], ARGV[18], ARGV[19]
-local fields_from = 20
+local is_retryable, is_hosts_fault, tried, reached, late_result = ARGV[10], ARGV[11], ARGV[12], ARGV[13], ARGV[14]
+local stdout_bytes, stdout_left_out, stdout_tail = ARGV[15], ARGV[16], ARGV[17]
+local stderr_bytes, stderr_left_out, stderr_tail = ARGV[18], ARGV[19], ARGV[20]
+local fields_from = 21
 
 local MISSING = 'Redis had no room for a part of the output, or has forgotten it; those bytes count as omitted'
 
 let_in()
 local key = run_key(index)
-local run = read(key, 'state', 'epoch', 'ended_nonce', 'host', 'nonce')
+local run = read(key, 'state', 'epoch', 'ended_nonce', 'host', 'nonce', 'kept_state')
 
 -- The run was settled without this worker. What it found is kept beside, and changes nothing else.
 local function keep_late_result()
@@ -39,8 +40,15 @@ local function count_missing(stream, bytes, left_out, tail)
   return true
 end
 
+-- Of a run that has started in an earlier attempt, what that one reached stays.
+local function note_reached()
+  if run.state ~= 'connecting' or run.kept_state then return end
+  if reached == '' then redis.call('HDEL', key, 'reached') else redis.call('HSET', key, 'reached', reached) end
+end
+
 local function store_result()
   redis.call('HSET', key, 'ended_nonce', nonce, unpack(ARGV, fields_from))
+  note_reached()
   local is_stdout_short = count_missing('stdout', stdout_bytes, stdout_left_out, stdout_tail)
   local is_stderr_short = count_missing('stderr', stderr_bytes, stderr_left_out, stderr_tail)
   if is_stdout_short or is_stderr_short then add_notice(index, MISSING) end

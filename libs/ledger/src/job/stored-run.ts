@@ -2,7 +2,7 @@
  * A run as Redis holds it. Of a record that is damaged, or of another version, the rest is read: one bad record must
  * never fail the answer about all the other runs of its job.
  */
-import { isTerminalRun, LateResult, Reason, Remote, RunMode, RunState } from '@muster/contract'
+import { isTerminalRun, LateResult, Reached, Reason, Remote, RunMode, RunState } from '@muster/contract'
 import { z } from 'zod'
 
 /** The latest time that a Date can hold. */
@@ -58,6 +58,7 @@ export const StoredRun = z.object({
   started: millis,
   ended: millis,
   connect_ms: whole.optional(),
+  reached: json.pipe(Reached).optional(),
   stdout: count,
   stderr: count,
   stdout_omitted: count,

@@ -148,6 +148,7 @@ function toRun(jobId: string, index: number, host: string, run: StoredRun): Omit
     started_at: isoTime(run.started),
     ended_at: isoTime(run.ended),
     connect_ms: run.connect_ms ?? null,
+    reached: run.reached ?? null,
     duration_ms:
       run.started === undefined || run.ended === undefined || run.state === 'lost'
         ? null

@@ -53,7 +53,7 @@ export const SCRIPTS = {
     file: 'steps/dispatch',
     isOfJob: true,
     keys: [],
-    args: [...CLAIM, 'connectMs', 'mode', 'hostKey', 'notice'],
+    args: [...CLAIM, 'connectMs', 'mode', 'hostKey', 'reached', 'notice'],
   }),
   'fall-back': loadScript({
     file: 'steps/fall-back',
@@ -80,6 +80,7 @@ export const SCRIPTS = {
       'isRetryable',
       'isHostsFault',
       'tried',
+      'reached',
       'lateResult',
       'stdoutBytes',
       'stdoutLeftOut',

@@ -10,7 +10,7 @@
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type OutputStream, Reason, type RunMode, TerminalRunState } from '@muster/contract'
+import { type OutputStream, type Reached, Reason, type RunMode, TerminalRunState } from '@muster/contract'
 import { z } from 'zod'
 import { LEASE_MS } from '../redis/ledger-time.ts'
 import type { Ledger } from '../redis/open-ledger.ts'
@@ -124,13 +124,14 @@ type DispatchOptions = {
   readonly connectMs: number
   readonly mode: RunMode
   readonly hostKey?: Buffer
+  readonly reached?: Reached
   readonly notice?: string
 }
 
 /**
  * Writes the dispatch mark; only after `go` may the command be sent. The notices of the job name hosts that share a
- * `hostKey`; absent: the host is not compared. `notice` is what to tell people about the connection. Waits for a lease
- * that has run out, because it may be about to be renewed.
+ * `hostKey`; absent: the host is not compared. `reached` is kept with the run. `notice` is what to tell people about
+ * the connection. Waits for a lease that has run out, because it may be about to be renewed.
  */
 export async function dispatchRun(ledger: Ledger, claim: Claim, options: DispatchOptions): Promise<DispatchAnswer> {
   const giveUpMs = performance.now() + NO_LEASE_MS
@@ -142,13 +143,14 @@ export async function dispatchRun(ledger: Ledger, claim: Claim, options: Dispatc
 }
 
 async function askToDispatch(ledger: Ledger, claim: Claim, options: DispatchOptions): Promise<DispatchAnswer> {
-  const { connectMs, mode, hostKey, notice = '' } = options
+  const { connectMs, mode, hostKey, reached, notice = '' } = options
   const keyDigest = hostKey === undefined ? '' : createHash('sha256').update(hostKey).digest('base64url')
   const askedMs = performance.now()
   const answer = await runScript(ledger, 'dispatch', {
     connectMs: Math.round(connectMs),
     mode,
     hostKey: keyDigest.slice(0, KEY_DIGEST_CHARS),
+    reached: reached === undefined ? '' : JSON.stringify(reached),
     notice,
     ...claimed(claim),
   })

@@ -2,7 +2,7 @@
  * Ends an attempt: stores the tails of its output, and then takes one step that ends the run, or lets it wait for
  * another attempt, and releases the next runs of the job.
  */
-import type { OutputStream, Reason, Remote, TerminalRunState } from '@muster/contract'
+import type { OutputStream, Reached, Reason, Remote, TerminalRunState } from '@muster/contract'
 import { z } from 'zod'
 import type { Ledger } from '../redis/open-ledger.ts'
 import { runScript } from '../redis/scripts.ts'
@@ -32,6 +32,8 @@ export type RunEnd = {
   readonly isHostsFault?: boolean
   /** A digest of what the host was tried with; its breaker holds off nothing else. Absent when that is not known. */
   readonly tried?: string
+  /** How far an attempt got that never started. Absent: not even a TCP connection was made, or the command was sent. */
+  readonly reached?: Reached
   /** Absent when the command was never sent. */
   readonly output?: {
     readonly stdout: StreamEnd
@@ -76,6 +78,7 @@ export async function finishRun(
     isRetryable: isRetryable ? '1' : '0',
     isHostsFault: end.isHostsFault === true ? '1' : '0',
     tried: end.tried ?? '',
+    reached: end.reached === undefined ? '' : JSON.stringify(end.reached),
     lateResult: JSON.stringify(late),
     stdoutBytes: stdout?.bytes ?? 0,
     stdoutLeftOut: stdout?.omittedBytes ?? 0,

@@ -1,4 +1,5 @@
 /** A host to reach, a connection that is logged in there, and why there is none. Makes no connection (dial.ts). */
+import type { Reached } from '@muster/contract'
 import type { Client, ClientChannel } from 'ssh2'
 import type { Credential } from '../login/authentication.ts'
 import type { Failure } from '../verdict/failure.ts'
@@ -22,6 +23,7 @@ export type SshConnection = {
   readonly client: Client
   /** The key with which the host proved its identity. */
   readonly hostKey: Buffer
+  readonly reached: Reached
   /** Channels for commands that one of the two sides has not closed yet; kept by channel.ts. */
   readonly channels: Set<ClientChannel>
   /** What else a person should know: the old algorithms it uses. Absent: nothing. */

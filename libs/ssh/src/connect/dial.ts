@@ -90,7 +90,7 @@ function openSocket({ address, port }: SshHost, found: LookupAddress[] = []): Ro
   const lookup: LookupFunction = (_name, _options, done) => process.nextTick(done, null, found)
   const timing = { autoSelectFamily: true, autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS }
   const stream = connectForPackets({ host: address, port, ...timing, lookup })
-  return { stream, destroy: () => stream.destroy() }
+  return { stream, address: () => stream.remoteAddress ?? null, destroy: () => stream.destroy() }
 }
 
 async function dialThrough(hop: SshConnection, host: SshHost, options: DialOptions): Promise<ConnectResult> {
@@ -105,7 +105,8 @@ async function dialThrough(hop: SshConnection, host: SshHost, options: DialOptio
     stream.destroy()
     hop.close()
   }
-  const result = await logIn(host, { stream, destroy }, options)
+  const address = () => (isIP(host.address) === 0 ? null : host.address)
+  const result = await logIn(host, { stream, address, destroy }, options)
   if (!result.ok) return result
   const notices = [hop.notice, result.connection.notice].filter((notice) => notice !== undefined)
   const notice = notices.length === 0 ? {} : { notice: notices.join('; ') }

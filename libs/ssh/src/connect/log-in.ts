@@ -8,8 +8,10 @@
  * stream (dial.ts) nor chooses credentials (authentication.ts).
  */
 import type { Duplex } from 'node:stream'
+import type { Reached } from '@muster/contract'
 import ssh2, { type ClientChannel } from 'ssh2'
 import { type Login, planLogin } from '../login/authentication.ts'
+import { fingerprintOf } from '../login/keys.ts'
 import { type Failure, failure, fieldsOf, printable } from '../verdict/failure.ts'
 import { algorithmsFor, explainMismatch, legacyAmong } from './algorithms.ts'
 import { atHost, type ConnectResult, refused, type SshHost } from './connection.ts'
@@ -39,7 +41,12 @@ export type LogInOptions = {
 }
 
 /** What a connection runs over, and how to take it down for good. */
-export type Route = { readonly stream: Duplex; destroy(): void }
+export type Route = {
+  readonly stream: Duplex
+  /** The IP address at its other end, once it is connected; null when another host has looked it up. */
+  address(): string | null
+  destroy(): void
+}
 
 /** As ServerAliveInterval and ServerAliveCountMax of ssh: a dead host is noticed after 45 to 60 s. */
 const KEEPALIVE_MS = 15_000
@@ -72,6 +79,8 @@ class LogIn {
   #endTurn: EndTurn = () => {}
   #hostKey = Buffer.alloc(0)
   #hostKeyFailure: Failure | undefined
+  /** Undefined: there is no TCP connection yet. */
+  #address: string | null | undefined
   /** Algorithms in use that only old hosts are offered. */
   #legacy: readonly string[] = []
   #offers: (() => Offers) | undefined
@@ -112,7 +121,10 @@ class LogIn {
     // For good: more than one error can come, and an error without a listener would end the process.
     this.#client.on('error', (error) => this.#onError(error))
     this.#client.on('close', () => this.#onClose())
-    this.#client.on('connect', () => this.#enter('the SSH handshake'))
+    this.#client.on('connect', () => {
+      this.#address = this.#route.address()
+      this.#enter('the SSH handshake')
+    })
     this.#client.once('handshake', ({ kex, serverHostKey, cs, sc }) => {
       this.#enter('the log-in')
       this.#legacy = legacyAmong([kex, serverHostKey, cs.cipher, sc.cipher])
@@ -225,6 +237,7 @@ class LogIn {
         hostName: name,
         client: this.#client,
         hostKey: this.#hostKey,
+        reached: this.#reached(this.#address ?? null),
         channels: new Set<ClientChannel>(),
         isOpen: () => this.#state === 'ready',
         close: () => this.#close(),
@@ -236,9 +249,23 @@ class LogIn {
   #fail(why: Failure): void {
     this.#options.signal.removeEventListener('abort', this.#onAbort)
     this.#state = 'over'
-    this.#settle.resolve(refused(atHost(this.#host, why)))
+    const reached = this.#address === undefined ? {} : { reached: this.#reached(this.#address) }
+    this.#settle.resolve(refused({ ...atHost(this.#host, why), ...reached }))
     this.#route.destroy()
     this.#endTurn()
+  }
+
+  #reached(address: string | null): Reached {
+    const { port, user, jump } = this.#host
+    const isShown = this.#hostKey.length > 0
+    return {
+      address,
+      port,
+      jump: jump?.name ?? null,
+      host_key: isShown ? fingerprintOf(this.#hostKey) : null,
+      user,
+      credentials: this.#login.accepted(this.#state === 'ready'),
+    }
   }
 
   #close(): void {

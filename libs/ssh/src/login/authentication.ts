@@ -6,6 +6,7 @@
  * Keeps a list of what was tried for the error text: names of files and methods, never a secret. Knows nothing of
  * sockets; log-in.ts hands `next` to ssh2.
  */
+import type { UsedCredential } from '@muster/contract'
 import type { AnyAuthMethod, AuthenticationType, ParsedKey } from 'ssh2'
 import { fingerprintOf, readPrivateKey, readPublicKey } from './keys.ts'
 import { type AgentLimits, askingBeforeSha1, LoginAgent } from './login-agent.ts'
@@ -43,12 +44,16 @@ export type Login = {
   note(problem: string): void
   /** Whether an RSA key has signed with SHA-1. */
   hasUsedSha1(): boolean
+  /** What the host has accepted, in order; with the present attempt once it `isLoggedIn`. */
+  accepted(isLoggedIn: boolean): UsedCredential[]
   /** What was tried, with its result, for people; and whether the host has refused any of it. */
   outcome(): { readonly tried: string; readonly isRefused: boolean }
 }
 
 type Attempt = {
   readonly method: AnyAuthMethod
+  /** What the host has, if it accepts the attempt. */
+  readonly used: () => UsedCredential
   /** What a refusal means, where it means more than that the credential is not accepted. */
   readonly refusal?: () => { readonly outcome: string; readonly isRefused: boolean }
   /** What to say if the attempt could not be made for this reason. */
@@ -99,6 +104,15 @@ function explainRefusal(source: string, key: ParsedKey, besides: ParsedKey | und
   return { refusal: () => ({ outcome, isRefused: true }) }
 }
 
+function usedKey(kind: 'key' | 'agent', key: ParsedKey | undefined): UsedCredential {
+  const blob = key?.getPublicSSH()
+  return { kind, fingerprint: blob === undefined ? null : fingerprintOf(blob) }
+}
+
+function usedPassword(): UsedCredential {
+  return { kind: 'password', fingerprint: null }
+}
+
 class PlannedLogin implements Login {
   readonly #user: string
   readonly #credentials: readonly Credential[]
@@ -110,6 +124,8 @@ class PlannedLogin implements Login {
   #offered: readonly string[] | undefined
   #isPartial = false
   #attempt: Attempt | undefined
+  /** What the host accepted as one part of several. */
+  readonly #accepted: UsedCredential[] = []
   #prompts: PasswordPrompts | undefined
   /** How far the password got: a host that refused it is not given it again. */
   #password: 'not sent' | 'sent' | 'accepted' = 'not sent'
@@ -174,6 +190,11 @@ class PlannedLogin implements Login {
     return this.#hasUsedSha1
   }
 
+  accepted(isLoggedIn: boolean): UsedCredential[] {
+    const last = isLoggedIn && this.#attempt !== undefined ? [this.#attempt.used()] : []
+    return [...this.#accepted, ...last]
+  }
+
   outcome(): { tried: string; isRefused: boolean } {
     if (this.#credentials.length === 0) return { tried: 'no credential is configured for this host', isRefused: false }
     const tried = this.#past.map(({ label, outcome }) => `${label}: ${outcome}`).join('; ') || 'nothing was tried yet'
@@ -184,6 +205,7 @@ class PlannedLogin implements Login {
   #settle(): void {
     const present = this.#past.at(-1)
     if (this.#isPartial && this.#password === 'sent') this.#password = 'accepted'
+    if (this.#isPartial && this.#attempt !== undefined) this.#accepted.push(this.#attempt.used())
     if (present?.outcome === NO_ANSWER) {
       const wanted = this.#offered?.filter((method) => METHOD.test(method)).slice(0, METHODS_SHOWN) ?? []
       const partial = { outcome: `accepted, but the host wants more: ${wanted.join(', ')}`, isRefused: false }
@@ -205,6 +227,7 @@ class PlannedLogin implements Login {
         const key = askingBeforeSha1(usable.key, this.#maySha1)
         return {
           method: { type: 'publickey', username, key },
+          used: () => usedKey('key', usable.key),
           ...explainRefusal(credential.source, usable.key, besides),
         }
       }
@@ -221,7 +244,7 @@ class PlannedLogin implements Login {
     const print = fingerprintOf(only.getPublicSSH())
     const agent = new LoginAgent(socket, { only, ...this.#agentLimits })
     const told = (why: string) => `${problem}, or hand it to the agent (ssh-add): ${why}, ${print}`
-    return { method: { type: 'agent', username: this.#user, agent }, told }
+    return { method: { type: 'agent', username: this.#user, agent }, used: () => usedKey('agent', only), told }
   }
 
   get #agentLimits(): AgentLimits {
@@ -234,7 +257,8 @@ class PlannedLogin implements Login {
     const make: Step['make'] = () => {
       if (socket === '') return { problem: 'no socket is given; is SSH_AUTH_SOCK set?' }
       const agent = new LoginAgent(socket, this.#agentLimits)
-      return { method: { type: 'agent', username: this.#user, agent } }
+      const used = () => usedKey('agent', agent.signedWith)
+      return { method: { type: 'agent', username: this.#user, agent }, used }
     }
     return [{ label: `agent ${socket}`, method: 'publickey', make }]
   }
@@ -255,7 +279,7 @@ class PlannedLogin implements Login {
         make: () => {
           if (this.#password === 'sent') return { problem: 'not sent again' }
           this.#password = 'sent'
-          return { method: { type: 'password', username, password } }
+          return { method: { type: 'password', username, password }, used: usedPassword }
         },
       },
     ]
@@ -280,6 +304,7 @@ class PlannedLogin implements Login {
     this.#prompts = prompts
     return {
       method: { type: 'keyboard-interactive', username: this.#user, prompt: prompts.answer },
+      used: usedPassword,
       refusal: () => {
         if (prompts.answered === undefined) return { outcome: 'it asked no question', isRefused: false }
         return { outcome: `refused, after it had asked ${prompts.answered}`, isRefused: true }

@@ -24,12 +24,18 @@ export class LoginAgent extends ssh2.BaseAgent<ParsedKey> {
   readonly #socket: string
   readonly #agent: InstanceType<typeof ssh2.OpenSSHAgent>
   readonly #limits: AgentLimits
+  #signedWith: ParsedKey | undefined
 
   constructor(socket: string, limits: AgentLimits) {
     super()
     this.#socket = socket
     this.#agent = new ssh2.OpenSSHAgent(socket)
     this.#limits = limits
+  }
+
+  /** The key that has signed last: a host that accepts a log-in accepts this one. Undefined: none has. */
+  get signedWith(): ParsedKey | undefined {
+    return this.#signedWith
   }
 
   override getIdentities(done: Identities): void {
@@ -62,6 +68,7 @@ export class LoginAgent extends ssh2.BaseAgent<ParsedKey> {
     onAsked(true)
     this.#agent.sign(key, data, typeof options === 'function' ? {} : options, (error, signature) => {
       onAsked(false)
+      if (!error) this.#signedWith = key
       tell?.(error, signature)
     })
   }

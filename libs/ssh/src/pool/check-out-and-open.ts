@@ -51,7 +51,7 @@ export async function checkOutAndOpen<T extends object>(
     if (isRefused && checkout.releaseRefused()) continue
     connection.close()
     if (signal.aborted || wasRenewed || !isWarm || !(isLost || isRefused)) {
-      return refused(result.failure)
+      return refused({ ...result.failure, reached: connection.reached })
     }
     // Connections older than this checkout may be dead too; those opened since are not.
     openedAfterMs = checkout.sinceMs

@@ -1,7 +1,7 @@
 /**
  * Why something did not work before a command was sent: a reason, a text for people, and whose fault it was.
  */
-import { blankControl, type Reason, shortened } from '@muster/contract'
+import { blankControl, type Reached, type Reason, shortened } from '@muster/contract'
 
 /** Why something did not work. `detail` is for people and holds no secret. */
 export type Failure = {
@@ -14,6 +14,8 @@ export type Failure = {
    * or whoever stopped it is to blame: that says nothing about the host.
    */
   readonly isHostsFault: boolean
+  /** How far the connection got. Absent: there was no TCP connection to the host. */
+  readonly reached?: Reached
 }
 
 /** Reasons that do not pass by themselves, or that mean somebody asked to stop: no retry. */
