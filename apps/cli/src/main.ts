@@ -1,7 +1,15 @@
 /** The `muster` command: reads the command line, calls one function and turns its result into an exit status. */
 import { readFile } from 'node:fs/promises'
 import { escapeControl, escapeLine, MusterError, type Problem } from '@muster/contract'
-import { createLogger, readSettings, runProcess, type Settings, type SettingsRequest } from '@muster/runtime'
+import {
+  createLogger,
+  leaveWorkingDirectory,
+  readSettings,
+  runProcess,
+  type Settings,
+  type SettingsRequest,
+  workingDirectory,
+} from '@muster/runtime'
 import { z } from 'zod'
 import { createClient, Refused } from './client/client.ts'
 import { findServer } from './client/find-server.ts'
@@ -122,7 +130,7 @@ async function main([name = 'help', ...args]: string[]): Promise<number> {
 
 /** The settings for a command line; what there is to tell about them goes to stderr. */
 async function settingsOf(line: CommandLine, own: Partial<SettingsRequest> = {}): Promise<Settings> {
-  const settings = await readSettings({ ...requestOf(line), cwd: process.cwd(), ...own })
+  const settings = await readSettings({ ...requestOf(line), cwd: workingDirectory(), ...own })
   for (const note of settings.notes) say(note)
   if (settings.env.MUSTER_CA_FILE) await trustAuthority(settings.env.MUSTER_CA_FILE)
   return settings
@@ -134,7 +142,9 @@ function requestOf(line: CommandLine): SettingsRequest {
 
 /** What the working directory sets for `muster up` on a terminal; its first line says so. */
 async function ownFolder(line: CommandLine, print: (text: string) => void): Promise<SettingsRequest['lowest']> {
-  const folder = await readOwnFolder(process.cwd(), await readSettings(requestOf(line)))
+  const cwd = workingDirectory()
+  if (cwd === undefined) return {}
+  const folder = await readOwnFolder(cwd, await readSettings(requestOf(line)))
   if (folder.line !== undefined) print(folder.line)
   for (const note of folder.notes) say(note)
   return folder.values
@@ -185,6 +195,7 @@ async function runUp(args: readonly string[]): Promise<number> {
   const print = (text: string) => out(`${text}\n`)
   const isPerson = process.stdin.isTTY === true && process.stdout.isTTY === true
   const { env } = await settingsOf(line, isPerson ? { lowest: await ownFolder(line, print) } : {})
+  leaveWorkingDirectory(env)
   const options = stackOptions(env, line.switches.has('install'))
   await runProcess({ ...lifeOf('up', options.graceMs), start: (life) => up({ ...options, life, say: print }) })
   return 0
@@ -201,6 +212,8 @@ async function runStack(args: readonly string[]): Promise<number> {
 
 async function runMcp(args: readonly string[]): Promise<number> {
   const line = readStackLine('mcp', args)
+  const cwd = workingDirectory()
+  leaveWorkingDirectory(process.env)
   const write = process.stdout.write.bind(process.stdout)
   // Anything else that prints, such as a library, writes to stderr, where it does no harm.
   process.stdout.write = process.stderr.write.bind(process.stderr)
@@ -210,7 +223,7 @@ async function runMcp(args: readonly string[]): Promise<number> {
     ...lifeOf('mcp', MCP_GRACE_MS),
     start: (life) => {
       process.stdout.on('error', () => life.finish('the client is gone'))
-      const own = { readSettings: () => settingsOf(line, { absoluteOnly: true }), server, allowInstall }
+      const own = { readSettings: () => settingsOf(line, { absoluteOnly: true, cwd }), server, allowInstall }
       return mcp({ life, ...own, stdin: process.stdin, write, say })
     },
   })

@@ -1,33 +1,17 @@
 /** `muster mcp` where no server runs and nothing is configured: it brings up Redis, a server and workers by itself. */
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { startRedis } from '@muster/runtime'
-import { describe, expect, inject, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
+import { homeWithFleet } from '../../support/mcp/home-with-fleet.ts'
 import { INITIALIZE, MODERN_META, sparseEnv, startMcp } from '../../support/mcp/mcp-stdio.ts'
 import { STDIO_CLIENTS } from '../../support/mcp/mcp-stdio-clients.ts'
 import { runStory } from '../../support/mcp/mcp-story.ts'
 import { pidsOf, stillRunning } from '../../support/runtime/processes.ts'
-import { fleetFiles, secretDirs } from '../../support/stack/fleet-files.ts'
 import { witnessFile } from '../../support/stack/witness.ts'
-
-/** A home directory with an inventory and known hosts where they usually are. */
-async function homeWithFleet(hosts: number) {
-  // The shared Redis and sshd see to it that both programs are there.
-  inject('redisUrl')
-  const env = await sparseEnv()
-  const { inventory, knownHosts } = fleetFiles(hosts)
-  for (const [directory, file, text] of [
-    ['.config/muster', 'inventory.yaml', inventory],
-    ['.ssh', 'known_hosts', knownHosts],
-  ] as const) {
-    await mkdir(join(env.HOME, directory), { recursive: true })
-    await writeFile(join(env.HOME, directory, file), text)
-  }
-  return { ...env, MUSTER_SECRET_DIRS: secretDirs() }
-}
 
 const Job = z.looseObject({ job_id: z.string(), state: z.string() })
 

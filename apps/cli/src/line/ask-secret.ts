@@ -1,5 +1,4 @@
 /** Asks for a secret on the terminal without showing it, or reads it from a pipe. Never from the command line. */
-import type { ReadStream } from 'node:tty'
 import { MusterError } from '@muster/contract'
 
 const LONGEST_BYTES = 4_096
@@ -7,15 +6,19 @@ const CTRL_C = '\x03'
 const CTRL_D = '\x04'
 const BACKSPACE = '\x7f'
 
+/** Our own stdin, of which this much matters. */
+type Stdin = AsyncIterable<Buffer | string> & { readonly isTTY: boolean; setRawMode(isRaw: boolean): unknown }
+
 /**
  * The secret. `ask` shows the question, and only if a person can answer it.
  * @throws {MusterError} `invalid_request` when it is longer than any key, or the person pressed Ctrl-C
  */
-export async function askSecret(stdin: ReadStream, ask: (text: string) => void, question: string): Promise<string> {
+export async function askSecret(stdin: Stdin, ask: (text: string) => void, question: string): Promise<string> {
   if (!stdin.isTTY) return await readAll(stdin)
-  ask(question)
+  // Before the question: whoever is quick, or pastes, would see the key.
   stdin.setRawMode(true)
   try {
+    ask(question)
     return await readLine(stdin)
   } finally {
     stdin.setRawMode(false)

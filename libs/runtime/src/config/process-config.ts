@@ -5,6 +5,7 @@ import { MusterError } from '@muster/contract'
 import type { z } from 'zod'
 import { type Environment, parseConfig } from './config.ts'
 import { readSettings, type Settings, type SettingsRequest } from './settings.ts'
+import { workingDirectory } from './working-directory.ts'
 
 const OPTIONS = {
   'env-file': { type: 'string', multiple: true },
@@ -21,7 +22,7 @@ export async function readConfigOrExit<S extends z.ZodObject>(
   given: { readonly args: readonly string[]; readonly env: Environment; readonly exit: (status: number) => never },
 ): Promise<{ readonly config: Readonly<z.output<S>>; readonly settings: Settings }> {
   try {
-    const settings = await readSettings({ env: given.env, cwd: process.cwd(), ...readProcessFlags(given.args) })
+    const settings = await readSettings({ env: given.env, cwd: workingDirectory(), ...readProcessFlags(given.args) })
     return { config: parseConfig(schema, settings.env), settings }
   } catch (error) {
     if (!(error instanceof MusterError)) throw error

@@ -10,6 +10,7 @@ import { movedNote } from './moved-files.ts'
 import { baseName, isOwnName, readEnvText, relativeIn } from './own-variables.ts'
 import { findPlaces, type Places } from './places.ts'
 import { readTrustedFile } from './trusted-file.ts'
+import { workingDirectory } from './working-directory.ts'
 
 /** The names of the file in the directory of settings; there may be one of them. */
 const ENV_FILES = ['muster.env', '.env'] as const
@@ -53,7 +54,8 @@ export type Settings = {
  */
 export async function readSettings(request: SettingsRequest): Promise<Settings> {
   const { env, lowest = {} } = request
-  if (request.absoluteOnly === true) refuseRelative(request)
+  if (request.absoluteOnly === true) refuseRelative(request, 'this command is started in folders of others')
+  if (workingDirectory() === undefined) refuseRelative(request, 'the working directory has been removed')
   const places = await findPlaces(env)
   const flags = request.inventory === undefined ? {} : { MUSTER_INVENTORY: resolve(request.inventory) }
   const files = request.envOnly === true ? [] : await readFiles(request, places)
@@ -83,15 +85,17 @@ export async function readSettings(request: SettingsRequest): Promise<Settings> 
   return { env: { ...Object.fromEntries(others), ...own, ...preset }, places, sources, notes, homeNote }
 }
 
-function refuseRelative({ env, envFile, inventory }: SettingsRequest): void {
+function refuseRelative({ env, envFile, inventory }: SettingsRequest, why: string): void {
   const flags = { MUSTER_INVENTORY: inventory, MUSTER_ENV_FILE: envFile }
   const source = relativeIn(flags) === undefined ? env : flags
   const name = relativeIn(source)
   if (name === undefined) return
   const shown = source === flags ? name.replace('MUSTER_', '--').replace('_', '-').toLowerCase() : name
-  const advice = 'give an absolute path, because this command is started in folders of others'
   const received = Object.entries(source).find(([given]) => given === name)?.[1]
-  throw new MusterError('invalid_config', `${shown}: received ${JSON.stringify(received)}; ${advice}.`)
+  throw new MusterError(
+    'invalid_config',
+    `${shown}: received ${JSON.stringify(received)}; give an absolute path, because ${why}.`,
+  )
 }
 
 /** Whether `NAME` or `NAME_FILE` has a value. */
