@@ -1,15 +1,14 @@
 /** `muster login` and `--server`, against a real server; and a key that no redirect leads away. */
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { muster, musterFed } from '../../support/cli/muster-process.ts'
+import { HAS_TERMINAL, nodeOnTerminal } from '../../support/cli/terminal.ts'
 import { listeningServer } from '../../support/mcp/attacker.ts'
 import { listenLocally } from '../../support/mcp/mcp-bridged.ts'
 import { INITIALIZE, MUSTER, sparseEnv, startMcp } from '../../support/mcp/mcp-stdio.ts'
-import { findProgram } from '../../support/runtime/programs.ts'
 import { startTestServer } from '../../support/server/server.ts'
 
 test('a server is kept with its key under a name, for every command, until it is forgotten', async () => {
@@ -75,27 +74,20 @@ test('a key does not follow a redirect, from a command or from muster mcp', asyn
   expect(attacker.heard).toEqual([])
 })
 
-test.skipIf(findProgram('script') === undefined || process.platform !== 'linux')(
-  'a key that is typed on a terminal is not shown',
-  async () => {
-    const [env, server] = [await sparseEnv(), await startTestServer()]
-    const command = `${process.execPath} ${MUSTER} login ${server.url} --name typed`
-    const terminal = spawn('script', ['-qec', command, '/dev/null'], {
-      env: { ...env, SHELL: '/bin/sh' },
-      stdio: ['pipe', 'pipe', 'inherit'],
+test.skipIf(!HAS_TERMINAL)('a key that is typed on a terminal is not shown', async () => {
+  const [env, server] = [await sparseEnv(), await startTestServer()]
+  const terminal = nodeOnTerminal([MUSTER, 'login', server.url, '--name', 'typed'], { env })
+  let shown = ''
+  const asked = new Promise<void>((resolve) => {
+    terminal.stdout.on('data', (bytes: Buffer) => {
+      shown += bytes.toString()
+      if (shown.includes('API key for')) resolve()
     })
-    let shown = ''
-    const asked = new Promise<void>((resolve) => {
-      terminal.stdout.on('data', (bytes: Buffer) => {
-        shown += bytes.toString()
-        if (shown.includes('API key for')) resolve()
-      })
-    })
-    const closed = once(terminal, 'close')
-    await asked
-    terminal.stdin.write(`wrong\x7f\x7f\x7f\x7f\x7f${server.key}\r`)
-    await closed
-    expect(shown).toContain(`Logged in to ${server.url}`)
-    expect(shown).not.toContain(server.key.slice(-10))
-  },
-)
+  })
+  const closed = once(terminal, 'close')
+  await asked
+  terminal.stdin.write(`wrong\x7f\x7f\x7f\x7f\x7f${server.key}\r`)
+  await closed
+  expect(shown).toContain(`Logged in to ${server.url}`)
+  expect(shown).not.toContain(server.key.slice(-10))
+})

@@ -1,5 +1,4 @@
 /** The server as a process, and with a Redis that goes away: what it says, leaves behind, and refuses. */
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
@@ -7,6 +6,7 @@ import { join, resolve } from 'node:path'
 import { JobReport, OPERATIONS, Problem } from '@muster/contract'
 import { freePort, startRedis } from '@muster/runtime'
 import { describe, expect, inject, onTestFinished, test } from 'vitest'
+import { nodeOnTerminal } from '../../support/cli/terminal.ts'
 import { startCuttingProxy } from '../../support/runtime/cutting-proxy.ts'
 import { INVENTORY_YAML, startTestServer, temporaryDataDir } from '../../support/server/server.ts'
 import { placesIn, startServerProcess } from '../../support/server/server-process.ts'
@@ -16,11 +16,9 @@ async function startOnTerminal(dataDir: string, env: Record<string, string>): Pr
   await writeFile(join(dataDir, 'inventory.yaml'), INVENTORY_YAML)
   const file = join(dataDir, 'state/server.json')
   await rm(file, { force: true })
-  const command = `exec ${process.execPath} -- ${resolve('apps/server/dist/main.js')}`
-  const child = spawn('script', ['-qec', command, '/dev/null'], {
+  const child = nodeOnTerminal(['--', resolve('apps/server/dist/main.js')], {
     cwd: '/',
-    env: { ...placesIn(dataDir), PATH: process.env.PATH, REDIS_URL: inject('redisUrl'), MUSTER_PORT: '0', ...env },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...placesIn(dataDir), REDIS_URL: inject('redisUrl'), MUSTER_PORT: '0', ...env },
   })
   let said = ''
   child.stdout.on('data', (chunk: Buffer) => {

@@ -59,12 +59,13 @@ export function watchLeftovers(redisUrl: string, { patienceMs = PATIENCE_MS } = 
   return {
     leftovers: async () => {
       const endMs = performance.now() + patienceMs
-      let found = await look()
-      while (found.length > 0 && performance.now() < endMs) {
+      for (;;) {
+        // A look takes long on a busy machine: the last one begins when patience has ended.
+        const isLast = performance.now() >= endMs
+        const found = await look()
+        if (found.length === 0 || isLast) return found
         await sleep(LOOK_EVERY_MS)
-        found = await look()
       }
-      return found
     },
     close: async () => {
       unsubscribe('child_process', remember)

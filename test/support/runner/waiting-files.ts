@@ -40,6 +40,7 @@ export const WAITING: Readonly<Record<string, number>> = {
   'test/integration/ledger/ledger-clocks.test.ts': 30,
   'test/unit/cli/run-input.test.ts': 25,
   'test/unit/cli/mistakes.test.ts': 15,
+  'test/unit/runner/own-environment.test.ts': 15,
   'test/integration/ledger/dial-slots.test.ts': 15,
   'test/integration/ledger/ledger.test.ts': 10,
 }

@@ -1,5 +1,4 @@
 /** What `muster up` takes of the directory that a person starts it in, and when. */
-import { spawn } from 'node:child_process'
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -7,7 +6,7 @@ import { readSettings } from '@muster/runtime'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { readOwnFolder } from '../../../apps/cli/src/stack/own-folder.ts'
 import { startMuster } from '../../support/cli/muster-process.ts'
-import { findProgram } from '../../support/runtime/programs.ts'
+import { HAS_TERMINAL, nodeOnTerminal } from '../../support/cli/terminal.ts'
 
 let home: string
 let folder: string
@@ -101,23 +100,18 @@ describe('muster up', () => {
     expect(said).toContain('no longer used where they are: ./.env, ./inventory.yaml. If they are yours, and not')
   })
 
-  test.skipIf(findProgram('script') === undefined || process.platform !== 'linux')(
-    'on a terminal says what it takes in its first line',
-    async () => {
-      put('project/.env', 'MUSTER_PORT=0\nNODE_OPTIONS=x\n')
-      const command = `${process.execPath} ${resolve('apps/cli/bin/muster.js')} up`
-      const terminal = spawn('script', ['-qec', command, '/dev/null'], {
-        cwd: folder,
-        env: { ...env(), PATH: process.env.PATH, SHELL: '/bin/sh', REDIS_URL: 'redis://127.0.0.1:1' },
-        stdio: ['ignore', 'pipe', 'inherit'],
-      })
-      const lines = Buffer.concat(await terminal.stdout.toArray())
-        .toString()
-        .split('\r\n')
-      expect(lines[0]).toMatch(
-        /^Taken from .*project: \.env \(MUSTER_PORT\), because you started muster up on a terminal/,
-      )
-      expect(lines[1]).toContain('left out: NODE_OPTIONS')
-    },
-  )
+  test.skipIf(!HAS_TERMINAL)('on a terminal says what it takes in its first line', async () => {
+    put('project/.env', 'MUSTER_PORT=0\nNODE_OPTIONS=x\n')
+    const terminal = nodeOnTerminal([resolve('apps/cli/bin/muster.js'), 'up'], {
+      cwd: folder,
+      env: { ...env(), PATH: process.env.PATH, REDIS_URL: 'redis://127.0.0.1:1' },
+    })
+    const lines = Buffer.concat(await terminal.stdout.toArray())
+      .toString()
+      .split('\r\n')
+    expect(lines[0]).toMatch(
+      /^Taken from .*project: \.env \(MUSTER_PORT\), because you started muster up on a terminal/,
+    )
+    expect(lines[1]).toContain('left out: NODE_OPTIONS')
+  })
 })

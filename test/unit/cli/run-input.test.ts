@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { shellWord } from '@muster/contract'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { muster, musterFed } from '../../support/cli/muster-process.ts'
 import { apart } from '../../support/runtime/apart.ts'
@@ -99,7 +100,7 @@ describe('is sent', () => {
   ])('nothing of %s that was not asked for, and that is said', async (_what, before, behind) => {
     const server = await scripted((_, response) => answer(response, 202, JOB))
     const env = { ...NOWHERE, MUSTER_URL: server.cli.client.url }
-    const line = `${before} ${process.execPath} apps/cli/bin/muster.js run web01 --detach -- cat ${behind}`
+    const line = `${before} ${shellWord(process.execPath)} apps/cli/bin/muster.js run web01 --detach -- cat ${behind}`
     const { stderr } = await promisify(execFile)('sh', ['-c', line], { env: apart(env) })
     expect([JSON.parse(server.bodies[0] ?? '').stdin, stderr]).toEqual([
       undefined,

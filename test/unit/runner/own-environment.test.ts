@@ -24,7 +24,7 @@ test('whatever a person has set, the tests pass', { timeout: 120_000 }, async ()
   const home = mkdtempSync(join(tmpdir(), 'muster-person-'))
   onTestFinished(() => rmSync(home, { recursive: true }))
   writeFileSync(join(home, 'loaded.cjs'), 'process.env.LD_LIBRARY_PATH = "/nowhere"')
-  const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--project=fast', 'test/unit/runner/own-environment.test.ts']
+  const vitest = ['node_modules/vitest/vitest.mjs', 'run', 'test/unit/runner/own-environment.test.ts']
   const words = [process.execPath, ...vitest, `--testNamePattern=^${OF_A_TEST}$`]
   const child = spawn('sh', ['-c', 'umask 077; exec "$@"', 'sh', ...words], {
     stdio: ['ignore', 'pipe', 'inherit'],
