@@ -6,6 +6,7 @@ import ssh2, { type AuthContext, type Connection, type ServerChannel, type Sessi
 import { onTestFinished } from 'vitest'
 import { z } from 'zod'
 import type { ConnectResult } from '../../../libs/ssh/src/connect/connection.ts'
+import { startRelay } from './relay.ts'
 import { dial, reach, sshdHost } from './ssh.ts'
 
 /** A new key. ssh2 makes one in three hundred that nothing reads, itself included. */
@@ -72,6 +73,14 @@ export const dialOdd = (host: Awaited<ReturnType<typeof listen>>, timeoutMs = 5_
 /** A connection to such a server. */
 export const reachOdd = async (behaviour: Behaviour) =>
   reach(await serve(behaviour), { knownHosts: fixedKnownHosts(`* ${HOST_KEY.public}\n`) })
+
+/** A connection to such a server over a line that can be cut, frozen and slowed down. */
+export async function reachOddOverRelay(behaviour: Behaviour) {
+  const host = await serve(behaviour)
+  const relay = await startRelay(host.port)
+  const knownHosts = fixedKnownHosts(`* ${HOST_KEY.public}\n`)
+  return { relay, connection: await reach({ ...host, port: relay.port }, { knownHosts }) }
+}
 
 /** Answers an exec as a host would whose shell waits for a line: with the hello. */
 export function sayHello(channel: ServerChannel, line: string, words = 'group:setsid:proc:devfd'): void {

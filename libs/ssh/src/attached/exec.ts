@@ -10,8 +10,10 @@
 import type { OutputStream, Reason, Remote, TerminalRunState } from '@muster/contract'
 import { signalChannel } from '../channel/channel.ts'
 import { killGroup } from '../channel/kill.ts'
+import { askHost } from '../connect/ask.ts'
 import type { SshConnection } from '../connect/connection.ts'
-import { byStream, type Drain, drainAfterExit, drainOutput, type OutputReceiver } from '../output/drain.ts'
+import { drainAfterExit } from '../output/after-exit.ts'
+import { byStream, type Drain, drainOutput, type OutputReceiver } from '../output/drain.ts'
 import { HARD_STOP_BYTES, OutputCap, type StreamEnd, type StreamTail } from '../output/output-cap.ts'
 import { findStart, type StartMark } from '../output/start-marks.ts'
 import type { RemoteCommand } from '../shell/remote-command.ts'
@@ -127,8 +129,8 @@ class SentCommand {
   }
 
   async toEnd(): Promise<ExecEnd> {
-    const { running } = this.#ready
-    const { onRaise, onTails, idleTimeoutMs } = this.#options
+    const { connection, running } = this.#ready
+    const { onRaise, onTails, idleTimeoutMs, signal } = this.#options
     const [stop, deadline, drain] = [this.#stop, this.#deadline, this.#drain]
     const release = onRaise?.((limitMs) => stop.raise(limitMs) && deadline.moveBehind(limitMs))
     onTails?.(drain.tailOf)
@@ -145,7 +147,7 @@ class SentCommand {
       stopped = { cause, kill: await this.#kill() }
       await withinMs(REPORT_MS, running.exited)
     }
-    const isDrained = await drainAfterExit(drain)
+    const isDrained = await drainAfterExit(drain, { ask: () => askHost(connection.client), signal })
     await drain.stop()
     await withinMs(START_MS, deadline.settle())
     if (this.#fault !== undefined) throw this.#fault.error
@@ -229,7 +231,8 @@ class SentCommand {
     })
     // Without a start the exit is not the command's, but that of the account's shell.
     const { code: exitCode, signal } = hasStarted && exit !== undefined ? exit : { code: null, signal: null }
-    const output = { ...this.#drain.finish(), outputComplete: isDrained && exit !== undefined }
+    const isWhole = isDrained && !connection.cutOff.has(running.channel)
+    const output = { ...this.#drain.finish(), outputComplete: isWhole && exit !== undefined }
     return { ...verdict, exitCode, signal, ...output, isRetryable: false }
   }
 }

@@ -26,6 +26,8 @@ export type SshConnection = {
   readonly reached: Reached
   /** Channels for commands that one of the two sides has not closed yet; kept by channel.ts. */
   readonly channels: Set<ClientChannel>
+  /** Those among them whose streams have ended only because the connection did; kept by log-in.ts. */
+  readonly cutOff: ReadonlySet<ClientChannel>
   /** What else a person should know: the old algorithms it uses. Absent: nothing. */
   readonly notice?: string
   /** The connection to its jump host; absent without one. */

@@ -19,7 +19,7 @@ import { closedEarly, type DialPhase, explainDialError, noAnswer, notAccepted } 
 import { holdBack } from './hold-back.ts'
 import { hostKeyAlgorithms, refuseHostKey } from './host-verification.ts'
 import type { KnownHosts } from './known-hosts.ts'
-import { type Offers, watchMessage, watchOffers } from './messages.ts'
+import { hasSaidEnd, type Offers, watchMessage, watchOffers } from './messages.ts'
 
 /** Gives back a turn to make a handshake. */
 export type EndTurn = () => void
@@ -83,6 +83,8 @@ class LogIn {
   #address: string | null | undefined
   /** Algorithms in use that only old hosts are offered. */
   #legacy: readonly string[] = []
+  readonly #channels = new Set<ClientChannel>()
+  readonly #cutOff = new Set<ClientChannel>()
   #offers: (() => Offers) | undefined
 
   constructor(host: SshHost, route: Route, options: LogInOptions, settle: Settle) {
@@ -220,6 +222,7 @@ class LogIn {
   #onClose(): void {
     if (this.#state === 'under way') this.#fail(this.#hostKeyFailure ?? closedEarly(this.#phase))
     this.#state = 'over'
+    for (const channel of this.#channels) if (!hasSaidEnd(channel)) this.#cutOff.add(channel)
     this.#route.destroy()
   }
 
@@ -238,7 +241,8 @@ class LogIn {
         client: this.#client,
         hostKey: this.#hostKey,
         reached: this.#reached(this.#address ?? null),
-        channels: new Set<ClientChannel>(),
+        channels: this.#channels,
+        cutOff: this.#cutOff,
         isOpen: () => this.#state === 'ready',
         close: () => this.#close(),
         ...(used.length > 0 && { notice: `${name} uses legacy algorithms: ${used.join(', ')}` }),

@@ -2,7 +2,7 @@
  * Reads messages of a host for which ssh2 has no event, by wrapping ssh2's own table of handlers. So the version of
  * ssh2 is pinned; should its fields be renamed, these functions throw, and no connection is made at all.
  */
-import type { Client } from 'ssh2'
+import type { Client, ClientChannel } from 'ssh2'
 
 type Handler = (...args: unknown[]) => unknown
 
@@ -17,6 +17,12 @@ export function watchMessage(client: Client, name: string, look: (...said: reado
   Reflect.set(handlers, name, (protocol: unknown, ...said: unknown[]) => {
     if (look(...said)) handle(protocol, ...said)
   })
+}
+
+/** Whether the host has said that nothing more comes on this channel. Ask before ssh2 ends it for another reason. */
+export function hasSaidEnd(channel: ClientChannel): boolean {
+  const state: unknown = Reflect.get(fieldsOf(Reflect.get(channel, 'incoming')), 'state')
+  return state === 'eof' || state === 'closed'
 }
 
 /** The offers of algorithms that the two sides have sent, as messages; empty before that. */

@@ -7,7 +7,6 @@
 import type { Readable } from 'node:stream'
 import type { OutputStream } from '@muster/contract'
 import type { ClientChannel } from 'ssh2'
-import { withinMs } from '../verdict/within-ms.ts'
 import type { OutputCap, StreamEnd, StreamTail } from './output-cap.ts'
 import type { Markers } from './start-marks.ts'
 
@@ -69,16 +68,6 @@ export type Drain = {
   /** Both streams as they stand. Call it once, at the end. */
   finish(): { readonly stdout: StreamEnd; readonly stderr: StreamEnd }
 }
-
-/** How long processes that a command left behind may hold its streams after its exit. */
-const AFTER_EXIT_MS = 2_000
-/** Output that keeps coming at least this fast may be the command's own, still on its way through a full line. */
-const FLOW_BYTES_PER_STEP = 2 * 1024
-/** The most that can be on its way: a channel's window in ssh2, 2 MiB, and as much again for the host's buffers. */
-const UNDER_WAY_BYTES = 4 * 1024 * 1024
-/** The end of all waiting, for the slowest line too. */
-const FLOW_MS = 10_000
-const STEP_MS = 100
 
 /** Reads the output of a command to its end. */
 export function drainOutput(channel: ClientChannel, options: DrainOptions): Drain {
@@ -148,34 +137,6 @@ export function drainOutput(channel: ClientChannel, options: DrainOptions): Drai
     tailOf: (stream) => caps[stream].tail(),
     finish: () => ({ stdout: caps.stdout.end(), stderr: caps.stderr.end() }),
   }
-}
-
-/**
- * Waits for the streams of a command that has exited to end, and returns whether they did. Processes it left running
- * may hold the streams and are not waited for; the command's own output is, over a slow line and for a slow receiver
- * too. Time in which the host waits for us does not count.
- */
-export async function drainAfterExit(drain: Drain): Promise<boolean> {
-  let isDrained = false
-  const ended = drain.ended.then(() => {
-    isDrained = true
-  })
-  const bytesAtExit = drain.bytes()
-  let waitedMs = 0
-  let flowBytes = 0
-  let bytes = bytesAtExit
-  while (waitedMs < FLOW_MS) {
-    await withinMs(STEP_MS, ended)
-    if (isDrained) return true
-    if (drain.isPaused()) continue
-    waitedMs += STEP_MS
-    // A fading average: a full line may be silent for several steps, until a packet is complete.
-    flowBytes = flowBytes * 0.9 + drain.bytes() - bytes
-    bytes = drain.bytes()
-    if (bytes - bytesAtExit > UNDER_WAY_BYTES) return false
-    if (waitedMs >= AFTER_EXIT_MS && flowBytes < FLOW_BYTES_PER_STEP * 10) return false
-  }
-  return false
 }
 
 function endOf(stream: Readable): Promise<void> {

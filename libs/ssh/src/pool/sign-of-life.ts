@@ -2,7 +2,9 @@
  * Finds out whether a connection that was idle for a while still works: a host that was rebooted, or a firewall that
  * has forgotten the connection, says nothing at all, and TCP takes minutes to notice. Closes nothing.
  */
+import { askHost } from '../connect/ask.ts'
 import type { SshConnection } from '../connect/connection.ts'
+import { withinMs } from '../verdict/within-ms.ts'
 
 /** How long a step may take before the host is asked for a sign of life, so that quick steps cost no question. */
 const ASK_AFTER_MS = 500
@@ -42,29 +44,12 @@ export async function unlessDead<T>(
   }
 }
 
-/**
- * Whether the host answers within this time. ssh2 has no call for it, so its own keepalive is sent; should those fields
- * be renamed, every connection is believed to be alive (test/integration/ssh-pool-stale.test.ts).
- */
-function answers({ client }: SshConnection, withinMs: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const protocol: unknown = Reflect.get(client, '_protocol')
-    const answered: unknown = Reflect.get(client, '_callbacks')
-    if (!canPing(protocol) || !Array.isArray(answered)) return resolve(true)
-    // A connection that ends makes the step fail, and then nobody looks at this answer.
-    const timer = setTimeout(resolve, withinMs, false)
-    answered.push(() => {
-      clearTimeout(timer)
-      resolve(true)
-    })
-    try {
-      protocol.ping()
-    } catch {
-      // The connection is gone already: the timer says so.
-    }
+/** Whether the host answers within this time. A connection that ends makes the step fail, and nobody looks at this. */
+async function answers({ client }: SshConnection, timeoutMs: number): Promise<boolean> {
+  let isAnswered = false
+  const answered = askHost(client).then(() => {
+    isAnswered = true
   })
-}
-
-function canPing(protocol: unknown): protocol is { ping(): void } {
-  return typeof protocol === 'object' && protocol !== null && 'ping' in protocol && typeof protocol.ping === 'function'
+  await withinMs(timeoutMs, answered)
+  return isAnswered
 }
