@@ -20,5 +20,5 @@ await runProcess({
   logger,
   exit: (status) => process.exit(status),
   graceMs: config.MUSTER_SHUTDOWN_GRACE_S * 1_000,
-  start: (life) => startServer({ config, logger, life, operator }),
+  start: (life) => startServer({ config, env: settings.env, logger, life, operator }),
 })

@@ -26,11 +26,13 @@ export type Operator = {
 /** Starts the server and resolves with its address once it listens. */
 export async function startServer(options: {
   config: ServerConfig
+  /** For file names in an SSH config. */
+  env: Readonly<Record<string, string | undefined>>
   logger: Logger
   life: Life
   operator: Operator
 }): Promise<{ url: string }> {
-  const { config, logger, life, operator } = options
+  const { config, env, logger, life, operator } = options
   const tls = await openConfiguredTls(config, logger)
   if (tls !== undefined) life.closers.add('TLS', () => tls.close())
 
@@ -42,7 +44,7 @@ export async function startServer(options: {
   })
   life.closers.add('ledger', () => ledger.close())
 
-  const inventory = await openConfiguredInventory(config, logger, readTrustedFile)
+  const inventory = await openConfiguredInventory(config, logger, { readText: readTrustedFile, env })
   life.closers.add('inventory', () => inventory.close())
 
   // Deadlines of jobs must pass even while no worker is alive.

@@ -52,7 +52,7 @@ export async function startWorker(options: {
   })
   life.closers.add('ledger', () => ledger.close())
 
-  const { inventory, directories } = await openWorkerInventory(config, logger, readTrustedFile)
+  const { inventory, directories } = await openWorkerInventory(config, logger, { readText: readTrustedFile, env })
   life.closers.add('inventory', () => inventory.close())
 
   const watch = await watchJobs(ledger, onError)

@@ -37,8 +37,6 @@ type Configured = z.infer<typeof Variables>
 
 const WorkerVariables = z.object(workerInventoryVariables)
 
-type ReadText = Required<InventoryOptions>['readText']
-
 /** The log for news of the inventory; a pino logger is one. */
 type InventoryLog = {
   info(fields: object, text: string): void
@@ -46,17 +44,19 @@ type InventoryLog = {
   error(fields: object, text: string): void
 }
 
+/** What the process lends: how it reads files, as it decides which ones it believes, and its environment. */
+export type Lent = Required<Pick<InventoryOptions, 'readText' | 'env'>>
+
 /**
- * Opens the inventory and keeps it up to date until it is closed. `readText` reads its files: the process decides which
- * ones it believes.
+ * Opens the inventory and keeps it up to date until it is closed.
  * @throws {MusterError} invalid_inventory when it cannot be used, with every mistake in the message
  */
 export function openConfiguredInventory(
   variables: Configured,
   log: InventoryLog,
-  readText: ReadText,
+  lent: Lent,
 ): Promise<InventorySource> {
-  return openInventory(optionsOf(variables, log, readText))
+  return openInventory(optionsOf(variables, log, lent))
 }
 
 /**
@@ -67,9 +67,9 @@ export function openConfiguredInventory(
 export async function openWorkerInventory(
   variables: z.infer<typeof WorkerVariables>,
   log: InventoryLog,
-  readText: ReadText,
+  lent: Lent,
 ): Promise<{ inventory: InventorySource; directories: SecretDirectories }> {
-  const { onReload, ...options } = optionsOf(variables, log, readText)
+  const { onReload, ...options } = optionsOf(variables, log, lent)
   const told = new Set<string>()
   const tell = async ({ hosts }: Inventory) => {
     for (const refusal of await earlyRefusals(hosts.values(), directories)) {
@@ -97,10 +97,10 @@ export async function openWorkerInventory(
   return { inventory, directories }
 }
 
-function optionsOf(variables: Configured, log: InventoryLog, readText: ReadText) {
+function optionsOf(variables: Configured, log: InventoryLog, lent: Lent) {
   return {
     file: variables.MUSTER_INVENTORY,
-    readText,
+    ...lent,
     sshServers: variables.SSH_SERVERS,
     sshConfigFile: variables.MUSTER_SSH_CONFIG,
     home: variables.HOME,

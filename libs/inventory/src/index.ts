@@ -7,6 +7,7 @@ export {
 export type { CredentialRef, InventoryHost } from './hosts/inventory-host.ts'
 export { hostsOutside } from './hosts-outside.ts'
 export { type Inventory, parseInventory } from './inventory.ts'
+export { ownAgent } from './secrets/agent-socket.ts'
 export { SecretRefused } from './secrets/confined-file.ts'
 export { type KeyContent, type KeyRef, readKey } from './secrets/key.ts'
 export { readSecret, type SecretSources } from './secrets/secret.ts'

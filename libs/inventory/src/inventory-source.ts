@@ -21,6 +21,9 @@ const POLL_INTERVAL_MS = 1_000
 /** A file that takes longer to read is on a dead network disk. */
 const READ_TIMEOUT_MS = 10_000
 
+/** A config that includes other files at each look changes too fast to be followed; the next look reads it again. */
+const READ_ATTEMPTS = 3
+
 /** Where the hosts come from, and the callbacks for changes. */
 export type InventoryOptions = {
   /** The inventory file. It need not exist if another source has hosts. */
@@ -37,6 +40,8 @@ export type InventoryOptions = {
   readonly defaultUser?: string
   /** The value of `SSH_AUTH_SOCK`. Absent when there is no agent. */
   readonly agentSocket?: string
+  /** For variables in file names of the SSH config. Default: none are known. */
+  readonly env?: Readonly<Record<string, string | undefined>>
   /** How often to check the files. A change counts once it has lasted for one interval. Default 1000. */
   readonly pollIntervalMs?: number
   /** Called with every new version except the first. */
@@ -72,16 +77,16 @@ export async function openInventory(given: InventoryOptions): Promise<InventoryS
     file: expandHome(given.file, given.home),
     sshConfigFile: given.sshConfigFile === undefined ? undefined : expandHome(given.sshConfigFile, given.home),
   }
-  const files = [options.file, options.sshConfigFile].filter((file) => file !== undefined)
+  const named = [options.file, options.sshConfigFile].filter((file) => file !== undefined)
+  /** Those that the SSH config includes are known once it is read. */
+  let files = named
   const told = new Set<string>()
   let loadedState = ''
   let directory: string | undefined
   let isClosed = false
 
   async function load(): Promise<Inventory> {
-    // Check the files before reading them: a change in between is then noticed and read.
-    loadedState = await stateOf(files)
-    const { contents, directory: found } = await readSources(options, directory !== undefined)
+    const { contents, directory: found } = await readWatched()
     const { inventory, warnings } = joinSources(contents)
     if (inventory.hosts.size === 0) throw noHosts(options.file, found !== undefined)
     directory = found
@@ -90,6 +95,18 @@ export async function openInventory(given: InventoryOptions): Promise<InventoryS
       told.add(warning)
     }
     return inventory
+  }
+
+  async function readWatched(): Promise<Sources> {
+    for (let attempt = 1; ; attempt += 1) {
+      // Check the files before reading them: a change in between is then noticed and read.
+      loadedState = await stateOf(files)
+      const sources = await readSources(options, directory !== undefined)
+      const watched = [...named, ...sources.included]
+      const isSame = watched.join('\n') === files.join('\n')
+      files = watched
+      if (isSame || attempt === READ_ATTEMPTS) return sources
+    }
   }
 
   async function replace(): Promise<void> {
@@ -121,13 +138,14 @@ export async function openInventory(given: InventoryOptions): Promise<InventoryS
   return { current: () => current, directory: () => directory, reload, close }
 }
 
-async function readSources(
-  options: InventoryOptions,
-  fileWasThere: boolean,
-): Promise<{ contents: SourceContent[]; directory: string | undefined }> {
+/** What was read: `included` are files and directories that the SSH config depends on. */
+type Sources = { contents: SourceContent[]; directory: string | undefined; included: readonly string[] }
+
+async function readSources(options: InventoryOptions, fileWasThere: boolean): Promise<Sources> {
   const { home, agentSocket, defaultUser: user } = options
   const defaults: HostDefaults = { home, agentSocket, user, credentials: await usualCredentials(home, agentSocket) }
   const contents: SourceContent[] = []
+  let included: readonly string[] = []
   const directory = await realpath(dirname(options.file)).catch(() => undefined)
   // It is read by its real directory: so what counts as beside it is beside what was read.
   const file = directory === undefined ? options.file : join(directory, basename(options.file))
@@ -139,18 +157,30 @@ async function readSources(
   if (options.sshConfigFile !== undefined) {
     const sshConfig = await readText(options.sshConfigFile, options.readText)
     if (sshConfig === undefined) throw unreadable(options.sshConfigFile, 'there is no such file')
-    contents.push(readSshConfig(sshConfig, options.sshConfigFile, defaults))
+    const context = { defaults, env: options.env ?? {}, readText: (one: string) => textOf(one, options.readText) }
+    const { files, ...content } = await readSshConfig(sshConfig, options.sshConfigFile, context)
+    contents.push(content)
+    included = files
   }
-  return { contents, directory: text === undefined ? undefined : directory }
+  return { contents, directory: text === undefined ? undefined : directory, included }
 }
 
 /** The text of a file, or undefined when there is no such file. */
-async function readText(file: string, read: InventoryOptions['readText']): Promise<string | undefined> {
+async function textOf(file: string, read: InventoryOptions['readText']): Promise<string | undefined> {
   try {
     if (read !== undefined) return await read(file)
     return await readFile(file, { encoding: 'utf8', signal: AbortSignal.timeout(READ_TIMEOUT_MS) })
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** The same, with the file in the message of what goes wrong. */
+async function readText(file: string, read: InventoryOptions['readText']): Promise<string | undefined> {
+  try {
+    return await textOf(file, read)
+  } catch (error) {
     throw unreadable(file, error instanceof Error ? error.message : String(error), error)
   }
 }

@@ -144,6 +144,7 @@ describe('hosts', () => {
       groups: [],
       labels: {},
       disabled: null,
+      not_taken: [],
     }
     expect(rest).toEqual({ hosts: [db1], total: 13, next_cursor: null })
     expect((await call('GET', '/v1/hosts?cursor=x')).body).toMatchObject({ code: 'invalid_request', field: 'cursor' })

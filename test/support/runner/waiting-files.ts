@@ -32,6 +32,7 @@ export const WAITING: Readonly<Record<string, number>> = {
   'test/integration/server/job-answers.test.ts': 35,
   'test/e2e/hosts/looking.test.ts': 35,
   'test/e2e/jobs/examples.test.ts': 35,
+  'test/unit/inventory/ssh-config-compare.test.ts': 30,
   'test/integration/ssh/pool/ssh-pool-jump.test.ts': 30,
   'test/e2e/jobs/worker-processes.test.ts': 30,
   'test/e2e/jobs/rollout-cli.test.ts': 30,

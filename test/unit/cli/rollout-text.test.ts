@@ -6,7 +6,7 @@ import { waitCommand } from '../../../apps/cli/src/commands/job-commands.ts'
 import { runCommand } from '../../../apps/cli/src/commands/run-command.ts'
 import { readCommandLine } from '../../../apps/cli/src/line/flags.ts'
 import { createProgress } from '../../../apps/cli/src/line/progress.ts'
-import { hostTable } from '../../../apps/cli/src/render/render-hosts.ts'
+import { hostTable, notTakenText } from '../../../apps/cli/src/render/render-hosts.ts'
 import { jobText } from '../../../apps/cli/src/render/render-job.ts'
 import { answer, type Handler, JOB, JOB_ID, scripted } from '../../support/ssh/scripted-server.ts'
 
@@ -199,6 +199,7 @@ test('a list of hosts says why some are disabled and what their aliases are, onl
     groups: [],
     labels: {},
     disabled: null,
+    not_taken: [],
   }
   expect(hostTable([host])).not.toContain('DISABLED')
   const lines = hostTable([host, { ...host, name: 'web02', disabled: 'in repair\x07' }]).split('\n')
@@ -214,4 +215,12 @@ test('a list of hosts says why some are disabled and what their aliases are, onl
     [''],
   ])
   expect(hostTable([host])).not.toContain('ALIASES')
+
+  const command = { option: 'ProxyCommand', file: '/c\x07', line: 3, why: 'it would run a program' }
+  const told = ['web01', 'web02'].map((name) => ({ ...host, name, not_taken: [command] }))
+  expect(notTakenText([...told, host])).toBe(
+    '── web[01-02]: ProxyCommand is not taken: it would run a program (/c\\x07:3)\n',
+  )
+  const many = Array.from({ length: 11 }, (_, n) => ({ ...host, name: `n${n}`, not_taken: [command] }))
+  expect(notTakenText(many)).toMatch(/^── 11 hosts have options .* muster hosts NAME shows which\n$/)
 })

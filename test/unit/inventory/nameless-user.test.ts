@@ -53,7 +53,8 @@ test.skipIf(!IS_ROOT)('a process whose user has no name opens its inventory', as
     import { readFile } from 'node:fs/promises'
     import { openConfiguredInventory } from ${JSON.stringify(INVENTORY)}
     const variables = { MUSTER_INVENTORY: ${JSON.stringify(join(directory, 'inventory.yaml'))}, HOME: '/' }
-    const source = await openConfiguredInventory(variables, console, (file) => readFile(file, 'utf8'))
+    const lent = { readText: (file) => readFile(file, 'utf8'), env: {} }
+    const source = await openConfiguredInventory(variables, console, lent)
     console.log(source.current().hosts.get('web1').user)
     source.close()`
   const options = { uid: NAMELESS, gid: NAMELESS, env: {} }

@@ -1,10 +1,10 @@
 /** The commands about hosts: `hosts`, `targets`, `ping`. */
-import { escapeLine, MusterError, OPERATIONS, type Output, visibleJson } from '@muster/contract'
+import { escapeLine, type Host, MusterError, OPERATIONS, type Output, visibleJson } from '@muster/contract'
 import { checkedInput } from '../line/checked-input.ts'
 import { type Command, JSON_SWITCH } from '../line/command.ts'
 import { EXIT } from '../line/exit-status.ts'
 import { flagsOf } from '../line/flags.ts'
-import { hostTable, resolvedText } from '../render/render-hosts.ts'
+import { hostTable, notTakenText, resolvedText } from '../render/render-hosts.ts'
 
 /** `muster hosts`: all hosts of the inventory, or those that an expression selects. */
 export const hostsCommand: Command = {
@@ -12,13 +12,14 @@ export const hostsCommand: Command = {
   switches: [JSON_SWITCH],
   act: async (cli, { words, switches }) => {
     const targets = words.length === 0 ? '@*' : words.join(',')
-    const hosts = []
+    const hosts: Host[] = []
     for (let cursor: string | null | undefined; cursor !== null; ) {
       const page = await cli.client.call('list_hosts', checkedInput('list_hosts', { targets, limit: 1_000, cursor }))
       hosts.push(...page.hosts)
       cursor = page.next_cursor
     }
-    cli.out(switches.has('json') ? `${visibleJson({ hosts, total: hosts.length })}\n` : hostTable(hosts))
+    const asText = () => `${hostTable(hosts)}${notTakenText(hosts)}`
+    cli.out(switches.has('json') ? `${visibleJson({ hosts, total: hosts.length })}\n` : asText())
     return 0
   },
 }

@@ -68,7 +68,7 @@ export function toHostList(
 }
 
 function toRow(host: Output<'list_hosts'>['hosts'][number]): NonNullable<HostListAnswer['hosts']>[number] {
-  const { name, aliases, address, port, user, jump, groups, labels, disabled } = host
+  const { name, aliases, address, port, user, jump, groups, labels, disabled, not_taken } = host
   return {
     name,
     ...(aliases.length === 0 ? {} : { aliases }),
@@ -79,6 +79,7 @@ function toRow(host: Output<'list_hosts'>['hosts'][number]): NonNullable<HostLis
     ...(groups.length === 0 ? {} : { groups }),
     ...(Object.keys(labels).length === 0 ? {} : { labels }),
     ...(disabled === null ? {} : { disabled }),
+    ...(not_taken.length === 0 ? {} : { not_taken: [...new Set(not_taken.map(({ option }) => option))] }),
   }
 }
 

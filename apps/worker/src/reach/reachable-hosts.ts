@@ -10,6 +10,7 @@ import {
   type InventoryHost,
   type KeyContent,
   type KeyRef,
+  ownAgent,
   readKey,
   readSecret,
   SecretRefused,
@@ -114,15 +115,16 @@ async function readCredentials(
 }
 
 async function readCredential(ref: CredentialRef, secrets: SecretSources, readKept: ReadKey): Promise<Credential> {
-  const agent = secrets.env.SSH_AUTH_SOCK
+  const own = secrets.env.SSH_AUTH_SOCK
   switch (ref.kind) {
     case 'agent':
-      return { kind: 'agent', socket: ref.socket ?? agent ?? '' }
+      return { kind: 'agent', socket: await ownAgent(ref.socket ?? own ?? '', own) }
     case 'password':
       return { kind: 'password', password: await readSecret(ref.secret, secrets) }
     case 'key': {
       const key = { kind: 'key', source: ref.identityFile, ...(await readKept(ref)) } as const
-      const held = agent === undefined ? key : { ...key, agent }
+      const agent = ref.agent ?? own ?? ''
+      const held = agent === '' ? key : { ...key, agent: await ownAgent(agent, own) }
       return ref.passphrase === undefined ? held : { ...held, passphrase: await readSecret(ref.passphrase, secrets) }
     }
     default:

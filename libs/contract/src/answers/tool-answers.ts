@@ -122,6 +122,7 @@ const HostRow = z.object({
   groups: z.array(z.string()).optional(),
   labels: z.record(z.string(), z.string()).optional(),
   disabled: z.string().optional(),
+  not_taken: z.array(z.string()).optional().describe('Options of its SSH config that are not followed.'),
 })
 
 /** A page of hosts: their names, and details of each when there are few. */

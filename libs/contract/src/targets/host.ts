@@ -1,6 +1,16 @@
 /** Hosts as callers see them: what the inventory says, without any credential. */
 import { z } from 'zod'
 
+/** An option of an SSH config that applies to a host and that Muster does not follow. */
+const NotTaken = z
+  .object({
+    option: z.string().describe('Its name, as the file spells it.'),
+    file: z.string(),
+    line: z.number().int(),
+    why: z.string(),
+  })
+  .meta({ id: 'NotTaken' })
+
 /** A host of the inventory. */
 export const Host = z
   .object({
@@ -13,6 +23,9 @@ export const Host = z
     groups: z.array(z.string()),
     labels: z.record(z.string(), z.string()),
     disabled: z.string().nullable().describe('Why no job runs there, as the inventory says; null: jobs do.'),
+    not_taken: z
+      .array(NotTaken)
+      .describe('Options of the SSH config for this host that are not followed, by their places; never their values.'),
   })
   .meta({ id: 'Host' })
 export type Host = z.infer<typeof Host>

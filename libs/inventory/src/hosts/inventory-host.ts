@@ -23,9 +23,19 @@ export type CredentialRef =
       readonly passphrase?: SecretRef
       /** Set where OpenSSH would take the key by itself: a usual one, or one of an SSH config. It may lie anywhere. */
       readonly isOfOpenSsh?: true
+      /** The socket of the agent that may hold it; empty: none is asked. Absent: that of the worker. */
+      readonly agent?: string
     }
   | { readonly kind: 'password'; readonly secret: SecretRef }
   | { readonly kind: 'agent'; readonly socket?: string }
+
+/** An option of an SSH config that applies to a host and is not followed: where it stands, and why it is not. */
+export type NotTaken = {
+  readonly option: string
+  readonly file: string
+  readonly line: number
+  readonly why: string
+}
 
 /** A host of the inventory, deeply frozen. */
 export type InventoryHost = {
@@ -51,6 +61,8 @@ export type InventoryHost = {
   readonly sudoPassword?: SecretRef
   /** Why no job runs on this host. Absent: jobs run. */
   readonly disabled?: string
+  /** Options of the SSH config for this host that are not followed. Absent: it is not from one, or all are. */
+  readonly notTaken?: readonly NotTaken[]
   /** The groups that hold the host, in the order of the file. */
   readonly groups: readonly string[]
 }

@@ -17,7 +17,7 @@ export function expandHome(path: string, home: string): string {
 }
 
 /** Like {@link expandHome}; a relative path starts from the directory of the file that names it. */
-export function expandPath(path: string, base: { home: string; directory: string }): string {
+function expandPath(path: string, base: { home: string; directory: string }): string {
   return resolve(base.directory, expandHome(path, base.home))
 }
 

@@ -1,190 +1,94 @@
 /**
- * `~/.ssh/config` as a source of hosts: every `Host` name without a wildcard, with the options that OpenSSH would
- * apply.
+ * `~/.ssh/config` as a source of hosts: every `Host` name without a wildcard, with the options that ssh would apply.
  *
- * One warning lists the options that are not followed; a host that they would lead elsewhere is disabled
- * (ssh-config-options.ts). `Match exec` and canonical names, which would run programs and ask name servers, are removed
- * before anything is computed.
+ * What is not followed is kept with each host, to be shown with it; a host that it would lead elsewhere is disabled.
  */
 import { existsSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { foldHosts, isHostName } from '@muster/contract'
-import SSHConfig, { type Directive, type Line, type Match, type Section } from 'ssh-config'
 import type { CredentialRef, HostDefaults, HostDraft, SourceContent } from '../hosts/inventory-host.ts'
 import { NO_USER } from '../hosts/mistakes.ts'
-import { expandPath } from './credentials.ts'
+import { type ConfigFile, type ReadConfig, type Reading, readConfigFiles } from '../ssh-config/config-files.ts'
+import { type HostOptions, readHostOptions } from '../ssh-config/host-options.ts'
+import { settle } from '../ssh-config/settings.ts'
 import { isAddress } from './inventory-fields.ts'
-import { SSH_PORT } from './inventory-file.ts'
-import { CANONICAL, type MatchSection, type Settings, UntakenOptions } from './ssh-config-options.ts'
 
 /** A pattern or a negated name: this is not a host. */
 const PATTERN = /[*?!]/
 
-/** The hosts of an SSH config. A host that cannot be used is left out with a warning. */
-export function readSshConfig(text: string, fileName: string, defaults: HostDefaults): SourceContent {
-  const content = { groups: [], isOptional: true }
-  let config: Config
+/** What reading an SSH config needs. */
+export type SshConfigContext = Pick<Reading, 'readText'> & {
+  readonly defaults: HostDefaults
+  /** For `${VARIABLES}` in file names. */
+  readonly env: Readonly<Record<string, string | undefined>>
+}
+
+/** The hosts of an SSH config, and the files and directories beside it that they depend on. */
+export async function readSshConfig(
+  text: string,
+  fileName: string,
+  context: SshConfigContext,
+): Promise<SourceContent & { readonly files: readonly string[] }> {
+  const { defaults, readText } = context
+  const config = await readConfigFiles(text, fileName, { home: defaults.home, readText })
+  const { files, mistakes } = config
+  const content = { groups: [], mistakes, isOptional: true, files }
+  if (mistakes.length > 0) return { ...content, hosts: [], warnings: [] }
   const warnings: string[] = []
-  try {
-    config = readDirectives(SSHConfig.parse(text))
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error)
-    const mistake = { position: { source: fileName }, text: `this is not an SSH config: ${why}` }
-    return { ...content, hosts: [], mistakes: [mistake], warnings: [] }
-  }
-  const { lines } = config
-  const untaken = new UntakenOptions(config.matches, config.spelled)
   const hosts: HostDraft[] = []
-  for (const name of hostNames(lines)) {
-    const settings = settingsOf(name, lines)
-    const fault = faultOf(name, settings, defaults)
-    if (fault !== undefined) {
-      warnings.push(`${fileName}: Host ${name}: left out: ${fault}`)
-      continue
-    }
-    const host = draft(name, settings, fileName, defaults, (file) =>
-      warnings.push(`${fileName}: IdentityFile ${file} is ignored: only %d, %h, %n, %p, %r and %% are known`),
-    )
-    const disabled = untaken.note(name, host.address, settings)
-    hosts.push(disabled === undefined ? host : { ...host, disabled, isFaulty: true })
+  for (const name of new Set(hostNames(config.root))) {
+    const host = draftOf(name, config, fileName, context)
+    if (host === undefined) continue
+    if (typeof host === 'string') warnings.push(`${fileName}: Host ${name}: left out: ${host}`)
+    else hosts.push(host)
   }
-  const told = untaken.told(config.hasIncludes ? ['Include, and the hosts in it'] : [])
-  if (told !== undefined) warnings.push(`${fileName}: ${told}`)
+  const told = untold(hosts)
+  if (told !== undefined) warnings.push(`${fileName}: not taken: ${told}`)
   const refused = hosts.filter(({ disabled }) => disabled !== undefined).map(({ name }) => name)
   if (refused.length > 0) warnings.push(`${fileName}: disabled, as ssh would go another way: ${foldHosts(refused)}`)
-  return { ...content, hosts, mistakes: [], warnings: [...new Set(warnings)] }
+  return { ...content, hosts, warnings: [...new Set(warnings)] }
 }
 
-/** A config without anything that would run programs or ask name servers. */
-type Config = {
-  readonly lines: readonly Directive[]
-  readonly matches: readonly MatchSection[]
-  readonly hasIncludes: boolean
-  readonly spelled: ReadonlyMap<string, string>
+function hostNames(file: ConfigFile): string[] {
+  return file.sections.flatMap(({ header, lines }) => [
+    ...(header?.keyword === 'host' ? header.words.filter((word) => !PATTERN.test(word)) : []),
+    ...lines.flatMap(({ included = [] }) => included.flatMap(hostNames)),
+  ])
 }
 
-function readDirectives(config: SSHConfig): Config {
-  const lines: Directive[] = []
-  const matches: MatchSection[] = []
-  const spelled = new Map<string, string>()
-  let hasIncludes = false
-  const kept = (found: readonly Line[]): Directive[] =>
-    found.flatMap((line) => {
-      if (line.type !== SSHConfig.DIRECTIVE) return []
-      const key = line.param.toLowerCase()
-      if (!spelled.has(key)) spelled.set(key, line.param)
-      if (key === 'include') hasIncludes = true
-      if (key === 'include') return []
-      if ('config' in line) return [sectionOf(line, kept(line.config))]
-      return [{ ...line, param: CANONICAL.get(key) ?? line.param }]
-    })
-  for (const line of kept(config)) {
-    if (!isMatch(line)) {
-      lines.push(line)
-      continue
-    }
-    const earlier = [...lines]
-    const options = optionsOf(line)
-    matches.push({ criteria: criteriaOf(line), options, before: (name) => settingsOf(name, earlier) })
-  }
-  return { lines, matches, hasIncludes, spelled }
-}
-
-function isMatch(line: Directive): line is Match {
-  return 'criteria' in line && 'config' in line
-}
-
-function optionsOf(section: Section): string[] {
-  return section.config.flatMap((line) => (line.type === SSHConfig.DIRECTIVE ? [line.param.toLowerCase()] : []))
-}
-
-function criteriaOf({ criteria }: Match): Map<string, string> {
-  const words = Object.entries(criteria).map(([key, value]) => {
-    return [key.toLowerCase(), typeof value === 'string' ? value : value.map(({ val }) => val).join(',')] as const
-  })
-  return new Map(words)
-}
-
-function sectionOf(section: Section, lines: readonly Line[]): Section {
-  return { ...section, config: configOf(lines) }
-}
-
-function configOf(lines: readonly Line[]): SSHConfig {
-  const config = new SSHConfig()
-  for (const line of lines) config.push(line)
-  return config
-}
-
-/** The words of a `Host` line; none for any other line. */
-function hostWords(line: Directive): string[] {
-  if (line.param.toLowerCase() !== 'host') return []
-  return typeof line.value === 'string' ? [line.value] : line.value.map(({ val }) => val)
-}
-
-function hostNames(lines: readonly Directive[]): Set<string> {
-  return new Set(lines.flatMap(hostWords).filter((word) => !PATTERN.test(word)))
-}
-
-/** The settings of a host. Sections of other hosts are left out first, because the library is slow at patterns. */
-function settingsOf(name: string, lines: readonly Directive[]): Settings {
-  const relevant = lines.filter((line) => {
-    const words = hostWords(line)
-    return words.length === 0 || words.some((word) => word === name || PATTERN.test(word))
-  })
-  return configOf(relevant).compute(name, { ignoreCase: true, matchExec: false })
-}
-
-function first(value: string | string[] | undefined): string | undefined {
-  return typeof value === 'object' ? value[0] : value
-}
-
-/** The address of a host. `HostName` may contain `%h`, the name; with any other token it is no address. */
-function addressOf(name: string, settings: Settings): string {
-  const address = first(settings.hostname) ?? name
-  return expandTokens(address, { '%': '%', h: name }) ?? address
-}
-
-function jumpOf(settings: Settings): string | undefined {
-  const jump = first(settings.proxyjump)
-  return jump?.toLowerCase() === 'none' ? undefined : jump
-}
-
-function faultOf(name: string, settings: Settings, defaults: HostDefaults): string | undefined {
-  const port = first(settings.port)
-  const jump = jumpOf(settings)
-  if (!isHostName(name)) return 'a host name has letters, digits, ".", "_" and "-" only'
-  if (!isAddress(addressOf(name, settings))) return 'HostName is neither a host name nor an IP address'
-  if (port !== undefined && !(/^\d{1,5}$/.test(port) && Number(port) >= 1 && Number(port) <= 65_535)) {
-    return `Port must be from 1 to 65535, not "${port}"`
-  }
-  if (jump !== undefined && !isHostName(jump)) return 'ProxyJump must name one host of the inventory'
-  if ((first(settings.user) ?? defaults.user) === undefined) return NO_USER
-  return undefined
-}
-
-function draft(
+/** The host; why it is left out; or undefined where no `Host` line with its name applies to it. */
+function draftOf(
   name: string,
-  settings: Settings,
+  config: ReadConfig,
   fileName: string,
-  defaults: HostDefaults,
-  ignored: (identityFile: string) => void,
-): HostDraft {
-  const address = addressOf(name, settings)
-  const port = Number(first(settings.port) ?? SSH_PORT)
-  const user = first(settings.user) ?? defaults.user ?? ''
-  const jump = jumpOf(settings)
-  const hostKeyAlias = first(settings.hostkeyalias)
-  const tokens = { '%': '%', d: defaults.home, h: address, n: name, p: String(port), r: user }
+  { defaults, env }: SshConfigContext,
+): HostDraft | string | undefined {
+  const { home, user: localUser, agentSocket } = defaults
+  const settings = settle(config, { name }, localUser ?? '')
+  if (!settings.isNamed) return undefined
+  const directory = dirname(resolve(fileName))
+  const options = readHostOptions(settings, { name, home, directory, env, localUser, agentSocket })
+  const { address, port, user, hostKeyAlias, jumps, notTaken } = options
+  if (!isHostName(name)) return 'a host name has letters, digits, ".", "_" and "-" only'
+  if (user === undefined) return NO_USER
+  const [jump] = jumps
+  const isPlain = jump?.user === undefined && jump?.port === undefined
+  if (jump !== undefined && !(jumps.length === 1 && isPlain && isHostName(jump.name))) {
+    return 'ProxyJump must name one host of the inventory'
+  }
+  const fault = options.fault ?? (isAddress(address) ? undefined : 'HostName is neither a host name nor an IP address')
   return {
     name,
     aliases: [],
-    address,
+    address: isAddress(address) ? address : name,
     port,
     user,
-    ...(jump !== undefined && { jump }),
+    ...(jump !== undefined && { jump: jump.name }),
     ...(hostKeyAlias !== undefined && { hostKeyAlias }),
     labels: Object.freeze({}),
-    credentials: credentialsOf(settings, { tokens, defaults, directory: dirname(resolve(fileName)), ignored }),
+    credentials: credentialsOf(options, defaults),
+    ...(notTaken.length > 0 && { notTaken: Object.freeze(notTaken.map((one) => Object.freeze(one))) }),
+    ...(fault !== undefined && { disabled: fault, isFaulty: true }),
     position: { source: fileName, path: `Host ${name}` },
   }
 }
@@ -195,34 +99,34 @@ function draft(
  * several computers.
  */
 function credentialsOf(
-  settings: Settings,
-  context: {
-    tokens: Readonly<Record<string, string>>
-    defaults: HostDefaults
-    directory: string
-    ignored: (identityFile: string) => void
-  },
+  { identityFiles, isIdentitiesOnly, agent }: HostOptions,
+  { agentSocket, credentials: usual }: HostDefaults,
 ): readonly CredentialRef[] {
-  const { home, agentSocket, credentials: usual } = context.defaults
-  const keys: CredentialRef[] = []
-  for (const file of [settings.identityfile ?? []].flat()) {
-    const path = expandTokens(file, context.tokens)
-    if (path === undefined) context.ignored(file)
-    if (path === undefined || path.toLowerCase() === 'none') continue
-    const identityFile = expandPath(path, { home, directory: context.directory })
-    keys.push(Object.freeze({ kind: 'key', identityFile, isOfOpenSsh: true }))
-  }
-  if (keys.length === 0) return usual
+  if (identityFiles === undefined && !isIdentitiesOnly && agent === undefined) return usual
+  const socket = agent === 'none' ? undefined : (agent?.socket ?? agentSocket)
+  const held = agent === undefined ? {} : { agent: socket ?? '' }
   const isThere = (file: string) => existsSync(file) || existsSync(`${file}.pub`)
-  const existing = keys.filter((key) => key.kind === 'key' && isThere(key.identityFile))
-  const hasAgent = agentSocket !== undefined && first(settings.identitiesonly)?.toLowerCase() !== 'yes'
-  const agent: CredentialRef[] = hasAgent ? [Object.freeze({ kind: 'agent', socket: agentSocket })] : []
-  return Object.freeze([...existing, ...agent])
+  const keys: CredentialRef[] =
+    identityFiles === undefined
+      ? usual.flatMap((one) => (one.kind === 'key' ? [{ ...one, ...held }] : []))
+      : identityFiles
+          .filter(isThere)
+          .map((identityFile) => ({ kind: 'key', identityFile, isOfOpenSsh: true, ...held }) as const)
+  const others: CredentialRef[] = socket === undefined || isIdentitiesOnly ? [] : [{ kind: 'agent', socket }]
+  return Object.freeze([...keys, ...others].map((credential) => Object.freeze(credential)))
 }
 
-/** The text with its `%` tokens replaced; undefined when it has an unknown one. */
-function expandTokens(text: string, tokens: Readonly<Record<string, string>>): string | undefined {
-  const letters = [...text.matchAll(/%(.?)/g)].map(([, letter = '']) => letter)
-  if (letters.some((letter) => !Object.hasOwn(tokens, letter))) return undefined
-  return text.replace(/%(.)/g, (_, letter: string) => tokens[letter] ?? '')
+/** The options that are not taken, with their hosts, for the log. */
+function untold(hosts: readonly HostDraft[]): string | undefined {
+  const byOption = new Map<string, Set<string>>()
+  for (const { name, notTaken = [] } of hosts) {
+    for (const { option } of notTaken) byOption.set(option, (byOption.get(option) ?? new Set()).add(name))
+  }
+  const byHosts = new Map<string, string[]>()
+  for (const [option, names] of byOption) {
+    const folded = foldHosts([...names])
+    byHosts.set(folded, [...(byHosts.get(folded) ?? []), option])
+  }
+  const parts = [...byHosts].map(([folded, options]) => `${options.join(', ')} for ${folded}`)
+  return parts.length === 0 ? undefined : parts.join('; ')
 }

@@ -19,7 +19,7 @@ export function listHosts(inventory: Inventory, input: Input<'list_hosts'>): Out
 }
 
 function publicHost(host: InventoryHost): Host {
-  const { name, aliases, address, port, user, jump = null, groups, labels, disabled = null } = host
+  const { name, aliases, address, port, user, jump = null, groups, labels, disabled = null, notTaken = [] } = host
   return {
     name,
     aliases: [...aliases],
@@ -30,6 +30,7 @@ function publicHost(host: InventoryHost): Host {
     groups: [...groups],
     labels: { ...labels },
     disabled,
+    not_taken: [...notTaken],
   }
 }
 

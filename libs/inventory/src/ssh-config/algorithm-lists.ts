@@ -1,0 +1,64 @@
+/**
+ * `KexAlgorithms` and `HostKeyAlgorithms`: a list of names, or a change to the usual one (`+`, `-`, `^`), as far as
+ * Muster's SSH library has them. What can be broken is offered to nobody.
+ */
+import { matchesList } from './match-criteria.ts'
+
+/** The algorithms of one kind: what hosts are usually offered, and what they can be offered when a config names it. */
+export type Algorithms = { readonly usual: readonly string[]; readonly besides: readonly string[] }
+
+/** Key exchanges. A test compares the names with those of the library. */
+export const KEY_EXCHANGES: Algorithms = {
+  usual: [
+    'curve25519-sha256@libssh.org',
+    'curve25519-sha256',
+    'ecdh-sha2-nistp256',
+    'ecdh-sha2-nistp384',
+    'ecdh-sha2-nistp521',
+    'diffie-hellman-group-exchange-sha256',
+    'diffie-hellman-group14-sha256',
+    'diffie-hellman-group15-sha512',
+    'diffie-hellman-group16-sha512',
+    'diffie-hellman-group17-sha512',
+    'diffie-hellman-group18-sha512',
+  ],
+  besides: ['diffie-hellman-group-exchange-sha1', 'diffie-hellman-group14-sha1'],
+}
+
+/** Host keys and their signatures. */
+export const HOST_KEYS: Algorithms = {
+  usual: [
+    'ssh-ed25519',
+    'ecdsa-sha2-nistp256',
+    'ecdsa-sha2-nistp384',
+    'ecdsa-sha2-nistp521',
+    'rsa-sha2-512',
+    'rsa-sha2-256',
+  ],
+  besides: ['ssh-rsa'],
+}
+
+/** The list that a value of the option makes of the usual one. */
+export function listOf(value: string, usual: readonly string[]): readonly string[] {
+  const names = value.replace(/^[+^-]/, '').split(',')
+  switch (value.charAt(0)) {
+    case '+':
+      return [...new Set([...usual, ...names])]
+    case '^':
+      return [...new Set([...names, ...usual])]
+    case '-':
+      return usual.filter((name) => !matchesList(names.join(','), name))
+    default:
+      return [...new Set(names)]
+  }
+}
+
+/** What a host is offered by a value of the option, and the names in it that Muster cannot or will not offer. */
+export function offered(
+  value: string,
+  { usual, besides }: Algorithms,
+): { readonly names: readonly string[]; readonly missing: readonly string[] } {
+  const can = new Set([...usual, ...besides])
+  const wanted = listOf(value, usual)
+  return { names: wanted.filter((name) => can.has(name)), missing: wanted.filter((name) => !can.has(name)) }
+}
