@@ -2,6 +2,10 @@
 import { BlockList, isIP } from 'node:net'
 
 const BITS = { 4: 32, 6: 128 } as const
+/** A wider network is no list of proxies: a few of them are everybody. */
+const LEAST_BITS = { 4: 8, 6: 7 } as const
+/** IPv4 addresses written in IPv6. */
+const MAPPED = { address: '::ffff:0:0', bits: 96 } as const
 
 /** The networks of a list, or what would have been accepted in place of the first mistake. */
 export function readNetworks(list: string): { readonly networks: BlockList } | { readonly accepted: string } {
@@ -16,7 +20,10 @@ export function readNetworks(list: string): { readonly networks: BlockList } | {
     }
     const bits = Number(prefix ?? BITS[version])
     if (bits > BITS[version]) return { accepted: `networks of at most /${BITS[version]}; ${quoted(item)} has more` }
-    if (bits === 0) return { accepted: `the proxies alone; ${quoted(item)} is everybody` }
+    if (isWide(address, version, bits)) {
+      const least = `networks of at least /${LEAST_BITS[4]} for IPv4 and /${LEAST_BITS[6]} for IPv6`
+      return { accepted: `the proxies alone, as ${least}; ${quoted(item)} is nearly everybody` }
+    }
     networks.addSubnet(address, bits, version === 4 ? 'ipv4' : 'ipv6')
   }
   return { networks }
@@ -28,6 +35,16 @@ export function isIn(networks: BlockList, address: string): boolean {
   const [bare = ''] = address.split('%')
   const version = isIP(bare)
   return version !== 0 && networks.check(bare, version === 4 ? 'ipv4' : 'ipv6')
+}
+
+function isWide(address: string, version: 4 | 6, bits: number): boolean {
+  if (bits < LEAST_BITS[version]) return true
+  if (version === 4 || bits >= MAPPED.bits + LEAST_BITS[4]) return false
+  // It may hold all IPv4 addresses, or be a wide part of them.
+  const [own, mapped] = [new BlockList(), new BlockList()]
+  own.addSubnet(address, bits, 'ipv6')
+  mapped.addSubnet(MAPPED.address, MAPPED.bits, 'ipv6')
+  return own.check(MAPPED.address, 'ipv6') || mapped.check(address, 'ipv6')
 }
 
 function quoted(text: string): string {

@@ -84,6 +84,17 @@ describe('a proxy that is named', () => {
   })
 })
 
+test('what a proxy says of a health check is of no matter', async () => {
+  const server = await startBehind('127.0.0.1')
+  for (const said of ['X-Forwarded-Proto: gopher', 'X-Forwarded-Host: a@b', 'X-Forwarded-Port: x']) {
+    for (const target of ['/livez', '/readyz']) {
+      expect([said, (await ask(server, ['Host: 10.0.0.1', said], target)).status]).toEqual([said, 200])
+    }
+    const odd = await ask(server, ['Host: localhost', said, 'X-Forwarded-Host: a@b', 'Origin: http://a'], '/livez')
+    expect([said, odd.status]).toEqual([said, 400])
+  }
+})
+
 test('nobody else is believed', async () => {
   for (const server of [await startBehind('10.0.0.0/8'), await startTestServer({ allowedHosts: ['muster.example'] })]) {
     const { status, field } = await ask(server, ['Host: localhost', ...FORWARDED, ORIGIN])
@@ -102,6 +113,9 @@ describe('a list of proxies', () => {
     ['192.0.2.0/24', '::ffff:192.0.2.77', '::ffff:192.0.3.1'],
     ['fe80::/10', 'fe80::1%eth0', 'fec0::1'],
     ['::1', '::1', '127.0.0.1'],
+    ['fc00::/7', 'fd00::1', 'fe00::1'],
+    ['::ffff:10.0.0.0/104', '10.9.9.9', '11.0.0.1'],
+    ['64:ff9b::/96', '64:ff9b::1', '10.0.0.1'],
   ])('%s holds %s and not %s', (list, inside, outside) => {
     expect([isIn(networks(list), inside), isIn(networks(list), outside)]).toEqual([true, false])
   })
@@ -113,6 +127,14 @@ describe('a list of proxies', () => {
     '10.0.0/8',
     '0.0.0.0/0',
     '::/0',
+    '0.0.0.0/1,128.0.0.0/1',
+    '128.0.0.0/7',
+    '::/1,8000::/1',
+    'fc00::/6',
+    '::/8',
+    '::ffff:0:0/96',
+    '::ffff:0.0.0.0/97,::ffff:128.0.0.0/97',
+    '::fffe:0:0/95',
     '10.0.0.5,',
     '*',
     '10.0.0.5 10.0.0.6',
