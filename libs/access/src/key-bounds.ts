@@ -2,12 +2,15 @@
  * The bounds of a key by another: what a new key gets of its maker, and whether a key may do more than another in any
  * way. Pure.
  */
-import { type Input, type KeyLimits, MusterError, NUMERIC_LIMITS } from '@muster/contract'
+import { EXPRESSIONS_LIMIT, type Input, type KeyLimits, MusterError, NUMERIC_LIMITS } from '@muster/contract'
 import { type KeyRecord, principalOf } from './key-record.ts'
 import { type KeyShare, requireScope } from './principal.ts'
 
-/** The limits of a new key: as asked for, and where nothing was asked, as its maker has them. */
-export function limitsOfChild({ key: { limits } }: KeyRecord, asked: Input<'create_key'>): KeyLimits {
+/**
+ * The limits of a new key: as asked for, and where nothing was asked, as its maker has them.
+ * @throws {MusterError} key_limit when there are target expressions in too many keys, one above the other
+ */
+export function limitsOfChild({ key: { key_id: makerId, limits } }: KeyRecord, asked: Input<'create_key'>): KeyLimits {
   const { hosts, forms, no_sudo: noSudo, sudo_users: users } = asked
   const child: KeyLimits = {
     ...limits,
@@ -17,15 +20,25 @@ export function limitsOfChild({ key: { limits } }: KeyRecord, asked: Input<'crea
     may_force: limits.may_force && !asked.no_force,
     may_claim_read_only: limits.may_claim_read_only && !asked.no_read_only_claims,
   }
+  if (child.hosts.length > EXPRESSIONS_LIMIT) throw tooDeep('hosts', makerId, EXPRESSIONS_LIMIT)
   for (const name of NUMERIC_LIMITS) child[name] = asked[name] ?? limits[name]
   return child
 }
 
-/** The counting limits of a new key: all of its maker's, and those that it was given itself. */
+/** Most keys, one above the other, that count: every job is counted for each. */
+const SHARES_LIMIT = 16
+
+/**
+ * The counting limits of a new key: all of its maker's, and those that it was given itself.
+ * @throws {MusterError} key_limit when too many keys, one above the other, have some
+ */
 export function sharesOfChild(maker: KeyRecord, keyId: string, asked: Input<'create_key'>): KeyShare[] {
   const { max_jobs_per_hour: jobs = null, max_concurrency: runs = null } = asked
-  const own = { key_id: keyId, max_jobs_per_hour: jobs, max_concurrency: runs }
-  return jobs === null && runs === null ? [...maker.shares] : [...maker.shares, own]
+  if (jobs === null && runs === null) return [...maker.shares]
+  if (maker.shares.length >= SHARES_LIMIT) {
+    throw tooDeep(jobs === null ? 'max_concurrency' : 'max_jobs_per_hour', maker.key.key_id, SHARES_LIMIT)
+  }
+  return [...maker.shares, { key_id: keyId, max_jobs_per_hour: jobs, max_concurrency: runs }]
 }
 
 /**
@@ -73,6 +86,11 @@ function excessOf(holder: KeyRecord, other: Pick<KeyRecord, 'key' | 'shares'>): 
   // What counts for the family of the holder must count there for the other one, too.
   const isOutside = holder.shares.some((share) => !other.shares.some(({ key_id: id }) => id === share.key_id))
   return isOutside ? { field: 'key_id', asked: 'counts of another family', allowed: 'its own' } : undefined
+}
+
+function tooDeep(field: string, makerId: string, most: number): MusterError {
+  const message = `${field}: ${most} keys one above the other, down to ${makerId}, have such a limit`
+  return new MusterError('key_limit', `${message}; make this one without, or by one above`, { details: { field } })
 }
 
 function listOf(values: readonly string[] | null | undefined): string {

@@ -9,6 +9,7 @@ import { randomInt } from 'node:crypto'
 import { type ApiKey, type Input, isUnlimited, MusterError, READ_ONLY_SCOPES, type Scope } from '@muster/contract'
 import { ask, type Ledger } from '@muster/ledger'
 import { limitsOfChild, requireWithin, sharesOfChild } from './key-bounds.ts'
+import { familyOf, isTheirs, requireMayRevoke, requireMayRotate } from './key-family.ts'
 import {
   isoTime,
   isValidAt,
@@ -22,7 +23,7 @@ import {
   storedText,
 } from './key-record.ts'
 import { makeKey } from './key-text.ts'
-import { type Principal, requireScope } from './principal.ts'
+import type { Principal } from './principal.ts'
 
 const ID_SIGNS = 'abcdefghijklmnopqrstuvwxyz0123456789'
 const ID_LENGTH = 10
@@ -107,7 +108,8 @@ export async function listKeys(ledger: Ledger, reader: Principal): Promise<ApiKe
  * Gives a key a new secret. Returns its text, which nobody can ever read again. The old secret is accepted for
  * `graceMs` more; one that was replaced before is not any more.
  * @throws {MusterError} not_found for an unknown key, or one of another owner when `rotator` has no `jobs:all`
- * @throws {MusterError} insufficient_scope, key_limit when the key may do what the rotator may not
+ * @throws {MusterError} insufficient_scope, key_limit when the key may do what the rotator may not, is one that the
+ *   rotator comes from, or, without `jobs:all`, one of another family
  * @throws {MusterError} invalid_request for a key that is not valid any more, or was given by the operator
  * @throws {MusterError} ledger_full, ledger_unavailable
  */
@@ -121,8 +123,10 @@ export async function rotateKey(
   for (;;) {
     const nowMs = await ledgerTimeMs(ledger)
     const own = await validRecord(ledger, rotator.keyId, nowMs)
-    const record = await readRecord(ledger, keyId)
+    const records = await readRecords(ledger)
+    const record = records.find(({ key }) => key.key_id === keyId)
     if (record === undefined || !isTheirs(record.key, rotator)) throw noSuchKey(keyId)
+    requireMayRotate(own, rotator, record, records)
     if (!isValidAt(record, nowMs)) throw refusedKey(keyId, 'is revoked or has expired: make another in its place')
     if (record.source === 'given') throw refusedKey(keyId, 'is from MUSTER_API_KEY: change it there')
     requireWithin(own, record, `rotating the key ${keyId}`)
@@ -172,28 +176,6 @@ export async function revokeKey(ledger: Ledger, revoker: Principal, keyId: strin
   }
 }
 
-/** A key revokes itself, but none that it comes from; nor, without jobs:all, one that takes keys of others along. */
-function requireMayRevoke(revoker: Principal, root: KeyRecord, family: ReadonlySet<KeyRecord>): void {
-  const { key_id: keyId } = root.key
-  if (keyId !== revoker.keyId && [...family].some(({ key }) => key.key_id === revoker.keyId)) {
-    const message = `key_id: the API key ${revoker.keyId} comes from ${keyId}, and cannot revoke it`
-    throw new MusterError('key_limit', message, { details: { field: 'key_id' } })
-  }
-  const others = [...family].find(({ key }) => !isTheirs(key, revoker))
-  if (others === undefined) return
-  requireScope(revoker, 'jobs:all', `revoking ${keyId}, from which keys of other owners come,`)
-}
-
-/** A record and those of all keys that were made with it, directly or not. */
-function familyOf(root: KeyRecord, records: readonly KeyRecord[]): Set<KeyRecord> {
-  const family = new Set([root])
-  // A set is walked through to what is added meanwhile.
-  for (const { key } of family) {
-    for (const record of records) if (record.key.created_by === key.key_id) family.add(record)
-  }
-  return family
-}
-
 /** The scopes, each once. Who reads the output of jobs reads the jobs. */
 function withReading(scopes: readonly Scope[]): Scope[] {
   return [
@@ -206,10 +188,6 @@ async function validRecord(ledger: Ledger, keyId: string, nowMs: number): Promis
   const record = await readRecord(ledger, keyId)
   if (record !== undefined && isValidAt(record, nowMs)) return record
   throw new MusterError('unauthorized', `the API key ${keyId} is not valid any more`)
-}
-
-function isTheirs({ owner }: ApiKey, { owner: own, scopes }: Principal): boolean {
-  return owner === own || scopes.has('jobs:all')
 }
 
 /** Whether a key can manage all keys for good: one that expires would some day leave nobody who can. */

@@ -66,7 +66,14 @@ export {
   TerminalRunState,
 } from './jobs/run.ts'
 export { ALL_SCOPES, ApiKey, KeyId, KeyOwner, READ_ONLY_SCOPES, SCOPES, Scope } from './operations/api-key.ts'
-export { CommandForm, isUnlimited, KeyLimits, NO_LIMITS, NUMERIC_LIMITS } from './operations/key-limits.ts'
+export {
+  CommandForm,
+  EXPRESSIONS_LIMIT,
+  isUnlimited,
+  KeyLimits,
+  NO_LIMITS,
+  NUMERIC_LIMITS,
+} from './operations/key-limits.ts'
 export { type Operation, PRIVATE_FIELDS, type RestRoute } from './operations/operation.ts'
 export {
   type Input,

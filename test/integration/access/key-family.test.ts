@@ -53,18 +53,8 @@ describe('a limit of a key', () => {
     const ledger = await ledgerWithFirst()
     const parent = await make(ledger, FIRST, LIMITS)
     const same = await make(ledger, parent.holder)
-    expect(parent.record.limits).toEqual({
-      hosts: ['@web'],
-      forms: ['argv', 'script'],
-      sudo_users: ['deploy', 'app'],
-      max_concurrency: 5,
-      max_hosts: 10,
-      max_exec_timeout_s: 60,
-      max_jobs_per_hour: 100,
-      max_output_bytes: 4_096,
-      may_force: false,
-      may_claim_read_only: false,
-    })
+    const { hosts, no_force: _force, no_read_only_claims: _claims, ...others } = LIMITS
+    expect(parent.record.limits).toEqual({ ...others, hosts: [hosts], may_force: false, may_claim_read_only: false })
     expect(same.record.limits).toEqual(parent.record.limits)
     const narrower = await make(ledger, same.holder, {
       hosts: '{env=prod}',
@@ -124,6 +114,25 @@ describe('a limit of a key', () => {
       sudo_users: [],
     })
   })
+
+  test.each([
+    ['hosts', (depth: number) => ({ hosts: `web[1-${depth + 1}]` })],
+    ['max_jobs_per_hour', () => ({ max_jobs_per_hour: 5 })],
+    ['max_concurrency', () => ({ max_concurrency: 5 })],
+  ])(
+    '%s is set by at most 16 keys one above the other: the next is refused, and all made are valid',
+    async (...row) => {
+      const [field, askedAt] = row
+      const ledger = await ledgerWithFirst()
+      let above = FIRST
+      for (let depth = 0; depth < 16; depth += 1) above = (await make(ledger, above, askedAt(depth))).holder
+      const before = await ledger.redis.hgetall(ledger.keys.apiKeys)
+      const refused = make(ledger, above, askedAt(16))
+      await expect(refused).rejects.toMatchObject({ code: 'key_limit', details: { field } })
+      expect(await ledger.redis.hgetall(ledger.keys.apiKeys)).toEqual(before)
+      expect((await make(ledger, above)).holder.limits).toEqual(above.limits)
+    },
+  )
 })
 
 describe('a key that is revoked', () => {
@@ -245,6 +254,32 @@ describe('a key that is rotated', () => {
     for (const { key } of [mighty, countedElsewhere]) expect(await kindOf(ledger, key)).toBe('valid')
     const itself = await rotating(limited.holder, limited.record.key_id)
     expect(await kindOf(ledger, itself.key)).toBe('valid')
+  })
+
+  test('is none from which the rotating one comes, which would lock its maker out', async () => {
+    const ledger = await ledgerWithFirst()
+    const parent = await make(ledger, FIRST)
+    const child = await make(ledger, parent.holder)
+    for (const keyId of ['first', parent.record.key_id]) {
+      const refused = rotateKey(ledger, child.holder, keyId, 0)
+      await expect(refused).rejects.toMatchObject({ code: 'key_limit', details: { field: 'key_id' } })
+      await expect(refused).rejects.toThrow(`comes from ${keyId}`)
+    }
+    expect(await kindOf(ledger, parent.key)).toBe('valid')
+    const below = await rotateKey(ledger, parent.holder, child.record.key_id, 0)
+    expect(await kindOf(ledger, below.key)).toBe('valid')
+  })
+
+  test('is one of the own family: the text of another would outlive the rotating key', async () => {
+    const ledger = await ledgerWithFirst()
+    const team = { owner: 'ann', scopes: ['keys:manage' as const] }
+    const [one, other] = [await makeKey(ledger, FIRST, team), await makeKey(ledger, FIRST, team)]
+    const refused = rotateKey(ledger, one.holder, other.record.key_id, 0)
+    await expect(refused).rejects.toMatchObject({ code: 'insufficient_scope', details: { scope: 'jobs:all' } })
+    expect(await kindOf(ledger, other.key)).toBe('valid')
+    const { holder: admin } = await make(ledger, FIRST)
+    const rotated = await rotateKey(ledger, admin, other.record.key_id, 0)
+    expect(await kindOf(ledger, rotated.key)).toBe('valid')
   })
 
   test('is not one that is void, of another owner, or of the operator', async () => {

@@ -11,7 +11,7 @@ export const CommandForm = z.enum(['argv', 'command', 'script']).meta({ id: 'Com
 export type CommandForm = z.infer<typeof CommandForm>
 
 /** Most expressions of a key, with those of all keys above it: each is resolved at every submit. */
-const EXPRESSIONS_LIMIT = 16
+export const EXPRESSIONS_LIMIT = 16
 
 const forms = z.array(CommandForm).min(1).max(3)
 const users = z.array(userName).max(50)

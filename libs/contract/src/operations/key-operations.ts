@@ -90,7 +90,7 @@ export const KEY_OPERATIONS = {
       path: '/v1/keys/:key_id/rotate',
       summary:
         'Give an API key a new secret, which is in this answer and nowhere else. Its ID, scopes, limits and the keys ' +
-        'below it stay. Only of a key that may do no more than your own.',
+        'below it stay. Only of a key that may do no more than your own and, without jobs:all, comes from it.',
       status: 200,
     },
   },
