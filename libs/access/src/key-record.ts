@@ -23,6 +23,8 @@ const StoredKey = z.strictObject({
   /** Absent: all scopes, even those of later versions, as for the first key and a given one. */
   scopes: z.array(Scope).optional(),
   created_by: KeyId.nullable().default(null),
+  /** The key with which it counts its calls. Absent: itself. */
+  counts_with: KeyId.optional(),
   expires_at: z.iso.datetime().nullable().default(null),
   revoked_at: z.iso.datetime().nullable().default(null),
   /** The secret from before the last rotation, and until when it is accepted. */
@@ -51,6 +53,7 @@ export type KeyRecord = {
   readonly oldSecret: StoredKey['old_secret']
   readonly source: StoredKey['source']
   readonly shares: readonly KeyShare[]
+  readonly countsWith: string
   /** The stored text, to tell whether the record has changed since. */
   readonly text: string
 }
@@ -79,10 +82,11 @@ function changedText({ text }: KeyRecord, change: Partial<z.input<typeof StoredK
 /** @throws {ZodError | SyntaxError} when the record is damaged */
 function recordOf(keyId: string, text: string): KeyRecord {
   const stored = StoredKey.parse(JSON.parse(text))
-  const { sha256, source, format, owner = keyId, old_secret: oldSecret, shares, ...rest } = stored
+  const { sha256, source, format, owner = keyId, old_secret: oldSecret, shares, ...others } = stored
+  const { counts_with: countsWith = keyId, ...rest } = others
   const scopes = scopesOf(stored.scopes ?? ALL_SCOPES, format)
   const key = { key_id: keyId, owner, ...rest, scopes, old_secret_until: oldSecret?.until ?? null }
-  return { key, sha256, oldSecret, source, shares, text }
+  return { key, sha256, oldSecret, source, shares, countsWith, text }
 }
 
 /** What a stored key may do. A key from before there was a scope for output keeps reading it. */
@@ -92,8 +96,9 @@ function scopesOf(scopes: readonly Scope[], format: StoredKey['format']): Scope[
 }
 
 /** Who calls with this key. */
-export function principalOf({ key: { key_id: keyId, owner, scopes, limits }, shares }: KeyRecord): Principal {
-  return { keyId, owner, scopes: new Set(scopes), limits, shares }
+export function principalOf({ key, shares, countsWith }: KeyRecord): Principal {
+  const { key_id: keyId, owner, scopes, limits } = key
+  return { keyId, owner, scopes: new Set(scopes), limits, shares, countsWith }
 }
 
 /**

@@ -79,11 +79,12 @@ export async function createKey(
       scopes: withReading(scopes),
       created_at: isoTime(nowMs),
       created_by: maker.keyId,
+      ...(above.key.scopes.includes('jobs:all') ? {} : { counts_with: above.countsWith }),
       expires_at: expiresInS === undefined ? above.key.expires_at : isoTime(nowMs + expiresInS * 1_000),
       limits: limitsOfChild(above, asked),
       shares: sharesOfChild(above, keyId, asked),
     } as const satisfies KeyFacts
-    const { source: _source, format: _format, shares, ...told } = facts
+    const { source: _source, format: _format, counts_with: _counts, shares, ...told } = facts
     const record: ApiKey = { key_id: keyId, ...told, revoked_at: null, old_secret_until: null }
     requireWithin(above, { key: record, shares }, 'making a key')
     const given = [keyId, storedText(key, facts), maker.keyId, above.text]

@@ -19,6 +19,8 @@ export type Principal = {
   readonly limits: KeyLimits
   /** The counting limits of the key and of the keys above it. */
   readonly shares: readonly KeyShare[]
+  /** The key with which the calls of this one are counted: itself, or one that it comes from. */
+  readonly countsWith: string
 }
 
 /**

@@ -11,7 +11,7 @@ import { temporaryDataDir } from '../../support/server/server.ts'
 /** What a key is known as that may do everything and belongs to itself. */
 const mayAll = (keyId: string) => ({
   kind: 'valid',
-  principal: { keyId, owner: keyId, scopes: new Set(ALL_SCOPES), limits: NO_LIMITS, shares: [] },
+  principal: { keyId, owner: keyId, scopes: new Set(ALL_SCOPES), limits: NO_LIMITS, shares: [], countsWith: keyId },
 })
 
 const givenKey = (id: string) => `mst_${id}_${randomUUID()}${randomUUID()}`.replaceAll('-', '_')

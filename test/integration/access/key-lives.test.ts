@@ -48,6 +48,7 @@ describe('a key that is made', () => {
         scopes: new Set(['jobs:read', 'hosts:read']),
         limits: NO_LIMITS,
         shares: [],
+        countsWith: record.key_id,
       },
     })
     const secret = key.slice(`mst_${record.key_id}_`.length)

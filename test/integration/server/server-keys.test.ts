@@ -144,6 +144,33 @@ describe('a key that calls too often', () => {
     expect((await call('GET', '/v1/hosts')).status).toBe(200)
   })
 
+  test('has its calls counted with those of the keys that it has made, whatever makes more of them', async () => {
+    const { call, makeKey } = await startTestServer({ limits: { callsPerMin: 4, jobsPerMin: 1 } })
+    const team = await makeKey({ owner: 'ann', scopes: ['keys:manage', 'jobs:run', 'jobs:read'] })
+    const made = async (authorization: string) => {
+      const body = { scopes: ['keys:manage', 'jobs:run', 'jobs:read'] }
+      const { key, record } = NewKey.parse((await call('POST', '/v1/keys', { headers: { authorization }, body })).body)
+      return { authorization: `Bearer ${key}`, keyId: record.key_id }
+    }
+    const child = await made(team.authorization)
+    const grandchild = await made(child.authorization)
+    const submit = (authorization: string) => call('POST', '/v1/jobs', { headers: { authorization }, body: SUBMIT })
+    expect((await submit(grandchild.authorization)).status).toBe(202)
+    const refused = await submit(child.authorization)
+    expect([refused.status, refused.body.detail]).toEqual([
+      429,
+      expect.stringMatching(
+        `^the API key ${team.keyId}, from which ${child.keyId} comes, with the keys below it has made its 1 calls that make jobs`,
+      ),
+    ])
+    for (const { authorization } of [team, child, grandchild]) {
+      expect((await call('GET', '/v1/jobs', { headers: { authorization } })).body.code).toBe('rate_limited')
+    }
+    // Who makes keys for others, with jobs:all, does not take their calls from them.
+    const other = await makeKey({ owner: 'bob', scopes: ['jobs:read'] })
+    expect((await call('GET', '/v1/jobs', { headers: { authorization: other.authorization } })).status).toBe(200)
+  })
+
   test('on several servers has one limit for all of them, whose minute is by the clock of Redis', async () => {
     const together = { prefix: `test-${crypto.randomUUID()}`, limits: { callsPerMin: 3, jobsPerMin: 1 } }
     const first = await startTestServer(together)

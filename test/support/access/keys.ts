@@ -10,6 +10,7 @@ export const FIRST: Principal = {
   scopes: new Set(ALL_SCOPES),
   limits: NO_LIMITS,
   shares: [],
+  countsWith: 'first',
 }
 
 /** All scopes but this one, and without that by which a key would have it all the same. */

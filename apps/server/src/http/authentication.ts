@@ -24,7 +24,7 @@ const LOOK_AGAIN_MS = 2_000
  */
 export type KeyWatch = (request: FastifyRequest, reply: FastifyReply) => AbortSignal
 
-const NOBODY: Principal = { keyId: '', owner: '', scopes: new Set(), limits: NO_LIMITS, shares: [] }
+const NOBODY: Principal = { keyId: '', owner: '', scopes: new Set(), limits: NO_LIMITS, shares: [], countsWith: '' }
 
 /** Checks the key of every request, even for routes that do not exist, so that nobody learns which routes exist. */
 export function addAuthentication(app: FastifyInstance, keys: KeyStore, logger: Logger): void {

@@ -36,31 +36,32 @@ export function createAdmission(
   { callsPerMin, jobsPerMin }: RateLimits = { callsPerMin: 0, jobsPerMin: 0 },
 ): Admission {
   const refusals = createRefusals()
-  const refuse = (keyId: string, refusal: CallRefusal) => {
+  const refuse = ({ keyId, countsWith }: Principal, refusal: CallRefusal) => {
     if (refusal === undefined) return
     const isOfCalls = refusal.limit === 'calls'
     const what = isOfCalls ? 'calls' : 'calls that make jobs or change them'
     const waitS = Math.max(1, Math.ceil(refusal.leftMs / 1_000))
-    const made = `the API key ${keyId} has made its ${isOfCalls ? callsPerMin : jobsPerMin} ${what} of this minute`
+    const who = keyId === countsWith ? keyId : `${countsWith}, from which ${keyId} comes, with the keys below it`
+    const made = `the API key ${who} has made its ${isOfCalls ? callsPerMin : jobsPerMin} ${what} of this minute`
     throw new MusterError('rate_limited', `${made}; the next one in ${waitS} s`, {
       details: { retry_after_s: waitS },
     })
   }
   return {
     letIn: async (scope, caller) => {
-      const { keyId } = caller
-      refuse(keyId, refusals.find(keyId, 'calls'))
+      const { countsWith } = caller
+      refuse(caller, refusals.find(countsWith, 'calls'))
       // A call that lacks its scope makes no job.
       const isWorking = WORKING.has(scope) && caller.scopes.has(scope)
-      const known = isWorking ? refusals.find(keyId, 'job_calls') : undefined
+      const known = isWorking ? refusals.find(countsWith, 'job_calls') : undefined
       const jobCallsLimit = isWorking && known === undefined ? jobsPerMin : 0
       if (callsPerMin > 0 || jobCallsLimit > 0) {
-        const refusal = await countCall(ledger, keyId, { callsLimit: callsPerMin, jobCallsLimit })
-        if (refusal !== undefined) refusals.add(keyId, refusal)
-        refuse(keyId, refusal)
+        const refusal = await countCall(ledger, countsWith, { callsLimit: callsPerMin, jobCallsLimit })
+        if (refusal !== undefined) refusals.add(countsWith, refusal)
+        refuse(caller, refusal)
       }
       requireScope(caller, scope)
-      refuse(keyId, known)
+      refuse(caller, known)
     },
     letAtJob: async (input, caller) => {
       if (!('job_id' in input) || typeof input.job_id !== 'string' || caller.scopes.has('jobs:all')) return
