@@ -58,16 +58,16 @@ describe('places at a host', () => {
     await endAs(ledger, await claimOnly(ledger, third), 'ok')
   })
 
-  test('a run that waits is told which job holds the machine, and the latest time until which it does', async () => {
+  test('a run that waits is told which job holds the machine, and when its time and kill grace are over', async () => {
     const ledger = await openTestLedger()
-    const holder = await submitTo(ledger, 1, { exec_timeout_s: 60, title: 'secret plan' })
+    const holder = await submitTo(ledger, 1, { exec_timeout_s: 60, kill_grace_s: 7, title: 'secret plan' })
     const waiting = await submitTo(ledger, 2)
     const claim = await claimOnly(ledger, holder)
     expect((await dispatchRun(ledger, claim, { connectMs: 1, mode: 'attached' })).word).toBe('go')
     expect(await claimIndex(ledger, waiting, 0)).toBeUndefined()
     const started = (await findRun(ledger, holder, 'h0'))?.started_at ?? ''
     const until = (seconds: number) => new Date(Date.parse(started) + seconds * 1_000).toISOString()
-    const told = (seconds: number) => `${holder} holds the machine, and has until ${until(seconds)} at the latest`
+    const told = (seconds: number) => `${holder} holds the machine, and its time is over at ${until(seconds + 7)}`
 
     const detail = `waits until other runs on this machine have ended: ${told(60)}`
     expect(await findRun(ledger, waiting, 'h0')).toMatchObject({ state: 'queued', detail })
@@ -88,7 +88,7 @@ describe('places at a host', () => {
     const reading = { read_only: true, host_limit: 2 }
     const [long, short] = [
       await submitTo(ledger, 1, { ...reading, exec_timeout_s: 600 }),
-      await submitTo(ledger, 1, { ...reading, exec_timeout_s: 60, job_timeout_s: 30 }),
+      await submitTo(ledger, 1, { ...reading, exec_timeout_s: 60, job_timeout_s: 30, kill_grace_s: 3 }),
     ]
     for (const jobId of [long, short]) {
       await dispatchRun(ledger, await claimOnly(ledger, jobId), { connectMs: 1, mode: 'attached' })
@@ -96,10 +96,22 @@ describe('places at a host', () => {
     const waiting = await submitTo(ledger, 1, reading)
     expect(await claimIndex(ledger, waiting, 0)).toBeUndefined()
     const detail = (await findRun(ledger, waiting, 'h0'))?.detail
-    expect(detail).toMatch(new RegExp(`: ${short} holds the machine with 1 more, and has until .*Z at the latest$`))
-    const [, until = ''] = /until (\S+Z) at the latest/.exec(detail ?? '') ?? []
+    expect(detail).toMatch(new RegExp(`: ${short} holds the machine with 1 more, and its time is over at .*Z$`))
+    const [, until = ''] = /over at (\S+Z)$/.exec(detail ?? '') ?? []
     const submitted = Date.parse((await reportJob(ledger, short))?.created_at ?? '')
-    expect(Date.parse(until) - submitted).toBe(30_000)
+    expect(Date.parse(until) - submitted).toBe(33_000)
+  })
+
+  test('the time of a run is that of its health check, too', async () => {
+    const ledger = await openTestLedger()
+    const health_check = { command: 'true', timeout_s: 20 }
+    const holder = await submitTo(ledger, 1, { exec_timeout_s: 60, kill_grace_s: 2, health_check })
+    const waiting = await submitTo(ledger, 1)
+    await dispatchRun(ledger, await claimOnly(ledger, holder), { connectMs: 1, mode: 'attached' })
+    expect(await claimIndex(ledger, waiting, 0)).toBeUndefined()
+    const started = Date.parse((await findRun(ledger, holder, 'h0'))?.started_at ?? '')
+    const over = new Date(started + (60 + 2 + 20 + 2) * 1_000).toISOString()
+    expect((await findRun(ledger, waiting, 'h0'))?.detail).toContain(`its time is over at ${over}`)
   })
 
   test('four that only read may be there at once, beside one that changes things', async () => {

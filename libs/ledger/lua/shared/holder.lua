@@ -3,11 +3,14 @@
 -- Most runs at one machine that are looked at. There are more only if all of them just read.
 local HOLDERS_LIMIT = 8
 
--- When the time of a run is over, in milliseconds since 1970. Nil while it has none, as its command was not sent yet.
+-- When the time of a run is over, in milliseconds since 1970: that of its command, of its health check, and what each
+-- has to end by itself when it is killed. Nil while it has none, as its command was not sent yet.
 local function ends_by(of_job, started)
-  local facts = read(job_key(of_job), 'exec_timeout_ms', 'job_deadline')
-  local exec_end = tonumber(started) and tonumber(started) + tonumber(facts.exec_timeout_ms or 0)
-  local job_end = tonumber(facts.job_deadline)
+  local facts = read(job_key(of_job), 'exec_timeout_ms', 'job_deadline', 'kill_grace_ms', 'health_timeout_ms')
+  local grace, health = tonumber(facts.kill_grace_ms or 0), tonumber(facts.health_timeout_ms)
+  local exec_end = tonumber(started) and tonumber(started) + tonumber(facts.exec_timeout_ms or 0) + grace
+  if exec_end and health then exec_end = exec_end + health + grace end
+  local job_end = tonumber(facts.job_deadline) and tonumber(facts.job_deadline) + grace
   if exec_end and job_end then return math.min(exec_end, job_end) end
   return exec_end or job_end
 end

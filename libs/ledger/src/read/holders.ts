@@ -14,7 +14,7 @@ const count = z.coerce.number().int()
 /** The fields of a holder, as `holder_before` in holder.lua gives them. */
 export const HOLDER_FIELDS = [JobId, until, count] as const
 
-/** A job that holds a machine, until when at the latest if that is known, and how many runs hold it. */
+/** A job that holds a machine, when its time there is over if that is known, and how many runs hold it. */
 export type Holder = { readonly jobId: string; readonly untilMs: number | undefined; readonly count: number }
 
 const Holders = z.array(
@@ -48,6 +48,6 @@ export async function readHolders(
 export function holderText({ jobId, untilMs, count: runs }: Holder): string {
   const others = runs > 1 ? ` with ${runs - 1} more` : ''
   const end = isoTime(untilMs)
-  const told = end === null ? 'has not sent its command yet' : `has until ${end} at the latest`
+  const told = end === null ? 'has not sent its command yet' : `its time is over at ${end}`
   return `${jobId} holds the machine${others}, and ${told}`
 }

@@ -89,6 +89,7 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
     ['title', title],
     ['owner', job.owner],
     ['exec_timeout_ms', toMs(spec.exec_timeout_s)],
+    ['kill_grace_ms', toMs(spec.kill_grace_s)],
     ['retries', spec.retries],
     ['backoff_ms', toMs(spec.retry_backoff_s)],
     // With commas at both ends, so that retry.lua finds a word between commas.
@@ -100,6 +101,7 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
   if (keyHosts.length > 0) fields.push(['key_hosts', JSON.stringify(keyHosts)])
   const keyRuns = sharesText(shares, 'max_concurrency')
   if (keyRuns !== '') fields.push(['key_runs', keyRuns])
+  if (spec.health_check !== undefined) fields.push(['health_timeout_ms', toMs(spec.health_check.timeout_s)])
   if (job.traceparent !== undefined) fields.push(['traceparent', job.traceparent])
   if (job.rerun !== undefined) fields.push(['rerun_of', job.rerun.of])
   if (spec.force || job.isTest === true) fields.push(['force', spec.force ? 'all' : 'connect'])
