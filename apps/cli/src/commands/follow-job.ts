@@ -1,5 +1,6 @@
 /** Follows a job to its end. Meanwhile Ctrl-C detaches, and pressed twice cancels. */
 import { isTerminalJob, type JobReport } from '@muster/contract'
+import { Refused } from '../client/client.ts'
 import type { Cli } from '../line/command.ts'
 import { EXIT, exitStatusOf } from '../line/exit-status.ts'
 import { createPatience, PATIENCE_MS } from '../line/patience.ts'
@@ -17,7 +18,7 @@ const GRACE_MS = 2_000
 export type Followed = { readonly job: JobReport; readonly status: number }
 
 /**
- * Follows the job until it ends, `limitS` is over or the person interrupts. Keeps waiting at a gate: somebody may
+ * Follows the job until it ends, `limitS` is over, the person interrupts, or the key may not read it. Keeps waiting at a gate: somebody may
  * resume the job from elsewhere.
  * @throws {ServerAway} when the server was away for longer than `PATIENCE_MS`
  */
@@ -50,6 +51,10 @@ export async function followJob(cli: Cli, first: JobReport, limitS: number | und
       } catch (error) {
         // Otherwise the progress line would run into the message.
         progress.end()
+        if (isUnreadable(error)) {
+          cli.say('The job goes on; the API key may not read how it ends (jobs:read).')
+          return { job, status: EXIT.waitEnded }
+        }
         await patience.endure(error)
         continue
       }
@@ -64,6 +69,11 @@ export async function followJob(cli: Cli, first: JobReport, limitS: number | und
   } finally {
     progress.end()
   }
+}
+
+/** Whether a call was refused because the key runs jobs and does not read them, or what they print. */
+export function isUnreadable(error: unknown): boolean {
+  return error instanceof Refused && error.problem.code === 'insufficient_scope'
 }
 
 async function interrupted({ client, interrupts, say }: Cli, job: JobReport): Promise<Followed> {

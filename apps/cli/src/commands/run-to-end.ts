@@ -1,13 +1,12 @@
 /** What `muster run` and `muster rerun` share: they submit a job once, follow it to its end and show its output. */
 import { type JobReport, MusterError, PAGE_LIMIT_BYTES, shellWord, visibleJson } from '@muster/contract'
-import { Refused } from '../client/client.ts'
 import { type Cli, JSON_SWITCH, WAIT_SWITCH } from '../line/command.ts'
 import { EXIT } from '../line/exit-status.ts'
 import { type CommandLine, type Switch, secondsOf } from '../line/flags.ts'
 import { createPatience, PATIENCE_MS, ServerAway, untilAnswered } from '../line/patience.ts'
 import { acceptedLine, noticesText, summaryLine } from '../render/render-job.ts'
 import { gatheredText } from '../render/render-output.ts'
-import { followJob } from './follow-job.ts'
+import { followJob, isUnreadable } from './follow-job.ts'
 
 /** The switches of both commands. */
 export const END_SWITCHES: readonly Switch[] = [
@@ -61,7 +60,7 @@ export async function runToEnd(cli: Cli, line: CommandLine, sending: Sending): P
 
 /** A key that runs commands need not read what they print: how the job ended is known all the same. */
 function nullIfUnreadable(error: unknown): null {
-  if (error instanceof Refused && error.problem.code === 'insufficient_scope') return null
+  if (isUnreadable(error)) return null
   throw error
 }
 
