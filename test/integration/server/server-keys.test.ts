@@ -160,7 +160,7 @@ describe('a key that calls too often', () => {
     expect([refused.status, refused.body.detail]).toEqual([
       429,
       expect.stringMatching(
-        `^the API key ${team.keyId}, from which ${child.keyId} comes, with the keys below it has made its 1 calls that make jobs`,
+        `^the API key ${team.keyId}, from which ${child.keyId} comes, with the keys below it has made its 1 calls that`,
       ),
     ])
     for (const { authorization } of [team, child, grandchild]) {

@@ -18,8 +18,8 @@ const GRACE_MS = 2_000
 export type Followed = { readonly job: JobReport; readonly status: number }
 
 /**
- * Follows the job until it ends, `limitS` is over, the person interrupts, or the key may not read it. Keeps waiting at a gate: somebody may
- * resume the job from elsewhere.
+ * Follows the job until it ends, `limitS` is over, the person interrupts, or the key may not read it. Keeps waiting at
+ * a gate: somebody may resume the job from elsewhere.
  * @throws {ServerAway} when the server was away for longer than `PATIENCE_MS`
  */
 export async function followJob(cli: Cli, first: JobReport, limitS: number | undefined): Promise<Followed> {
