@@ -6,8 +6,10 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { accessSync, constants } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
 import { homedir } from 'node:os'
+import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import ssh2, { type AuthContext, type Connection, type ParsedKey, type ServerChannel } from 'ssh2'
 
@@ -136,7 +138,7 @@ function isClient(context: AuthContext, clientKey: ParsedKey): boolean {
 function run(command: string, name: string, channel: ServerChannel): ChildProcess {
   const env = { PATH, HOME: homedir(), USER, LOGNAME: USER, SHELL: '/bin/sh', MUSTER_HOST_NAME: name }
   // Detached: a process group of its own, as under sshd.
-  const child = spawn('/bin/sh', ['-c', command], { detached: true, cwd: homedir(), env })
+  const child = spawn('/bin/sh', ['-c', command], { detached: true, cwd: startDirectory(), env })
   // The client may go at any moment, and later writes fail.
   channel.on('error', () => {})
   channel.stderr.on('error', () => {})
@@ -157,6 +159,16 @@ function run(command: string, name: string, channel: ServerChannel): ChildProces
     write(channel, '', () => channel.end())
   })
   return child
+}
+
+/** As under sshd: a user whose home directory is missing starts in `/`. */
+function startDirectory(): string {
+  try {
+    accessSync(join(homedir(), '.'), constants.X_OK)
+    return homedir()
+  } catch {
+    return '/'
+  }
 }
 
 type Write = (target: Writable | Readable, bytes: Buffer | string, onWritten: () => void) => void

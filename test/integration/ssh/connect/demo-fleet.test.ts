@@ -23,6 +23,18 @@ test('each host knows its name, streams, exit status and signal', async () => {
   }
 })
 
+test('a host whose user has no home directory runs commands in /', async () => {
+  const { HOME } = process.env
+  process.env.HOME = '/nonexistent'
+  onTestFinished(() => {
+    process.env.HOME = HOME
+  })
+  const { hosts, knownHosts } = await startFleet([{ name: 'demo1' }])
+  const [host] = hosts
+  if (host === undefined) return expect.unreachable()
+  expect(await run(await reach(host, { knownHosts }), 'pwd')).toMatchObject({ out: '/\n', exitCode: 0 })
+})
+
 test('large input and output come through unchanged, on both streams at once', async () => {
   const { hosts, knownHosts } = await startFleet([{ name: 'demo1' }])
   const [host] = hosts
