@@ -70,7 +70,8 @@ export async function startSshd(settings: readonly string[] = [], matches: reado
     const { user, password } = await prepareUser()
     const keys = await makeKeys(dir)
     const port = await freePort()
-    const config = await writeConfig(program, dir, port, settings, matches)
+    const ownHome = password === null ? await ownHomeIn(dir) : []
+    const config = await writeConfig(program, dir, port, [...settings, ...ownHome], matches)
     let daemon = await startDaemon(program, config, port)
     const knownHostsFile = join(dir, 'known_hosts')
     const knownHosts = Object.entries(keys.hostKeys).map(([type, key]) => `[127.0.*]:${port} ${type} ${key}\n`)
@@ -171,6 +172,16 @@ async function prepareUser(): Promise<{ user: string; password: string | null }>
   const [code] = await once(chpasswd, 'exit')
   if (code !== 0) throw new Error(`chpasswd could not set the password of ${USER}: exit status ${code}`)
   return { user: USER, password }
+}
+
+/**
+ * Of somebody's account only the name is used: its start-up files may print, or start another shell, and what durable
+ * runs keep belongs in no home directory of theirs.
+ */
+async function ownHomeIn(dir: string): Promise<string[]> {
+  const home = join(dir, 'home')
+  await mkdir(home, { mode: 0o700 })
+  return [`SetEnv HOME=${home}`]
 }
 
 async function makeKeys(dir: string): Promise<Pick<SshdFacts, 'keys' | 'hostKeys'>> {

@@ -33,9 +33,12 @@ for (const name of NAMES) {
 }
 afterAll(() => rmSync(bin, { recursive: true }))
 
+/** HOME: zsh reads the start-up file of a person at each start, and theirs may print. */
+const ENV = { PATH: `${bin}:/usr/bin:/bin`, HOME: bin, SHLVL: '2' }
+
 function run(shell: string, text: string): string {
   const args = shell === 'busybox' ? ['sh', '-c', text] : ['-c', text]
-  return execFileSync(shell, args, { encoding: 'utf8', env: { PATH: `${bin}:/usr/bin:/bin`, SHLVL: '2' } })
+  return execFileSync(shell, args, { encoding: 'utf8', env: ENV })
 }
 
 describe.each(SHELLS)('in %s', (shell) => {
