@@ -3,7 +3,7 @@
 FROM node:24-bookworm-slim AS build
 WORKDIR /app
 COPY . .
-RUN npm ci && npx tsc -b \
+RUN npm ci && npm run build \
  && npm prune --omit=dev
 
 FROM node:24-bookworm-slim AS muster

@@ -28,7 +28,7 @@ function sourcesOf(home: string): Array<{ find: RegExp; replacement: string }> {
   const { name, exports = {} } = JSON.parse(readFileSync(resolve(home, 'package.json'), 'utf8'))
   return Object.keys(exports).map((path) => ({
     find: new RegExp(`^${name}${path.slice(1)}$`),
-    replacement: resolve(home, exports[path].default.replace('dist/', 'src/').replace(/\.js$/, '.ts')),
+    replacement: resolve(home, exports[path].default.replace(/(dist|build)\//, 'src/').replace(/\.js$/, '.ts')),
   }))
 }
 

@@ -8,7 +8,7 @@ import type { Figure } from './check/checker.ts'
 import type { FaultKind } from './fault-plan.ts'
 import type { Break } from './options.ts'
 
-/** One change of a built file. `find` must be there exactly once. */
+/** One change of a file that runs. `find` must be there exactly once. */
 type Edit = { readonly file: string; readonly find: string; readonly replace: string }
 
 /** How a guard is taken out, the faults that it guards against, and the figure that must tell. */
@@ -45,7 +45,7 @@ export const BREAKAGES: Readonly<Record<Break, Breakage>> = {
         find: "then return {'fenced'} end",
         replace: "then return {'go', '60000'} end",
       },
-      { file: 'apps/worker/dist/hold/held-runs.js', find: "stopFor('fenced');", replace: ';' },
+      { file: 'apps/worker/dist/program.js', find: 'stopFor("fenced");', replace: ';' },
       { file: 'libs/ledger/lua/steps/finish.lua', find: 'if not is_own or not HELD', replace: 'if not HELD' },
       {
         file: 'libs/ledger/lua/steps/append.lua',
@@ -59,8 +59,8 @@ export const BREAKAGES: Readonly<Record<Break, Breakage>> = {
   // A run is ended before its output is stored.
   flush: {
     edits: [
-      { file: 'apps/worker/dist/run/run-attached.js', find: 'await writer.flush();', replace: '' },
-      { file: 'apps/worker/dist/run/durable-follow.js', find: 'await flush();', replace: '' },
+      { file: 'apps/worker/dist/program.js', find: 'await writer.flush();', replace: '' },
+      { file: 'apps/worker/dist/program.js', find: 'await flush();', replace: '' },
       // Else the end of the run says by itself what is missing.
       {
         file: 'libs/ledger/lua/steps/finish.lua',
@@ -75,9 +75,9 @@ export const BREAKAGES: Readonly<Record<Break, Breakage>> = {
   kill: {
     edits: [
       {
-        file: 'libs/ssh/dist/channel/kill.js',
-        find: 'export async function killGroup(',
-        replace: "export async function killGroup() { return 'ended'; }\nasync function notCalled(",
+        file: 'apps/worker/dist/program.js',
+        find: 'async function killGroup(',
+        replace: "async function killGroup() { return 'ended'; }\nasync function notCalled(",
       },
     ],
     faults: ['cut_ssh'],
@@ -87,18 +87,18 @@ export const BREAKAGES: Readonly<Record<Break, Breakage>> = {
   hello: {
     edits: [
       {
-        file: 'libs/ssh/dist/output/start-marks.js',
+        file: 'apps/worker/dist/program.js',
         find: 'stdout: new MarkFilter(nonce, seen, bySudo)',
         replace: 'stdout: new MarkFilter(nonce, { ...seen, onStart: () => {} }, bySudo)',
       },
-      { file: 'libs/ssh/dist/verdict/verdict.js', find: 'if (hasRefused)', replace: 'if (true)' },
+      { file: 'apps/worker/dist/program.js', find: 'if (hasRefused)', replace: 'if (true)' },
     ],
     faults: ['cut_redis'],
     figure: 'false_not_starteds',
   },
 }
 
-/** What a package needs to run. */
+/** What a package needs to run: `dist` of an app is its whole program. */
 const PARTS = new Set(['dist', 'lua', 'package.json'])
 
 /**

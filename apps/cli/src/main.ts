@@ -38,7 +38,6 @@ import { EXIT, exitStatusOfProblem } from './line/exit-status.ts'
 import { type CommandLine, readCommandLine } from './line/flags.ts'
 import { listenForInterrupts } from './line/interrupts.ts'
 import { ServerAway } from './line/patience.ts'
-import { mcp } from './mcp/mcp-command.ts'
 import { readOwnFolder } from './stack/own-folder.ts'
 import { STACK_COMMAND } from './stack/stack-process.ts'
 import { stackOptions, tellStart } from './stack/stack-start.ts'
@@ -221,10 +220,12 @@ async function runMcp(args: readonly string[]): Promise<number> {
   const allowInstall = line.switches.has('install')
   await runProcess({
     ...lifeOf('mcp', MCP_GRACE_MS),
-    start: (life) => {
+    start: async (life) => {
+      // Half of what this program loads, and no other command needs it.
+      const { mcp } = await import('./mcp/mcp-command.ts')
       process.stdout.on('error', () => life.finish('the client is gone'))
       const own = { readSettings: () => settingsOf(line, { absoluteOnly: true, cwd }), server, allowInstall }
-      return mcp({ life, ...own, stdin: process.stdin, write, say })
+      await mcp({ life, ...own, stdin: process.stdin, write, say })
     },
   })
   return 0

@@ -4,7 +4,7 @@
  * Plain JavaScript without dependencies, because it runs before there are any. Quick when there is nothing to do.
  */
 import { spawnSync } from 'node:child_process'
-import { statSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -13,6 +13,9 @@ const NODE_MIN = [20, 19]
 
 /** Building these builds every library too. */
 const APPS = ['apps/server', 'apps/worker', 'apps/cli', 'apps/demo']
+
+/** The sources of a package, and their folders: one of those changes when a file is removed. */
+const SOURCE = /^\w+[\\/]\w+[\\/]src\b/
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../../..')
 
@@ -23,6 +26,10 @@ if (!isInstalled()) {
 }
 // The product only: tests are checked by `npm run check`.
 run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-b', ...APPS])
+if (!isBundled()) {
+  // Without its list of files.
+  run(process.execPath, [join(root, 'node_modules/rolldown/bin/cli.mjs'), '-c'], ['ignore', 'ignore', 'inherit'])
+}
 
 function refuseOldNode() {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
@@ -37,14 +44,29 @@ function isInstalled() {
   return installedMs !== undefined && installedMs >= (modifiedMs('package-lock.json') ?? 0)
 }
 
+/** Whether the program of each app is younger than all that it is made of. */
+function isBundled() {
+  const madeMs = APPS.map((app) => modifiedMs(`${app}/dist/program.js`) ?? 0)
+  const files = ['libs', 'apps'].flatMap((floor) =>
+    readdirSync(join(root, floor), { recursive: true }).map((name) => `${floor}/${name}`),
+  )
+  const sources = [
+    'rolldown.config.ts',
+    'node_modules/.package-lock.json',
+    ...files.filter((path) => SOURCE.test(path)),
+  ]
+  const fromMs = sources.map((path) => modifiedMs(path) ?? 0)
+  return Math.min(...madeMs) > Math.max(...fromMs)
+}
+
 function modifiedMs(path) {
   return statSync(join(root, path), { throwIfNoEntry: false })?.mtimeMs
 }
 
-function run(command, args) {
+function run(command, args, stdio = 'inherit') {
   // npm is a script of the shell on Windows.
   const shell = process.platform === 'win32' && command === 'npm'
-  const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit', shell })
+  const { status, error } = spawnSync(command, args, { cwd: root, stdio, shell })
   if (status === 0) return
   console.error(
     error === undefined ? `${command} ${args[0]} ended with status ${status}.` : `${command}: ${error.message}`,

@@ -3,7 +3,6 @@
  * several processes, this one only keeps the others running.
  */
 import { randomBytes } from 'node:crypto'
-import { fileURLToPath } from 'node:url'
 import {
   AFTER_DRAIN_MS,
   createLogger,
@@ -18,6 +17,7 @@ import {
 import { WorkerConfig } from './config.ts'
 import { startWorker } from './start-worker.ts'
 
+const [, program = ''] = process.argv
 const given = { args: process.argv.slice(2), env: process.env, exit: process.exit }
 const { config, settings } = await readConfigOrExit(WorkerConfig, given)
 const { env } = settings
@@ -52,7 +52,7 @@ if (count === 1) {
         startProcess({
           name: 'worker',
           command: process.execPath,
-          args: [fileURLToPath(import.meta.url), '--env-only'],
+          args: [program, '--env-only'],
           env: { ...env, MUSTER_WORKER_PROCESSES: '1', MUSTER_WORKER_SALT: salt },
           ready: 'message',
           stopTimeoutMs: graceMs,

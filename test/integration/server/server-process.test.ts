@@ -57,6 +57,22 @@ describe('the server process', () => {
     expect(await second.stop()).toBe(0)
   })
 
+  test('has its pages, and what they load', async () => {
+    const dataDir = await temporaryDataDir()
+    const { stop } = await startServerProcess(dataDir, { MUSTER_PREFIX: prefix() })
+    const { url, key } = await foundBy(dataDir)
+    const read = async (path: string) => {
+      const answer = await fetch(`${url}${path}`, { headers: { authorization: `Bearer ${key}` } })
+      return { path, status: answer.status, text: await answer.text() }
+    }
+    const board = await read('/board')
+    const script = /static\/js\/[^"]+/.exec(board.text)?.[0] ?? 'none'
+    const parts = ['/docs', '/docs/static/swagger-ui.css', '/openapi.json', '/board/api/queues', `/board/${script}`]
+    const found = [board, ...(await Promise.all(parts.map(read)))]
+    expect(found.filter(({ status, text }) => status !== 200 || text === '')).toEqual([])
+    expect(await stop()).toBe(0)
+  })
+
   test('shows its first key once, on a terminal', async () => {
     const dataDir = await temporaryDataDir()
     const env = { MUSTER_PREFIX: prefix(), LOG_LEVEL: 'warn' }

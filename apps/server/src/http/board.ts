@@ -4,6 +4,8 @@
  * `authentication.ts` checks the key, as for every other route. The board shows the tickets of all owners, so the key
  * needs the scopes `jobs:all` and `jobs:read`. No command and no output is in a ticket.
  */
+import { createRequire } from 'node:module'
+import { dirname } from 'node:path'
 import { createBullBoard } from '@bull-board/api'
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter'
 import { FastifyAdapter } from '@bull-board/fastify'
@@ -17,6 +19,9 @@ import { sendProblem } from './problems.ts'
 
 const BASE_PATH = '/board'
 
+/** The page of the board, with its scripts. */
+const PAGES = dirname(createRequire(import.meta.url).resolve('@bull-board/ui/package.json'))
+
 /** Adds the board. Tickets hold IDs and titles, but no command and no output. */
 export async function addBoard(app: FastifyInstance, ledger: Ledger, logger: Logger): Promise<void> {
   const serverAdapter = new FastifyAdapter()
@@ -25,7 +30,7 @@ export async function addBoard(app: FastifyInstance, ledger: Ledger, logger: Log
       new BullMQAdapter(ledger.tickets, { readOnlyMode: true, description: 'One ticket for each attempt of a run' }),
     ],
     serverAdapter,
-    options: { uiConfig: { boardTitle: 'Muster', hideRedisDetails: true } },
+    options: { uiBasePath: PAGES, uiConfig: { boardTitle: 'Muster', hideRedisDetails: true } },
   })
   serverAdapter.setBasePath(BASE_PATH)
   serverAdapter.setErrorHandler((error) => {

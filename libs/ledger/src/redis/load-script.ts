@@ -89,10 +89,14 @@ function withShared(script: string): string {
 }
 
 function neededFor(script: string, all: readonly Definition[]): Set<Definition> {
+  const byName = new Map<string, Definition[]>()
+  for (const definition of all) {
+    for (const name of definition.names) byName.set(name, [...(byName.get(name) ?? []), definition])
+  }
   const needed = new Set<Definition>()
   const want = (names: ReadonlySet<string>) => {
-    for (const definition of all) {
-      if (needed.has(definition) || !definition.names.some((name) => names.has(name))) continue
+    for (const definition of [...names].flatMap((name) => byName.get(name) ?? [])) {
+      if (needed.has(definition)) continue
       needed.add(definition)
       want(definition.uses)
     }
