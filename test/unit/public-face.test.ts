@@ -42,7 +42,7 @@ test('the help texts of the CLI', { timeout: 120_000 }, async () => {
     return out.toString()
   }
   const overview = await help()
-  const named = [...overview.matchAll(/^ {2}muster ([a-z]+)/gm)].map(([, command = '']) => command)
+  const named = [...overview.matchAll(/^ {2}muster ([a-z][a-z-]*)/gm)].map(([, command = '']) => command)
   const commands = [...new Set(named)].filter((command) => command !== 'help')
   expect(commands.length).toBeGreaterThan(15)
   const texts = [`$ muster help\n${overview}`]

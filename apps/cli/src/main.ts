@@ -31,6 +31,7 @@ import { LOGIN, LOGOUT, login, logout } from './commands/login.ts'
 import { outputCommand } from './commands/output-command.ts'
 import { rerunCommand } from './commands/rerun-command.ts'
 import { runCommand } from './commands/run-command.ts'
+import { WORKER_KEYS, workerKeys } from './commands/worker-keys.ts'
 import { askSecret } from './line/ask-secret.ts'
 import { spelledField } from './line/checked-input.ts'
 import { type Command, ENV_FILE_SWITCH, type Form, SERVER_SWITCH } from './line/command.ts'
@@ -79,6 +80,7 @@ const OTHER_FORMS: ReadonlyMap<string, Form> = new Map([
   ['mcp', MCP],
   ['login', LOGIN],
   ['logout', LOGOUT],
+  ['worker-keys', WORKER_KEYS],
 ])
 
 /** Every part has its own limit, far below this one. */
@@ -87,6 +89,7 @@ const MCP_GRACE_MS = 2 * 3_600_000
 const out = (text: string | Buffer) => void process.stdout.write(text)
 // Messages may quote a host, a server or another person.
 const say = (line: string) => void process.stderr.write(`${escapeControl(line)}\n`)
+const asked = (question: string) => askSecret(process.stdin, (text) => void process.stderr.write(text), question)
 
 // A reader that stops early, such as head, is no fault. The reader of mcp is the client, and the stack must stop first.
 if (process.argv[2] !== 'mcp') process.stdout.on('error', () => process.exit(0))
@@ -110,6 +113,7 @@ async function main([name = 'help', ...args]: string[]): Promise<number> {
   if (name === 'mcp') return runMcp(args)
   if (name === STACK_COMMAND) return runStack(args)
   if (name === 'login' || name === 'logout') return runLogin(name, args)
+  if (name === 'worker-keys') return runWorkerKeys(args)
   const command = COMMANDS.get(name)
   if (command === undefined) throw noSuchCommand(name)
   const line = readCommandLine(args, command.flags, [...command.switches, SERVER_SWITCH, ENV_FILE_SWITCH])
@@ -118,7 +122,12 @@ async function main([name = 'help', ...args]: string[]): Promise<number> {
   const client = createClient(await findServer(await settingsOf(line), textOf(line, 'server')))
   const isTerminal = process.stdout.isTTY === true
   try {
-    return await command.act({ client, interrupts, out, isTerminal, say, stderr: process.stderr }, line)
+    const asking = {
+      hasTerminal: process.stdin.isTTY === true,
+      askSecret: asked,
+      variable: (of: string) => process.env[of],
+    }
+    return await command.act({ client, interrupts, out, isTerminal, say, stderr: process.stderr, ...asking }, line)
   } catch (error) {
     if (interrupts.count() > 0) return EXIT.interrupted
     throw error
@@ -158,9 +167,13 @@ async function runLogin(name: 'login' | 'logout', args: readonly string[]): Prom
   const [act, form] = name === 'login' ? [login, LOGIN] : [logout, LOGOUT]
   const line = readCommandLine(args, form.flags, [...form.switches, ENV_FILE_SWITCH])
   refuseCommand(name, line)
-  const ask = (text: string) => void process.stderr.write(text)
-  const asked = (question: string) => askSecret(process.stdin, ask, question)
   return await act(line, { settings: await settingsOf(line), askSecret: asked, say })
+}
+
+async function runWorkerKeys(args: readonly string[]): Promise<number> {
+  const line = readCommandLine(args, WORKER_KEYS.flags, [...WORKER_KEYS.switches, ENV_FILE_SWITCH])
+  refuseCommand('worker-keys', line)
+  return await workerKeys(line, { settings: await settingsOf(line), out, say })
 }
 
 function helpOn(name: string | undefined): string {

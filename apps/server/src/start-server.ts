@@ -9,6 +9,7 @@ import { MusterError } from '@muster/contract'
 import { openConfiguredInventory } from '@muster/inventory'
 import { openLedger, startClockwork } from '@muster/ledger'
 import { type Life, type Logger, readTrustedFile } from '@muster/runtime'
+import { openSealer } from '@muster/trust'
 import { announceServer } from './announce-server.ts'
 import type { ServerConfig } from './config.ts'
 import { isLoopback } from './http/host-name.ts'
@@ -58,6 +59,12 @@ export async function startServer(options: {
 
   const names = { listensOn: host, allowedHosts: config.MUSTER_ALLOWED_HOSTS ?? [], hasTls: tls !== undefined }
   const limits = { callsPerMin: config.MUSTER_RATE_LIMIT_PER_MIN, jobsPerMin: config.MUSTER_SUBMIT_LIMIT_PER_MIN }
+  const { MUSTER_WORKER_PUBLIC_KEY_FILE: publicKeyFile } = config
+  const sealer = publicKeyFile === undefined ? undefined : await openSealer(publicKeyFile)
+  if (sealer === undefined) {
+    const lost = 'passwords and other secrets in requests are refused'
+    logger.info(`MUSTER_WORKER_PUBLIC_KEY_FILE is not set: ${lost} (muster worker-keys make)`)
+  }
   const app = await buildServer({
     ledger,
     inventory,
@@ -65,6 +72,7 @@ export async function startServer(options: {
     logger,
     names,
     limits,
+    ...(sealer === undefined ? {} : { sealer }),
     ...(tls === undefined ? {} : { tls }),
     ...(config.MUSTER_TRUSTED_PROXIES === undefined ? {} : { trustedProxies: config.MUSTER_TRUSTED_PROXIES }),
   })

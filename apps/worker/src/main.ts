@@ -35,7 +35,7 @@ if (count === 1) {
     logger,
     graceMs,
     exit: process.exit,
-    start: (life) => startWorker({ config, env, logger, life, salt }),
+    start: (life) => startWorker({ config, env, logger, scrubber: secrets, life, salt }),
   })
 } else {
   let workers: KeptProcesses | undefined

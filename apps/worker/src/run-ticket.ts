@@ -8,9 +8,10 @@
 import { MusterError } from '@muster/contract'
 import { type Claim, claimRun, finishRun, type RunEnd, type Ticket } from '@muster/ledger'
 import type { HeldRun, HeldRuns } from './hold/held-runs.ts'
+import type { SecretsOfJobs } from './hold/job-secrets.ts'
 import { patiently } from './hold/patience.ts'
 import { type EndAndCleanUp, mayHaveRun, neverStarted, type TicketEnd } from './hold/run-end.ts'
-import type { RunSpecs } from './hold/run-specs.ts'
+import type { RunSpec, RunSpecs } from './hold/run-specs.ts'
 import { type ReachDeps, reachAndDispatch } from './reach/reach-and-dispatch.ts'
 import type { DurableDeps } from './run/durable-follow.ts'
 import { runAttached } from './run/run-attached.ts'
@@ -21,8 +22,12 @@ export type TicketDeps = ReachDeps &
   DurableDeps & {
     readonly workerId: string
     readonly specs: RunSpecs
+    readonly jobSecrets: SecretsOfJobs
     readonly held: HeldRuns
   }
+
+/** What is told of a run whose command printed a secret. */
+const MASKED = 'the output held secrets of the job; each of their bytes is shown as "*"'
 
 /** Carries out one ticket. Resolves with a few words for Bull Board; rejects only when the ledger failed. */
 export async function runTicket(deps: TicketDeps, ticket: Ticket): Promise<string> {
@@ -60,8 +65,26 @@ function withCause(end: TicketEnd, run: HeldRun): TicketEnd {
 async function carryOut(deps: TicketDeps, run: HeldRun): Promise<EndAndCleanUp> {
   const { claim } = run
   const spec = await deps.specs.of(claim).catch(asDamage)
-  if (spec instanceof MusterError) return { end: endWithoutSpec(claim, spec) }
+  if (spec instanceof MusterError) return { end: endWithout('policy_denied', claim, spec.message) }
   if (spec === undefined) return { end: neverStarted('skipped', 'policy_denied', 'the job is gone') }
+  const held = await deps.jobSecrets.hold(claim, spec)
+  if ('unreadable' in held) return { end: endWithout('secrets_unreadable', claim, held.unreadable) }
+  try {
+    const { end, ...cleanUp } = await carryOutWith(deps, run, held.spec)
+    return { end: end === 'not ours' ? end : withoutSecrets(end, held.spec), ...cleanUp }
+  } finally {
+    held.release()
+  }
+}
+
+/** The end without the secrets of the job: a host may have said in its own words what it was told. */
+function withoutSecrets(end: RunEnd, { scrub, masks }: RunSpec): RunEnd {
+  const detail = end.detail === null ? null : scrub(end.detail)
+  return { ...end, detail, ...(masks?.hasMasked() === true && { notice: MASKED }) }
+}
+
+async function carryOutWith(deps: TicketDeps, run: HeldRun, spec: RunSpec): Promise<EndAndCleanUp> {
+  const { claim } = run
   if (claim.startedAgoMs !== undefined) return await orLost(deps, takeOver(deps, run, spec, claim.startedAgoMs))
 
   const dispatched = await reachAndDispatch(deps, run, spec).catch((error: unknown) => {
@@ -79,9 +102,10 @@ function asDamage(error: unknown): MusterError {
   throw error
 }
 
-function endWithoutSpec({ startedAgoMs }: Claim, { message }: MusterError): RunEnd {
-  if (startedAgoMs === undefined) return neverStarted('skipped', 'policy_denied', message)
-  return mayHaveRun('result_missing', message)
+/** The end of a run of which this worker lacks a part, so that it can neither start nor be followed. */
+function endWithout(reason: 'policy_denied' | 'secrets_unreadable', { startedAgoMs }: Claim, why: string): RunEnd {
+  if (startedAgoMs === undefined) return neverStarted('skipped', reason, why)
+  return mayHaveRun(reason === 'policy_denied' ? 'result_missing' : reason, why)
 }
 
 async function orLost({ log }: TicketDeps, running: Promise<EndAndCleanUp>): Promise<EndAndCleanUp> {

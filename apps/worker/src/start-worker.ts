@@ -17,10 +17,12 @@ import {
   type TriedWith,
   watchJobs,
 } from '@muster/ledger'
-import { type Life, type Logger, readTrustedFile } from '@muster/runtime'
+import { type Life, type Logger, readTrustedFile, type SecretScrubber } from '@muster/runtime'
 import { loadKnownHosts, openPool, triedDigest } from '@muster/ssh'
+import { readWorkerKeys } from '@muster/trust'
 import type { WorkerConfig } from './config.ts'
 import { createHeldRuns } from './hold/held-runs.ts'
+import { createSecretsOfJobs } from './hold/job-secrets.ts'
 import { createRunSpecs } from './hold/run-specs.ts'
 import { reachableHosts } from './reach/reachable-hosts.ts'
 import { runTicket } from './run-ticket.ts'
@@ -36,11 +38,13 @@ export async function startWorker(options: {
   config: WorkerConfig
   env: Record<string, string | undefined>
   logger: Logger
+  /** What the log leaves out; the secrets of jobs are added to it. */
+  scrubber: SecretScrubber
   life: Life
   /** A secret that the processes of this worker share, so that nobody can guess passwords from their digests. */
   salt: string
 }): Promise<void> {
-  const { config, env, logger, life, salt } = options
+  const { config, env, logger, scrubber, life, salt } = options
   const onError = (error: unknown) => logger.warn({ err: error }, 'Redis trouble; going on')
   const workerId = `${hostname()}-${process.pid}-${randomBytes(3).toString('hex')}`
 
@@ -51,6 +55,11 @@ export async function startWorker(options: {
     onError,
   })
   life.closers.add('ledger', () => ledger.close())
+
+  const keyFile = config.MUSTER_WORKER_KEY_FILE
+  await checkKeys(keyFile, logger)
+  const jobSecrets = createSecretsOfJobs(ledger, { keyFile, scrubber })
+  life.closers.add('secrets of jobs', async () => jobSecrets.close())
 
   const { inventory, directories } = await openWorkerInventory(config, logger, { readText: readTrustedFile, env })
   life.closers.add('inventory', () => inventory.close())
@@ -83,10 +92,11 @@ export async function startWorker(options: {
   const hosts = reachableHosts({ inventory: () => inventory.current(), secrets })
   const specs = createRunSpecs(ledger)
   const triedWith: TriedWith = async (name, kind) => {
-    const found = await hosts.find(name, { sudoUser: undefined, keyHosts: [] })
+    const found = await hosts.find(name, { sudoUser: undefined, sudoPassword: undefined, keyHosts: [] })
     return 'host' in found ? await triedDigest(found.host, kind, { known: await knownHosts.read(), salt }) : undefined
   }
-  const deps = { ledger, workerId, hosts, triedWith, specs, pool, held, closing: closing.signal, log: logger }
+  const running = { specs, jobSecrets, pool, held, closing: closing.signal, log: logger }
+  const deps = { ledger, workerId, hosts, triedWith, ...running }
   const consumer = consumeTickets(ledger, {
     concurrency: slots,
     handle: (ticket) => runTicket(deps, ticket),
@@ -111,4 +121,14 @@ export async function startWorker(options: {
 function knownHostsFiles(config: WorkerConfig): string[] {
   const given = config.MUSTER_KNOWN_HOSTS ?? `${config.HOME}/.ssh/known_hosts:/etc/ssh/ssh_known_hosts`
   return given.split(':').map((file) => file.replace(/^~(?=\/)/, config.HOME))
+}
+
+/**
+ * Tells a worker without keys what it cannot do.
+ * @throws {MusterError} invalid_config when it has a file that cannot be used
+ */
+async function checkKeys(keyFile: string | undefined, logger: Logger): Promise<void> {
+  if (keyFile !== undefined) return void (await readWorkerKeys(keyFile))
+  const lost = 'runs of jobs with passwords or other secrets end here as skipped, secrets_unreadable'
+  logger.info(`MUSTER_WORKER_KEY_FILE is not set: ${lost} (muster worker-keys make)`)
 }

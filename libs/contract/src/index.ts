@@ -65,6 +65,15 @@ export {
   signalDetail,
   TerminalRunState,
 } from './jobs/run.ts'
+export {
+  JobSecrets,
+  SECRETS_LIMIT_BYTES,
+  SudoPassword,
+  secretFields,
+  secretNames,
+  secretsIn,
+  valuesOf,
+} from './jobs/secrets.ts'
 export { ALL_SCOPES, ApiKey, KeyId, KeyOwner, READ_ONLY_SCOPES, SCOPES, Scope } from './operations/api-key.ts'
 export {
   CommandForm,

@@ -108,6 +108,9 @@ function cliOf({ url, key }: Server) {
   let printed = ''
   const cli: Cli = {
     client: createClient({ url, apiKey: key }),
+    hasTerminal: false,
+    askSecret: async () => '',
+    variable: () => undefined,
     interrupts: {
       count: () => 0,
       signal: () => new AbortController().signal,

@@ -13,9 +13,10 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'libs/ledger': ['contract'],
   'libs/ssh': ['contract'],
   'libs/access': ['contract', 'ledger'],
-  'apps/server': ['contract', 'inventory', 'ledger', 'access', 'runtime'],
-  'apps/worker': ['contract', 'inventory', 'ledger', 'ssh', 'runtime'],
-  'apps/cli': ['contract', 'runtime'],
+  'libs/trust': ['contract', 'runtime'],
+  'apps/server': ['contract', 'inventory', 'ledger', 'access', 'trust', 'runtime'],
+  'apps/worker': ['contract', 'inventory', 'ledger', 'ssh', 'trust', 'runtime'],
+  'apps/cli': ['contract', 'trust', 'runtime'],
   'apps/demo': ['contract', 'runtime'],
 }
 
@@ -29,6 +30,7 @@ const ONLY_IN: Readonly<Record<string, readonly string[]>> = {
   '@modelcontextprotocol/sdk': ['apps/server'],
   '@modelcontextprotocol/server': ['apps/server'],
   '@modelcontextprotocol/client': ['apps/cli'],
+  jose: ['libs/trust'],
   yaml: ['libs/inventory'],
   pino: ['libs/runtime'],
 }

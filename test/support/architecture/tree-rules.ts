@@ -17,6 +17,7 @@ export const FOLDER_ORDER: Readonly<Record<string, readonly string[]>> = {
   'libs/ledger': ['redis', 'text', 'job', 'tickets', 'read', 'gather', 'steps', 'workers', 'clockwork'],
   'libs/ssh': ['verdict', 'output', 'shell', 'login', 'connect', 'channel', 'attached', 'pool', 'durable'],
   'libs/access': [],
+  'libs/trust': [],
   'apps/server': [
     'text',
     'operations/call',

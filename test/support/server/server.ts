@@ -10,6 +10,7 @@ import { parseInventory } from '@muster/inventory'
 import { openLedger } from '@muster/ledger'
 import { createLogger } from '@muster/runtime'
 import { buildServer } from '@muster/server'
+import { makeWorkerKeys, openSealer } from '@muster/trust'
 import { inject, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { FIRST, makeKey as makeKeyBy } from '../access/keys.ts'
@@ -48,6 +49,8 @@ export async function startTestServer(
     trustedProxies?: BlockList
     inventoryYaml?: string
     limits?: { callsPerMin: number; jobsPerMin: number }
+    /** Whether it has the public key of workers. */
+    sealsSecrets?: boolean
   } = {},
 ) {
   const dataDir = options.dataDir ?? (await temporaryDataDir())
@@ -63,7 +66,9 @@ export async function startTestServer(
   const inventory = parseInventory(options.inventoryYaml ?? INVENTORY_YAML, 'inventory.yaml', defaults)
   const firstKey = await ensureFirstKey(ledger, { dataDir })
   const key = (await readFile(join(dataDir, 'api-key'), 'utf8')).trim()
+  const keys = options.sealsSecrets === true ? await makeWorkerKeys(dataDir) : undefined
   const app = await buildServer({
+    ...(keys !== undefined && { sealer: await openSealer(keys.publicFile) }),
     ledger,
     inventory: { current: () => inventory },
     keys: openKeyStore(ledger),

@@ -78,6 +78,9 @@ export async function scripted(...turns: Handler[]) {
   let sleptMs = 0
   const cli: Cli = {
     client: createClient({ url: `http://127.0.0.1:${port}`, apiKey: 'k' }),
+    hasTerminal: false,
+    askSecret: async () => '',
+    variable: () => undefined,
     interrupts: {
       count: () => 0,
       signal: () => new AbortController().signal,

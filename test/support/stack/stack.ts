@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { isTerminalJob, type JobReport, OPERATIONS, type Request } from '@muster/contract'
 import { type RunningProcess, startProcess } from '@muster/runtime'
+import { makeWorkerKeys } from '@muster/trust'
 import { inject, onTestFinished } from 'vitest'
 import { secretDirs } from './fleet-files.ts'
 
@@ -69,10 +70,19 @@ export async function startStack(options: {
     LOG_LEVEL: 'warn',
     ...options.env,
   }
+  const { privateFile, publicFile } = await makeWorkerKeys(dataDir)
+  const keyOf = (app: string): Record<string, string> =>
+    app === 'worker' ? { MUSTER_WORKER_KEY_FILE: privateFile } : { MUSTER_WORKER_PUBLIC_KEY_FILE: publicFile }
   const start = async (app: string, own: Record<string, string> = {}) => {
     const by = app === 'worker' ? (options.workerBy ?? []) : []
     const [command = '', ...args] = [...by, process.execPath, resolve('apps', app, 'dist/main.js')]
-    const child = await startProcess({ name: app, command, args, env: { ...env, ...own }, ready: 'message' })
+    const child = await startProcess({
+      name: app,
+      command,
+      args,
+      env: { ...keyOf(app), ...env, ...own },
+      ready: 'message',
+    })
     onTestFinished(() => child.stop())
     return child
   }

@@ -76,8 +76,9 @@ const JOB: Job = {
 
 describe('flags', () => {
   test('every field of a submit has a flag, or is said in another way', () => {
-    const fields = [...RUN_FLAGS.map(({ field }) => field), ...SPELLED_OTHERWISE]
-    expect(fields.toSorted()).toEqual(Object.keys(OPERATIONS.submit_job.input.shape).toSorted())
+    // Names of secret variables are a flag and a part of a field.
+    const fields = new Set<string>([...RUN_FLAGS.map(({ field }) => field), ...SPELLED_OTHERWISE])
+    expect([...fields].toSorted()).toEqual(Object.keys(OPERATIONS.submit_job.input.shape).toSorted())
     expect(RUN_FLAGS.every(({ description }) => description !== '')).toBe(true)
   })
 

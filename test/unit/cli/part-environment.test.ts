@@ -27,6 +27,12 @@ test('a server gets its API key and the hosts, and no secret of a host', () => {
   expect(serverEnvironment({ SSH_SERVERS_FILE: '/secret' }, 'a:h:u:p')).toEqual({ SSH_SERVERS: 'a:h:u' })
 })
 
+test('the private keys of workers are named to workers alone', () => {
+  const keys = { MUSTER_WORKER_KEY_FILE: '/private', MUSTER_WORKER_PUBLIC_KEY_FILE: '/public' }
+  expect(serverEnvironment(keys, undefined)).toEqual({ MUSTER_WORKER_PUBLIC_KEY_FILE: '/public' })
+  expect(workerEnvironment(keys)).toMatchObject({ MUSTER_WORKER_KEY_FILE: '/private' })
+})
+
 test('the process of the stack gets what its parts need, and nothing that loads code', () => {
   expect(stackEnvironment(ENV)).toEqual(OF_STACK)
 })

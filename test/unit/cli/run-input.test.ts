@@ -109,6 +109,57 @@ describe('is sent', () => {
   })
 })
 
+describe('of secrets', () => {
+  const secretsOf = async (env: Record<string, string>, args: readonly string[], input?: string) => {
+    const server = await scripted((_, response) => answer(response, 202, JOB))
+    const all = { ...NOWHERE, MUSTER_URL: server.cli.client.url, ...env }
+    const words = ['run', 'web01', '--detach', '--sudo', ...args, '--', 'cat']
+    const { said } = await (input === undefined ? muster(all, ...words) : musterFed(all, input, ...words))
+    const { sudo_password, secret_env, secret_stdin, stdin } = JSON.parse(server.bodies[0] ?? '{}')
+    return { fields: JSON.parse(JSON.stringify({ sudo_password, secret_env, secret_stdin, stdin })), said }
+  }
+
+  test('variables come from the environment and from a file, by their names', async () => {
+    writeFileSync(file('secrets.env'), '# ours\nDB="two\nlines"\nexport KEY=k=v\n', { mode: 0o600 })
+    const args = ['--secret-env', 'TOKEN,OTHER', '--secret-env', 'THIRD', '--secret-env-file', file('secrets.env')]
+    const { fields, said } = await secretsOf({ TOKEN: 't', OTHER: '', THIRD: '3' }, args)
+    expect(fields).toEqual({ secret_env: { TOKEN: 't', OTHER: '', THIRD: '3', DB: 'two\nlines', KEY: 'k=v' } })
+    expect(said).toBe('')
+  })
+
+  test('a password comes from a pipe, without its line end, where there is no terminal', async () => {
+    expect(await secretsOf({}, ['--ask-sudo-pass'], 'pass word \n')).toEqual({
+      fields: { sudo_password: 'pass word ' },
+      said: '',
+    })
+  })
+
+  test('stdin is passed on sealed when that is asked for', async () => {
+    expect(await secretsOf({}, ['--secret-stdin'], 'a\nb\n')).toEqual({ fields: { secret_stdin: 'a\nb\n' }, said: '' })
+  })
+
+  test.each([
+    ['a variable that is not set', ['--secret-env', 'GONE'], 'GONE is not set in your environment; export it, or use'],
+    ['a value on the command line', ['--secret-env', 'A=kanarie'], 'a value on a command line can be seen by others'],
+    ['a variable twice', ['--secret-env', 'PATH,PATH'], 'PATH is given more than once'],
+    ['a password and stdin from one pipe', ['--ask-sudo-pass', '--secret-stdin'], 'cannot both read stdin'],
+    ['stdin in two ways', ['--secret-stdin', '--stdin', '-'], 'cannot both read stdin'],
+    ['an empty password', ['--ask-sudo-pass'], 'no password was given'],
+  ])('%s is refused, and nothing is sent', async (_what, args, said) => {
+    const answered = await secretsOf({}, args, '')
+    expect(answered.fields).toEqual({})
+    expect(answered.said).toContain(said)
+    expect(answered.said).not.toContain('kanarie')
+  })
+
+  test('none is in the line that repeats a command', async () => {
+    const args = ['run', 'web01', '--sudo', '--ask-sudo-pass', '--secret-env', 'TOKEN', '--', 'id']
+    const env = { ...NOWHERE, TOKEN: 'kanarie-token' }
+    const { said } = await musterFed(env, 'kanarie-password', ...args)
+    expect(said).not.toContain('kanarie')
+  })
+})
+
 describe('is refused before anything is sent', () => {
   test.each([
     ['both from one stdin', ['--script', '-', '--stdin', '-'], 'cannot both be "-": there is one stdin'],

@@ -28,6 +28,32 @@ test('however the bytes are cut, the head and the tail are kept and everything i
   )
 })
 
+test('what a mask holds back is neither lost nor counted twice, and comes with the tail', () => {
+  fc.assert(
+    fc.property(fc.nat({ max: 120 }), pieces, fc.nat({ max: 9 }), (limitBytes, given, lag) => {
+      let held = Buffer.alloc(0)
+      const lagging = {
+        pass: (bytes: Buffer) => {
+          const all = Buffer.concat([held, bytes])
+          held = all.subarray(Math.max(0, all.length - lag))
+          return all.subarray(0, all.length - held.length)
+        },
+        rest: () => held,
+      }
+      const cap = new OutputCap(limitBytes, lagging)
+      const head = Buffer.concat(given.map((piece) => Buffer.from(cap.push(piece))))
+      const all = Buffer.concat(given)
+      expect(cap.bytes).toBe(all.length)
+      const { tail, bytes, omittedBytes, sha256: digest } = cap.end()
+      expect(bytes).toBe(all.length)
+      expect(head).toEqual(all.subarray(0, head.length))
+      expect(tail).toEqual(all.subarray(head.length + omittedBytes))
+      expect(head.length + omittedBytes + tail.length).toBe(all.length)
+      expect(digest).toBe(sha256(all))
+    }),
+  )
+})
+
 test('up to the limit nothing is missing', () => {
   fc.assert(
     fc.property(pieces, (given) => {

@@ -30,6 +30,8 @@ export const OVERVIEW = `muster: run a shell command on one host or on many, and
   muster logout <name>                         forget a server and its key
   muster up [--install]                        Redis, server and workers on this machine, in the foreground
   muster mcp [--install]                       the tools on stdin and stdout, for AI clients (docs/mcp.md)
+  muster worker-keys                           list the keys that secrets of jobs are sealed with
+  muster worker-keys make|rotate|drop [dir]    make them, add a new one, drop all but the newest
   muster help <command>                        show the flags of a command
   muster --version
 

@@ -4,16 +4,18 @@ import { OPERATIONS } from '@muster/contract'
 import { checkedInput } from '../line/checked-input.ts'
 import type { Command } from '../line/command.ts'
 import { flagsOf } from '../line/flags.ts'
+import { SECRET_FIELDS, SECRET_FLAG, SECRET_SWITCHES, secretsFrom } from '../line/secret-input.ts'
 import { wordOf } from './job-commands.ts'
 import { END_SWITCHES, runToEnd } from './run-to-end.ts'
 
 /** `muster rerun`. */
 export const rerunCommand: Command = {
-  flags: flagsOf(OPERATIONS.rerun_job.input, ['job_id', 'wait_s']),
-  switches: END_SWITCHES,
+  flags: [...flagsOf(OPERATIONS.rerun_job.input, ['job_id', 'wait_s', ...SECRET_FIELDS]), SECRET_FLAG],
+  switches: [...SECRET_SWITCHES, ...END_SWITCHES],
   act: async (cli, line) => {
     const key = String(line.fields.idempotency_key ?? randomUUID())
-    const given = { ...line.fields, job_id: wordOf(line.words, 'rerun'), idempotency_key: key }
+    const job_id = wordOf(line.words, 'rerun')
+    const given = { ...line.fields, ...(await secretsFrom(cli, line)), job_id, idempotency_key: key }
     const input = checkedInput('rerun_job', given)
     return runToEnd(cli, line, { send: () => cli.client.call('rerun_job', input), command: 'rerun', key })
   },

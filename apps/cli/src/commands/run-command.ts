@@ -7,9 +7,10 @@ import { checkedInput } from '../line/checked-input.ts'
 import type { Cli, Command } from '../line/command.ts'
 import { type CommandLine, flagsOf, type Switch, secondsOf } from '../line/flags.ts'
 import { readInputFile } from '../line/input-file.ts'
+import { SECRET_FIELDS, SECRET_FLAG, SECRET_SWITCHES, secretsFrom, stdinUsers } from '../line/secret-input.ts'
 import { END_SWITCHES, runToEnd } from './run-to-end.ts'
 
-/** Fields without a flag of the same name: words, files, a health check in two parts, a wait of the CLI's own. */
+/** Fields without a flag of the same name: words, files, secrets, a health check in two parts, a wait of our own. */
 export const SPELLED_OTHERWISE = [
   'command',
   'argv',
@@ -19,10 +20,11 @@ export const SPELLED_OTHERWISE = [
   'targets',
   'health_check',
   'wait_s',
+  ...SECRET_FIELDS,
 ] as const
 
 /** The flags that are fields of a job. */
-export const RUN_FLAGS = flagsOf(OPERATIONS.submit_job.input, SPELLED_OTHERWISE)
+export const RUN_FLAGS = [...flagsOf(OPERATIONS.submit_job.input, SPELLED_OTHERWISE), SECRET_FLAG]
 
 /** The flags that are no fields of a job. */
 const RUN_SWITCHES: readonly Switch[] = [
@@ -42,6 +44,7 @@ const RUN_SWITCHES: readonly Switch[] = [
     description: 'Run this on each host after the command has succeeded there; if it fails, the host has failed.',
   },
   { name: 'health-check-timeout-s', takesValue: true, description: 'Limit for the health check. Default: 30.' },
+  ...SECRET_SWITCHES,
   ...END_SWITCHES,
 ]
 
@@ -57,6 +60,7 @@ export const runCommand: Command = {
     const given = {
       ...line.fields,
       ...(await formOf(cli, line)),
+      ...(await secretsFrom(cli, line)),
       ...healthCheckOf(line),
       targets,
       idempotency_key: key,
@@ -70,7 +74,8 @@ export const runCommand: Command = {
  * The fields that say what runs and what it reads. With a script, the words after `--` are its arguments. Otherwise one
  * word is a shell command line, and several are a program and its arguments, passed exactly.
  */
-async function formOf({ say }: Cli, { switches, afterDashes = [] }: CommandLine): Promise<Record<string, unknown>> {
+async function formOf(cli: Cli, line: CommandLine): Promise<Record<string, unknown>> {
+  const { switches, afterDashes = [] } = line
   const [script, stdin] = [switches.get('script'), switches.get('stdin')]
   if (script === '-' && stdin === '-') {
     throw new MusterError('invalid_request', '--script and --stdin cannot both be "-": there is one stdin')
@@ -78,8 +83,8 @@ async function formOf({ say }: Cli, { switches, afterDashes = [] }: CommandLine)
   if (script === undefined && afterDashes.length === 0) {
     throw new MusterError('invalid_request', 'no command given: muster run <targets> -- <command>')
   }
-  if (script !== '-' && stdin === undefined && (await isGivenStdin())) {
-    say('[stdin is not passed on; use --stdin - for that]')
+  if (stdin === undefined && stdinUsers(line, cli).length === 0 && (await isGivenStdin())) {
+    cli.say('[stdin is not passed on; use --stdin - for that]')
   }
   const input = stdin === undefined ? {} : { stdin: await readInputFile({ flag: 'stdin', file: String(stdin) }) }
   if (script !== undefined) {

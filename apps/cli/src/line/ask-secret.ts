@@ -1,4 +1,7 @@
-/** Asks for a secret on the terminal without showing it, or reads it from a pipe. Never from the command line. */
+/**
+ * Asks for a secret, such as a key or a password, on the terminal without showing it, or reads it from a pipe. Never
+ * from the command line.
+ */
 import { MusterError } from '@muster/contract'
 
 const LONGEST_BYTES = 4_096
@@ -11,7 +14,7 @@ type Stdin = AsyncIterable<Buffer | string> & { readonly isTTY: boolean; setRawM
 
 /**
  * The secret. `ask` shows the question, and only if a person can answer it.
- * @throws {MusterError} `invalid_request` when it is longer than any key, or the person pressed Ctrl-C
+ * @throws {MusterError} `invalid_request` when it is too long, or the person pressed Ctrl-C
  */
 export async function askSecret(stdin: Stdin, ask: (text: string) => void, question: string): Promise<string> {
   if (!stdin.isTTY) return await readAll(stdin)
@@ -40,7 +43,7 @@ async function readLine(stdin: AsyncIterable<Buffer | string>): Promise<string> 
   for await (const piece of stdin) {
     for (const character of piece.toString()) {
       if (character === '\r' || character === '\n' || character === CTRL_D) return text
-      if (character === CTRL_C) throw new MusterError('invalid_request', 'interrupted; nothing was stored')
+      if (character === CTRL_C) throw new MusterError('invalid_request', 'interrupted; nothing was done')
       text = character === BACKSPACE ? text.slice(0, -1) : text + character
     }
     if (text.length > LONGEST_BYTES) throw tooLong()
@@ -49,5 +52,8 @@ async function readLine(stdin: AsyncIterable<Buffer | string>): Promise<string> 
 }
 
 function tooLong(): MusterError {
-  return new MusterError('invalid_request', `what stdin holds is longer than any API key (${LONGEST_BYTES} bytes)`)
+  return new MusterError(
+    'invalid_request',
+    `what stdin holds is longer than any key or password (${LONGEST_BYTES} bytes)`,
+  )
 }

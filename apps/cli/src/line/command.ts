@@ -14,6 +14,12 @@ export type Cli = {
   /** Writes everything besides the result to stderr, a line at a time. */
   readonly say: (line: string) => void
   readonly stderr: ProgressStream
+  /** Whether a person can be asked on our stdin. */
+  readonly hasTerminal: boolean
+  /** Asks for a secret without showing it, or reads it from a pipe. */
+  readonly askSecret: (question: string) => Promise<string>
+  /** A variable of the environment. */
+  readonly variable: (name: string) => string | undefined
 }
 
 /** The flags and switches of a command; its help is made from them. */

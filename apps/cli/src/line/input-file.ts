@@ -9,7 +9,10 @@ import { decodeUtf8, escapeControl, INPUT_LIMIT_BYTES, MusterError, scriptMistak
 const OWN_STDIN = '-'
 
 /** A file and the flag that names it. */
-export type InputFile = { readonly flag: 'script' | 'stdin'; readonly file: string }
+export type InputFile = {
+  readonly flag: 'script' | 'stdin' | 'secret-stdin' | 'secret-env-file'
+  readonly file: string
+}
 
 /**
  * The text of the file; "-" is our own stdin.

@@ -33,6 +33,7 @@ const REASONS: Record<Reason, string> = {
   cancelled_by_user: 'it was cancelled',
   policy_denied: 'the API key of the job may not touch the host, or the worker could not read the job',
   key_revoked: 'the API key that submitted it was revoked or has expired',
+  secrets_unreadable: 'the worker could not read the secrets of the job, and does not run it without them',
 }
 
 /** A state in words: `waiting to retry` for `retry_wait`; the other names speak for themselves. */

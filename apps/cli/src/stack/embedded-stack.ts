@@ -14,6 +14,7 @@ import {
   startRedis,
   toolEnvironment,
 } from '@muster/runtime'
+import { ensureWorkerKeys } from '@muster/trust'
 import { serverEnvironment, workerEnvironment } from './part-environment.ts'
 
 const SERVER = fileURLToPath(new URL('../../../server/dist/main.js', import.meta.url))
@@ -44,7 +45,8 @@ export async function startStack(options: StackOptions): Promise<{ url: string }
   life.closers.add('Redis', () => redis.close(), 15_000)
   redis.failed.then(life.fail, life.fail)
 
-  const childEnv = given(env, { REDIS_URL: redis.url, MUSTER_DATA_DIR: dataDir, MUSTER_WORKER_PROCESSES: '1' })
+  const own = { REDIS_URL: redis.url, MUSTER_DATA_DIR: dataDir, MUSTER_WORKER_PROCESSES: '1' }
+  const childEnv = given(env, { ...own, ...(await keyFiles(env, dataDir)) })
   const start = (name: string, script: string, partEnv: Environment) =>
     startProcess({
       name,
@@ -72,6 +74,13 @@ export async function startStack(options: StackOptions): Promise<{ url: string }
     stopTimeoutMs: options.stopTimeoutMs + 1_000,
   })
   return { url: (await readServerFile(dataDir)).url }
+}
+
+/** The keys of the workers, made at the first start, unless the settings name some. */
+async function keyFiles(env: Environment, dataDir: string): Promise<Record<string, string>> {
+  if (env.MUSTER_WORKER_KEY_FILE || env.MUSTER_WORKER_PUBLIC_KEY_FILE) return {}
+  const { privateFile, publicFile } = await ensureWorkerKeys(dataDir)
+  return { MUSTER_WORKER_KEY_FILE: privateFile, MUSTER_WORKER_PUBLIC_KEY_FILE: publicFile }
 }
 
 /** The environment with these values; `NAME_FILE` variables for them are removed. */

@@ -10,6 +10,8 @@ const HOST_SECRET = /^MUSTER_SECRET_/
 /** Where a client finds a server, and the key that it sends or a server accepts. */
 const OF_CLIENTS = /^MUSTER_(URL|SERVER|ALLOW_HTTP|API_KEY)(_FILE)?$/
 const OF_SERVER = /^MUSTER_API_KEY(_FILE)?$/
+/** The private keys of workers, which open what a server has sealed for them. */
+const OF_WORKERS = 'MUSTER_WORKER_KEY_FILE'
 const AGENT = 'SSH_AUTH_SOCK'
 
 /** For the process of the whole stack, which starts the others. */
@@ -28,6 +30,7 @@ export function serverEnvironment(env: Environment, sshServers: string | undefin
   const isWanted = (name: string) =>
     isOwnName(name) &&
     !HOST_SECRET.test(name) &&
+    name !== OF_WORKERS &&
     (OF_SERVER.test(name) || !OF_CLIENTS.test(name)) &&
     !/^SSH_SERVERS(_FILE)?$/.test(name)
   const hosts = sshServers === undefined ? {} : { SSH_SERVERS: withoutPasswords(sshServers) }

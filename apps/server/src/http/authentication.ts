@@ -97,7 +97,8 @@ async function authenticate(request: FastifyRequest, keys: KeyStore): Promise<Pr
   }
 }
 
-function keyIn(authorization: string): string | undefined {
+/** The text of the API key in a header, by either scheme; undefined when there is none. */
+export function keyIn(authorization: string): string | undefined {
   const [, scheme = '', credentials = ''] = /^(bearer|basic) +(\S+)$/i.exec(authorization.trim()) ?? []
   if (scheme.toLowerCase() === 'bearer') return credentials
   if (scheme === '') return undefined

@@ -1,6 +1,8 @@
 /** Turns a request into a caller: who calls, as part of which trace, and until when its waits may last. */
+import { createHmac } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Caller } from '../operations/call/operation.ts'
+import { keyIn } from './authentication.ts'
 import { readTraceparent } from './traceparent.ts'
 
 /** Makes a caller from a request. */
@@ -17,8 +19,15 @@ export function createCallerOf(closing: AbortSignal): CallerOf {
     const traceparent = readTraceparent(request.headers.traceparent)
     return {
       ...request.principal,
+      mac: (text) => macOf(request, text),
       ...(traceparent === undefined ? {} : { traceparent }),
       signal: AbortSignal.any([closing, gone.signal]),
     }
   }
+}
+
+function macOf({ headers }: FastifyRequest, text: string): string {
+  const key = keyIn(headers.authorization ?? '')
+  if (key === undefined) throw new Error('a request without an API key was let in')
+  return createHmac('sha256', key).update(text).digest('base64url')
 }

@@ -46,9 +46,15 @@ export function parseJsonBody(bytes: Buffer): unknown {
   try {
     return JSON.parse(decoded.text)
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error)
-    throw new MusterError('invalid_request', `the body is not JSON: ${why}; accepted: a JSON object`, { cause: error })
+    const why = withoutQuote(error instanceof Error ? error.message : String(error))
+    const cause = new SyntaxError(why)
+    throw new MusterError('invalid_request', `the body is not JSON: ${why}; accepted: a JSON object`, { cause })
   }
+}
+
+/** What Node says of a text that is no JSON, without the piece of it that Node quotes: it may be one of a password. */
+function withoutQuote(message: string): string {
+  return message.replace(/(?:, (?:\.\.\.)?|^)".*"(?:\.\.\.)? is not valid JSON$/s, '')
 }
 
 function typeTrouble({ headers }: FastifyRequest): MusterError | undefined {

@@ -3,7 +3,8 @@
  * Only the most recently used jobs are kept: a worker sees many, and each may bring a script and a stdin of 16 MiB.
  */
 import type { JobSpec } from '@muster/contract'
-import { type Claim, type Ledger, readSpec } from '@muster/ledger'
+import { type Claim, type Ledger, readSpec, workDigest } from '@muster/ledger'
+import type { StreamMasks } from '@muster/runtime'
 import type { RemoteCommand } from '@muster/ssh'
 
 /** Most jobs whose specs are kept. */
@@ -13,12 +14,22 @@ const KEPT_BYTES = 128 * 1024 * 1024
 
 /** What a run must do. */
 export type RunSpec = {
-  /** Without sudo: only the inventory has its password. All runs of a job share the bytes of script and stdin. */
+  /** Without sudo, whose password is found with the host. All runs of a job share the bytes of script and stdin. */
   readonly command: Omit<RemoteCommand, 'sudo'>
   /** Target expressions that must all select the host, or the API key of the job may not touch it. */
   readonly keyHosts: readonly string[]
   /** The user to run as, through sudo. Undefined: the command runs as the login account. */
   readonly sudoUser: string | undefined
+  /** The password for sudo that came with the job. Undefined: the inventory may have one. */
+  readonly sudoPassword: string | undefined
+  /** The names of the secrets of the job, without which it does not run (job-secrets.ts). */
+  readonly secretNames: readonly string[]
+  /** A digest of what runs, for which the secrets are sealed. */
+  readonly work: string
+  /** Masks the secrets of the job in a text of ours, which may quote the host. */
+  readonly scrub: (text: string) => string
+  /** Masks them in what the command prints. Undefined: there are none. */
+  readonly masks: StreamMasks | undefined
   readonly isDurable: boolean
   readonly limits: RunLimits
   readonly connectTimeoutMs: number
@@ -50,13 +61,15 @@ type Kept = { readonly reading: Promise<KeptJob | undefined>; bytes: number }
 
 /** The options of a job. Script and stdin are bytes, converted once: many runs may send them at the same time. */
 type JobInBytes = Omit<JobSpec, 'script' | 'stdin'> & { readonly script?: Buffer; readonly stdin?: Buffer }
-type KeptJob = JobInBytes & { readonly keyHosts: readonly string[] }
+type KeptJob = JobInBytes & { readonly keyHosts: readonly string[]; readonly work: string }
 
 /** Reads specs from the ledger. */
 export function createRunSpecs(ledger: Ledger): RunSpecs {
   const known = new Map<string, Kept>()
   const read = (jobId: string) => {
-    const reading = readSpec(ledger, jobId).then((job) => job && { ...inBytes(job.spec), keyHosts: job.keyHosts })
+    const reading = readSpec(ledger, jobId).then(
+      (job) => job && { ...inBytes(job.spec), keyHosts: job.keyHosts, work: workOf(job.spec) },
+    )
     const kept: Kept = { reading, bytes: 0 }
     kept.reading.then(
       (job) => {
@@ -76,6 +89,11 @@ export function createRunSpecs(ledger: Ledger): RunSpecs {
       return job === undefined ? undefined : toRunSpec(job, execTimeoutMs)
     },
   }
+}
+
+/** Computed only where it is needed: a script may be large. */
+function workOf(spec: JobSpec): string {
+  return spec.secrets === undefined ? '' : workDigest(spec)
 }
 
 function inBytes({ script, stdin, ...rest }: JobSpec): JobInBytes {
@@ -99,6 +117,11 @@ function toRunSpec(job: KeptJob, execTimeoutMs: number): RunSpec {
     keyHosts: job.keyHosts,
     // `run_as` implies sudo.
     sudoUser: job.run_as ?? (job.sudo ? 'root' : undefined),
+    sudoPassword: undefined,
+    secretNames: job.secrets ?? [],
+    work: job.work,
+    scrub: (text) => text,
+    masks: undefined,
     isDurable: job.durable,
     limits: {
       execTimeoutMs,

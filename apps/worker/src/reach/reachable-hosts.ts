@@ -21,7 +21,7 @@ import { type Credential, checkSudoPassword, keepFiles, type SshHost, type Sudo 
 /** Why a host cannot be tried at all. */
 type NotReachable = { readonly state: TerminalRunState; readonly reason: Reason; readonly detail: string }
 
-/** A host that can be tried, and how to use sudo there; without a password if the inventory names none. */
+/** A host that can be tried, and how to use sudo there; without a password if there is none. */
 type ReachableHost = { readonly host: SshHost; readonly sudo: Sudo | undefined }
 
 type ReadKey = (ref: KeyRef) => Promise<KeyContent>
@@ -29,12 +29,17 @@ type ReadKey = (ref: KeyRef) => Promise<KeyContent>
 /** Looks up hosts. */
 export type ReachableHosts = {
   /**
-   * Returns the host with its credentials, or why it cannot be tried. Without `sudoUser`, sudo is not used. `keyHosts`
-   * are target expressions that must all select the host in the inventory of this worker.
+   * Returns the host with its credentials, or why it cannot be tried. Without `sudoUser`, sudo is not used; a
+   * `sudoPassword` goes before that of the inventory. `keyHosts` are target expressions that must all select the host
+   * in the inventory of this worker.
    */
   find(
     name: string,
-    wanted: { readonly sudoUser: string | undefined; readonly keyHosts: readonly string[] },
+    wanted: {
+      readonly sudoUser: string | undefined
+      readonly sudoPassword: string | undefined
+      readonly keyHosts: readonly string[]
+    },
   ): Promise<ReachableHost | NotReachable>
 }
 
@@ -64,7 +69,7 @@ export function reachableHosts(options: { inventory: () => Inventory; secrets: S
     }
   }
   return {
-    find: async (name, { sudoUser: user, keyHosts }) => {
+    find: async (name, { sudoUser: user, sudoPassword, keyHosts }) => {
       const inventory = options.inventory()
       const host = inventory.find(name)
       if (host === undefined) {
@@ -82,6 +87,7 @@ export function reachableHosts(options: { inventory: () => Inventory; secrets: S
       try {
         const sshHost = await toSshHost(host)
         if (user === undefined) return { host: sshHost, sudo: undefined }
+        if (sudoPassword !== undefined) return { host: sshHost, sudo: { user, password: sudoPassword } }
         if (host.sudoPassword === undefined) return { host: sshHost, sudo: { user } }
         phase = { state: 'failed', reason: 'sudo_password_required' }
         const password = await readSecret(host.sudoPassword, secrets)

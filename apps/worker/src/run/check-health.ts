@@ -40,7 +40,8 @@ export async function checkHealth(
   )
   if (checked.state === 'succeeded') return end
   if (run.signal.aborted) return 'stopped'
-  const text = printable(Buffer.concat(printed).toString('utf8').trim().slice(-SHOWN_CHARS))
+  // Masked before it is cut: half of a secret would not be known as one.
+  const text = printable(spec.scrub(Buffer.concat(printed).toString('utf8')).trim().slice(-SHOWN_CHARS))
   const detail = `${howItEnded(checked)}${text === '' ? '' : `: ${text}`}`
   return { ...end, state: 'failed', reason: 'health_check', detail }
 }

@@ -65,6 +65,7 @@ export async function followToEnd(
       runId: `${jobId}-${index}-${attempt}`,
       secret: await patiently(() => durableSecret(deps.ledger), patienceOf(deps)),
       outputLimitBytes,
+      ...(spec.masks !== undefined && { mask: spec.masks.stream }),
       onOutput: (stream, bytes) => writer.write(stream, bytes),
       sudo: command.sudo,
     })

@@ -23,6 +23,7 @@ export async function runAttached(
     const options: ExecOptions = {
       ...spec.limits,
       outputLimitBytes: spec.outputLimitBytes,
+      ...(spec.masks !== undefined && { mask: spec.masks.stream }),
       signal: run.signal,
       maySend,
       onRaise: run.onExecTimeout,

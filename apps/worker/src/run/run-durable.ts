@@ -22,7 +22,7 @@ export async function runDurable(
 ): Promise<EndAndCleanUp> {
   const followed = await followToEnd(deps, run, spec, { startedAgoMs: 0, dispatched })
   if (!('notDurable' in followed)) return followed
-  const notice = `durable mode was not possible, so the command ran attached: ${followed.notDurable}`
+  const notice = `durable mode was not possible, so the command ran attached: ${spec.scrub(followed.notDurable)}`
   const isOurs = await patiently(() => fallBackToAttached(deps.ledger, run.claim, notice), patienceOf(deps))
   if (isOurs) return await runAttached(deps, run, spec, dispatched)
   dispatched.checkout.connection.close()

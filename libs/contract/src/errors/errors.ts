@@ -64,6 +64,18 @@ export const ERRORS = {
     meaning: 'The idempotency key was used before with another request.',
     next: 'Use a new key for a new request.',
   },
+  secrets_not_accepted: {
+    status: 422,
+    meaning: 'The server cannot seal secrets for its workers.',
+    next:
+      'Name the public key of the workers in MUSTER_WORKER_PUBLIC_KEY_FILE of the server; muster worker-keys make ' +
+      'writes it, and the private one for MUSTER_WORKER_KEY_FILE of the workers.',
+  },
+  secrets_not_kept: {
+    status: 409,
+    meaning: 'The secrets of the job went with its end.',
+    next: 'Give the named secrets again with the rerun, or submit jobs with keep_secrets.',
+  },
   job_ended: {
     status: 409,
     meaning: 'The job has ended, so nothing of it can be changed.',

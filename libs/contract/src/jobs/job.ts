@@ -9,6 +9,7 @@ import { scriptMistake } from '../text/script-text.ts'
 import { readBy } from './readers.ts'
 import { Batch, Budget, rolloutOptions, userName } from './rollout.ts'
 import { RunState } from './run.ts'
+import { areSecretsWithin, SECRETS_TOO_LONG, secretFields, secretsIn } from './secrets.ts'
 
 /** A job ID: `job_` and 128 random bits in base 32. */
 export const JobId = z
@@ -144,6 +145,11 @@ export const IdempotencyKey = z
 /** A request to run a command. */
 export const Submit = JobOptions.extend({
   ...selectionFields,
+  ...secretFields,
+  keep_secrets: z
+    .boolean()
+    .default(false)
+    .describe('Keep the sealed secrets for as long as the job, so that a rerun has them. Else they go with its end.'),
   idempotency_key: IdempotencyKey.optional(),
   wait_s: z
     .number()
@@ -169,14 +175,34 @@ export const Submit = JobOptions.extend({
     message: 'arguments of a script were given without a script; those of a program belong in argv',
     path: ['script_args'],
   })
+  .refine((submit) => submit.sudo_password === undefined || submit.sudo || submit.run_as !== undefined, {
+    message: 'a password for sudo was given, but not sudo or run_as',
+    path: ['sudo_password'],
+  })
+  .refine(({ env = {}, secret_env = {} }) => !Object.keys(secret_env).some((name) => Object.hasOwn(env, name)), {
+    message: 'a variable is in env and in secret_env: give each once',
+    path: ['secret_env'],
+  })
+  .refine((submit) => submit.secret_stdin === undefined || submit.stdin === undefined, {
+    message: 'a command has one stdin: give either stdin or secret_stdin',
+    path: ['secret_stdin'],
+  })
+  .refine((submit) => !submit.keep_secrets || secretsIn(submit) !== undefined, {
+    message: 'there are no secrets to keep: give sudo_password, secret_env or secret_stdin',
+    path: ['keep_secrets'],
+  })
+  .refine(areSecretsWithin, { message: SECRETS_TOO_LONG, path: ['secret_stdin'] })
   .superRefine(({ script }, context) => {
     const mistake = script === undefined ? undefined : scriptMistake(script)
     if (mistake !== undefined) context.addIssue({ code: 'custom', message: mistake, path: ['script'] })
   })
 export type Submit = z.infer<typeof Submit>
 
-/** What a worker needs to run a job on a host: the options, with defaults filled in. */
-export const JobSpec = JobOptions
+/** What a worker needs to run a job on a host: the options, with defaults filled in, and what secrets there are. */
+export const JobSpec = JobOptions.extend({
+  /** The names of its secrets (secrets.ts). A worker does not run the job without them. Absent: it has none. */
+  secrets: z.array(z.string()).optional(),
+})
 export type JobSpec = z.infer<typeof JobSpec>
 
 /** Where a job stands. */

@@ -63,6 +63,7 @@ export const Reason = z
     'cancelled_by_user',
     'policy_denied',
     'key_revoked',
+    'secrets_unreadable',
   ])
   .meta({ id: 'Reason' })
 export type Reason = z.infer<typeof Reason>

@@ -52,4 +52,7 @@ export const PRIVATE_FIELDS: ReadonlySet<PropertyKey> = new Set([
   'stdin',
   'env',
   'health_check',
+  'sudo_password',
+  'secret_env',
+  'secret_stdin',
 ])

@@ -4,6 +4,7 @@ import { IdempotencyKey, Submit } from '../jobs/job.ts'
 import { JobReport } from '../jobs/job-report.ts'
 import { Concurrency } from '../jobs/rollout.ts'
 import { TerminalRunState } from '../jobs/run.ts'
+import { areSecretsWithin, SECRETS_TOO_LONG, secretFields } from '../jobs/secrets.ts'
 import { type Operation, ofJob } from './operation.ts'
 
 /** The rows, by operation name. */
@@ -77,24 +78,28 @@ export const STEER_OPERATIONS = {
   },
   rerun_job: {
     scope: 'jobs:run',
-    input: z.object({
-      ...ofJob,
-      states: z
-        .array(TerminalRunState)
-        .min(1)
-        .max(7)
-        .default(['failed', 'unreachable', 'skipped'])
-        .describe('Hosts on which the command may have run, or still runs, are included only when "lost" is named.'),
-      idempotency_key: IdempotencyKey.optional(),
-      wait_s: Submit.shape.wait_s,
-    }),
+    input: z
+      .object({
+        ...ofJob,
+        states: z
+          .array(TerminalRunState)
+          .min(1)
+          .max(7)
+          .default(['failed', 'unreachable', 'skipped'])
+          .describe('Hosts on which the command may have run, or still runs, are included only when "lost" is named.'),
+        ...secretFields,
+        keep_secrets: Submit.shape.keep_secrets,
+        idempotency_key: IdempotencyKey.optional(),
+        wait_s: Submit.shape.wait_s,
+      })
+      .refine(areSecretsWithin, { message: SECRETS_TOO_LONG, path: ['secret_stdin'] }),
     output: JobReport,
     rest: {
       method: 'POST',
       path: '/v1/jobs/:job_id/rerun',
       summary:
         'Run a job again on those of its hosts that ended in the given states: a new job, with the same command and ' +
-        'options.',
+        'options. Secrets that the job has not kept are given again.',
       status: 202,
     },
   },

@@ -120,7 +120,7 @@ export const JOB_TOOLS = {
   },
   rerun_job: {
     operation: 'rerun_job',
-    input: OPERATIONS.rerun_job.input.extend({ wait_s: briefWait }),
+    input: OPERATIONS.rerun_job.input.safeExtend({ wait_s: briefWait }),
     description: 'Run a job again on those of its hosts that ended in the given states: a new job.',
     fields: {
       ...ofJob,

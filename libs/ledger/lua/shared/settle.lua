@@ -9,6 +9,14 @@ local function end_state(total, succeeded, cancelled, facts)
   return 'partial'
 end
 
+-- Nobody needs the sealed secrets of a job that has ended, unless it is to be run again with them.
+local function forget_secrets()
+  local facts = read(job, 'secrets_bytes', 'keep_secrets')
+  if not facts.secrets_bytes or facts.keep_secrets then return end
+  redis.call('DEL', job .. ':secrets')
+  redis.call('HDEL', job, 'secrets_bytes')
+end
+
 -- Ends the job when all its runs have ended.
 local function close_if_done(now)
   local facts = read(job, 'total', 'done', 'n:succeeded', 'n:cancelled', 'stop', 'tripped_at')
@@ -19,6 +27,7 @@ local function close_if_done(now)
   forget_waiting()
   redis.call('SREM', base .. ':active', job_id)
   redis.call('DEL', machines, host_keys)
+  forget_secrets()
 end
 
 local spend_budget

@@ -1,20 +1,20 @@
 -- Accepts a job: stores it with its frozen hosts and releases the first window of runs. A request that came before
 -- under the same idempotency key is found again.
--- `idempotency_key` is a key of Redis or ''; `within_ms` the time limit of the job or ''; `script_bytes` and
--- `stdin_bytes` the lengths of its large texts or ''; `shared_machines` the machines of hosts that are not one by
--- themselves, as 'index:machine,index:machine'; `hourly` how many jobs within an hour the key and those above it may
--- submit, as 'key:jobs,key:jobs'. After the fields and their values come the hosts.
+-- `idempotency_key` is a key of Redis or ''; `within_ms` the time limit of the job or ''; `script_bytes`, `stdin_bytes`
+-- and `secrets_bytes` the lengths of the texts beside it or ''; `shared_machines` the machines of hosts that are not
+-- one by themselves, as 'index:machine,index:machine'; `hourly` how many jobs within an hour the key and those above it
+-- may submit, as 'key:jobs,key:jobs'. After the fields and their values come the hosts.
 -- Returns {'accepted', tickets...}, {'seen', job ID}, {'conflict', job ID}, {'full'}, {'incomplete', which text} or
 -- {'spent', key, its jobs within an hour, milliseconds until the next}.
 local idempotency_key, digest, idempotency_s = ARGV[3], ARGV[4], ARGV[5]
 local start_within_ms, within_ms = ARGV[6], ARGV[7]
-local script_bytes, stdin_bytes, shared_machines = ARGV[8], ARGV[9], ARGV[10]
-local hourly = ARGV[11]
-local field_count = ARGV[12]
-local fields_from = 13
+local script_bytes, stdin_bytes, secrets_bytes = ARGV[8], ARGV[9], ARGV[10]
+local shared_machines, hourly = ARGV[11], ARGV[12]
+local field_count = ARGV[13]
+local fields_from = 14
 local hosts_from = fields_from + 2 * field_count
 
-local texts = {script = script_bytes, stdin = stdin_bytes}
+local texts = {script = script_bytes, stdin = stdin_bytes, secrets = secrets_bytes}
 
 -- Finds an earlier request under the same idempotency key.
 local function find_earlier()
@@ -32,7 +32,7 @@ local function issue_again()
   end
 end
 
--- Which large text is not as long as it should be.
+-- Which text is not as long as it should be.
 local function find_incomplete()
   for name, bytes in pairs(texts) do
     if bytes ~= '' and redis.call('STRLEN', job .. ':' .. name) ~= tonumber(bytes) then return name end

@@ -1,16 +1,17 @@
 -- Ends an attempt with what its worker found: the run ends, or waits for another attempt. Releases the next runs.
 -- `reason` and `exit_code` may be ''. `is_retryable` is '1' when the worker thinks another attempt promising;
 -- `is_hosts_fault` is '1' when the host itself was asked and is at fault; `tried` is a digest of what it was tried
--- with, or ''; `reached` is what an attempt that did not start has reached, as JSON, or ''; `late_result` is the same
--- end as JSON. Of each stream: its bytes, those that the output limit left out, and those in the stored tail. Then
--- fields and their values.
+-- with, or ''; `notice` is what else to know, or ''; `reached` is what an attempt that did not start has reached, as
+-- JSON, or ''; `late_result` is the same end as JSON. Of each stream: its bytes, those that the output limit left out,
+-- and those in the stored tail. Then fields and their values.
 -- Returns {'finished' or 'retrying', tickets...} or {'fenced'}.
 local index, epoch, nonce = ARGV[3], ARGV[4], ARGV[5]
 local to, remote, reason, exit_code = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
-local is_retryable, is_hosts_fault, tried, reached, late_result = ARGV[10], ARGV[11], ARGV[12], ARGV[13], ARGV[14]
-local stdout_bytes, stdout_left_out, stdout_tail = ARGV[15], ARGV[16], ARGV[17]
-local stderr_bytes, stderr_left_out, stderr_tail = ARGV[18], ARGV[19], ARGV[20]
-local fields_from = 21
+local is_retryable, is_hosts_fault, tried, notice = ARGV[10], ARGV[11], ARGV[12], ARGV[13]
+local reached, late_result = ARGV[14], ARGV[15]
+local stdout_bytes, stdout_left_out, stdout_tail = ARGV[16], ARGV[17], ARGV[18]
+local stderr_bytes, stderr_left_out, stderr_tail = ARGV[19], ARGV[20], ARGV[21]
+local fields_from = 22
 
 local MISSING = 'Redis had no room for a part of the output, or has forgotten it; those bytes count as omitted'
 
@@ -52,6 +53,7 @@ local function store_result()
   local is_stdout_short = count_missing('stdout', stdout_bytes, stdout_left_out, stdout_tail)
   local is_stderr_short = count_missing('stderr', stderr_bytes, stderr_left_out, stderr_tail)
   if is_stdout_short or is_stderr_short then add_notice(index, MISSING) end
+  if notice ~= '' then add_notice(index, notice) end
 end
 
 -- The same request again, because its reply was lost.

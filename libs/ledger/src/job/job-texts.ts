@@ -1,7 +1,7 @@
 /**
- * The large texts of a job, its script and its stdin. Each has a key of its own beside the job's hash, so that reading
- * how a job stands never reads them. They are stored in pieces before the job is accepted, so that no command holds up
- * Redis or the connection. Texts that no job accepts in time lapse.
+ * The texts beside a job: its script and its stdin if they are large, and its sealed secrets. Each has a key of its own
+ * beside the job's hash, so that reading how a job stands never reads them. They are stored in pieces before the job is
+ * accepted, so that no command holds up Redis or the connection. Texts that no job accepts in time lapse.
  */
 import { createHash } from 'node:crypto'
 import { JobSpec, MusterError } from '@muster/contract'
@@ -12,7 +12,7 @@ import { orDamaged } from './stored-job.ts'
 
 /** The fields of a job that may be large. */
 const TEXT_NAMES = ['script', 'stdin'] as const
-export type TextName = (typeof TEXT_NAMES)[number]
+export type TextName = (typeof TEXT_NAMES)[number] | 'secrets'
 
 const KeyHosts = z.array(z.string())
 
@@ -24,7 +24,8 @@ const PIECE_BYTES = 1024 * 1024
 const KEPT_MS = 10 * 60_000
 
 /** A text that is stored beside its job. */
-export type LargeText = { readonly name: TextName; readonly bytes: Buffer; readonly sha256: string }
+export type JobText = { readonly name: TextName; readonly bytes: Buffer }
+type LargeText = JobText & { readonly sha256: string }
 
 /** The options of a job without its large texts, and those texts. */
 export function splitTexts(spec: JobSpec): { spec: JobSpec; texts: LargeText[] } {
@@ -43,7 +44,7 @@ export function splitTexts(spec: JobSpec): { spec: JobSpec; texts: LargeText[] }
  * Stores the texts of a job that is about to be accepted. False when Redis has no room for all of them.
  * @throws {MusterError} ledger_unavailable; ledger_full
  */
-export async function storeTexts(ledger: Ledger, jobId: string, texts: readonly LargeText[]): Promise<boolean> {
+export async function storeTexts(ledger: Ledger, jobId: string, texts: readonly JobText[]): Promise<boolean> {
   for (const { name, bytes } of texts) {
     for (let offset = 0; offset < bytes.length; offset += PIECE_BYTES) {
       const piece = bytes.subarray(offset, offset + PIECE_BYTES)
@@ -56,7 +57,7 @@ export async function storeTexts(ledger: Ledger, jobId: string, texts: readonly 
 }
 
 /** Deletes the texts of a job that was not accepted. When Redis does not answer, they lapse. */
-export async function dropTexts({ redis, keys }: Ledger, jobId: string, texts: readonly LargeText[]): Promise<void> {
+export async function dropTexts({ redis, keys }: Ledger, jobId: string, texts: readonly JobText[]): Promise<void> {
   if (texts.length === 0) return
   await redis.unlink(texts.map(({ name }) => keys.text(jobId, name))).catch(() => undefined)
 }
@@ -86,7 +87,11 @@ export async function readSpec(
   return { spec, keyHosts }
 }
 
-async function readText(
+/**
+ * A text of a job, of which Redis should have this many bytes.
+ * @throws {MusterError} job_damaged when it has not; ledger_unavailable
+ */
+export async function readText(
   { redis, keys }: Ledger,
   jobId: string,
   { name, length }: { name: TextName; length: number },

@@ -7,23 +7,43 @@ import { ask, type Ledger } from '../redis/open-ledger.ts'
 /** Runs whose state is read in one round trip. */
 const CHUNK = 2_000
 
+/** A job to run again. */
+export type Rerun = {
+  /** The same command with the same options, without secrets. */
+  readonly request: Omit<Input<'submit_job'>, 'idempotency_key' | 'wait_s'>
+  /** The hosts whose run ended in one of the states, in their order; there may be none. */
+  readonly hosts: string[]
+  /** The names of the secrets that the job had. */
+  readonly secretNames: readonly string[]
+  /** The job that keeps them sealed. Undefined: nobody does. */
+  readonly secretsKeptBy: string | undefined
+}
+
 /**
- * A request for the same command with the same options, and the hosts whose run ended in one of `states`, in their
- * order; there may be none. Undefined when there is no such job.
+ * What a rerun needs. Undefined when there is no such job.
  * @throws {MusterError} ledger_unavailable
  */
 export async function readRerun(
   ledger: Ledger,
   jobId: string,
   states: readonly TerminalRunState[],
-): Promise<{ request: Omit<Input<'submit_job'>, 'idempotency_key' | 'wait_s'>; hosts: string[] } | undefined> {
+): Promise<Rerun | undefined> {
   const job = await readStoredJob(ledger, jobId)
   if (job === undefined) return undefined
   const hosts: string[] = []
   for (let from = 0; from < job.total; from += CHUNK) hosts.push(...(await endedAs(ledger, jobId, job, from, states)))
   const read = await readSpec(ledger, jobId)
   if (read === undefined) return undefined
-  return { request: { ...read.spec, title: job.title, targets: foldHosts(hosts), order: 'given' }, hosts }
+  const { secrets: secretNames = [], ...spec } = read.spec
+  const request = { ...spec, title: job.title, targets: foldHosts(hosts), order: 'given', keep_secrets: false } as const
+  return { request, hosts, secretNames, secretsKeptBy: await keeperOf(ledger, jobId) }
+}
+
+/** Whoever runs a job again may run that one again, too: the secrets stay with the first. */
+async function keeperOf({ redis, keys }: Ledger, jobId: string): Promise<string | undefined> {
+  const fields = ['secrets_of', 'keep_secrets'] as const
+  const [keptBy, isKept] = await ask(redis, () => redis.hmget(keys.job(jobId), ...fields), jobId)
+  return keptBy ?? (isKept === null ? undefined : jobId)
 }
 
 async function endedAs(

@@ -17,8 +17,11 @@ export function keysOf(prefix: string) {
     base,
     /** Hash: a job's facts and counts. */
     job: (jobId: string) => `${base}:job:${jobId}`,
-    /** String: a large script or stdin of a job. Has a time to live until the job is accepted. */
-    text: (jobId: string, name: 'script' | 'stdin') => `${base}:job:${jobId}:${name}`,
+    /**
+     * String: a large script or stdin of a job, or its sealed secrets, which go with its end. Has a time to live until
+     * the job is accepted.
+     */
+    text: (jobId: string, name: 'script' | 'stdin' | 'secrets') => `${base}:job:${jobId}:${name}`,
     /** List: the frozen host names, in order. */
     hosts: (jobId: string) => `${base}:job:${jobId}:hosts`,
     /** Set: indexes of the runs that were released and have not ended. */

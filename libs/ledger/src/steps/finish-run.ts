@@ -26,6 +26,8 @@ export type RunEnd = {
   /** As the host reported it. Null when it reported none. */
   readonly exitCode: number | null
   readonly signal: string | null
+  /** What else to know of the run. Absent: nothing. */
+  readonly notice?: string
   /** Whether another attempt may go better than this one, which never started. The options of the job decide. */
   readonly isRetryable: boolean
   /** Whether the host itself was asked and did not let us in; only that counts for its circuit breaker. Absent: no. */
@@ -78,6 +80,7 @@ export async function finishRun(
     isRetryable: isRetryable ? '1' : '0',
     isHostsFault: end.isHostsFault === true ? '1' : '0',
     tried: end.tried ?? '',
+    notice: end.notice ?? '',
     reached: end.reached === undefined ? '' : JSON.stringify(end.reached),
     lateResult: JSON.stringify(late),
     stdoutBytes: stdout?.bytes ?? 0,

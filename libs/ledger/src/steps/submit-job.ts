@@ -5,8 +5,9 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { type Input, JobSpec, MusterError, type Selection } from '@muster/contract'
 import { z } from 'zod'
-import { dropTexts, splitTexts, storeTexts, type TextName } from '../job/job-texts.ts'
+import { dropTexts, type JobText, splitTexts, storeTexts, type TextName } from '../job/job-texts.ts'
 import { rolloutOf } from '../job/rollout.ts'
+import { workDigest } from '../job/sealed-secrets.ts'
 import { sharedMachines } from '../read/job-notices.ts'
 import { ask, FULL, type Ledger } from '../redis/open-ledger.ts'
 import { runScript } from '../redis/scripts.ts'
@@ -31,9 +32,26 @@ export type JobKeyLimits = {
   }>
 }
 
+/**
+ * The secrets of a job. They are sealed for it, or kept by the job that it runs again. `names` are no secrets. `mac` is
+ * a digest by a key that is not in Redis: it tells whether the same request comes with the same secrets.
+ */
+export type NewSecrets = { readonly names: readonly string[] } & (
+  | {
+      readonly seal: (what: { jobId: string; hosts: readonly string[]; work: string }) => Promise<string>
+      readonly mac: string
+      /** Whether they stay when the job has ended. */
+      readonly isKept: boolean
+    }
+  | { readonly keptBy: string }
+)
+
 /** A job to accept. */
 export type NewJob = {
+  /** Without its secrets. */
   request: Input<'submit_job'>
+  /** Absent: it has none. */
+  secrets?: NewSecrets
   /** The names of the resolved hosts, in order, each once; at least one. */
   hosts: readonly string[]
   /**
@@ -68,7 +86,9 @@ export type NewJob = {
 export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: string; created: boolean }> {
   const { redis, keys } = ledger
   const { targets, idempotency_key: idempotencyKey } = job.request
-  const { spec, texts } = splitTexts(JobSpec.parse(job.request))
+  const { secrets } = job
+  const whole = JobSpec.parse({ ...job.request, ...(secrets === undefined ? {} : { secrets: secrets.names }) })
+  const { spec, texts } = splitTexts(whole)
   const specText = JSON.stringify(spec)
   const jobId = newJobId()
   const title = job.request.title ?? programName(job.request)
@@ -111,17 +131,23 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
     fields.push(['gate', spec.gate], ['batch', 0], ['batch_from', 0])
     fields.push(['batch_end', Math.min(firstBatch, job.hosts.length)])
   }
-  const areStored = await storeTexts(ledger, jobId, texts)
-  const lengthOf = (name: TextName) => texts.find((text) => text.name === name)?.bytes.length ?? ''
+  if (secrets !== undefined && 'keptBy' in secrets) fields.push(['secrets_of', secrets.keptBy])
+  if (secrets !== undefined && 'isKept' in secrets && secrets.isKept) fields.push(['keep_secrets', 1])
+  const besides = [...texts, ...(await sealed(job, jobId, whole))]
+  const areStored = await storeTexts(ledger, jobId, besides)
+  const lengthOf = (name: TextName) => besides.find((text) => text.name === name)?.bytes.length ?? ''
+  const asIs = job.rerun ?? [targets, asked, specText, ...texts.map(({ sha256 }) => sha256)]
+  const sameRequest = secrets !== undefined && 'mac' in secrets ? [asIs, secrets.mac, secrets.isKept] : asIs
   const given = {
     jobId,
     idempotencyKey: idempotencyKey === undefined ? '' : keys.idempotency(job.owner, digest(idempotencyKey)),
-    digest: digest(JSON.stringify(job.rerun ?? [targets, asked, specText, ...texts.map(({ sha256 }) => sha256)])),
+    digest: digest(JSON.stringify(sameRequest)),
     idempotencyS: IDEMPOTENCY_S,
     startWithinMs: toMs(spec.start_deadline_s),
     withinMs: spec.job_timeout_s === undefined ? '' : toMs(spec.job_timeout_s),
     scriptBytes: lengthOf('script'),
     stdinBytes: lengthOf('stdin'),
+    secretsBytes: lengthOf('secrets'),
     sharedMachines: elsewhere.join(','),
     hourly: sharesText(shares, 'max_jobs_per_hour'),
     fieldCount: fields.length,
@@ -129,7 +155,7 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
   const following = [...fields.flat(), ...job.hosts]
   const answer = await ask(redis, () => runScript(ledger, 'accept', given, following), jobId)
   const [word, seenJobId = '', ...more] = Answer.parse(answer)
-  if (word !== 'accepted') await dropTexts(ledger, jobId, texts)
+  if (word !== 'accepted') await dropTexts(ledger, jobId, besides)
   if (word === 'seen') return { jobId: seenJobId, created: false }
   if (word === 'conflict') throw conflict(seenJobId)
   if (word === 'spent') throw spent(seenJobId, more)
@@ -140,6 +166,13 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
   }
   await releaseTickets(ledger, answer)
   return { jobId, created: true }
+}
+
+/** The sealed secrets of the job as a text beside it; none when there are none, or they are another job's. */
+async function sealed({ secrets, hosts }: NewJob, jobId: string, spec: JobSpec): Promise<JobText[]> {
+  if (secrets === undefined || !('seal' in secrets)) return []
+  const text = await secrets.seal({ jobId, hosts, work: workDigest(spec) })
+  return [{ name: 'secrets', bytes: Buffer.from(text) }]
 }
 
 function conflict(jobId: string): MusterError {

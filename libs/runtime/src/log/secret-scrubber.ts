@@ -18,22 +18,29 @@ const BASE64_CORE_MIN = 6
 
 /** Holds secret values and masks them, as given and in their usual encodings. */
 export class SecretScrubber {
-  readonly #whole = new Set<string>()
-  readonly #forms = new Set<string>()
+  /** The values, and how often each was added. */
+  readonly #whole = new Map<string, number>()
   #pattern: RegExp | undefined
 
   /** Starts with these values; empty ones are ignored. */
   constructor(secrets: Iterable<string> = []) {
-    for (const secret of secrets) this.add(secret)
+    this.add(...secrets)
   }
 
-  /** Masks this value from now on. For a URL with a password, the password alone is masked as well. */
-  add(secret: string): void {
-    const password = passwordOf(secret)
-    if (password !== undefined) this.#addForms(password)
-    this.#addForms(secret)
-    const longestFirst = [...this.#forms].sort((a, b) => b.length - a.length)
-    this.#pattern = longestFirst.length > 0 ? new RegExp(longestFirst.map(escapeRegExp).join('|'), 'g') : undefined
+  /** Masks these values from now on. For a URL with a password, the password alone is masked as well. */
+  add(...secrets: readonly string[]): void {
+    for (const value of secrets.flatMap(valuesIn)) this.#whole.set(value, (this.#whole.get(value) ?? 0) + 1)
+    this.#learn()
+  }
+
+  /** Forgets values that were added; one that was added more often stays. */
+  remove(...secrets: readonly string[]): void {
+    for (const value of secrets.flatMap(valuesIn)) {
+      const count = (this.#whole.get(value) ?? 0) - 1
+      if (count > 0) this.#whole.set(value, count)
+      else this.#whole.delete(value)
+    }
+    this.#learn()
   }
 
   /** The text with every known secret replaced by `[secret]`. */
@@ -66,12 +73,21 @@ export class SecretScrubber {
     return Object.fromEntries(Object.entries(value).map(([key, held]) => [this.scrub(key), this.#scrubValue(held)]))
   }
 
-  #addForms(secret: string): void {
-    if (secret === '') return
-    this.#whole.add(secret)
-    if (secret.length < EMBEDDED_LENGTH_MIN) return
-    for (const form of formsOf(secret)) this.#forms.add(form)
+  #learn(): void {
+    const forms = formsToMask(this.#whole.keys())
+    this.#pattern = forms.length > 0 ? new RegExp(forms.map(escapeRegExp).join('|'), 'g') : undefined
   }
+}
+
+/** The texts to look for, the longest first: each secret that is long enough, in its usual encodings. */
+export function formsToMask(secrets: Iterable<string>): string[] {
+  const long = [...secrets].filter((value) => value.length >= EMBEDDED_LENGTH_MIN)
+  return [...new Set(long.flatMap(formsOf))].sort((a, b) => b.length - a.length)
+}
+
+/** What is masked for a secret: itself and, if it is a URL, the password in it. */
+function valuesIn(secret: string): string[] {
+  return [passwordOf(secret), secret].filter((value) => value !== undefined).filter((value) => value !== '')
 }
 
 /** The value as it appears raw, URL-encoded, inside quoted JSON, inside a single-quoted shell word, and in base64. */

@@ -14,7 +14,7 @@ import { askHost } from '../connect/ask.ts'
 import type { SshConnection } from '../connect/connection.ts'
 import { drainAfterExit } from '../output/after-exit.ts'
 import { byStream, type Drain, drainOutput, type OutputReceiver } from '../output/drain.ts'
-import { HARD_STOP_BYTES, OutputCap, type StreamEnd, type StreamTail } from '../output/output-cap.ts'
+import { HARD_STOP_BYTES, OutputCap, type StreamEnd, type StreamMask, type StreamTail } from '../output/output-cap.ts'
 import { findStart, type StartMark } from '../output/start-marks.ts'
 import type { RemoteCommand } from '../shell/remote-command.ts'
 import { type Failure, failure } from '../verdict/failure.ts'
@@ -35,6 +35,8 @@ export type ExecOptions = ReadyOptions & {
   readonly idleTimeoutMs?: number
   /** Kept of each stream: half as the head, handed to `onOutput`, and half as the tail, given at the end. */
   readonly outputLimitBytes: number
+  /** Makes what masks secrets in a stream. Absent: there are none. */
+  readonly mask?: () => StreamMask
   /** Takes the head of a stream as it comes. A promise makes the host wait; a rejection kills the command. */
   readonly onOutput: OutputReceiver
   /**
@@ -156,12 +158,13 @@ class SentCommand {
 
   #readOutput(): Drain {
     const { running, launch, nonce } = this.#ready
-    const { outputLimitBytes, onOutput, hardStopBytes = HARD_STOP_BYTES } = this.#options
+    const { outputLimitBytes, mask, onOutput, hardStopBytes = HARD_STOP_BYTES } = this.#options
+    const cap = () => new OutputCap(outputLimitBytes, mask?.())
     const onNever = () => {
       this.#hasRefused = true
     }
     return drainOutput(running.channel, {
-      caps: { stdout: new OutputCap(outputLimitBytes), stderr: new OutputCap(outputLimitBytes) },
+      caps: { stdout: cap(), stderr: cap() },
       onOutput,
       onBytes: (streamBytes) => {
         if (streamBytes > hardStopBytes) this.#stop.request('output_limit')

@@ -5,7 +5,7 @@
 import { createHmac } from 'node:crypto'
 import { MusterError } from '@muster/contract'
 import type { OutputReceiver } from '../output/drain.ts'
-import { OutputCap } from '../output/output-cap.ts'
+import { OutputCap, type StreamMask } from '../output/output-cap.ts'
 import type { Sudo } from '../shell/sudo.ts'
 
 /** Where a host keeps a run: below the home directory, or below /var/tmp. */
@@ -19,6 +19,8 @@ export type DurableRunOptions = {
   readonly secret: string
   /** Kept of each stream, as in `ExecOptions`. */
   readonly outputLimitBytes: number
+  /** As in `ExecOptions`. */
+  readonly mask?: () => StreamMask
   /** Takes the head of each stream as it comes; each byte once, over all connections. */
   readonly onOutput: OutputReceiver
   /** Whom the command runs as; absent: the account. */
@@ -41,13 +43,14 @@ export class DurableRun {
   #hasStarted = false
 
   /** @throws {MusterError} invalid_request: the ID has other characters than a-z, 0-9, "_" and "-", or is too long */
-  constructor({ runId, secret, outputLimitBytes, onOutput, sudo }: DurableRunOptions) {
+  constructor({ runId, secret, outputLimitBytes, mask, onOutput, sudo }: DurableRunOptions) {
     if (!/^[a-z0-9][a-z0-9_-]{0,99}$/.test(runId)) {
       throw new MusterError('invalid_request', `${JSON.stringify(runId)} cannot name a run: use a-z, 0-9, "_" and "-"`)
     }
     this.runId = runId
     this.sudo = sudo
-    this.caps = { stdout: new OutputCap(outputLimitBytes), stderr: new OutputCap(outputLimitBytes) }
+    const cap = () => new OutputCap(outputLimitBytes, mask?.())
+    this.caps = { stdout: cap(), stderr: cap() }
     this.onOutput = onOutput
     const sealOf = (what: string) => createHmac('sha256', secret).update(`${what} ${runId}`).digest('hex').slice(0, 32)
     this.seal = sealOf('result')

@@ -2,7 +2,8 @@
  * What is kept of one output stream: the first half of the limit, handed on as it comes, and the last bytes that fit
  * into the other half, held in a ring until the end. Below the limit the two together are the whole stream.
  *
- * Counts and hashes every byte, kept or not. Does not read streams (drain.ts).
+ * Counts and hashes every byte, kept or not. Secrets are masked before anything else is done with them. Does not read
+ * streams (drain.ts).
  */
 import { createHash, type Hash } from 'node:crypto'
 
@@ -24,6 +25,12 @@ export type StreamEnd = {
 /** The last bytes of a stream that is still open, and where in the stream they begin. */
 export type StreamTail = { readonly offset: number; readonly bytes: Buffer }
 
+/**
+ * Masks secrets in a stream. What it returns has as many bytes as it was given, but may lag behind: `pass` holds back
+ * what may be the beginning of a secret, and `rest` returns that at the end.
+ */
+export type StreamMask = { pass(bytes: Buffer): Buffer; rest(): Buffer }
+
 /** As much as a person who follows wants to see. It is copied on every request. */
 const TAIL_BYTES = 64 * 1024
 
@@ -38,31 +45,37 @@ export class OutputCap {
   #hash: Hash | undefined
   readonly #headBytes: number
   readonly #ringLimitBytes: number
+  readonly #mask: StreamMask | undefined
+  /** All bytes that came. */
+  #received = 0
+  /** Those that are not held back by the mask, and those of them that were handed on. */
   #total = 0
+  #handed = 0
   #ring: Buffer = Buffer.alloc(0)
   /** The offset of the oldest byte in the ring. */
   #start = 0
   #held = 0
 
   /** @param limitBytes how much to keep of the stream, head and tail together */
-  constructor(limitBytes: number) {
+  constructor(limitBytes: number, mask?: StreamMask) {
+    this.#mask = mask
     this.#headBytes = Math.floor(limitBytes / 2)
     this.#ringLimitBytes = limitBytes - this.#headBytes
   }
 
   /** Bytes so far. */
   get bytes(): number {
-    return this.#total
+    return this.#received
   }
 
   /** Takes the next bytes of the stream and returns those that belong to the head, to be handed on now. */
-  push(bytes: Buffer): Buffer {
-    this.#hash ??= createHash('sha256')
-    this.#hash.update(bytes)
-    const room = Math.max(0, this.#headBytes - this.#total)
-    this.#total += bytes.length
-    this.#hold(bytes.subarray(room))
-    return bytes.subarray(0, room)
+  push(given: Buffer): Buffer {
+    this.#received += given.length
+    const bytes = this.#mask === undefined ? given : this.#mask.pass(given)
+    const head = bytes.subarray(0, Math.max(0, this.#headBytes - this.#total))
+    this.#handed += head.length
+    this.#take(bytes, head.length)
+    return head
   }
 
   /** The last bytes held back, 64 KiB at most. Undefined while everything was handed on. */
@@ -74,13 +87,23 @@ export class OutputCap {
 
   /** The stream as it ended. Call it once. */
   end(): StreamEnd {
-    const headBytes = Math.min(this.#total, this.#headBytes)
+    // Nobody takes a head any more: it belongs to the tail, however short the head is.
+    if (this.#mask !== undefined) this.#take(this.#mask.rest(), 0)
     return {
       bytes: this.#total,
-      omittedBytes: this.#total - headBytes - this.#held,
+      omittedBytes: this.#total - this.#handed - this.#held,
       tail: this.#unrolled(this.#held),
       sha256: this.#hash?.digest('hex') ?? EMPTY_SHA256,
     }
+  }
+
+  /** Counts and hashes bytes, and holds those behind the first `headBytes`. */
+  #take(bytes: Buffer, headBytes: number): void {
+    if (bytes.length === 0) return
+    this.#hash ??= createHash('sha256')
+    this.#hash.update(bytes)
+    this.#total += bytes.length
+    this.#hold(bytes.subarray(headBytes))
   }
 
   #hold(bytes: Buffer): void {

@@ -5,7 +5,7 @@
  *
  * sudo must allow the account to run `sh`, because `sh` is started: a rule for single programs is not enough.
  */
-import { MusterError } from '@muster/contract'
+import { MusterError, SudoPassword } from '@muster/contract'
 import { helloProgram } from './hello.ts'
 import { quoteWord } from './quote.ts'
 
@@ -15,9 +15,6 @@ export type Sudo = {
   /** The account's password. Absent: sudo is told not to ask (`-n`). */
   readonly password?: string
 }
-
-/** sudo 1.8 reads this much and leaves the rest in the command's input. @see sudo_plugin.h, SUDO_CONV_REPL_MAX */
-const PASSWORD_LIMIT_BYTES = 255
 
 /** Texts that only our line prints and does not itself contain: a shell may print the line it was given. */
 export type SudoMarks = {
@@ -75,8 +72,6 @@ export function checkSudo({ user, password }: Sudo): void {
  * @throws {MusterError} invalid_request; the text holds nothing of the password
  */
 export function checkSudoPassword(password: string): void {
-  if (/[\n\r\0]/.test(password) || Buffer.byteLength(password) > PASSWORD_LIMIT_BYTES) {
-    const message = `the sudo password is not one line of at most ${PASSWORD_LIMIT_BYTES} bytes`
-    throw new MusterError('invalid_request', message)
-  }
+  const parsed = SudoPassword.safeParse(password)
+  if (parsed.error !== undefined) throw new MusterError('invalid_request', parsed.error.issues[0]?.message ?? '')
 }

@@ -4,6 +4,7 @@ import type { OPERATIONS, OperationName, Output } from '@muster/contract'
 import type { Inventory } from '@muster/inventory'
 import type { Ledger } from '@muster/ledger'
 import type { Logger } from '@muster/runtime'
+import type { Sealer } from '@muster/trust'
 
 /** What the operations need. */
 export type OperationDeps = {
@@ -12,6 +13,8 @@ export type OperationDeps = {
   readonly logger: Logger
   /** How often a key may call. Absent: without limit. */
   readonly limits?: RateLimits
+  /** Seals secrets for the workers. Absent: this server takes none. */
+  readonly sealer?: Sealer
 }
 
 /** Most calls of one key per minute on this server; 0 is no limit. */
@@ -23,6 +26,8 @@ export type RateLimits = {
 
 /** Who calls. */
 export type Caller = Principal & {
+  /** A digest that nobody can compute who does not know the text of the API key, which is not in Redis. */
+  readonly mac: (text: string) => string
   /** The W3C trace context of the call. Absent if the call came with none or an invalid one. */
   readonly traceparent?: string
   /** Aborts when the caller is gone or the server closes. Waits end then; the job goes on. */

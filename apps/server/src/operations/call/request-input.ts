@@ -132,7 +132,9 @@ function fieldsAt(path: readonly PropertyKey[], shape: z.ZodRawShape): string[] 
 /** An issue in words: one trouble, or up to `most` for the unknown fields of one object. */
 function describe(issue: z.core.$ZodIssue, given: Fields, shape: z.ZodRawShape, most: number): Trouble[] {
   const top = String(issue.path[0])
-  const field = issue.path.map((part) => shortened(String(part), SHOWN_LIMIT_CHARS)).join('.')
+  // What is no name of a secret variable may be its value.
+  const told = top === 'secret_env' && issue.code === 'invalid_key' ? [top] : issue.path
+  const field = told.map((part) => shortened(String(part), SHOWN_LIMIT_CHARS)).join('.')
   if (issue.code === 'unrecognized_keys') {
     const known = fieldsAt(issue.path, shape)
     return issue.keys.slice(0, most).map((key) => unknownField(key, known, `${field}.`))

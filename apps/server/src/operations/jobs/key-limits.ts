@@ -10,7 +10,7 @@ import { hostsOutside, type Inventory } from '@muster/inventory'
 import { z } from 'zod'
 import type { Fields } from '../call/request-input.ts'
 
-type Request = Omit<Input<'submit_job'>, 'idempotency_key' | 'wait_s'>
+type Request = Omit<Input<'submit_job'>, 'idempotency_key' | 'wait_s' | 'keep_secrets'>
 
 /** The fields of a submit that a number of the key limits. Each has a default, which the limit may lower. */
 const LIMITED = {

@@ -8,13 +8,14 @@ import { type NewJob, readRerun, submitJob } from '@muster/ledger'
 import { noSuchJob } from '../call/not-found.ts'
 import type { Caller, OperationDeps } from '../call/operation.ts'
 import { selectHosts } from '../hosts/select-hosts.ts'
+import { secretsOfRerun, takeSecrets } from './job-secrets.ts'
 import { reportAfterWait } from './jobs.ts'
 import { fitted, paced, requireAllowed } from './key-limits.ts'
 
 /**
  * Submits a job of a caller and reports it.
- * @throws {MusterError} invalid_target, unknown_target, no_targets, key_limit, rate_limited, idempotency_conflict,
- *   ledger_unavailable
+ * @throws {MusterError} invalid_target, unknown_target, no_targets, key_limit, rate_limited, secrets_not_accepted,
+ *   idempotency_conflict, ledger_unavailable
  */
 export async function submit(deps: OperationDeps, request: Input<'submit_job'>, caller: Caller): Promise<JobReport> {
   return submitFor(deps, request, caller, { isOurs: false, isTest: false })
@@ -41,9 +42,10 @@ async function submitFor(
   caller: Caller,
   { isOurs, isTest }: { isOurs: boolean; isTest: boolean },
 ): Promise<JobReport> {
+  const { open, secrets } = takeSecrets(deps, request, caller)
   const { hosts, seed } = selectHosts(deps.inventory.current(), request)
-  const drawn = seed === undefined ? {} : { seed }
-  const { jobId, created } = await accept(deps, caller, { request, hosts, isTest, ...drawn }, isOurs)
+  const job = { request: open, hosts, isTest, ...(seed !== undefined && { seed }), ...(secrets && { secrets }) }
+  const { jobId, created } = await accept(deps, caller, job, isOurs)
   if (created) deps.logger.info({ job_id: jobId, hosts: hosts.length, key_id: caller.keyId }, 'job submitted')
   return reportAfterWait(deps.ledger, jobId, request, caller)
 }
@@ -72,8 +74,8 @@ async function accept(
  * Runs a job again on those of its hosts that ended in `states`. The hosts come from its frozen set, whatever the
  * inventory says now; a name that has become an alias since stands for its host, each once. The key of the caller must
  * allow the job, as if they submitted it themselves.
- * @throws {MusterError} not_found; no_targets if no host ended so; key_limit, rate_limited, idempotency_conflict,
- *   ledger_unavailable
+ * @throws {MusterError} not_found; no_targets if no host ended so; secrets_not_kept; key_limit, rate_limited,
+ *   secrets_not_accepted, idempotency_conflict, ledger_unavailable
  */
 export async function rerun(deps: OperationDeps, input: Input<'rerun_job'>, caller: Caller): Promise<JobReport> {
   const { ledger, inventory, logger } = deps
@@ -85,6 +87,7 @@ export async function rerun(deps: OperationDeps, input: Input<'rerun_job'>, call
       details: { field: 'states', job_id: rerunOf },
     })
   }
+  const secrets = secretsOfRerun(deps, input, again, caller)
   const known = inventory.current()
   const hosts = [...new Set(again.hosts.map((name) => known.find(name)?.name ?? name))]
   const request = {
@@ -94,7 +97,7 @@ export async function rerun(deps: OperationDeps, input: Input<'rerun_job'>, call
     ...(idempotency_key === undefined ? {} : { idempotency_key }),
   }
   const rerun = { of: rerunOf, states: [...states].sort() }
-  const job = { request: paced(request, hosts.length, caller), hosts, rerun }
+  const job = { request: paced(request, hosts.length, caller), hosts, rerun, ...(secrets && { secrets }) }
   const { jobId } = await accept(deps, caller, job, false)
   logger.info({ job_id: jobId, rerun_of: rerunOf, hosts: hosts.length, key_id: caller.keyId }, 'job run again')
   return reportAfterWait(ledger, jobId, { wait_s }, caller)
