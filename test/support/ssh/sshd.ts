@@ -70,8 +70,8 @@ export async function startSshd(settings: readonly string[] = [], matches: reado
     const { user, password } = await prepareUser()
     const keys = await makeKeys(dir)
     const port = await freePort()
-    const ownHome = password === null ? await ownHomeIn(dir) : []
-    const config = await writeConfig(program, dir, port, [...settings, ...ownHome], matches)
+    const all = password === null ? await withOwnHome(dir, settings) : settings
+    const config = await writeConfig(program, dir, port, all, matches)
     let daemon = await startDaemon(program, config, port)
     const knownHostsFile = join(dir, 'known_hosts')
     const knownHosts = Object.entries(keys.hostKeys).map(([type, key]) => `[127.0.*]:${port} ${type} ${key}\n`)
@@ -178,10 +178,13 @@ async function prepareUser(): Promise<{ user: string; password: string | null }>
  * Of somebody's account only the name is used: its start-up files may print, or start another shell, and what durable
  * runs keep belongs in no home directory of theirs.
  */
-async function ownHomeIn(dir: string): Promise<string[]> {
+async function withOwnHome(dir: string, settings: readonly string[]): Promise<string[]> {
   const home = join(dir, 'home')
   await mkdir(home, { mode: 0o700 })
-  return [`SetEnv HOME=${home}`]
+  // The first of several SetEnv lines counts, and in it the first value of a name.
+  const isFirst = settings.every((line) => !line.startsWith('SetEnv '))
+  const lines = settings.map((line) => (line.startsWith('SetEnv ') ? `${line} HOME=${home}` : line))
+  return [...lines, ...(isFirst ? [`SetEnv HOME=${home}`] : [])]
 }
 
 async function makeKeys(dir: string): Promise<Pick<SshdFacts, 'keys' | 'hostKeys'>> {

@@ -1,13 +1,18 @@
 /** Where durable runs are kept on their hosts, what hosts cannot hold them, and how what they leave is removed. */
-import { exec, spawnSync } from 'node:child_process'
-import { promisify } from 'node:util'
+import { spawnSync } from 'node:child_process'
+import { readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { removeDurable } from '@muster/ssh'
 import { afterAll, describe, expect, test } from 'vitest'
 import { ask, dirOf, follow, newRun, reachAfter, told } from '../../../support/ssh/durable.ts'
 import { reach } from '../../../support/ssh/ssh.ts'
 
+/** Of this file alone: others run beside it, of other users too. */
+const NEW_HOME = `$(mktemp -d ${tmpdir()}/muster-home-XXXXXX)`
 afterAll(async () => {
-  await promisify(exec)('rm -rf /tmp/muster-home-*')
+  const homes = (await readdir(tmpdir())).filter((name) => name.startsWith('muster-home-'))
+  for (const name of homes) await rm(join(tmpdir(), name), { recursive: true })
 })
 
 describe('a home directory that cannot be written', () => {
@@ -28,14 +33,13 @@ describe('a home directory that cannot be written', () => {
 })
 
 describe('a host that cannot hold a durable run has not started it:', () => {
-  const home = 'umask 022; export HOME=$(mktemp -d /tmp/muster-home-XXXXXX)'
+  const home = `umask 022; export HOME=${NEW_HOME}`
   const hosts: Array<[string, string]> = [
     ['its directory is a link', `${home}; mkdir -m 700 $HOME/there; ln -s there $HOME/.muster-runs`],
     ['its directory is open to others', `${home}; mkdir -m 755 $HOME/.muster-runs`],
     [
       'it has no setsid',
-      'd=$(mktemp -d /tmp/muster-home-XXXXXX); ' +
-        'for f in sh head mkdir ls id rm; do ln -s $(command -v $f) $d; done; PATH=$d',
+      `d=${NEW_HOME}; ` + 'for f in sh head mkdir ls id rm; do ln -s $(command -v $f) $d; done; PATH=$d',
     ],
     ['it has no room', `${home}; trap "" XFSZ; ulimit -f 0`],
   ]
@@ -49,9 +53,7 @@ describe('a host that cannot hold a durable run has not started it:', () => {
 
   test('the name of the run is taken by something else', async () => {
     const durable = newRun()
-    await ask(
-      `mkdir -p -m 700 "$HOME/.muster-runs"; d=$(mktemp -d /tmp/muster-home-XXXXXX); ln -s $d ${dirOf(durable)}`,
-    )
+    await ask(`mkdir -p -m 700 "$HOME/.muster-runs"; d=${NEW_HOME}; ln -s $d ${dirOf(durable)}`)
     expect(await follow(await reach(), durable, 'true')).toMatchObject({ kind: 'not_durable' })
   })
 })
@@ -61,7 +63,7 @@ describe.each(['dash', 'bash', 'busybox'].filter((shell) => spawnSync(shell, ['-
   (shell) => {
     // busybox brings all its programs along, as on the small systems where it is sh.
     const programs = shell === 'busybox' ? 'busybox --install -s $d' : `ln -s $(command -v ${shell}) $d/sh`
-    const asShell = `d=$(mktemp -d /tmp/muster-home-XXXXXX); ${programs}; export PATH=$d:$PATH`
+    const asShell = `d=${NEW_HOME}; ${programs}; export PATH=$d:$PATH`
     const reachShell = () => reachAfter(asShell)
 
     test('exit statuses and signals are told apart, or reported as unsure', async () => {
@@ -111,7 +113,7 @@ test('a host that has no room for the result does not make it up: the command is
 
 test('output that the host has no room for is reported as incomplete', async () => {
   const durable = newRun()
-  const connection = await reachAfter('export HOME=$(mktemp -d /tmp/muster-home-XXXXXX); ulimit -f 64')
+  const connection = await reachAfter(`export HOME=${NEW_HOME}; ulimit -f 64`)
   const end = told(durable, await follow(connection, durable, 'trap "" PIPE; seq 1 100000 2>/dev/null; exit 0'))
   expect(end).toMatchObject({ outputComplete: false })
   expect('1\n'.concat(end.out).length).toBeLessThan(70_000)

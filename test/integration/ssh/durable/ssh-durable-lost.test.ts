@@ -1,6 +1,9 @@
 /**
  * Durable commands whose workers, connections, launchers or supervisors die: run once, and their true end comes home.
  */
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fixedKnownHosts, type SshConnection } from '@muster/ssh'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { ask, dirOf, follow, newRun, reachAfter, told, type Watched } from '../../../support/ssh/durable.ts'
@@ -121,10 +124,12 @@ describe('a run that is only looked for', () => {
     const durable = newRun()
     // Slow once: everything is there, and the command is about to be started.
     const slow = `[ -e "$d/slept" ] || { : >"$d/slept"; sleep 12; }; exec ${await ask('command -v setsid')} "$@"`
-    const text =
-      `export d=$(mktemp -d /tmp/muster-home-XXXXXX); export PATH=$d:$PATH; printf '%s\\n' '#!/bin/sh' ` +
-      `'${slow}' >$d/setsid; chmod +x $d/setsid`
-    const connection = await reachAfter(text)
+    const d = await mkdtemp(join(tmpdir(), 'muster-slow-'))
+    onTestFinished(() => rm(d, { recursive: true }))
+    // The account of the host writes there.
+    await chmod(d, 0o777)
+    await writeFile(join(d, 'setsid'), `#!/bin/sh\n${slow}\n`, { mode: 0o755 })
+    const connection = await reachAfter(`export d=${d} PATH=${d}:$PATH`)
     const mute = await follow(connection, durable, noting(durable, 'true'), { channelTimeoutMs: 500 })
     expect(mute).toMatchObject({ kind: 'disconnected', detail: expect.stringContaining('did not say in time') })
     expect(await follow(await reach(), durable, undefined)).toMatchObject({ kind: 'not_started' })
@@ -215,7 +220,8 @@ test('nothing is left of a follower whose connection was cut, nor of a command t
   const own = await startSshd()
   onTestFinished(() => own.close())
   const knownHosts = fixedKnownHosts(own.facts.knownHosts)
-  const connection = await reach(sshdHost({}, own.facts), { knownHosts })
+  const reachOwn = () => reach(sshdHost({}, own.facts), { knownHosts })
+  const connection = await reachOwn()
   const durable = newRun()
   /** The command's own reader of its output is one; a follower is another. */
   const readers = () => ask(`ls -l /proc/[0-9]*/fd 2>/dev/null | grep -c "${durable.runId}/out$"`)
@@ -232,6 +238,7 @@ test('nothing is left of a follower whose connection was cut, nor of a command t
   await expect.poll(readers, { timeout: 4_000 }).toBe('1')
   await expect.poll(() => descendantsOf(own.facts.pid)).toEqual([])
   expect(await ask(`ps -A -o args= | grep -c "[.]muster-runs/${durable.runId}/supervisor"`)).not.toBe('0')
-  told(durable, await follow(await reach(), durable, undefined))
+  const end = told(durable, await follow(await reachOwn(), durable, undefined))
+  expect(end).toMatchObject({ state: 'succeeded' })
   await expect.poll(() => ask(`ps -A -o args= | grep -c "[.]muster-runs/${durable.runId}"`)).toBe('0')
 })
