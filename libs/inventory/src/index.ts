@@ -4,7 +4,7 @@ export {
   openWorkerInventory,
   workerInventoryVariables,
 } from './configured-inventory.ts'
-export type { CredentialRef, InventoryHost } from './hosts/inventory-host.ts'
+export type { CredentialRef, Hop, InventoryHost } from './hosts/inventory-host.ts'
 export { hostsOutside } from './hosts-outside.ts'
 export { type Inventory, parseInventory } from './inventory.ts'
 export { ownAgent } from './secrets/agent-socket.ts'

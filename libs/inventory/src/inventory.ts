@@ -4,7 +4,7 @@
  * Pure: reads no file. `inventory-source.ts` reads and reloads.
  */
 import { MusterError, parseTargets } from '@muster/contract'
-import type { HostDefaults, InventoryHost, SourceContent } from './hosts/inventory-host.ts'
+import type { Hop, HopDraft, HostDefaults, InventoryHost, SourceContent } from './hosts/inventory-host.ts'
 import { invalidInventory } from './hosts/mistakes.ts'
 import { buildGroups } from './join/groups.ts'
 import { type JoinedHosts, joinHosts } from './join/join-hosts.ts'
@@ -66,9 +66,10 @@ function inventoryOf(joined: JoinedHosts, groups: ReadonlyMap<string, readonly s
   const aliasesOf = listsByName([...aliases].map(([alias, name]) => [name, alias] as const))
   const hosts = new Map<string, InventoryHost>()
   for (const draft of joined.hosts.values()) {
-    const { position: _position, isFaulty: _isFaulty, jump, ...host } = draft
+    const { position: _position, isFaulty: _isFaulty, wayFault: _wayFault, jump, hops, ...host } = draft
     const complete = {
       ...host,
+      ...(hops && { hops: Object.freeze(hops.map(hopOf)) }),
       ...(jump !== undefined && { jump: aliases.get(jump) ?? jump }),
       aliases: Object.freeze(aliasesOf.get(host.name) ?? []),
       machine: machines.get(draft) ?? host.name,
@@ -89,6 +90,20 @@ function inventoryOf(joined: JoinedHosts, groups: ReadonlyMap<string, readonly s
       selected.set(expression, names)
       return names.has(host)
     },
+  })
+}
+
+/** What is needed to go through a host. */
+function hopOf({ host }: HopDraft): Hop {
+  const { name, address, port, user, hostKeyAlias, algorithms, credentials } = host
+  return Object.freeze({
+    name,
+    address,
+    port,
+    user,
+    ...(hostKeyAlias !== undefined && { hostKeyAlias }),
+    ...(algorithms !== undefined && { algorithms }),
+    credentials,
   })
 }
 

@@ -143,28 +143,42 @@ describe('an SSH config', () => {
     expect(source.current().hosts.get('bastion')).toMatchObject({ address: '203.0.113.7', user: 'jump', port: 22 })
   })
 
-  it('leaves out what cannot be reached, and what leads through it, with warnings', async () => {
-    const { names, warnings } = await withConfig(
-      `Host a
-         ProxyJump gone
-       Host b
+  it('disables what would be reached through itself, and what leads through it', async () => {
+    const { source, names, warnings } = await withConfig(
+      `Host b
          ProxyJump a
-       Host c
-         ProxyJump me@x:22,y
        Host e
          ProxyJump none
        Host f
          ProxyJump g
        Host g
-         ProxyJump f`,
+         ProxyJump f
+       Host h
+         ProxyJump root@f,b
+       Host i
+         HostName i.example
+         ProxyJump x,i.example
+       Host "no name"
+         Port 7
+       Host all
+         ProxyJump z
+       Host *
+         ProxyJump z`,
     )
-    expect(names()).toEqual(['e'])
+    expect(names()).toEqual(['b', 'e', 'f', 'g', 'h', 'i', 'all'])
+    const why = Object.fromEntries([...source.current().hosts].map(([name, { disabled }]) => [name, disabled]))
+    expect(why).toEqual({
+      b: 'the jump hosts go in a circle: b → a → z → z',
+      e: undefined,
+      f: 'the jump hosts go in a circle: f → g → f',
+      g: 'the jump hosts go in a circle: g → f → g',
+      h: 'the jump hosts go in a circle: h → f → g → f',
+      i: 'the jump hosts go in a circle: i → x → z → z',
+      all: 'the jump hosts go in a circle: all → z → z',
+    })
     expect(warnings).toEqual([
-      'Host c: left out: ProxyJump must name one host of the inventory',
-      'Host a: left out: there is no host "gone" in the inventory to jump through',
-      'Host f: left out: the jump hosts go in a circle: f → g → f',
-      'Host g: left out: the jump hosts go in a circle: g → f → g',
-      'Host b: left out: there is no host "a" in the inventory to jump through',
+      'Host no name: left out: a host name has letters, digits, ".", "_" and "-" only',
+      'disabled, and "muster hosts" says why: b,f,g,h,i,all',
     ])
   })
 
@@ -184,7 +198,7 @@ describe('an SSH config', () => {
     await expect(access(proof)).rejects.toThrow('ENOENT')
     expect(warnings).toEqual([
       'not taken: ProxyCommand for a; Match, User for a,b; CanonicalizeHostName, CanonicalDomains for b',
-      'disabled, as ssh would go another way: a,b',
+      'disabled, and "muster hosts" says why: a,b',
     ])
     const why = ', which Muster does not follow: write the host in inventory.yaml'
     const { a, b } = Object.fromEntries([...source.current().hosts].map(([name, { disabled }]) => [name, disabled]))

@@ -5,6 +5,7 @@
 import { MusterError, type Reason, type TerminalRunState } from '@muster/contract'
 import {
   type CredentialRef,
+  type Hop,
   hostsOutside,
   type Inventory,
   type InventoryHost,
@@ -54,9 +55,8 @@ export function reachableHosts(options: { inventory: () => Inventory; secrets: S
     keys.set(name, read)
     return read()
   }
-  const toSshHost = async (host: InventoryHost): Promise<SshHost> => {
+  const toSshHost = async (host: Hop, jump: SshHost | undefined): Promise<SshHost> => {
     const credentials = await readCredentials(host.credentials, secrets, readKept)
-    const jump = host.jump === undefined ? undefined : options.inventory().hosts.get(host.jump)
     return {
       name: host.name,
       address: host.address,
@@ -65,8 +65,19 @@ export function reachableHosts(options: { inventory: () => Inventory; secrets: S
       credentials,
       ...(host.hostKeyAlias === undefined ? {} : { hostKeyAlias: host.hostKeyAlias }),
       ...(host.algorithms === undefined ? {} : { algorithms: host.algorithms }),
-      ...(jump === undefined ? {} : { jump: await toSshHost(jump) }),
+      ...(jump === undefined ? {} : { jump }),
     }
+  }
+  /** The host and those to go through, each with credentials of its own. */
+  const withWay = async (host: InventoryHost): Promise<SshHost> => {
+    const { jump, hops } = host
+    if (hops === undefined) {
+      const known = jump === undefined ? undefined : options.inventory().hosts.get(jump)
+      return await toSshHost(host, known && (await withWay(known)))
+    }
+    let last: SshHost | undefined
+    for (const hop of hops) last = await toSshHost(hop, last)
+    return await toSshHost(host, last)
   }
   return {
     find: async (name, { sudoUser: user, sudoPassword, keyHosts }) => {
@@ -85,7 +96,7 @@ export function reachableHosts(options: { inventory: () => Inventory; secrets: S
       }
       let phase: Omit<NotReachable, 'detail'> = { state: 'unreachable', reason: 'auth_failed' }
       try {
-        const sshHost = await toSshHost(host)
+        const sshHost = await withWay(host)
         if (user === undefined) return { host: sshHost, sudo: undefined }
         if (sudoPassword !== undefined) return { host: sshHost, sudo: { user, password: sudoPassword } }
         if (host.sudoPassword === undefined) return { host: sshHost, sudo: { user } }

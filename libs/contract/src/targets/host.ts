@@ -19,7 +19,10 @@ export const Host = z
     address: z.string(),
     port: z.number().int(),
     user: z.string(),
-    jump: z.string().nullable().describe('Name of the jump host, or null.'),
+    jump: z
+      .string()
+      .nullable()
+      .describe('Name of the jump host, or several in order, as ProxyJump writes them; null without one.'),
     groups: z.array(z.string()),
     labels: z.record(z.string(), z.string()),
     disabled: z.string().nullable().describe('Why no job runs there, as the inventory says; null: jobs do.'),

@@ -48,8 +48,13 @@ export type InventoryHost = {
   readonly address: string
   readonly port: number
   readonly user: string
-  /** The name of the jump host, a host of this inventory. Absent when the host is reached directly. */
+  /**
+   * The name of the jump host, a host of this inventory; with `hops`, how its config writes them. Absent when the host
+   * is reached directly.
+   */
   readonly jump?: string
+  /** The hosts to go through, in order, where they are more than one of the inventory by its name. */
+  readonly hops?: readonly Hop[]
   /** The name to look up in known_hosts. Absent: the address. */
   readonly hostKeyAlias?: string
   /** `legacy` allows the algorithms that hosts from before 2016 need. Absent: today's only. */
@@ -67,16 +72,28 @@ export type InventoryHost = {
   readonly groups: readonly string[]
 }
 
+/** A host that is only gone through: no command runs there. */
+export type Hop = Pick<
+  InventoryHost,
+  'name' | 'address' | 'port' | 'user' | 'hostKeyAlias' | 'algorithms' | 'credentials'
+>
+
 /** A name and where it is given. */
 export type NameDraft = { readonly name: string; readonly position: Position }
 
 /** A host as one source defines it: its jump host may not exist, and its groups are not known yet. */
-export type HostDraft = Omit<InventoryHost, 'groups' | 'machine' | 'aliases'> &
+export type HostDraft = Omit<InventoryHost, 'groups' | 'machine' | 'aliases' | 'hops'> &
   NameDraft & {
+    readonly hops?: readonly HopDraft[]
+    /** What is wrong with these. */
+    readonly wayFault?: string
     readonly aliases: readonly NameDraft[]
     /** Set when its entry has a mistake, or options that are not followed: the host may not be what it seems. */
     readonly isFaulty?: boolean
   }
+
+/** A host to go through, as ssh would reach it. `isBare`: by its name alone, so it may be one of the inventory. */
+export type HopDraft = { readonly host: HostDraft; readonly isBare: boolean }
 
 /** A group as the file defines it, by a target expression. */
 export type GroupDraft = { readonly name: string; readonly expression: string; readonly position: Position }

@@ -18,12 +18,17 @@ export function machineOf(host: HostDraft, named: ReadonlyMap<string, HostDraft>
   const walked = new Set<HostDraft>()
   for (let at: HostDraft | undefined = host; at !== undefined && !walked.has(at); ) {
     walked.add(at)
-    steps.unshift(`${plainAddress(at.address)}:${at.port}`)
-    const { jump }: HostDraft = at
+    steps.unshift(stepOf(at))
+    const { jump, hops }: HostDraft = at
+    if (hops !== undefined) return [...hops.map((hop) => stepOf(hop.host)), ...steps].join('>')
     at = jump === undefined ? undefined : named.get(jump)
     if (jump !== undefined && at === undefined) steps.unshift(jump)
   }
   return steps.join('>')
+}
+
+function stepOf({ address, port }: HostDraft): string {
+  return `${plainAddress(address)}:${port}`
 }
 
 /** One spelling for all spellings of an address: capitals, a final dot, IPv6 forms, IPv4 mapped into IPv6. */

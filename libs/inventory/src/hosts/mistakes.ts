@@ -21,6 +21,16 @@ export type Mistake = { readonly position: Position; readonly text: string }
 /** The mistake of a host without a user: the one that this process runs as stands in only when it has a name. */
 export const NO_USER = 'give a user to log in as, here or in USER: this process runs as a user without a name'
 
+/** The fault of a host that is reached through itself. */
+export function inCircle(names: readonly string[]): string {
+  return `the jump hosts go in a circle: ${names.join(' → ')}`
+}
+
+/** The fault of a host behind one that must not be used. */
+export function cannotJump(name: string, why: string): string {
+  return `its jump host ${name} cannot be used: ${why}`
+}
+
 /** The position as people read it: `inventory.yaml:12: hosts.web01.port`. */
 export function writePosition(position: Position): string {
   const line = position.line === undefined ? position.source : `${position.source}:${position.line}`

@@ -8,8 +8,8 @@
 import { foldHosts } from '@muster/contract'
 import type { HostDraft, NameDraft, SourceContent } from '../hosts/inventory-host.ts'
 import { machineOf } from '../hosts/machine.ts'
-import { type Mistake, type Position, writePosition } from '../hosts/mistakes.ts'
-import { findDetour, findJumpFaults } from './jump-hosts.ts'
+import { cannotJump, type Mistake, type Position, writePosition } from '../hosts/mistakes.ts'
+import { findDetour, findJumpFaults, settleHops } from './jump-hosts.ts'
 
 /** The hosts, in the order of the sources, with their aliases and machines; and what is wrong. */
 export type JoinedHosts = {
@@ -50,8 +50,10 @@ export function joinHosts(sources: readonly SourceContent[], groups: ReadonlyMap
     if (earlier === undefined) enter(joining, host.name, host, host.position)
     else leaveOut(joining, host, `already defined at ${writePosition(earlier)}`)
   }
+  settleAllHops(joining)
   settleJumps(joining)
   settleDetours(joining)
+  warnOfDisabled(joining)
   const machines = settleMachines(joining)
   const aliases = [...joining.named].filter(([name, host]) => name !== host.name)
   return { ...joining, machines, aliases: new Map(aliases.map(([name, host]) => [name, host.name])) }
@@ -116,31 +118,48 @@ function reportRepeated({ mistakes }: Joining, clashes: ReadonlyMap<string, Clas
   }
 }
 
-/** Leaves out optional hosts until none of them is at fault; the faults that remain are mistakes. */
+/** Disables optional hosts that are reached in a circle; for others that is a mistake, as is a missing jump host. */
 function settleJumps(joining: Joining): void {
   const { hosts, named, optional, mistakes } = joining
-  for (;;) {
-    const faults = findJumpFaults(hosts.values(), named)
-    const avoidable = faults.filter(({ host }) => optional.has(host))
-    for (const { host, text } of avoidable) leaveOut(joining, host, text)
-    if (avoidable.length > 0) continue
-    for (const { host, text } of faults) {
-      mistakes.push({ position: { ...host.position, path: `${host.position.path}.jump` }, text })
-    }
-    return
+  const disabled = new Map<HostDraft, HostDraft>()
+  for (const { host, text } of findJumpFaults(hosts.values(), named)) {
+    if (optional.has(host)) disabled.set(host, { ...host, isFaulty: true, disabled: host.disabled ?? text })
+    else mistakes.push({ position: { ...host.position, path: `${host.position.path}.jump` }, text })
   }
+  replace(joining, disabled)
+}
+
+/** Decides which jump hosts of an SSH config are hosts of the inventory. */
+function settleAllHops(joining: Joining): void {
+  const { hosts, named, optional } = joining
+  const isFirm = (host: HostDraft) => !optional.has(host)
+  const settled = [...hosts.values()].map((host) => [host, settleHops(host, { named, isFirm })] as const)
+  replace(joining, new Map(settled.filter(([before, after]) => before !== after)))
 }
 
 /** Disables hosts behind a jump host that ssh would reach in another way: they would be reached wrongly as well. */
-function settleDetours({ hosts, named, optional }: Joining): void {
+function settleDetours(joining: Joining): void {
   const disabled = new Map<HostDraft, HostDraft>()
-  for (const host of hosts.values()) {
-    const hop = host.disabled === undefined ? findDetour(host, named) : undefined
+  for (const host of joining.hosts.values()) {
+    const hop = host.disabled === undefined ? findDetour(host, joining.named) : undefined
     if (hop === undefined) continue
-    disabled.set(host, { ...host, disabled: `its jump host ${hop.name} cannot be used: ${hop.disabled}` })
+    disabled.set(host, { ...host, disabled: cannotJump(hop.name, hop.disabled ?? '') })
   }
+  replace(joining, disabled)
+}
+
+/** Tells of hosts of an SSH config that jobs cannot use. */
+function warnOfDisabled({ hosts, optional, warnings }: Joining): void {
+  const disabled = [...hosts.values()].filter((host) => optional.has(host) && host.disabled !== undefined)
+  for (const source of new Set(disabled.map(({ position }) => position.source))) {
+    const names = disabled.filter(({ position }) => position.source === source).map(({ name }) => name)
+    warnings.push(`${source}: disabled, and "muster hosts" says why: ${foldHosts(names)}`)
+  }
+}
+
+function replace({ hosts, named, optional }: Joining, others: ReadonlyMap<HostDraft, HostDraft>): void {
   for (const [name, host] of named) {
-    const replaced = disabled.get(host)
+    const replaced = others.get(host)
     if (replaced === undefined) continue
     named.set(name, replaced)
     if (optional.has(host)) optional.add(replaced)
