@@ -47,6 +47,7 @@ export {
   CONCURRENCY_LIMIT,
   Concurrency,
   countOf,
+  HEALTH_TIMEOUT_S,
   RolloutOptions,
   rolloutOptions,
   UNLESS_FORCED,

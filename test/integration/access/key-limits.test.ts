@@ -67,7 +67,7 @@ describe('a key with a limit', () => {
     [
       'exec timeout, by a health check',
       { max_exec_timeout_s: 20 },
-      { health_check: { command: 'x' } },
+      { health_check: { command: 'x', timeout_s: 30 } },
       'health_check',
       '30 s',
     ],

@@ -37,7 +37,7 @@ describe('a flag of muster run', () => {
       ['--canary', '1', '--gate', 'manual', '--batch-pause-s', '2.5'],
       { canary: 1, gate: 'manual', batch_pause_s: 2.5 },
     ],
-    [['--health-check', 'curl -fsS localhost'], { health_check: { command: 'curl -fsS localhost', timeout_s: 30 } }],
+    [['--health-check', 'curl -fsS localhost'], { health_check: { command: 'curl -fsS localhost' } }],
     [['--health-check', 'a', '--health-check-timeout-s', '0.5'], { health_check: { command: 'a', timeout_s: 0.5 } }],
     [['--read-only', '--host-limit', '2', '--force'], { read_only: true, host_limit: 2, force: true }],
     [['--exclude', '{role=db}', '--pick', '3', '--limit', '2'], { exclude: '{role=db}', pick: 3, limit: 2 }],

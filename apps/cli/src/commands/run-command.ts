@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { fstat } from 'node:fs'
 import { promisify } from 'node:util'
 import { MusterError, OPERATIONS } from '@muster/contract'
-import { checkedInput } from '../line/checked-input.ts'
+import { checkedAsGiven } from '../line/checked-input.ts'
 import type { Cli, Command } from '../line/command.ts'
 import { type CommandLine, flagsOf, type Switch, secondsOf } from '../line/flags.ts'
 import { readInputFile } from '../line/input-file.ts'
@@ -65,7 +65,7 @@ export const runCommand: Command = {
       targets,
       idempotency_key: key,
     }
-    const input = checkedInput('submit_job', given)
+    const input = checkedAsGiven('submit_job', given)
     return runToEnd(cli, line, { send: () => cli.client.call('submit_job', input), command: 'run', key })
   },
 }

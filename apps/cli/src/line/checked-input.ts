@@ -28,6 +28,16 @@ export function checkedInput<N extends OperationName>(name: N, given: Record<str
   throw new MusterError('invalid_request', mistakes.join('; '))
 }
 
+/**
+ * The input, checked, and without the defaults of what was not given: the server fills them in, and lowers those that
+ * are more than the limits of the key allow.
+ * @throws {MusterError} invalid_request naming every mistake
+ */
+export function checkedAsGiven<N extends OperationName>(name: N, given: Record<string, unknown>): Request<N> {
+  checkedInput(name, given)
+  return z.custom<Request<N>>().parse(given)
+}
+
 function mistakeText(issue: z.core.$ZodIssue, given: Record<string, unknown>, shape: z.ZodRawShape): string {
   const field = String(issue.path[0])
   const spelled = spelledField(field)

@@ -34,10 +34,18 @@ export const userName = z
 const MaxErrors = countOrPercent(0, 1_000_000)
 const BatchSize = countOrPercent(1, 1_000_000)
 
+/** The usual limit of a health check. */
+export const HEALTH_TIMEOUT_S = 30
+
 /** What runs on each host after the command succeeded there. */
 const HealthCheck = z.strictObject({
   command: WordText.min(1).max(16_384).describe('A shell command line; exit code 0 means that the host is well.'),
-  timeout_s: z.number().min(0.1).max(3_600).default(30).describe('Limit for it; then it is killed, and has failed.'),
+  timeout_s: z
+    .number()
+    .min(0.1)
+    .max(3_600)
+    .default(HEALTH_TIMEOUT_S)
+    .describe('Limit for it; then it is killed, and has failed.'),
 })
 
 /** What would have forced a run that an open circuit breaker skipped: as a field, and as a flag. */

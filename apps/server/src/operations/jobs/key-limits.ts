@@ -5,7 +5,15 @@
  * Jobs of Muster itself, such as looks, are made to fit where that changes nothing of them (`fitted`).
  */
 import type { Principal } from '@muster/access'
-import { CommandForm, countOf, foldHosts, type Input, type KeyLimits, MusterError } from '@muster/contract'
+import {
+  CommandForm,
+  countOf,
+  foldHosts,
+  HEALTH_TIMEOUT_S,
+  type Input,
+  type KeyLimits,
+  MusterError,
+} from '@muster/contract'
 import { hostsOutside, type Inventory } from '@muster/inventory'
 import { z } from 'zod'
 import type { Fields } from '../call/request-input.ts'
@@ -35,7 +43,15 @@ export function withinDefaults(given: Fields, shape: z.ZodRawShape, limits: KeyL
     const isTooMuch = most !== null && typeof preset === 'number' && preset > most
     return isTooMuch && !Object.hasOwn(given, field) ? [[field, most] as const] : []
   })
-  return { ...given, ...Object.fromEntries(lowered) }
+  return { ...given, ...Object.fromEntries(lowered), ...healthCheckWithin(given.health_check, limits) }
+}
+
+/** The health check with the limit of the key in place of its own default. */
+function healthCheckWithin(given: unknown, { max_exec_timeout_s: most }: KeyLimits): Fields {
+  const isLeftOut =
+    typeof given === 'object' && given !== null && !Array.isArray(given) && !Object.hasOwn(given, 'timeout_s')
+  if (most === null || most >= HEALTH_TIMEOUT_S || !isLeftOut) return {}
+  return { health_check: { ...given, timeout_s: most } }
 }
 
 /** A request of Muster's own that is within the numbers of the key. */

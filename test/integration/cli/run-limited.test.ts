@@ -1,6 +1,6 @@
-/** `muster run` with a key that may run commands and not read all of what comes of them. */
-import { OPERATIONS, type Scope } from '@muster/contract'
-import { cancelJob, listJobs } from '@muster/ledger'
+/** `muster run` with a key that may do less: its limits hold, and what it may not read it is not told. */
+import { OPERATIONS, type Request, type Scope } from '@muster/contract'
+import { cancelJob, listJobs, readSpec } from '@muster/ledger'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { startMuster } from '../../support/cli/muster-process.ts'
@@ -10,9 +10,13 @@ import { startTestServer } from '../../support/server/server.ts'
 const Told = z.object({ job: OPERATIONS.submit_job.output, output: z.null() })
 
 /** A server, and `muster run` on its host h0 with a key of these scopes; `jobId` is known once the job is there. */
-async function musterRun(scopes: readonly Scope[], ...flags: string[]) {
+async function musterRun(
+  scopes: readonly Scope[],
+  flags: readonly string[] = [],
+  limits: Omit<Request<'create_key'>, 'scopes'> = {},
+) {
   const server = await startTestServer({ inventoryYaml: 'hosts: { h0: {} }' })
-  const { key } = await server.makeKey({ owner: 'ci', scopes })
+  const { key } = await server.makeKey({ owner: 'ci', scopes, limits })
   const env = { PATH: process.env.PATH, MUSTER_URL: server.url, MUSTER_API_KEY: key }
   const process_ = startMuster(env, 'run', 'h0', ...flags, '--', 'cat', 'a-secret-name')
   const jobs = async () => (await listJobs(server.ledger, { owner: 'ci', limit: 10 })).jobs
@@ -33,7 +37,7 @@ describe('muster run with a key that may not read output', () => {
   }, 60_000)
 
   test('has null for it in JSON, and no word of the command', async () => {
-    const { ledger, end, jobId } = await musterRun(['jobs:run', 'jobs:read'], '--json')
+    const { ledger, end, jobId } = await musterRun(['jobs:run', 'jobs:read'], ['--json'])
     await printAndEnd(ledger, jobId, 0, { stdout: 'what only others may read\n' })
     const { status, out } = await end()
     const { job, output } = Told.parse(JSON.parse(out.toString()))
@@ -51,5 +55,16 @@ describe('muster run with a key that may read nothing', () => {
     expect(said).toContain('The job goes on; the API key may not read how it ends (jobs:read).')
     expect(said).not.toContain('insufficient_scope')
     await cancelJob(ledger, jobId)
+  }, 60_000)
+})
+
+describe('muster run with a key that has limits', () => {
+  test('asks for nothing by itself that the key may not have', async () => {
+    const limits = { max_exec_timeout_s: 20, max_concurrency: 2, max_output_bytes: 2_048, max_hosts: 1 }
+    const { ledger, end, jobId } = await musterRun(['jobs:run'], ['--detach', '--health-check', 'true'], limits)
+    expect((await end()).status).toBe(0)
+    const { spec } = (await readSpec(ledger, jobId)) ?? {}
+    expect(spec).toMatchObject({ exec_timeout_s: 20, concurrency: 2, output_limit_bytes: 2_048 })
+    expect(spec?.health_check?.timeout_s).toBe(20)
   }, 60_000)
 })
