@@ -2,6 +2,7 @@
 import { withoutPasswords } from '@muster/contract'
 import { createLogger, readConfigOrExit, runProcess, SecretScrubber, secretsOf } from '@muster/runtime'
 import { ServerConfig } from './config.ts'
+import { operatorOf } from './operator.ts'
 import { startServer } from './start-server.ts'
 
 const given = { args: process.argv.slice(2), env: process.env, exit: process.exit }
@@ -10,10 +11,7 @@ const { config: full, settings } = await readConfigOrExit(ServerConfig, given)
 const config = { ...full, SSH_SERVERS: full.SSH_SERVERS && withoutPasswords(full.SSH_SERVERS) }
 const secrets = new SecretScrubber(secretsOf(ServerConfig, full))
 const logger = createLogger({ name: 'server', level: config.LOG_LEVEL, secrets, file: config.MUSTER_LOG_FILE })
-const operator = {
-  print: (line: string) => void process.stdout.write(`${line}\n`),
-  isTerminal: process.stdout.isTTY === true,
-}
+const operator = operatorOf(process)
 for (const note of settings.notes) logger.warn(note)
 
 await runProcess({

@@ -4,7 +4,7 @@
  * Stopping goes backwards: it removes `server.json`, answers waiting calls with what is known, then closes connections.
  * It touches no job: jobs live in Redis.
  */
-import { ensureFirstKey, type FirstKey, openKeyStore } from '@muster/access'
+import { ensureFirstKey, openKeyStore } from '@muster/access'
 import { MusterError } from '@muster/contract'
 import { openConfiguredInventory } from '@muster/inventory'
 import { openLedger, startClockwork } from '@muster/ledger'
@@ -14,15 +14,8 @@ import { announceServer } from './announce-server.ts'
 import type { ServerConfig } from './config.ts'
 import { isLoopback } from './http/host-name.ts'
 import { openTls, type Tls } from './http/tls.ts'
+import { type Operator, tellFirstKey } from './operator.ts'
 import { buildServer } from './server.ts'
-
-/** Who started the server. */
-export type Operator = {
-  /** Shows a line, unlogged. */
-  print(line: string): void
-  /** Whether the lines go to a terminal. Anything else may be kept, as a supervisor keeps what its services print. */
-  readonly isTerminal: boolean
-}
 
 /** Starts the server and resolves with its address once it listens. */
 export async function startServer(options: {
@@ -113,30 +106,5 @@ function listenMistake(error: unknown, host: string, port: number): unknown {
       return mistake(`MUSTER_HOST: received ${JSON.stringify(host)}, which is no address of this machine; give one`)
     default:
       return error
-  }
-}
-
-function tellFirstKey(firstKey: FirstKey, logger: Logger, { print, isTerminal }: Operator): void {
-  switch (firstKey.kind) {
-    case 'made':
-      if (isTerminal) print(`API key (shown this once, and kept in ${firstKey.file}): ${firstKey.key}`)
-      else print(`API key: in ${firstKey.file}, which only this user can read`)
-      logger.info({ file: firstKey.file }, 'made the first API key')
-      break
-    case 'given':
-      if (firstKey.revokedAt === null) {
-        logger.info({ key_id: firstKey.keyId }, 'the API key in MUSTER_API_KEY is accepted')
-      } else {
-        const told = { key_id: firstKey.keyId, revoked_at: firstKey.revokedAt }
-        logger.warn(told, 'the API key in MUSTER_API_KEY was revoked and stays so: put another one there')
-      }
-      break
-    case 'known':
-      break
-    case 'elsewhere':
-      logger.warn(`the first API key was made before, but ${firstKey.file} does not hold it: ${firstKey.advice}`)
-      break
-    default:
-      firstKey satisfies never
   }
 }
