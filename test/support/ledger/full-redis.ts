@@ -14,7 +14,8 @@ export async function fillRedis(redis: Ledger['redis']): Promise<void> {
   await redis.config('SET', 'maxmemory', String((await usedBytes(redis)) - FREED_LATER_BYTES))
 }
 
-async function usedBytes(redis: Ledger['redis']): Promise<number> {
+/** The memory in use, with the buffers of connections. */
+export async function usedBytes(redis: Ledger['redis']): Promise<number> {
   return Number(/used_memory:(\d+)/.exec(await redis.info('memory'))?.[1])
 }
 
