@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { Job, Run } from '@muster/contract'
 import { expect, test } from 'vitest'
+import { RUN_ENDED } from '../../support/ssh/scripted-server.ts'
 import { type Kind, type PlannedJob, planHosts } from '../commands.ts'
 import { expectedOutput } from '../script.ts'
 import { parseNotes } from '../witness.ts'
@@ -143,35 +144,8 @@ function jobOf(kind: Kind): PlannedJob {
 
 function runOf(told: Partial<Run>): Run {
   const empty = { bytes: 0, omitted_bytes: 0, sha256: null }
-  return {
-    job_id: 'job_a',
-    host: 'h0001',
-    index: 0,
-    state: 'succeeded',
-    remote: 'ended',
-    safe_to_retry: false,
-    reason: null,
-    detail: null,
-    exit_code: 0,
-    signal: null,
-    attempt: 1,
-    retry_at: null,
-    mode: 'attached',
-    notice: null,
-    late_result: null,
-    worker: null,
-    queued_at: null,
-    connecting_at: null,
-    started_at: null,
-    ended_at: ENDED_AT,
-    connect_ms: null,
-    reached: null,
-    duration_ms: null,
-    stdout: empty,
-    stderr: empty,
-    output_complete: true,
-    ...told,
-  }
+  const own = { job_id: 'job_a', host: 'h0001', ended_at: ENDED_AT, stdout: empty, stderr: empty }
+  return { ...RUN_ENDED, ...own, ...told }
 }
 
 function countsOf(state: Run['state']): Job['counts'] {

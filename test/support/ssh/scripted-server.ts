@@ -4,7 +4,7 @@
  */
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { MusterError, RolloutOptions, RunState, toProblem } from '@muster/contract'
+import { MusterError, RolloutOptions, type Run, RunState, toProblem } from '@muster/contract'
 import { onTestFinished, vi } from 'vitest'
 import { z } from 'zod'
 import { createClient } from '../../../apps/cli/src/client/client.ts'
@@ -138,11 +138,12 @@ export const RUN_ENDED = {
   started_at: PAGE.started_at,
   ended_at: '2026-01-01T00:00:09.000Z',
   connect_ms: 1,
+  reached: null,
   duration_ms: 1,
   stdout: stream,
   stderr: stream,
   output_complete: true,
-}
+} satisfies Run
 /** A stream with these events, which then closes. */
 export const events =
   (...sent: { event: string; data: unknown }[]): Handler =>
