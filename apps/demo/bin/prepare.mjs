@@ -4,7 +4,7 @@
  * Plain JavaScript without dependencies, because it runs before there are any. Quick when there is nothing to do.
  */
 import { spawnSync } from 'node:child_process'
-import { readdirSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -38,10 +38,15 @@ function refuseOldNode() {
   process.exit(1)
 }
 
-/** npm writes node_modules/.package-lock.json at the end of an install; one cut short leaves none. */
+/**
+ * npm writes node_modules/.package-lock.json at the end of an install; one cut short leaves none. One with
+ * NODE_ENV=production leaves out what builds.
+ */
 function isInstalled() {
   const installedMs = modifiedMs('node_modules/.package-lock.json')
-  return installedMs !== undefined && installedMs >= (modifiedMs('package-lock.json') ?? 0)
+  if (installedMs === undefined || installedMs < (modifiedMs('package-lock.json') ?? 0)) return false
+  const { devDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  return Object.keys(devDependencies).every((name) => modifiedMs(`node_modules/${name}`) !== undefined)
 }
 
 /** Whether the program of each app is younger than all that it is made of. */
