@@ -1,7 +1,7 @@
 /** The environment variables of the server. docs/configuration.md describes them. */
 import type { BlockList } from 'node:net'
 import { inventoryVariables } from '@muster/inventory'
-import { LogLevel } from '@muster/runtime'
+import { LogLevel, RedisUrl } from '@muster/runtime'
 import { z } from 'zod'
 import { isLoopback } from './http/host-name.ts'
 import { readNetworks } from './http/networks.ts'
@@ -23,7 +23,7 @@ const Networks = z.string().transform((text, context): BlockList => {
 const PerMinute = z.coerce.number().int().min(0).max(1_000_000).describe('calls a minute; 0 is no limit')
 
 const Variables = z.object({
-  REDIS_URL: z.string().meta({ secret: true, description: 'a redis:// or rediss:// address' }),
+  REDIS_URL: RedisUrl,
   MUSTER_PREFIX: z
     .string()
     .regex(/^[A-Za-z0-9._-]+$/)

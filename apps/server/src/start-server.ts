@@ -8,7 +8,7 @@ import { ensureFirstKey, openKeyStore } from '@muster/access'
 import { MusterError } from '@muster/contract'
 import { openConfiguredInventory } from '@muster/inventory'
 import { openLedger, startClockwork } from '@muster/ledger'
-import { type Life, type Logger, readTrustedFile } from '@muster/runtime'
+import { type Life, type Logger, makeDataDirectory, readTrustedFile } from '@muster/runtime'
 import { openSealer } from '@muster/trust'
 import { announceServer } from './announce-server.ts'
 import type { ServerConfig } from './config.ts'
@@ -27,6 +27,7 @@ export async function startServer(options: {
   operator: Operator
 }): Promise<{ url: string }> {
   const { config, env, logger, life, operator } = options
+  await makeDataDirectory(config.MUSTER_DATA_DIR)
   const tls = await openConfiguredTls(config, logger)
   if (tls !== undefined) life.closers.add('TLS', () => tls.close())
 

@@ -1,12 +1,12 @@
 /** The environment variables of a worker. docs/configuration.md describes them. */
 import { availableParallelism } from 'node:os'
 import { workerInventoryVariables } from '@muster/inventory'
-import { LogLevel } from '@muster/runtime'
+import { LogLevel, RedisUrl } from '@muster/runtime'
 import { z } from 'zod'
 
 /** The variables of a worker. Secret ones are marked, and can also be given as `NAME_FILE`. */
 export const WorkerConfig = z.object({
-  REDIS_URL: z.string().meta({ secret: true, description: 'a redis:// or rediss:// address' }),
+  REDIS_URL: RedisUrl,
   MUSTER_PREFIX: z
     .string()
     .regex(/^[A-Za-z0-9._-]+$/)

@@ -154,6 +154,43 @@ describe('the server process', () => {
     expect(elsewhere.said.log).toContain('"msg":"MUSTER_HOST: received \\"192.0.2.77\\", which is no address of this')
   })
 
+  test.each([
+    ['/etc/passwd', 'a file is in its place'],
+    ['/etc/passwd/x', 'a file is in its place'],
+    ['/proc/x', 'ENOENT'],
+    ['/proc/x/y', 'ENOENT'],
+  ])('says that it can keep nothing in %s, in one line at any level', async (dataDir, why) => {
+    for (const key of [{}, { MUSTER_API_KEY: `mst_own_${'k'.repeat(43)}` }]) {
+      const env = { MUSTER_PREFIX: prefix(), MUSTER_DATA_DIR: dataDir, LOG_LEVEL: 'error', ...key }
+      const { child, said } = await startServerProcess(await temporaryDataDir(), env)
+      expect(child.exitCode).toBe(1)
+      expect(said.log.trim().split('\n')).toEqual([expect.stringContaining('"code":"invalid_config"')])
+      expect(said.log).toContain(`MUSTER_DATA_DIR: received \\"${dataDir}\\", which is no directory for data: ${why}; `)
+    }
+  })
+
+  test('says that no Redis answers, where, why and what to do, without the password', async () => {
+    const env = { REDIS_URL: 'redis://me:s3cret@127.0.0.1:1/3', LOG_LEVEL: 'error' }
+    const { child, said } = await startServerProcess(await temporaryDataDir(), env)
+    expect(child.exitCode).toBe(1)
+    expect(said.log.trim().split('\n')).toEqual([expect.stringContaining('"code":"ledger_unavailable"')])
+    expect(said.log).toMatch(
+      /REDIS_URL: no Redis answered at redis:\/\/127\.0\.0\.1:1\/3 in 10 s \(.*ECONNREFUSED.*\): start it/,
+    )
+    expect(said.log).not.toContain('s3cret')
+  })
+
+  test.each(['http://me:s3cret@127.0.0.1:6379', 'nonsense', 'redis:6379', 'redis://me:s3/cret@127.0.0.1'])(
+    'takes no REDIS_URL of %s',
+    async (url) => {
+      const env = { REDIS_URL: url, LOG_LEVEL: 'error' }
+      const { child, said } = await startServerProcess(await temporaryDataDir(), env)
+      expect(child.exitCode).toBe(2)
+      expect(said.log).toContain('REDIS_URL: the value (not shown, it is a secret) is not valid; accepted: a redis://')
+      expect(said.log).not.toContain('s3')
+    },
+  )
+
   test('refuses a flag that it does not know', async () => {
     const refused = await startServerProcess(await temporaryDataDir(), {}, ['--bogus'])
     expect([refused.child.exitCode, refused.said.log]).toEqual([2, expect.stringContaining("'--bogus'")])

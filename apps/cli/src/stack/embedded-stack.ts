@@ -9,6 +9,7 @@ import {
   type Environment,
   keepRunning,
   type Life,
+  makeDataDirectory,
   readServerFile,
   startProcess,
   startRedis,
@@ -41,6 +42,7 @@ export type StackOptions = {
 export async function startStack(options: StackOptions): Promise<{ url: string }> {
   const { life, dataDir, say, env } = options
   const { redisUrl: url, allowInstall } = options
+  await makeDataDirectory(dataDir)
   const redis = await startRedis({ url, dataDir, allowInstall, env: toolEnvironment(env), log: say })
   life.closers.add('Redis', () => redis.close(), 15_000)
   redis.failed.then(life.fail, life.fail)

@@ -68,11 +68,10 @@ export async function openLedger(options: {
     await untilReady(redis)
   } catch (error) {
     redis.disconnect()
-    throw new MusterError(
-      'ledger_unavailable',
-      `Redis at ${withoutPassword(options.redisUrl)} did not answer in ${OPEN_TIMEOUT_MS / 1_000} s`,
-      { cause: error },
-    )
+    const why = `no Redis answered at ${withoutPassword(options.redisUrl)} in ${OPEN_TIMEOUT_MS / 1_000} s`
+    const advice = 'start it, or correct the address and its password'
+    const message = `REDIS_URL: ${why} (${wordsOf(error)}): ${advice}`
+    throw new MusterError('ledger_unavailable', message, { cause: error })
   }
   const tickets = new Queue(TICKET_QUEUE, { connection: redis, prefix: keys.base })
   tickets.on('error', onError)
@@ -155,6 +154,13 @@ function isUnavailable(error: unknown, redis: Redis): boolean {
   return AWAY.some((words) => words.test(`${error.name} ${error.message}`))
 }
 
-function withoutPassword(url: string): string {
-  return url.replace(/\/\/[^@/]*@/, '//')
+function withoutPassword(text: string): string {
+  const url = new URL(text)
+  return `${url.protocol}//${url.host}${url.pathname}`
+}
+
+/** An attempt at several addresses has no message of its own, but a code. */
+function wordsOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'it said nothing'
+  return error.message || ('code' in error ? String(error.code) : error.name)
 }
