@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { readSettings } from '@muster/runtime'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { createClient } from '../../../apps/cli/src/client/client.ts'
 import { findServer } from '../../../apps/cli/src/client/find-server.ts'
 import { keepServer } from '../../../apps/cli/src/client/known-servers.ts'
 
@@ -119,6 +120,23 @@ describe('a server that a person has logged in to', () => {
   })
 })
 
+describe('a file of a login that is damaged', () => {
+  test('is of no matter for other servers, and is named where it may hold the key that is missing', async () => {
+    const [damaged, open] = [await known('damaged', ELSEWHERE), await known('open', ELSEWHERE)]
+    writeFileSync(damaged, '{"url":')
+    chmodSync(open, 0o620)
+    await known('prod', 'https://prod.example.com')
+    expect(await found({ MUSTER_URL: 'https://prod.example.com' })).toBe('https://prod.example.com prod-key')
+    expect(await found({ MUSTER_URL: LOCAL })).toBe(`${LOCAL} local-key`)
+    expect(await found({ MUSTER_URL: ELSEWHERE, MUSTER_API_KEY: 'own' })).toBe(`${ELSEWHERE} own`)
+    const told = await found({ MUSTER_URL: ELSEWHERE })
+    expect(told).toContain(`no API key for ${ELSEWHERE}`)
+    expect(told).toContain(`${damaged} is damaged: log in again`)
+    expect(told).toContain(`chmod go-w ${open}`)
+    expect(await found({}, { server: 'damaged' })).toContain(`${damaged} is damaged`)
+  })
+})
+
 describe('an address', () => {
   test.each(['http://muster.example.com', 'http://192.0.2.1:7420', 'http://127.example.com', 'http://[::2]:1'])(
     '%s gets no key without the word of the person: it is not encrypted',
@@ -136,12 +154,23 @@ describe('an address', () => {
     },
   )
 
-  test.each(['file:///etc/passwd', 'https://me:s3cret@example.com', 'https://example.com/?a=s3cret'])(
-    '%s is none, and is not repeated',
-    async (url) => {
-      const told = await found({ MUSTER_URL: url, MUSTER_API_KEY: 'k' })
-      expect(told).toContain('MUSTER_URL is not accepted; give an address such as')
-      expect(told).not.toMatch(/s3cret|passwd/)
-    },
-  )
+  test.each([
+    ['file:///etc/passwd', 'file:///etc/passwd'],
+    ['https://me:s3cret@example.com', 'https://example.com'],
+    ['https://me:s3@cret@example.com:x/', 'https://example.com:x/'],
+    ['me:s3cret@example.com', 'example.com'],
+    ['https://example.com/?a=s3cret', 'https://example.com/'],
+    ['muster.example.com', 'muster.example.com'],
+  ])('%s is none, and is shown without what may be secret', async (url, shown) => {
+    const told = await found({ MUSTER_URL: url, MUSTER_API_KEY: 'k' })
+    expect(told).toContain(`MUSTER_URL: received "${shown}", which is not accepted; give an address such as`)
+    expect(told).not.toMatch(/s3cret|cret@/)
+  })
+
+  test.each([
+    ['http://127.0.0.1:1', /answers at .*\(muster up starts one\)/],
+    ['http://muster.invalid:1', /answers at .*\(is the address right/],
+  ])('%s where nobody answers gets the advice that helps there', async (url, told) => {
+    await expect(createClient({ url, apiKey: 'k' }).call('list_keys', {})).rejects.toThrow(told)
+  })
 })

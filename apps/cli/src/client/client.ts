@@ -15,7 +15,7 @@ import {
 } from '@muster/contract'
 import { z } from 'zod'
 import { readEvents } from './event-stream.ts'
-import type { ServerAddress } from './server-url.ts'
+import { isOnThisMachine, type ServerAddress } from './server-url.ts'
 import { untrusted } from './trust.ts'
 
 /** A refusal by the server, in the server's words. */
@@ -178,7 +178,10 @@ async function reach(
     }
     const notTrusted = untrusted(url, error)
     if (notTrusted !== undefined) throw notTrusted
-    const message = `no Muster server answers at ${url} (muster up starts one)`
+    const advice = isOnThisMachine(new URL(url).hostname)
+      ? 'muster up starts one'
+      : 'is the address right, does the server run, and is there a way to it?'
+    const message = `no Muster server answers at ${url} (${advice})`
     throw new MusterError('ledger_unavailable', message, { cause: error })
   }
   if (response.ok) return response

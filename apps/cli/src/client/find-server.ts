@@ -34,12 +34,12 @@ export async function configuredServer(settings: Settings, name?: string): Promi
   } else if (preset !== undefined) return await knownServer(places.userStateDir, preset)
   if (address === undefined) return undefined
   const url = serverUrl(address, { source: 'MUSTER_URL', allowsHttp: config.MUSTER_ALLOW_HTTP })
-  const apiKey =
-    (isFor(settings, rankOf(settings, 'MUSTER_URL')) ? config.MUSTER_API_KEY : undefined) ??
-    (await keyStoredWith(places.userStateDir, url)) ??
-    (await keyOfLocal(config.MUSTER_DATA_DIR, url))
+  const given = isFor(settings, rankOf(settings, 'MUSTER_URL')) ? config.MUSTER_API_KEY : undefined
+  if (given !== undefined) return { url, apiKey: given }
+  const { key: stored, unusable } = await keyStoredWith(places.userStateDir, url)
+  const apiKey = stored ?? (await keyOfLocal(config.MUSTER_DATA_DIR, url))
   if (apiKey !== undefined) return { url, apiKey }
-  throw noKey(url, settings)
+  throw noKey(url, settings, unusable)
 }
 
 /** The configured key, if it may go to the local server. */
@@ -97,9 +97,9 @@ function isFor(settings: Settings, rank: number | undefined): boolean {
   return settings.sources[ofKey]?.isFile !== true || ofKey === rank
 }
 
-function noKey(url: string, settings: Settings): MusterError {
+function noKey(url: string, settings: Settings, unusable: readonly string[]): MusterError {
   const source = settings.sources[rankOf(settings, 'MUSTER_API_KEY')]
   const other = source === undefined ? '' : ` (the one in ${source.name} was not stored with this address)`
   const advice = `set MUSTER_API_KEY beside MUSTER_URL, or log in: muster login ${url}`
-  return new MusterError('invalid_config', `no API key for ${url}${other}: ${advice}`)
+  return new MusterError('invalid_config', [`no API key for ${url}${other}: ${advice}`, ...unusable].join('\n'))
 }

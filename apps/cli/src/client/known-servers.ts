@@ -15,6 +15,9 @@ const ENDING = '.json'
 
 const KnownServer = z.object({ url: z.string(), api_key: z.string(), allow_http: z.boolean().default(false) })
 
+/** A stored key, and why files could not be looked into. */
+export type KeyStoredWith = { readonly key: string | undefined; readonly unusable: readonly string[] }
+
 /** A server to keep: `allowsHttp` if the person said that its network is theirs. */
 export type NewServer = ServerAddress & { readonly allowsHttp: boolean }
 
@@ -37,13 +40,22 @@ export async function knownServer(stateDir: string, name: string): Promise<Serve
   return { url: serverUrl(url, { source: file, allowsHttp: allow_http }), apiKey: api_key }
 }
 
-/** The key that was stored with this very address; undefined when there is none. */
-export async function keyStoredWith(stateDir: string, url: string): Promise<string | undefined> {
+/**
+ * The key that was stored with this very address; undefined when there is none. A file that cannot be used is as if it
+ * were not there: nobody has named it, and its key may be for another server.
+ */
+export async function keyStoredWith(stateDir: string, url: string): Promise<KeyStoredWith> {
+  const unusable: string[] = []
   for (const name of await knownNames(stateDir)) {
-    const server = await knownServer(stateDir, name)
-    if (server.url === url) return server.apiKey
+    try {
+      const server = await knownServer(stateDir, name)
+      if (server.url === url) return { key: server.apiKey, unusable }
+    } catch (error) {
+      if (!(error instanceof MusterError)) throw error
+      unusable.push(error.message)
+    }
   }
-  return undefined
+  return { key: undefined, unusable }
 }
 
 /**

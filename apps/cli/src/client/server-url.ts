@@ -13,7 +13,7 @@ export function serverUrl(text: string, { source, allowsHttp }: { source: string
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url === undefined || !/^https?:$/.test(url.protocol) || `${url.username}${url.password}${url.search}` !== '') {
     const form = 'an address such as https://muster.example.com, without user, password and query'
-    throw new MusterError('invalid_config', `${source} is not accepted; give ${form}`)
+    throw new MusterError('invalid_config', `${source}: received ${shown(text)}, which is not accepted; give ${form}`)
   }
   if (url.protocol === 'http:' && !allowsHttp && !isOnThisMachine(url.hostname)) {
     const why = 'does not encrypt, so anyone on the network could read the API key and act as you'
@@ -23,6 +23,13 @@ export function serverUrl(text: string, { source, allowsHttp }: { source: string
   return `${url.origin}${url.pathname.replace(/\/+$/, '')}`
 }
 
-function isOnThisMachine(hostname: string): boolean {
+/** Without what may be secret in it: user and password, and the query. */
+function shown(text: string): string {
+  const bare = text.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/is, '$1').replace(/[?#].*/s, '')
+  return JSON.stringify(bare.slice(0, 200))
+}
+
+/** Whether requests to this address stay on this machine. */
+export function isOnThisMachine(hostname: string): boolean {
   return /^(localhost|.*\.localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)
 }
