@@ -11,7 +11,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import { addAuthentication, createKeyWatch } from './http/authentication.ts'
 import { addBoard } from './http/board.ts'
 import { createCallerOf } from './http/caller.ts'
-import { answerClientError } from './http/client-error.ts'
+import { answerClientError, answerExpectation } from './http/client-error.ts'
 import { addHealth } from './http/health.ts'
 import { addJsonBodies } from './http/json-body.ts'
 import { addOrderlyClose } from './http/orderly-close.ts'
@@ -76,6 +76,7 @@ export async function buildServer(deps: ServerDeps): Promise<FastifyInstance> {
   })
   // Above this number Node would drop headers in silence, a second Host too. All together have 16 KiB.
   app.server.maxHeadersCount = 0
+  app.server.on('checkExpectation', answerExpectation)
   const closing = addOrderlyClose(app)
   const way = createWay(deps.trustedProxies ?? new BlockList())
   addRequestLog(app, way, logger)

@@ -148,6 +148,27 @@ describe('what is no request', () => {
   })
 })
 
+describe('the header that makes a request unreadable is named, and its value is not', () => {
+  const start = 'POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\n'
+  test.each([
+    ['Content-Length', 'Content-Length: 1\r\nContent-Length: 2', 400, /Duplicate Content-Length/],
+    ['Transfer-Encoding', 'Content-Length: 1\r\nTransfer-Encoding: chunked', 400, /can't be present with/],
+    ['Content-Length', 'Transfer-Encoding: chunked\r\nContent-Length: 1', 400, /can't be present with/],
+    ['Content-Length', 'Content-Length: s3cret', 400, /Invalid character in Content-Length/],
+    ['Authorization', 'Authorization: Bearer s3\u0001cret', 400, /^the request cannot be read: Authorization: Invalid/],
+    ['X-Two', 'X-One: a\r\nX-Two: s3\u007fcret', 400, /^the request cannot be read: X-Two: Invalid/],
+    [undefined, 'X-\u0001Bad: s3cret', 400, /Invalid header token/],
+    ['Expect', 'Expect: 200-ok', 417, /received "200-ok"; accepted: 100-continue/],
+  ])('%s in %j', async (name, lines, expected, told) => {
+    const server = await startTestServer()
+    const answer = await rawRequest(server.port, `${start}${lines}\r\n\r\n`)
+    const { status, problem } = readAnswer(answer)
+    expect([status, problem?.status, problem?.field]).toEqual([expected, expected, name])
+    expect(problem?.detail).toMatch(told)
+    expect(answer).not.toMatch(/s3|cret/)
+  })
+})
+
 describe('the Origin', () => {
   test.each([
     ['another site', 'https://evil.example'],
