@@ -115,7 +115,7 @@ describe('a server that a person has logged in to', () => {
     const file = await known('prod', ELSEWHERE)
     expect(await found({}, { server: 'test' })).toContain('no server "test" is known; you have prod: muster login URL')
     expect(await found({}, { server: '../../api-key' })).toContain('"../../api-key" is no name of a server')
-    chmodSync(file, 0o620)
+    chmodSync(file, 0o602)
     expect(await found({}, { server: 'prod' })).toContain(`chmod go-w ${file}`)
   })
 })
@@ -124,7 +124,7 @@ describe('a file of a login that is damaged', () => {
   test('is of no matter for other servers, and is named where it may hold the key that is missing', async () => {
     const [damaged, open] = [await known('damaged', ELSEWHERE), await known('open', ELSEWHERE)]
     writeFileSync(damaged, '{"url":')
-    chmodSync(open, 0o620)
+    chmodSync(open, 0o602)
     await known('prod', 'https://prod.example.com')
     expect(await found({ MUSTER_URL: 'https://prod.example.com' })).toBe('https://prod.example.com prod-key')
     expect(await found({ MUSTER_URL: LOCAL })).toBe(`${LOCAL} local-key`)

@@ -137,7 +137,7 @@ describe('where a process is started in folders of others', () => {
 })
 
 describe('a file is refused, with the command that corrects it,', () => {
-  test.each([0o602, 0o620, 0o666])('when others can write to it (%o)', async (mode) => {
+  test.each([0o602, 0o622, 0o666])('when others can write to it (%o)', async (mode) => {
     const file = put('.config/muster/muster.env', 'MUSTER_PORT=1\n', mode)
     const text = `others can write to it (mode 0${mode.toString(8)}). If you trust what is in it: chmod go-w ${file}`
     expect(await refusal()).toContain(text)

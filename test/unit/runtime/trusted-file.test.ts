@@ -1,5 +1,5 @@
 /** A file that nobody else may read, such as a private key. */
-import { chmod, chown, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -39,4 +39,35 @@ test.skipIf(!isRoot)('of root may be read by its group, and that of a user may n
   await chown(join(file, '..'), 65_534, 65_534)
   const asUser = readTrustedFile(file, { isSecret: true, uid: 65_534 })
   await expect(asUser).rejects.toThrow(/others can read it \(mode 0440\)/)
+})
+
+test.skipIf(!isRoot)('may be open to a group that is the owner alone, and to no other', async () => {
+  const file = await secretFile(0o664)
+  for (const [gid, told] of [
+    [0, 'text'],
+    [1, 'others can write'],
+  ] as const) {
+    await chown(file, 0, gid)
+    expect(await readTrustedFile(file).catch(String)).toContain(told)
+  }
+  await chown(file, 0, 0)
+  await chmod(file, 0o666)
+  await expect(readTrustedFile(file)).rejects.toThrow(/others can write to it/)
+})
+
+test('is not read below a directory that others may write to, at any height', async () => {
+  const file = await secretFile(0o600)
+  const top = join(file, '..', 'top')
+  const below = join(top, 'a', 'b')
+  await mkdir(below, { recursive: true, mode: 0o700 })
+  await writeFile(join(below, 'file'), 'text')
+  expect(await readTrustedFile(join(below, 'file'))).toBe('text')
+  await chmod(top, 0o777)
+  await symlink(join(below, 'file'), `${file}-link`)
+  for (const path of [join(below, 'file'), `${file}-link`]) {
+    await expect(readTrustedFile(path)).rejects.toThrow(`others can write to its directory ${top}`)
+    await expect(readTrustedFile(path, { isState: true })).rejects.toThrow(`chmod go-w ${top}`)
+  }
+  await chmod(top, 0o1777)
+  expect(await readTrustedFile(join(below, 'file'))).toBe('text')
 })

@@ -8,6 +8,7 @@
 import { constants, type Stats } from 'node:fs'
 import { access, lstat, readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { isGroupOfOneUser } from '@muster/contract'
 import { type SecretDirectory, shown } from './secret-directories.ts'
 
 const ROOT = 0
@@ -102,22 +103,13 @@ async function directoryFault(path: string, stats: Stats, { trust }: SecretDirec
   return (await isGroupOfOwnerAlone(stats)) ? undefined : text('g-w')
 }
 
-/**
- * Whether the group has no member but the owner: many systems give each user such a group, and make what that user
- * makes writable by it. Accounts that are not in /etc/passwd are not known here.
- */
-async function isGroupOfOwnerAlone({ uid, gid }: Stats): Promise<boolean> {
-  const [users, groups] = await Promise.all(['/etc/passwd', '/etc/group'].map(readTable))
-  const primary = (users ?? []).filter(([, , , group]) => group === String(gid))
-  const group = groups?.find(([, , id]) => id === String(gid))
-  const [only, ...others] = primary
-  if (only === undefined || group === undefined || others.length > 0 || only[2] !== String(uid)) return false
-  return (group[3] ?? '').split(',').every((member) => member === '' || member === only[0])
+async function isGroupOfOwnerAlone(owner: Stats): Promise<boolean> {
+  const [passwd, group] = await Promise.all(['/etc/passwd', '/etc/group'].map(textOf))
+  return isGroupOfOneUser(owner, { passwd: passwd ?? '', group: group ?? '' })
 }
 
-async function readTable(file: string): Promise<string[][]> {
-  const text = await readFile(file, 'utf8').catch(() => '')
-  return text.split('\n').map((line) => line.split(':'))
+async function textOf(file: string): Promise<string> {
+  return await readFile(file, 'utf8').catch(() => '')
 }
 
 function withParents(directory: string): string[] {

@@ -1,13 +1,14 @@
 /**
  * Files whose word is taken. Such a file belongs to the user of this process or to root, and nobody else can write to
- * it, nor to the directory that it is in. What is checked is what is read: the file that was opened.
+ * it, nor to the directories that lead to it. What is checked is what is read: the file that was opened. A group whose
+ * only member is the owner is nobody else, as in OpenSSH on Debian: there, umask 002 makes everything writable by it.
  *
  * Links are followed, because secrets and settings are often mounted as links; the file they lead to is checked.
  */
 import { constants, type Stats } from 'node:fs'
-import { access, type FileHandle, open, realpath, stat } from 'node:fs/promises'
+import { access, type FileHandle, open, readFile, realpath, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
-import { MusterError, shellWord } from '@muster/contract'
+import { isGroupOfOneUser, MusterError, shellWord } from '@muster/contract'
 import { SYSTEM_STATE } from './places.ts'
 
 /** Settings, inventories and addresses are small; a bigger file was named by mistake. */
@@ -17,6 +18,7 @@ const LIMIT_BYTES = 64 * 1024 * 1024
 const READ_TIMEOUT_MS = 10_000
 
 const OTHERS_MAY_WRITE = 0o022
+const GROUP_MAY_WRITE = 0o020
 const GROUP_MAY_READ = 0o040
 const OTHERS_MAY_READ = 0o004
 const STICKY = 0o1000
@@ -54,14 +56,15 @@ export async function readTrustedFile(path: string, given: TrustOptions = {}): P
   try {
     const options = await ofState(given, named)
     const real = options.followsLinks === false ? named : await realpath(named)
-    for (const directory of new Set([dirname(named), dirname(real)])) await checkDirectory(directory, path, options)
+    const leading = [dirname(named), dirname(real)].flatMap(withParents)
+    for (const directory of new Set(leading)) await checkDirectory(directory, path, options)
     // Without O_NONBLOCK, opening a pipe would wait for somebody to write to it.
     handle = await open(real, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW)
     const found = await handle.stat()
     if (!found.isFile()) throw refused(path, 'it is not a regular file')
     if (found.size > LIMIT_BYTES) throw refused(path, `it has ${found.size} bytes; the limit is ${LIMIT_BYTES}`)
     checkOwner(found, { path, subject: 'it', target: real }, options)
-    if ((found.mode & OTHERS_MAY_WRITE) !== 0) throw openToOthers(found, { path, subject: 'it', target: real })
+    if (await isOpen(found, OTHERS_MAY_WRITE)) throw openToOthers(found, { path, subject: 'it', target: real })
     const mayNotRead = found.uid === 0 ? OTHERS_MAY_READ : OTHERS_MAY_READ | GROUP_MAY_READ
     if (options.isSecret === true && (found.mode & mayNotRead) !== 0) {
       throw refused(path, `others can read it (mode ${modeOf(found)}). Correct it: chmod 0400 ${shellWord(real)}`)
@@ -93,8 +96,26 @@ async function checkDirectory(directory: string, path: string, options: TrustOpt
   checkOwner(found, fault, options)
   // In a sticky directory such as /tmp nobody can replace the file of another user.
   const forbidden = options.isState === true ? 0o002 : OTHERS_MAY_WRITE
-  if ((found.mode & forbidden) === 0 || (found.mode & STICKY) !== 0) return
+  if ((found.mode & STICKY) !== 0 || !(await isOpen(found, forbidden))) return
   if (!(await isReadOnly(directory))) throw openToOthers(found, fault)
+}
+
+/** Whether somebody beside the owner may write: one of these bits is set, and not only for the owner's own group. */
+async function isOpen(found: Stats, bits: number): Promise<boolean> {
+  const open = found.mode & bits
+  if (open !== GROUP_MAY_WRITE) return open !== 0
+  const [passwd, group] = await Promise.all(['/etc/passwd', '/etc/group'].map(textOf))
+  return !isGroupOfOneUser(found, { passwd: passwd ?? '', group: group ?? '' })
+}
+
+/** Without the tables every group has others in it. */
+async function textOf(file: string): Promise<string> {
+  return await readFile(file, 'utf8').catch(() => '')
+}
+
+function withParents(directory: string): string[] {
+  const parent = dirname(directory)
+  return parent === directory ? [directory] : [...withParents(parent), directory]
 }
 
 /** Volumes of Kubernetes are open to all by their mode, but mounted read-only. */
