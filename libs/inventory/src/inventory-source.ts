@@ -218,12 +218,18 @@ function unreadable(file: string, why: string, cause?: unknown): MusterError {
   return new MusterError('invalid_inventory', message, { cause })
 }
 
+/** A whole inventory. */
+const EXAMPLE = 'hosts: { web01: { address: 10.0.0.11 } }'
+
 function noHosts(file: string, fileIsThere: boolean): MusterError {
   const text = fileIsThere
     ? 'names no host, and SSH_SERVERS gives none'
     : 'there is no such file, and SSH_SERVERS is not set'
   return invalidInventory([
-    { position: { source: file }, text: `${text}; add a host such as "web01: { address: 10.0.0.11 }"` },
+    {
+      position: { source: file },
+      text: `${text}; ${fileIsThere ? 'write' : 'make it with'} a line such as ${EXAMPLE}`,
+    },
   ])
 }
 

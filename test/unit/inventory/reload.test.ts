@@ -17,13 +17,18 @@ beforeEach(async () => {
 const open = (options?: Partial<InventoryOptions>) => openTestInventory(directory, options)
 
 describe('at the start', () => {
-  it('no file and no other source is a mistake that says what to do', async () => {
+  it('no file and no other source is a mistake, with a line that is a whole inventory', async () => {
+    const line = 'hosts: { web01: { address: 10.0.0.11 } }'
     await expect(open()).rejects.toMatchObject({
       code: 'invalid_inventory',
       message:
         `the inventory has one mistake\n${file}: there is no such file, and SSH_SERVERS is not set; ` +
-        'add a host such as "web01: { address: 10.0.0.11 }"',
+        `make it with a line such as ${line}`,
     })
+    await writeFile(file, '')
+    await expect(open()).rejects.toThrow(`; write a line such as ${line}`)
+    await writeFile(file, line)
+    expect((await open()).names()).toEqual(['web01'])
   })
 
   it('a file that cannot be read is a mistake with the cause', async () => {
