@@ -160,7 +160,8 @@ describe('the server process', () => {
     ['/proc/x', 'ENOENT'],
     ['/proc/x/y', 'ENOENT'],
   ])('says that it can keep nothing in %s, in one line at any level', async (dataDir, why) => {
-    for (const key of [{}, { MUSTER_API_KEY: `mst_own_${'k'.repeat(43)}` }]) {
+    const keys: readonly Record<string, string>[] = [{}, { MUSTER_API_KEY: `mst_own_${'k'.repeat(43)}` }]
+    for (const key of keys) {
       const env = { MUSTER_PREFIX: prefix(), MUSTER_DATA_DIR: dataDir, LOG_LEVEL: 'error', ...key }
       const { child, said } = await startServerProcess(await temporaryDataDir(), env)
       expect(child.exitCode).toBe(1)

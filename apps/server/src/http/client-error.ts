@@ -8,7 +8,7 @@ export type ParserError = Error & {
   readonly code?: string
   readonly reason?: string
   readonly bytesParsed?: number
-  readonly rawPacket?: Buffer
+  readonly rawPacket?: unknown
 }
 
 /** Statuses of refusals that are not simply a request that cannot be read, by Node's codes. */
@@ -57,7 +57,7 @@ function wordsOf({ code, reason }: ParserError): string {
 function fieldOf({ code = '', bytesParsed = 0, rawPacket }: ParserError): string | undefined {
   if (code.endsWith('_CONTENT_LENGTH')) return 'Content-Length'
   if (code.endsWith('_TRANSFER_ENCODING')) return 'Transfer-Encoding'
-  if (code !== 'HPE_INVALID_HEADER_TOKEN' || rawPacket === undefined) return undefined
+  if (code !== 'HPE_INVALID_HEADER_TOKEN' || !Buffer.isBuffer(rawPacket)) return undefined
   const before = rawPacket.subarray(0, bytesParsed).toString('latin1')
   return /\n([\w!#$%&'*+.^`|~-]{1,60}):[^\n]*$/.exec(before)?.[1]
 }
