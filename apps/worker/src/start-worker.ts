@@ -5,6 +5,7 @@
  * their commands; last, it gives up its lease, so that runs that have not started are queued again at once.
  */
 import { randomBytes } from 'node:crypto'
+import { setMaxListeners } from 'node:events'
 import { hostname } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import { openWorkerInventory } from '@muster/inventory'
@@ -24,6 +25,8 @@ import type { WorkerConfig } from './config.ts'
 import { createHeldRuns } from './hold/held-runs.ts'
 import { createSecretsOfJobs } from './hold/job-secrets.ts'
 import { createRunSpecs } from './hold/run-specs.ts'
+import { AskedSecrets } from './reach/asked-secrets.ts'
+import { askCommand } from './reach/credential-command.ts'
 import { reachableHosts } from './reach/reachable-hosts.ts'
 import { runTicket } from './run-ticket.ts'
 
@@ -38,7 +41,7 @@ export async function startWorker(options: {
   config: WorkerConfig
   env: Record<string, string | undefined>
   logger: Logger
-  /** What the log leaves out; the secrets of jobs are added to it. */
+  /** What the log leaves out; the secrets of jobs, and those that programs give, are added to it. */
   scrubber: SecretScrubber
   life: Life
   /** A secret that the processes of this worker share, so that nobody can guess passwords from their digests. */
@@ -61,7 +64,10 @@ export async function startWorker(options: {
   const jobSecrets = createSecretsOfJobs(ledger, { keyFile, scrubber })
   life.closers.add('secrets of jobs', async () => jobSecrets.close())
 
-  const { inventory, directories } = await openWorkerInventory(config, logger, { readText: readTrustedFile, env })
+  const { inventory, directories, programs } = await openWorkerInventory(config, logger, {
+    readText: readTrustedFile,
+    env,
+  })
   life.closers.add('inventory', () => inventory.close())
 
   const watch = await watchJobs(ledger, onError)
@@ -80,6 +86,8 @@ export async function startWorker(options: {
   life.closers.add('clockwork', () => clockwork.stop())
 
   const closing = new AbortController()
+  // Every wait of every run may listen to it.
+  setMaxListeners(0, closing.signal)
   const dialSlots = openDialSlots(ledger, workerId)
   life.closers.add('dial slots', () => dialSlots.close())
   const knownHosts = loadKnownHosts(knownHostsFiles(config))
@@ -88,11 +96,14 @@ export async function startWorker(options: {
     beforeDialThrough: (jumpName, { signal }) => dialSlots.take(jumpName, signal),
   })
   life.closers.add('connections', () => pool.close())
-  const secrets = { env: { ...env, SSH_SERVERS: config.SSH_SERVERS }, directories }
+  const commands = { programs, env, passedOn: config.MUSTER_CREDENTIAL_COMMAND_ENV, log: logger }
+  const asked = new AskedSecrets((ref, host) => askCommand(ref, host, commands), scrubber)
+  const secrets = { env: { ...env, SSH_SERVERS: config.SSH_SERVERS }, directories, asked }
   const hosts = reachableHosts({ inventory: () => inventory.current(), secrets })
   const specs = createRunSpecs(ledger)
   const triedWith: TriedWith = async (name, kind) => {
-    const found = await hosts.find(name, { sudoUser: undefined, sudoPassword: undefined, keyHosts: [] })
+    const sudo = { sudoUser: undefined, sudoPassword: undefined }
+    const found = await hosts.find(name, { ...sudo, keyHosts: [], signal: closing.signal })
     return 'host' in found ? await triedDigest(found.host, kind, { known: await knownHosts.read(), salt }) : undefined
   }
   const running = { specs, jobSecrets, pool, held, closing: closing.signal, log: logger }

@@ -30,7 +30,28 @@ export const workerInventoryVariables = {
     .refine((text) => listed(text).every((path) => /^(?:\/|~\/|~$)/.test(path)), {
       error: 'directories separated by ":", each beginning with / or ~/',
     }),
+  MUSTER_CREDENTIAL_COMMANDS: z
+    .string()
+    .optional()
+    .refine((text) => listed(text).every((path) => /^(?:\/|~\/|~$)/.test(path)), {
+      error: 'programs and directories of programs separated by ":", each beginning with / or ~/',
+    }),
+  MUSTER_CREDENTIAL_COMMAND_ENV: z
+    .string()
+    .default('')
+    .transform((text) =>
+      text
+        .split(',')
+        .map((name) => name.trim())
+        .filter((name) => name !== ''),
+    )
+    .refine((names) => names.every((name) => /^[A-Za-z_]\w*$/.test(name) && !OWN_VARIABLE.test(name)), {
+      error: 'names of variables separated by ",", none of them Muster\'s own',
+    }),
 }
+
+/** Its keys and the passwords of hosts are for no other program. */
+const OWN_VARIABLE = /^(MUSTER_.*|REDIS_URL|SSH_SERVERS)(_FILE)?$/
 
 const Variables = z.object(inventoryVariables)
 type Configured = z.infer<typeof Variables>
@@ -60,19 +81,19 @@ export function openConfiguredInventory(
 }
 
 /**
- * The same for a worker, with the directories that it reads secrets from. Files that will be refused are told in the
- * log, now and after each change.
+ * The same for a worker, with the directories that it reads secrets from, and the programs that may give some. Files
+ * and programs that will be refused are told in the log, now and after each change.
  * @throws {MusterError} invalid_inventory when it cannot be used, with every mistake in the message
  */
 export async function openWorkerInventory(
   variables: z.infer<typeof WorkerVariables>,
   log: InventoryLog,
   lent: Lent,
-): Promise<{ inventory: InventorySource; directories: SecretDirectories }> {
+): Promise<{ inventory: InventorySource; directories: SecretDirectories; programs: readonly string[] }> {
   const { onReload, ...options } = optionsOf(variables, log, lent)
   const told = new Set<string>()
   const tell = async ({ hosts }: Inventory) => {
-    for (const refusal of await earlyRefusals(hosts.values(), directories)) {
+    for (const refusal of await earlyRefusals(hosts.values(), directories, programs)) {
       if (!told.has(refusal)) log.warn(refusal)
       told.add(refusal)
     }
@@ -81,6 +102,7 @@ export async function openWorkerInventory(
     // No start waits for this. The files are checked again when they are read, and the run then says why.
     tell(version).catch(() => {})
   }
+  const programs = listed(variables.MUSTER_CREDENTIAL_COMMANDS).map((path) => expandHome(path, variables.HOME))
   const inventory = await openInventory({
     ...options,
     onReload: (changed) => {
@@ -94,7 +116,7 @@ export async function openWorkerInventory(
     inventory: inventory.directory,
   }
   tellSoon(inventory.current())
-  return { inventory, directories }
+  return { inventory, directories, programs }
 }
 
 function optionsOf(variables: Configured, log: InventoryLog, lent: Lent) {

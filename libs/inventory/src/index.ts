@@ -4,11 +4,12 @@ export {
   openWorkerInventory,
   workerInventoryVariables,
 } from './configured-inventory.ts'
-export type { CredentialRef, Hop, InventoryHost } from './hosts/inventory-host.ts'
+export type { CredentialRef, GivenSecretRef, Hop, InventoryHost, SecretRef } from './hosts/inventory-host.ts'
 export { hostsOutside } from './hosts-outside.ts'
 export { type Inventory, parseInventory } from './inventory.ts'
 export { ownAgent } from './secrets/agent-socket.ts'
 export { SecretRefused } from './secrets/confined-file.ts'
+export { findCredentialProgram } from './secrets/credential-program.ts'
 export { type KeyContent, type KeyRef, readKey } from './secrets/key.ts'
 export { readSecret, type SecretSources } from './secrets/secret.ts'
 export { nearest, nearestHint } from './targets/nearest.ts'

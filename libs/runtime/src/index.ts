@@ -8,6 +8,7 @@ export { leaveWorkingDirectory, workingDirectory } from './config/working-direct
 export { createLogger, type Logger, LogLevel } from './log/logger.ts'
 export { SecretScrubber } from './log/secret-scrubber.ts'
 export { createStreamMasks, type StreamMasks } from './log/stream-mask.ts'
+export { askProgram, type ProgramAnswer } from './process/ask-program.ts'
 export { describeExit, type RunningProcess, startProcess } from './process/child-process.ts'
 export { Closers } from './process/closers.ts'
 export { makeDataDirectory } from './process/data-directory.ts'

@@ -49,6 +49,14 @@ describe('on a terminal', () => {
     expect(notes).toEqual([expect.stringMatching(/MUSTER_SECRET_DIRS is not taken .* set it in .*muster\.env$/s)])
   })
 
+  test('takes no programs that give secrets, which would have a cloned project run what it likes', async () => {
+    put('project/.env', 'MUSTER_CREDENTIAL_COMMANDS=bin\nMUSTER_CREDENTIAL_COMMAND_ENV=AWS_SECRET_ACCESS_KEY\n')
+    const { values, notes } = await taken()
+    expect(values).toEqual({})
+    expect(notes).toHaveLength(2)
+    expect(notes[0]).toMatch(/MUSTER_CREDENTIAL_COMMANDS is not taken .* run programs of its own/)
+  })
+
   test('the name of the directory cannot hide the line', async () => {
     folder = join(home, 'pro\x1b[2K\r\nject')
     mkdirSync(folder, { mode: 0o755 })

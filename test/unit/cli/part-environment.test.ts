@@ -21,6 +21,14 @@ test('a worker gets the secrets of hosts, and no API key', () => {
   expect(workerEnvironment(ENV)).toEqual({ ...COMMON, ...own })
 })
 
+test('what programs that give secrets are to have goes to workers alone', () => {
+  const listed = { MUSTER_CREDENTIAL_COMMAND_ENV: 'VAULT_ADDR, VAULT_TOKEN' }
+  const env = { ...listed, VAULT_TOKEN: 't', VAULT_OTHER: 'o' }
+  expect(workerEnvironment(env)).toEqual({ ...listed, VAULT_TOKEN: 't' })
+  expect(stackEnvironment(env)).toEqual({ ...listed, VAULT_TOKEN: 't' })
+  expect(serverEnvironment(env, undefined)).toEqual(listed)
+})
+
 test('a server gets its API key and the hosts, and no secret of a host', () => {
   const hosts = 'a:10.0.0.1:me,b:[fe80::1]:me,c:10.0.0.3:you'
   expect(serverEnvironment(ENV, SSH_SERVERS)).toEqual({ ...COMMON, MUSTER_API_KEY: 'mst_k', SSH_SERVERS: hosts })

@@ -222,10 +222,8 @@ hosts:
 `,
     )
     const { source } = await openTestInventory(project, { home: '/home/me' })
-    const told = await earlyRefusals(source.current().hosts.values(), {
-      ...from.directories,
-      inventory: source.directory,
-    })
+    const directories = { ...from.directories, inventory: source.directory }
+    const told = await earlyRefusals(source.current().hosts.values(), directories, [])
     expect(told).toEqual([
       expect.stringMatching(/^web\[1-3\]: the secret file \/home\/me\/\.netrc is not used: it lies outside/),
       expect.stringMatching(/^db: the key file \/etc\/k is not used: it lies outside/),

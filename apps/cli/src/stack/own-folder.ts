@@ -9,10 +9,10 @@ import { escapeLine, MusterError } from '@muster/contract'
 import { type Environment, readEnvText, readTrustedFile, type Settings } from '@muster/runtime'
 
 /**
- * Says in which directories an inventory may name secrets. Whoever clones a project owns its files, so that they are
- * the person's own proves nothing here.
+ * Say in which directories an inventory may name secrets, and which programs it may have run. Whoever clones a project
+ * owns its files, so that they are the person's own proves nothing here.
  */
-const LEFT_TO_SETTINGS = /^MUSTER_SECRET_DIRS(_FILE)?$/
+const LEFT_TO_SETTINGS = /^MUSTER_(SECRET_DIRS|CREDENTIAL_COMMANDS|CREDENTIAL_COMMAND_ENV)(_FILE)?$/
 
 /** What the directory sets. */
 export type OwnFolder = {
@@ -40,11 +40,12 @@ export async function readOwnFolder(cwd: string, settings: Settings): Promise<Ow
   if (file?.note !== undefined) notes.push(file.note)
   const offered = Object.entries(file?.values ?? {}).filter(([name]) => isPreset(name.replace(/_FILE$/, ''), settings))
   const values = Object.fromEntries(offered.filter(([name]) => !LEFT_TO_SETTINGS.test(name)))
-  const [refused] = offered.find(([name]) => LEFT_TO_SETTINGS.test(name)) ?? []
-  if (refused !== undefined) {
-    const why = 'or an inventory beside it could have any of your files sent to a host'
+  const refused = offered.map(([name]) => name).filter((name) => LEFT_TO_SETTINGS.test(name))
+  for (const name of refused) {
+    const could = name.startsWith('MUSTER_SECRET') ? 'have any of your files sent to a host' : 'run programs of its own'
+    const why = `or an inventory beside it could ${could}`
     const advice = `If it is yours, set it in ${join(settings.places.configDir, 'muster.env')}`
-    notes.push(`${join(cwd, '.env')}: ${refused} is not taken from the working directory, ${why}. ${advice}`)
+    notes.push(`${join(cwd, '.env')}: ${name} is not taken from the working directory, ${why}. ${advice}`)
   }
   const taken = Object.keys(values).length === 0 ? [] : [`.env (${Object.keys(values).join(', ')})`]
   if (values.MUSTER_INVENTORY === undefined && (await lacksInventory(settings)) && (await read('inventory.yaml'))) {

@@ -1,6 +1,7 @@
 /**
  * The environment of each part of the embedded stack. A part gets Muster's own settings and what any program may need;
- * the secrets of hosts go to workers alone, and keys of the server to the server alone.
+ * the secrets of hosts, and of programs that give such, go to workers alone, and keys of the server to the server
+ * alone.
  */
 import { withoutPasswords } from '@muster/contract'
 import { type Environment, isOwnName, picked, plainEnvironment, toolEnvironment } from '@muster/runtime'
@@ -14,15 +15,22 @@ const OF_SERVER = /^MUSTER_API_KEY(_FILE)?$/
 const OF_WORKERS = 'MUSTER_WORKER_KEY_FILE'
 const AGENT = 'SSH_AUTH_SOCK'
 
+/** The variables that the operator lists for programs which give secrets to a worker. */
+function ofCommands(env: Environment): Environment {
+  const listed = (env.MUSTER_CREDENTIAL_COMMAND_ENV ?? '').split(',').map((name) => name.trim())
+  return picked(env, (name) => listed.includes(name))
+}
+
 /** For the process of the whole stack, which starts the others. */
 export function stackEnvironment(env: Environment): Environment {
-  return { ...toolEnvironment(env), ...picked(env, (name) => name === AGENT || isOwnName(name)) }
+  const own = picked(env, (name) => name === AGENT || isOwnName(name))
+  return { ...toolEnvironment(env), ...ofCommands(env), ...own }
 }
 
 /** For a worker: with the passwords of hosts and the SSH agent. */
 export function workerEnvironment(env: Environment): Environment {
   const isWanted = (name: string) => name === AGENT || (isOwnName(name) && !OF_CLIENTS.test(name))
-  return { ...plainEnvironment(env), ...picked(env, isWanted) }
+  return { ...plainEnvironment(env), ...ofCommands(env), ...picked(env, isWanted) }
 }
 
 /** For a server, which never logs in to a host. `sshServers` is the value, from wherever it was read. */

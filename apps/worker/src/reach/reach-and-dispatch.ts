@@ -19,7 +19,8 @@ import {
 import type { HeldRun } from '../hold/held-runs.ts'
 import { neverStarted, type TicketEnd } from '../hold/run-end.ts'
 import type { RunSpec } from '../hold/run-specs.ts'
-import type { ReachableHosts } from './reachable-hosts.ts'
+import { reachRenewed } from './reach-renewed.ts'
+import type { NotReachable, ReachableHosts } from './reachable-hosts.ts'
 
 /** What reaching a host needs. */
 export type ReachDeps = {
@@ -41,6 +42,9 @@ export type Dispatched = {
   readonly markAgain: () => Promise<unknown>
 }
 
+/** What was opened, and for which command. */
+type Opened = Pick<Dispatched, 'ready' | 'command'>
+
 /** Reaches the host and writes the dispatch mark. Returns the end of the run when that fails. */
 export async function reachAndDispatch(
   deps: ReachDeps,
@@ -48,25 +52,24 @@ export async function reachAndDispatch(
   spec: RunSpec,
 ): Promise<Dispatched | { readonly end: TicketEnd }> {
   const startedMs = performance.now()
-  const found = await deps.hosts.find(run.claim.host, spec)
-  if ('reason' in found) return { end: neverStarted(found.state, found.reason, found.detail) }
-  const command: RemoteCommand = { ...spec.command, sudo: found.sudo }
-  const open = async (
-    checkout: Checkout,
-    signal: AbortSignal,
-  ): Promise<{ ready: ReadyCommand | undefined } | NotGreeted> => {
-    // A durable command is prepared after the mark: the host itself makes sure that it starts only once.
-    const ready = spec.isDurable
-      ? await tryChannel(checkout, signal)
-      : await readyCommand(checkout.connection, command, { ...spec.limits, signal })
-    if ('failure' in ready) return ready
-    return { ready: 'running' in ready ? ready : undefined }
-  }
+  const found = await deps.hosts.find(run.claim.host, { ...spec, signal: run.signal })
+  if ('reason' in found) return { end: endOfNotFound(run, found) }
   const timing = { timeoutMs: spec.connectTimeoutMs, signal: run.signal, fairKey: run.claim.jobId }
-  const reached = await checkOutAndOpen(deps.pool, found.host, timing, open)
+  const reached = await reachRenewed(found, async ({ host, sudo }) => {
+    const command: RemoteCommand = { ...spec.command, sudo }
+    const open = async (checkout: Checkout, signal: AbortSignal): Promise<Opened | NotGreeted> => {
+      // A durable command is prepared after the mark: the host itself makes sure that it starts only once.
+      const ready = spec.isDurable
+        ? await tryChannel(checkout, signal)
+        : await readyCommand(checkout.connection, command, { ...spec.limits, signal })
+      if ('failure' in ready) return ready
+      return { ready: 'running' in ready ? ready : undefined, command }
+    }
+    return await checkOutAndOpen(deps.pool, host, timing, open)
+  })
   if (!reached.ok) return { end: await withTried(deps.triedWith, run, endWithoutConnection(run, spec, reached)) }
   const { checkout, opened } = reached
-  const { ready } = opened
+  const { ready, command } = opened
   try {
     const mode = spec.isDurable ? 'durable' : 'attached'
     const { hostKey, reached, notice } = checkout.connection
@@ -87,8 +90,19 @@ export async function reachAndDispatch(
   }
 }
 
+/** The end of a run whose host could not be tried at all. */
+function endOfNotFound(run: HeldRun, { state, reason, detail, isRetryable = false }: NotReachable): TicketEnd {
+  return endOfStop(run) ?? neverStarted(state, reason, detail, isRetryable)
+}
+
 function endWithoutConnection(run: HeldRun, spec: RunSpec, refused: Refused): TicketEnd {
   const { reason, detail, isRetryable, reached } = refused
+  const end = neverStarted(stateWithoutStart(reason), reason, detail, isRetryable, isHostsFault(spec, refused))
+  return endOfStop(run) ?? { ...end, ...(reached && { reached }) }
+}
+
+/** The end of a run that was stopped before it started; undefined when it was not. */
+function endOfStop(run: HeldRun): TicketEnd | undefined {
   const cause = run.stoppedBy()
   switch (cause) {
     case 'cancelled_by_user':
@@ -102,10 +116,7 @@ function endWithoutConnection(run: HeldRun, spec: RunSpec, refused: Refused): Ti
       // A worker that shuts down leaves the run as it is: it gives up its lease, and the sweep queues the run again.
       return 'not ours'
     case undefined:
-      return {
-        ...neverStarted(stateWithoutStart(reason), reason, detail, isRetryable, isHostsFault(spec, refused)),
-        ...(reached && { reached }),
-      }
+      return undefined
     default:
       return cause satisfies never
   }

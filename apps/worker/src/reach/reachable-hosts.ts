@@ -1,31 +1,38 @@
 /**
  * Finds everything needed to log in to a host. Passwords are read from their files each time they are needed, keys
- * whenever their files have changed. Only workers hold them, and send them only to the hosts they belong to.
+ * whenever their files have changed; programs that give secrets are asked as often as the inventory says.
+ * Only workers hold them, and send them only to the hosts they belong to.
  */
 import { MusterError, type Reason, type TerminalRunState } from '@muster/contract'
-import {
-  type CredentialRef,
-  type Hop,
-  hostsOutside,
-  type Inventory,
-  type InventoryHost,
-  type KeyContent,
-  type KeyRef,
-  ownAgent,
-  readKey,
-  readSecret,
-  SecretRefused,
-  type SecretSources,
-} from '@muster/inventory'
-import { type Credential, checkSudoPassword, keepFiles, type SshHost, type Sudo } from '@muster/ssh'
+import { type Hop, hostsOutside, type Inventory, type InventoryHost, type KeyContent, readKey } from '@muster/inventory'
+import { checkSudoPassword, keepFiles, type SshHost, type Sudo } from '@muster/ssh'
+import { CommandFailed } from './credential-command.ts'
+import { type Readers, type ReadKey, readCredentials } from './read-credentials.ts'
+import { type RunSecretSources, SecretsOfRun } from './secrets-of-run.ts'
 
-/** Why a host cannot be tried at all. */
-type NotReachable = { readonly state: TerminalRunState; readonly reason: Reason; readonly detail: string }
+/** Why a host cannot be tried at all. `isRetryable`: that may pass. */
+export type NotReachable = {
+  readonly state: TerminalRunState
+  readonly reason: Reason
+  readonly detail: string
+  readonly isRetryable?: boolean
+}
 
 /** A host that can be tried, and how to use sudo there; without a password if there is none. */
-type ReachableHost = { readonly host: SshHost; readonly sudo: Sudo | undefined }
+export type ReachableHost = {
+  readonly host: SshHost
+  readonly sudo: Sudo | undefined
+  /** Why some of its credentials are not there: a program that should give them failed. */
+  readonly missing: readonly string[]
+  /**
+   * After a refusal: the host with newer secrets; undefined when there are none, so that the host must not be asked
+   * again.
+   */
+  readonly renewed: () => Promise<ReachableHost | NotReachable | undefined>
+}
 
-type ReadKey = (ref: KeyRef) => Promise<KeyContent>
+/** Whom a run becomes on the host, if it does, and the password that came with its job for that. */
+type WantedSudo = { readonly sudoUser: string | undefined; readonly sudoPassword: string | undefined }
 
 /** Looks up hosts. */
 export type ReachableHosts = {
@@ -36,16 +43,16 @@ export type ReachableHosts = {
    */
   find(
     name: string,
-    wanted: {
-      readonly sudoUser: string | undefined
-      readonly sudoPassword: string | undefined
+    wanted: WantedSudo & {
       readonly keyHosts: readonly string[]
+      /** Stops waiting for a program that should give a secret. */
+      readonly signal: AbortSignal
     },
   ): Promise<ReachableHost | NotReachable>
 }
 
 /** Looks hosts up in the current inventory, so that a reload takes effect with the next run. */
-export function reachableHosts(options: { inventory: () => Inventory; secrets: SecretSources }): ReachableHosts {
+export function reachableHosts(options: { inventory: () => Inventory; secrets: RunSecretSources }): ReachableHosts {
   const { secrets } = options
   const keys = new Map<string, () => Promise<KeyContent>>()
   const readKept: ReadKey = (ref) => {
@@ -55,8 +62,9 @@ export function reachableHosts(options: { inventory: () => Inventory; secrets: S
     keys.set(name, read)
     return read()
   }
-  const toSshHost = async (host: Hop, jump: SshHost | undefined): Promise<SshHost> => {
-    const credentials = await readCredentials(host.credentials, secrets, readKept)
+  const toSshHost = async (host: Hop, jump: SshHost | undefined, ofRun: SecretsOfRun): Promise<SshHost> => {
+    const read: Readers['read'] = (ref) => ofRun.read(ref, host)
+    const credentials = await readCredentials(host.credentials, { agent: secrets.env.SSH_AUTH_SOCK, read, readKept })
     return {
       name: host.name,
       address: host.address,
@@ -69,18 +77,40 @@ export function reachableHosts(options: { inventory: () => Inventory; secrets: S
     }
   }
   /** The host and those to go through, each with credentials of its own. */
-  const withWay = async (host: InventoryHost): Promise<SshHost> => {
+  const withWay = async (host: InventoryHost, ofRun: SecretsOfRun): Promise<SshHost> => {
     const { jump, hops } = host
     if (hops === undefined) {
       const known = jump === undefined ? undefined : options.inventory().hosts.get(jump)
-      return await toSshHost(host, known && (await withWay(known)))
+      return await toSshHost(host, known && (await withWay(known, ofRun)), ofRun)
     }
     let last: SshHost | undefined
-    for (const hop of hops) last = await toSshHost(hop, last)
-    return await toSshHost(host, last)
+    for (const hop of hops) last = await toSshHost(hop, last, ofRun)
+    return await toSshHost(host, last, ofRun)
+  }
+  const reachable = async (
+    host: InventoryHost,
+    sudo: WantedSudo,
+    ofRun: SecretsOfRun,
+  ): Promise<ReachableHost | NotReachable> => {
+    const { sudoUser: user, sudoPassword } = sudo
+    const renewed = async () => ((await ofRun.renew()) ? await reachable(host, sudo, ofRun) : undefined)
+    let phase: Omit<NotReachable, 'detail'> = { state: 'unreachable', reason: 'auth_failed' }
+    try {
+      const found = { host: await withWay(host, ofRun), missing: ofRun.failures, renewed }
+      if (user === undefined) return { ...found, sudo: undefined }
+      if (sudoPassword !== undefined) return { ...found, sudo: { user, password: sudoPassword } }
+      if (host.sudoPassword === undefined) return { ...found, sudo: { user } }
+      phase = { state: 'failed', reason: 'sudo_password_required' }
+      const password = await ofRun.read(host.sudoPassword, host)
+      checkSudoPassword(password)
+      return { ...found, sudo: { user, password } }
+    } catch (error) {
+      if (!(error instanceof MusterError)) throw error
+      return { ...phase, detail: error.message, isRetryable: error instanceof CommandFailed }
+    }
   }
   return {
-    find: async (name, { sudoUser: user, sudoPassword, keyHosts }) => {
+    find: async (name, { keyHosts, signal, ...sudo }) => {
       const inventory = options.inventory()
       const host = inventory.find(name)
       if (host === undefined) {
@@ -94,57 +124,7 @@ export function reachableHosts(options: { inventory: () => Inventory; secrets: S
         const detail = `disabled in the inventory: ${host.disabled}`
         return { state: 'skipped', reason: 'host_disabled', detail }
       }
-      let phase: Omit<NotReachable, 'detail'> = { state: 'unreachable', reason: 'auth_failed' }
-      try {
-        const sshHost = await withWay(host)
-        if (user === undefined) return { host: sshHost, sudo: undefined }
-        if (sudoPassword !== undefined) return { host: sshHost, sudo: { user, password: sudoPassword } }
-        if (host.sudoPassword === undefined) return { host: sshHost, sudo: { user } }
-        phase = { state: 'failed', reason: 'sudo_password_required' }
-        const password = await readSecret(host.sudoPassword, secrets)
-        checkSudoPassword(password)
-        return { host: sshHost, sudo: { user, password } }
-      } catch (error) {
-        if (!(error instanceof MusterError)) throw error
-        return { ...phase, detail: error.message }
-      }
+      return await reachable(host, sudo, new SecretsOfRun(secrets, signal))
     },
-  }
-}
-
-/**
- * All credentials that can be read. One unreadable file does not stop the others; one that is refused does, as the
- * inventory names what it must not.
- * @throws {MusterError} invalid_inventory, invalid_config: none can be read, or one is refused
- */
-async function readCredentials(
-  refs: readonly CredentialRef[],
-  secrets: SecretSources,
-  readKept: ReadKey,
-): Promise<Credential[]> {
-  const results = await Promise.allSettled(refs.map((ref) => readCredential(ref, secrets, readKept)))
-  const credentials = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
-  const failures = results.flatMap((result): unknown[] => (result.status === 'rejected' ? [result.reason] : []))
-  const refusal = failures.find((reason) => reason instanceof SecretRefused)
-  if (refusal !== undefined) throw refusal
-  if (credentials.length === 0 && failures.length > 0) throw failures[0]
-  return credentials
-}
-
-async function readCredential(ref: CredentialRef, secrets: SecretSources, readKept: ReadKey): Promise<Credential> {
-  const own = secrets.env.SSH_AUTH_SOCK
-  switch (ref.kind) {
-    case 'agent':
-      return { kind: 'agent', socket: await ownAgent(ref.socket ?? own ?? '', own) }
-    case 'password':
-      return { kind: 'password', password: await readSecret(ref.secret, secrets) }
-    case 'key': {
-      const key = { kind: 'key', source: ref.identityFile, ...(await readKept(ref)) } as const
-      const agent = ref.agent ?? own ?? ''
-      const held = agent === '' ? key : { ...key, agent: await ownAgent(agent, own) }
-      return ref.passphrase === undefined ? held : { ...held, passphrase: await readSecret(ref.passphrase, secrets) }
-    }
-    default:
-      return ref satisfies never
   }
 }

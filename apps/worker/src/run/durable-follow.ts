@@ -30,6 +30,7 @@ import {
 } from '../hold/run-end.ts'
 import type { RunSpec } from '../hold/run-specs.ts'
 import type { Dispatched } from '../reach/reach-and-dispatch.ts'
+import { reachRenewed } from '../reach/reach-renewed.ts'
 import type { ReachableHosts } from '../reach/reachable-hosts.ts'
 import { checkHealth, endOfStoppedCheck } from './check-health.ts'
 import { FollowLimits } from './follow-limits.ts'
@@ -79,9 +80,9 @@ export async function followToEnd(
 }
 
 /** Only the user whom the command runs as can watch or stop it. A worker that takes over may lack the password. */
-async function sudoOf({ hosts }: DurableDeps, { claim }: HeldRun, spec: RunSpec): Promise<Sudo | undefined> {
+async function sudoOf({ hosts }: DurableDeps, { claim, signal }: HeldRun, spec: RunSpec): Promise<Sudo | undefined> {
   if (spec.sudoUser === undefined) return undefined
-  const found = await hosts.find(claim.host, spec)
+  const found = await hosts.find(claim.host, { ...spec, signal })
   return 'reason' in found ? { user: spec.sudoUser } : found.sudo
 }
 
@@ -160,10 +161,10 @@ class DurableFollow {
 
   async #reach(): Promise<Checkout | string> {
     const { deps, run, spec, limits } = this.#parts
-    const found = await deps.hosts.find(run.claim.host, spec)
+    const found = await deps.hosts.find(run.claim.host, { ...spec, signal: limits.detached })
     if ('reason' in found) return found.detail
     const timing = { timeoutMs: spec.connectTimeoutMs, signal: limits.detached, fairKey: run.claim.jobId }
-    const reached = await checkOutAndOpen(deps.pool, found.host, timing, tryChannel)
+    const reached = await reachRenewed(found, ({ host }) => checkOutAndOpen(deps.pool, host, timing, tryChannel))
     if (reached.ok) return reached.checkout
     if (!reached.isRetryable && !limits.detached.aborted) limits.giveUp()
     return reached.detail

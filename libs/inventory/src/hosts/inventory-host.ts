@@ -6,11 +6,28 @@
  */
 import type { Mistake, Position } from './mistakes.ts'
 
-/** Where a secret is. `file` holds an absolute path; `ssh_servers` the name of a host in `SSH_SERVERS`. */
-export type SecretRef =
+/** Where a secret is kept. `file` holds an absolute path; `ssh_servers` the name of a host in `SSH_SERVERS`. */
+export type KeptSecretRef =
   | { readonly kind: 'file'; readonly path: string }
   | { readonly kind: 'env'; readonly name: string }
   | { readonly kind: 'ssh_servers'; readonly host: string }
+
+/** What a credential command can give. */
+export type GivenKind = 'password' | 'sudo_password' | 'passphrase' | 'key'
+
+/** A secret that a program of the operator's gives when it is needed. */
+export type GivenSecretRef = {
+  readonly kind: 'command'
+  /** What the program is asked for. */
+  readonly gives: GivenKind
+  /** The absolute path of the program, and its arguments. */
+  readonly argv: readonly [string, ...string[]]
+  /** How long the answer may be used again; 0: not at all. */
+  readonly ttlS: number
+}
+
+/** Where a secret is, or who gives it. */
+export type SecretRef = KeptSecretRef | GivenSecretRef
 
 /**
  * One way to log in. A key without `passphrase` is not encrypted; an agent without `socket` is the one of the
@@ -26,6 +43,8 @@ export type CredentialRef =
       /** The socket of the agent that may hold it; empty: none is asked. Absent: that of the worker. */
       readonly agent?: string
     }
+  /** A private key that is no file. */
+  | { readonly kind: 'given_key'; readonly secret: GivenSecretRef; readonly passphrase?: SecretRef }
   | { readonly kind: 'password'; readonly secret: SecretRef }
   | { readonly kind: 'agent'; readonly socket?: string }
 

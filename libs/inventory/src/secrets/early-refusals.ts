@@ -1,10 +1,11 @@
 /**
- * Tells of files that a worker would refuse before a host needs them. Reads no secret, and refuses nothing itself. Only
- * a worker can tell: the server need not have these files.
+ * Tells of files and programs that a worker would refuse before a host needs them. Reads no secret, and refuses
+ * nothing itself. Only a worker can tell: the server need not have these files.
  */
 import { foldHosts } from '@muster/contract'
 import type { InventoryHost } from '../hosts/inventory-host.ts'
 import { type FileNeed, refusalOf } from './confined-file.ts'
+import { findCredentialProgram } from './credential-program.ts'
 import { KEY_FILE } from './key.ts'
 import { SECRET_FILE } from './secret.ts'
 import type { SecretDirectories } from './secret-directories.ts'
@@ -13,33 +14,51 @@ import type { SecretDirectories } from './secret-directories.ts'
 const FILES_LIMIT = 1_000
 
 /** One sentence for each file that the worker refuses now, with the hosts that name it. */
-export async function earlyRefusals(hosts: Iterable<InventoryHost>, directories: SecretDirectories): Promise<string[]> {
-  const files = new Map<string, { need: FileNeed; names: string[] }>()
+export async function earlyRefusals(
+  hosts: Iterable<InventoryHost>,
+  directories: SecretDirectories,
+  programs: readonly string[],
+): Promise<string[]> {
+  const files = new Map<string, { need: FileNeed | 'program'; path: string; names: string[] }>()
   for (const host of hosts) {
     for (const [path, need] of filesOf(host)) {
-      const known = files.get(path)
+      const key = `${need === 'program'} ${path}`
+      const known = files.get(key)
       if (known !== undefined) known.names.push(host.name)
-      else if (files.size < FILES_LIMIT) files.set(path, { need, names: [host.name] })
+      else if (files.size < FILES_LIMIT) files.set(key, { need, path, names: [host.name] })
     }
   }
   const told: string[] = []
-  for (const [path, { need, names }] of files) {
-    const refusal = await refusalOf(path, directories, need)
+  for (const { need, path, names } of files.values()) {
+    const refusal = need === 'program' ? await programRefusal(path, programs) : await refusalOf(path, directories, need)
     if (refusal !== undefined) told.push(`${foldHosts([...new Set(names)])}: ${refusal}`)
   }
   return told
 }
 
-function filesOf({ credentials, sudoPassword }: InventoryHost): (readonly [string, FileNeed])[] {
+type Named = readonly [string, FileNeed | 'program']
+
+function filesOf({ credentials, sudoPassword }: InventoryHost): Named[] {
   const secrets = credentials.flatMap((credential) => {
-    if (credential.kind === 'password') return [credential.secret]
-    return credential.kind === 'key' && credential.passphrase !== undefined ? [credential.passphrase] : []
+    if (credential.kind === 'agent') return []
+    const own = credential.kind === 'key' ? [] : [credential.secret]
+    return 'passphrase' in credential && credential.passphrase !== undefined ? [...own, credential.passphrase] : own
   })
   if (sudoPassword !== undefined) secrets.push(sudoPassword)
   return [
-    ...credentials.flatMap((one) =>
-      one.kind === 'key' && one.isOfOpenSsh !== true ? [[one.identityFile, KEY_FILE] as const] : [],
+    ...credentials.flatMap((one): Named[] =>
+      one.kind === 'key' && one.isOfOpenSsh !== true ? [[one.identityFile, KEY_FILE]] : [],
     ),
-    ...secrets.flatMap((secret) => (secret.kind === 'file' ? [[secret.path, SECRET_FILE] as const] : [])),
+    ...secrets.flatMap((secret): Named[] => {
+      if (secret.kind === 'command') return [[secret.argv[0], 'program']]
+      return secret.kind === 'file' ? [[secret.path, SECRET_FILE]] : []
+    }),
   ]
+}
+
+async function programRefusal(path: string, programs: readonly string[]): Promise<string | undefined> {
+  return await findCredentialProgram(path, programs).then(
+    () => undefined,
+    (error: unknown) => (error instanceof Error ? error.message : String(error)),
+  )
 }

@@ -5,7 +5,7 @@
  * It keeps nothing, and no error text contains what it read.
  */
 import { MusterError } from '@muster/contract'
-import type { SecretRef } from '../hosts/inventory-host.ts'
+import type { KeptSecretRef } from '../hosts/inventory-host.ts'
 import { SSH_SERVERS, sshServersPassword } from '../sources/ssh-servers.ts'
 import { type FileNeed, readConfined, SecretRefused } from './confined-file.ts'
 import type { SecretDirectories } from './secret-directories.ts'
@@ -24,7 +24,7 @@ export const SECRET_FILE: FileNeed = { name: 'secret file', use: 'secret', isPri
  * @throws {SecretRefused} the file lies outside the directories for secrets, or others can read or change it
  * @throws {MusterError} invalid_config when it is absent, empty or cannot be read, naming the file or variable
  */
-export async function readSecret(ref: SecretRef, { env, directories }: SecretSources): Promise<string> {
+export async function readSecret(ref: KeptSecretRef, { env, directories }: SecretSources): Promise<string> {
   if (ref.kind === 'file') return readSecretFile(ref.path, directories)
   if (ref.kind === 'env') return present(env[ref.name], `the environment variable ${ref.name}`, adviceFor(ref.name))
   const password = sshServersPassword(env[SSH_SERVERS] ?? '', ref.host)

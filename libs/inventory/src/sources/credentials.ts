@@ -5,11 +5,14 @@
  */
 import { access } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import type { CredentialRef, SecretRef } from '../hosts/inventory-host.ts'
+import type { CredentialRef, GivenKind, GivenSecretRef, SecretRef } from '../hosts/inventory-host.ts'
 import type { Defaults } from './inventory-fields.ts'
 
 /** The keys that OpenSSH tries unless configured, the strongest first; ssh_config(5), IdentityFile. */
 const USUAL_KEYS = ['id_ed25519', 'id_ecdsa', 'id_rsa']
+
+/** Long enough for a job on many hosts, short enough for a secret that was replaced. */
+const TTL_S = 300
 
 /** The path with a leading `~` replaced by the home; no shell does that for a value from a file. */
 export function expandHome(path: string, home: string): string {
@@ -30,19 +33,24 @@ export function namedCredentials(
   base: { home: string; directory: string; agentSocket?: string },
 ): readonly CredentialRef[] | undefined {
   const credentials: CredentialRef[] = []
+  const passphrase =
+    secretRef(fields.passphrase_file, fields.passphrase_env, base) ?? givenSecret('passphrase', fields, base)
+  const key = givenSecret('key', fields, base)
   if (fields.identity_file !== undefined) {
-    const passphrase = secretRef(fields.passphrase_file, fields.passphrase_env, base)
     const identityFile = expandPath(fields.identity_file, base)
     credentials.push({ kind: 'key', identityFile, ...(passphrase && { passphrase }) })
-  } else if (fields.agent !== undefined) credentials.push(agent(base.agentSocket))
-  const password = secretRef(fields.password_file, fields.password_env, base)
+  } else if (key !== undefined) credentials.push({ kind: 'given_key', secret: key, ...(passphrase && { passphrase }) })
+  else if (fields.agent !== undefined) credentials.push(agent(base.agentSocket))
+  const password = secretRef(fields.password_file, fields.password_env, base) ?? givenSecret('password', fields, base)
   if (password !== undefined) credentials.push({ kind: 'password', secret: password })
   return credentials.length === 0 ? undefined : frozen(credentials)
 }
 
 /** The reference to the password for sudo that an entry names; undefined when it names none. */
 export function namedSudoPassword(fields: Defaults, base: { home: string; directory: string }): SecretRef | undefined {
-  return secretRef(fields.sudo_password_file, fields.sudo_password_env, base)
+  return (
+    secretRef(fields.sudo_password_file, fields.sudo_password_env, base) ?? givenSecret('sudo_password', fields, base)
+  )
 }
 
 /**
@@ -68,6 +76,14 @@ function secretRef(
 ): SecretRef | undefined {
   if (file !== undefined) return Object.freeze({ kind: 'file', path: expandPath(file, base) })
   return variable === undefined ? undefined : Object.freeze({ kind: 'env', name: variable })
+}
+
+/** The secret of this kind, if the entry names a command that gives it. */
+function givenSecret(gives: GivenKind, fields: Defaults, base: { home: string }): GivenSecretRef | undefined {
+  const { credential_command: command, credential_kinds: kinds = ['password'], credential_ttl_s: ttlS = TTL_S } = fields
+  const [program, ...args] = command ?? []
+  if (program === undefined || !kinds.includes(gives)) return undefined
+  return Object.freeze({ kind: 'command', gives, argv: [expandHome(program, base.home), ...args] as const, ttlS })
 }
 
 function agent(socket: string | undefined): CredentialRef {

@@ -73,6 +73,28 @@ const Labels = z
     }
   })
 
+/** No command line of a program that gives a secret is longer. */
+const ARGUMENTS_LIMIT = 64
+
+const Argument = z.string({ error: 'expected text' }).refine((text) => !text.includes('\0'), 'expected text')
+const CredentialCommand = z
+  .array(Argument, { error: 'expected a program and its arguments, such as [/etc/muster/bin/from-vault, prod]' })
+  .max(ARGUMENTS_LIMIT, `at most ${ARGUMENTS_LIMIT} words`)
+  .refine(([program = '']) => /^(\/|~\/)./.test(program), 'the program is an absolute path, or one that begins with ~/')
+const GivenKind = z.enum(['password', 'sudo_password', 'passphrase', 'key'], {
+  error: 'expected password, sudo_password, passphrase or key',
+})
+const GivenKinds = z
+  .union([GivenKind, z.array(GivenKind).min(1)], {
+    error: 'expected password, sudo_password, passphrase or key; several are a list',
+  })
+  .transform((kinds) => [kinds].flat())
+const TTL_LIMIT_S = 3_600
+const CredentialTtl = Text.refine(
+  (text) => /^\d{1,4}$/.test(text) && Number(text) <= TTL_LIMIT_S,
+  `expected seconds, from 0 (ask each time) to ${TTL_LIMIT_S}`,
+).transform(Number)
+
 const credentialFields = {
   identity_file: FilePath.optional(),
   passphrase_file: FilePath.optional(),
@@ -81,6 +103,9 @@ const credentialFields = {
   password_env: VariableName.optional(),
   sudo_password_file: FilePath.optional(),
   sudo_password_env: VariableName.optional(),
+  credential_command: CredentialCommand.optional(),
+  credential_kinds: GivenKinds.optional(),
+  credential_ttl_s: CredentialTtl.optional(),
   agent: z.literal('true', { error: 'expected true; to do without the agent, leave it out' }).optional(),
 }
 
@@ -136,7 +161,7 @@ export function readFields<Shape extends z.ZodRawShape>(
   const known = Object.keys(schema.shape).filter((field) => !(field in refusedFields))
   const record = z.record(z.string(), z.unknown()).catch({}).parse(entry.value())
   const parsed = schema.safeParse(record)
-  reportConflicts(new Set(keys), report)
+  reportConflicts(new Set(keys), record.credential_kinds, report)
   if (parsed.success) return { fields: parsed.data, mistakes }
   const bad = new Set<PropertyKey>()
   for (const issue of parsed.error.issues) {
@@ -169,14 +194,27 @@ export function withoutValue(key: string): string {
   return word === key ? key : `${word}…`
 }
 
-function reportConflicts(keys: ReadonlySet<string>, report: (path: readonly string[], text: string) => void): void {
-  for (const secret of ['password', 'passphrase', 'sudo_password']) {
-    if (keys.has(`${secret}_file`) && keys.has(`${secret}_env`)) {
-      report([`${secret}_env`], `the same secret as ${secret}_file; give one of the two`)
-    }
+function reportConflicts(
+  keys: ReadonlySet<string>,
+  givenKinds: unknown,
+  report: (path: readonly string[], text: string) => void,
+): void {
+  const given = new Set(
+    keys.has('credential_command') ? (GivenKinds.safeParse(givenKinds ?? 'password').data ?? []) : [],
+  )
+  for (const field of ['credential_kinds', 'credential_ttl_s']) {
+    if (keys.has(field) && !keys.has('credential_command')) report([field], 'give credential_command beside it')
   }
-  const passphrase = ['passphrase_file', 'passphrase_env'].find((field) => keys.has(field))
-  if (passphrase !== undefined && !keys.has('identity_file')) {
+  for (const secret of ['password', 'passphrase', 'sudo_password'] as const) {
+    const ways = [`${secret}_file`, `${secret}_env`].filter((field) => keys.has(field))
+    const [first, second = given.has(secret) ? 'credential_kinds' : undefined] = ways
+    const same = `the same secret as ${first}; give one of the two`
+    if (first !== undefined && second !== undefined) report([second], same)
+  }
+  if (given.has('key') && keys.has('identity_file')) report(['credential_kinds'], 'a key and identity_file; give one')
+  const isOfCommand = given.has('passphrase') ? 'credential_kinds' : undefined
+  const passphrase = ['passphrase_file', 'passphrase_env'].find((field) => keys.has(field)) ?? isOfCommand
+  if (passphrase !== undefined && !keys.has('identity_file') && !given.has('key')) {
     report([passphrase], 'a passphrase of which key? give identity_file beside it')
   }
 }

@@ -15,7 +15,11 @@ const FROM_ENVIRONMENT_ALONE = 'MUSTER_CONFIG_DIR'
 
 const PATHS: ReadonlySet<string> = new Set(['MUSTER_DATA_DIR', 'MUSTER_INVENTORY', 'MUSTER_SSH_CONFIG'])
 /** They hold several paths, separated by `:`. */
-const PATH_LISTS: ReadonlySet<string> = new Set(['MUSTER_KNOWN_HOSTS', 'MUSTER_SECRET_DIRS'])
+const PATH_LISTS: ReadonlySet<string> = new Set([
+  'MUSTER_KNOWN_HOSTS',
+  'MUSTER_SECRET_DIRS',
+  'MUSTER_CREDENTIAL_COMMANDS',
+])
 
 /** Names that are worth telling. Anything else may be a piece of a secret that spans several lines. */
 const TOLD_NAME = /^[A-Z][A-Z0-9_]{0,39}$/

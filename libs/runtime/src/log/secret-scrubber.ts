@@ -20,7 +20,9 @@ const BASE64_CORE_MIN = 6
 export class SecretScrubber {
   /** The values, and how often each was added. */
   readonly #whole = new Map<string, number>()
+  /** Of all values; made anew when it is next needed. */
   #pattern: RegExp | undefined
+  #isStale = false
 
   /** Starts with these values; empty ones are ignored. */
   constructor(secrets: Iterable<string> = []) {
@@ -30,7 +32,7 @@ export class SecretScrubber {
   /** Masks these values from now on. For a URL with a password, the password alone is masked as well. */
   add(...secrets: readonly string[]): void {
     for (const value of secrets.flatMap(valuesIn)) this.#whole.set(value, (this.#whole.get(value) ?? 0) + 1)
-    this.#learn()
+    this.#isStale = true
   }
 
   /** Forgets values that were added; one that was added more often stays. */
@@ -40,12 +42,13 @@ export class SecretScrubber {
       if (count > 0) this.#whole.set(value, count)
       else this.#whole.delete(value)
     }
-    this.#learn()
+    this.#isStale = true
   }
 
   /** The text with every known secret replaced by `[secret]`. */
   scrub(text: string): string {
     if (this.#whole.has(text)) return MASK
+    if (this.#isStale) this.#learn()
     return this.#pattern === undefined ? text : text.replaceAll(this.#pattern, MASK)
   }
 
@@ -76,6 +79,7 @@ export class SecretScrubber {
   #learn(): void {
     const forms = formsToMask(this.#whole.keys())
     this.#pattern = forms.length > 0 ? new RegExp(forms.map(escapeRegExp).join('|'), 'g') : undefined
+    this.#isStale = false
   }
 }
 

@@ -194,7 +194,7 @@ function spawnChild({
 }
 
 /** Resolves once the process has ended and its output has been read. */
-async function exitOf(child: ChildProcess): Promise<Exit> {
+export async function exitOf(child: ChildProcess): Promise<Exit> {
   const closed = once(child, 'close')
   const exit = await new Promise<Exit>((resolve) => {
     child.once('exit', (code, signal) => resolve({ code: code ?? undefined, signal: signal ?? undefined }))
@@ -211,7 +211,8 @@ async function exitOf(child: ChildProcess): Promise<Exit> {
   return exit
 }
 
-function killGroup(pid: number): void {
+/** SIGKILL to all that is left of a process group. */
+export function killGroup(pid: number): void {
   try {
     process.kill(-pid, 'SIGKILL')
   } catch {
