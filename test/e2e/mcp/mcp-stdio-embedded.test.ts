@@ -50,12 +50,30 @@ describe('muster mcp where nothing runs', () => {
       'api-key',
       'redis',
       'server.json',
+      'worker-keys.json',
+      'worker-keys.pub.json',
     ])
     expect(mcp.said()).toContain('"level":"info"')
     expect(mcp.said()).not.toMatch(/mst_|s3cret/)
     expect(mcp.lines().map(({ id }) => id)).toEqual(['d', 1])
   })
 })
+
+test('it seals secrets for its own workers from its first start on', async () => {
+  const mcp = startMcp({ ...(await homeWithFleet(1)), LOG_LEVEL: 'trace' })
+  const TOKEN = 'kanarie-4Jx8'
+  const command = 'printf %s "$TOKEN" | wc -c; cat | wc -l'
+  const secrets = { secret_env: { TOKEN }, secret_stdin: 'kanarie-line\n' }
+  const answer = await mcp.call(1, 'run_command', { targets: '@*', command, ...secrets, wait_s: 20 })
+  expect(jobOf(answer)).toMatchObject({ state: 'succeeded' })
+  expect(JSON.stringify(answer)).toContain(`${TOKEN.length}\\n1`)
+  const again = await mcp.call(2, 'rerun_job', { job_id: jobOf(answer).job_id, states: ['succeeded'] })
+  expect(again.result).toMatchObject({
+    isError: true,
+    content: [{ text: expect.stringMatching(/^secrets_not_kept: /) }],
+  })
+  expect(`${JSON.stringify([answer, again])}${mcp.said()}`).not.toContain('kanarie')
+}, 60_000)
 
 describe('muster mcp whose stack cannot come up', () => {
   const told = async (mcp: ReturnType<typeof startMcp>, text: RegExp) => {

@@ -1,11 +1,11 @@
 /** Secrets in streams: masked however the stream is cut, with no byte more or less. */
-import { createStreamMasks } from '@muster/runtime'
+import { prepareMasks } from '@muster/runtime'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
 /** The stream after its mask, and whether anything was masked. */
 function through(secrets: readonly string[], pieces: readonly string[]) {
-  const masks = createStreamMasks(secrets)
+  const masks = prepareMasks(secrets)()
   const stream = masks.stream()
   const passed = pieces.map((piece) => stream.pass(Buffer.from(piece)).toString())
   return { text: [...passed, stream.rest().toString()].join(''), hasMasked: masks.hasMasked(), passed }

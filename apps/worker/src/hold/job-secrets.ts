@@ -4,7 +4,7 @@
  */
 import { firstChars, type JobSecrets, MusterError, valuesOf } from '@muster/contract'
 import { type Claim, type Ledger, readSealed } from '@muster/ledger'
-import { createStreamMasks, type SecretScrubber } from '@muster/runtime'
+import { prepareMasks, type SecretScrubber, type StreamMasks } from '@muster/runtime'
 import { openSecrets, readWorkerKeys } from '@muster/trust'
 import type { RunSpec } from './run-specs.ts'
 
@@ -46,6 +46,7 @@ type Open = {
   /** The hosts that they were sealed for. */
   readonly hosts: ReadonlySet<string>
   readonly values: readonly string[]
+  readonly masks: () => StreamMasks
 }
 
 type Kept = { readonly opening: Promise<Open | Unreadable>; holders: number; timer: NodeJS.Timeout | undefined }
@@ -70,7 +71,7 @@ export function createSecretsOfJobs(
       const values = valuesOf(opened.secrets).flatMap(partsOf)
       scrubber.add(...values)
       const stdin = secret_stdin === undefined ? undefined : Buffer.from(secret_stdin)
-      return { secrets, stdin, hosts: new Set(hosts), values }
+      return { secrets, stdin, hosts: new Set(hosts), values, masks: prepareMasks(values) }
     } catch (error) {
       if (!(error instanceof MusterError) || error.code === 'ledger_unavailable') throw error
       return { unreadable: error.message }
@@ -120,7 +121,7 @@ export function createSecretsOfJobs(
   }
 }
 
-function withSecrets(spec: RunSpec, { secrets, stdin, values }: Open, scrubber: SecretScrubber): RunSpec {
+function withSecrets(spec: RunSpec, { secrets, stdin, masks }: Open, scrubber: SecretScrubber): RunSpec {
   const { secret_env, sudo_password } = secrets
   const { command } = spec
   return {
@@ -132,7 +133,7 @@ function withSecrets(spec: RunSpec, { secrets, stdin, values }: Open, scrubber: 
     },
     sudoPassword: sudo_password,
     scrub: (text) => scrubber.scrub(text),
-    masks: createStreamMasks(values),
+    masks: masks(),
   }
 }
 

@@ -18,16 +18,15 @@ export type StreamMasks = {
   hasMasked(): boolean
 }
 
-/** Makes masks for these secrets, in the same encodings that the log masks. */
-export function createStreamMasks(secrets: Iterable<string>): StreamMasks {
+/** Prepares masks for these secrets, in the same encodings that the log masks; they are made as often as needed. */
+export function prepareMasks(secrets: Iterable<string>): () => StreamMasks {
   const patterns = formsToMask(secrets).map((form) => Buffer.from(form))
-  let hasMasked = false
-  return {
-    stream: () =>
-      new Masked(patterns, () => {
-        hasMasked = true
-      }),
-    hasMasked: () => hasMasked,
+  return () => {
+    let hasMasked = false
+    const onMask = () => {
+      hasMasked = true
+    }
+    return { stream: () => new Masked(patterns, onMask), hasMasked: () => hasMasked }
   }
 }
 

@@ -17,6 +17,9 @@ export type SudoStep = 'wait' | 'answer' | 'give_up'
 /** How much is kept: more than any message of sudo, and far more than a mark. */
 const HEARD_LIMIT_BYTES = 8_192
 
+/** How a person gives a password that neither the job nor the inventory has: no agent sees it in this way. */
+const ASK_FOR_IT = 'a person can give it: muster rerun JOB --ask-sudo-pass'
+
 /** One way through sudo. */
 export class SudoDialogue {
   readonly #sudo: Sudo
@@ -63,7 +66,7 @@ export class SudoDialogue {
     if (this.#prompts > 1) return failure('sudo_denied', `sudo did not take the password${words}`)
     // "authentication" is the word of sudo-rs.
     if (this.#sudo.password === undefined && /(password|authentication) is required/.test(said)) {
-      const detail = `sudo wants a password, and the inventory names none for this host${this.#ruleHint()}${words}`
+      const detail = `sudo wants a password, and there is none for this host; ${ASK_FOR_IT}${this.#ruleHint()}${words}`
       return failure('sudo_password_required', detail)
     }
     const hint = /not allowed to (?:execute|run)/.test(said) ? this.#ruleHint() : ''
