@@ -90,7 +90,10 @@ export async function startWorker(options: {
   setMaxListeners(0, closing.signal)
   const dialSlots = openDialSlots(ledger, workerId)
   life.closers.add('dial slots', () => dialSlots.close())
-  const knownHosts = loadKnownHosts(knownHostsFiles(config))
+  const knownHosts = loadKnownHosts(knownHostsFiles(config), {
+    instead: `${config.HOME}/.ssh/known_hosts`,
+    readText: readTrustedFile,
+  })
   const pool = openPool({
     knownHosts,
     beforeDialThrough: (jumpName, { signal }) => dialSlots.take(jumpName, signal),
@@ -104,7 +107,9 @@ export async function startWorker(options: {
   const triedWith: TriedWith = async (name, kind) => {
     const sudo = { sudoUser: undefined, sudoPassword: undefined }
     const found = await hosts.find(name, { ...sudo, keyHosts: [], signal: closing.signal })
-    return 'host' in found ? await triedDigest(found.host, kind, { known: await knownHosts.read(), salt }) : undefined
+    if (!('host' in found)) return undefined
+    const known = await knownHosts.read(found.host.knownHostsFiles)
+    return await triedDigest(found.host, kind, { known, salt })
   }
   const running = { specs, jobSecrets, pool, held, closing: closing.signal, log: logger }
   const deps = { ledger, workerId, hosts, triedWith, ...running }

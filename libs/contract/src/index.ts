@@ -19,6 +19,7 @@ export {
 } from './answers/tool-answers.ts'
 export { ERRORS, type ErrorDetails, MusterError, Problem, toProblem } from './errors/errors.ts'
 export {
+  CONNECT_TIMEOUT_LIMIT_S,
   CONNECT_TIMEOUT_S,
   Counts,
   isTerminalJob,
@@ -98,6 +99,7 @@ export { foldHosts } from './targets/fold-hosts.ts'
 export { Host, HostsUnavailable } from './targets/host.ts'
 export { expandRanges, isHostName } from './targets/host-range.ts'
 export { Selection, selectionFields } from './targets/selection.ts'
+export { HOST_KEYS, KEY_EXCHANGES } from './targets/ssh-algorithms.ts'
 export { type SshServersEntry, sshServersEntries, withoutPasswords } from './targets/ssh-servers.ts'
 export { type LabelCondition, parseTargets, type TargetStep, type TargetTerm } from './targets/target-expression.ts'
 export { type AccountTables, isGroupOfOneUser } from './text/account-tables.ts'

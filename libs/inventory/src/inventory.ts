@@ -96,6 +96,7 @@ function inventoryOf(joined: JoinedHosts, groups: ReadonlyMap<string, readonly s
 /** What is needed to go through a host. */
 function hopOf({ host }: HopDraft): Hop {
   const { name, address, port, user, hostKeyAlias, algorithms, credentials } = host
+  const { knownHostsFiles, hostKeys, keyExchanges } = host
   return Object.freeze({
     name,
     address,
@@ -103,6 +104,9 @@ function hopOf({ host }: HopDraft): Hop {
     user,
     ...(hostKeyAlias !== undefined && { hostKeyAlias }),
     ...(algorithms !== undefined && { algorithms }),
+    ...(knownHostsFiles && { knownHostsFiles }),
+    ...(hostKeys && { hostKeys }),
+    ...(keyExchanges && { keyExchanges }),
     credentials,
   })
 }

@@ -1,7 +1,9 @@
-/** Jobs on hosts of an SSH config, over real daemons: several hops, each with a host key and credentials of its own. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+/** Jobs on hosts of an SSH config, over real daemons: several hops, known hosts, algorithms, variables, time. */
+import { once } from 'node:events'
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { OPERATIONS } from '@muster/contract'
 import { expect, onTestFinished, test } from 'vitest'
 import { type SshdFacts, startSshd } from '../../support/ssh/sshd.ts'
@@ -72,4 +74,68 @@ test('a job goes over several hops, and each proves itself and is logged in to b
       not_taken: [{ option: 'ServerAliveInterval', file: config, line: 13, why: 'Muster has a way of its own' }],
     },
   ])
+}, 120_000)
+
+test('a job uses the known hosts, algorithms, variables and time of the config', async () => {
+  const settings = [
+    'AcceptEnv COLOUR',
+    'KexAlgorithms ecdh-sha2-nistp384,curve25519-sha256',
+    'HostKeyAlgorithms ssh-rsa',
+  ]
+  const own = await startSshd(settings)
+  onTestFinished(() => own.close())
+  const { port, user, keys, knownHosts } = own.facts
+  const held = new Set<Socket>()
+  const silent = createServer((socket) => void held.add(socket.on('error', () => {}))).listen(0, '127.0.5.1')
+  onTestFinished(() => {
+    silent.close()
+    for (const socket of held) socket.destroy()
+  })
+  await once(silent, 'listening')
+  const address = silent.address()
+  const silentPort = address !== null && typeof address === 'object' ? address.port : 0
+  const config = await sshConfig(
+    `Host good
+       HostName 127.0.1.1
+       SetEnv COLOUR=red OTHER=blue
+     Host unknown
+       HostName 127.0.1.2
+       UserKnownHostsFile /dev/null
+     Host open
+       HostName 127.0.1.3
+       UserKnownHostsFile open
+     Host modern
+       HostName 127.0.1.4
+       HostKeyAlgorithms ssh-ed25519
+     Host silent
+       HostName 127.0.5.1
+       Port ${silentPort}
+       ConnectTimeout 1
+     Host *
+       User ${user}
+       Port ${port}
+       IdentityFile ${keys.ed25519}
+       UserKnownHostsFile known_hosts
+       HostKeyAlgorithms +ssh-rsa
+       KexAlgorithms ecdh-sha2-nistp384`,
+  )
+  const directory = dirname(config)
+  for (const name of ['known_hosts', 'open']) await writeFile(join(directory, name), knownHosts)
+  await chmod(join(directory, 'open'), 0o666)
+  const stack = await startStack({ inventory: 'hosts: {}\n', knownHosts: '', env: { MUSTER_SSH_CONFIG: config } })
+  const command = 'echo $COLOUR $OTHER.'
+  const { job_id: jobId } = await stack.submit({ targets: '@*', command, retries: 0 })
+  const { problems } = await stack.ended(jobId)
+  const reasons = Object.fromEntries(problems?.map(({ hosts, reason, detail }) => [hosts, [reason, detail]]) ?? [])
+  expect(reasons).toEqual({
+    unknown: ['host_key_unknown', expect.stringContaining(`read: ${stack.dataDir}/known_hosts`)],
+    open: ['host_key_unknown', expect.stringContaining(`${directory}/open is not read: others can write to it`)],
+    modern: ['kex_failed', expect.stringContaining('host key: we offer ssh-ed25519, the host ssh-rsa')],
+    silent: ['conn_timeout', expect.stringContaining('(limit 1 s)')],
+  })
+  const run = OPERATIONS.get_run.output.parse((await stack.ask('GET', `/v1/jobs/${jobId}/runs/good`)).body)
+  expect(run.notice).toBe('good uses legacy algorithms: ssh-rsa')
+  const output = await stack.ask('GET', `/v1/jobs/${jobId}/output`)
+  // What AcceptEnv does not name the host leaves out, as for ssh.
+  expect(JSON.stringify(output.body)).toContain('red .')
 }, 120_000)

@@ -215,3 +215,70 @@ describe('an agent that a config names', () => {
     expect(await ownAgent(socket, socket)).toBe(socket)
   })
 })
+
+describe('how a host is reached', () => {
+  const reach = async (text: string) => {
+    const { host } = await open(`Host a\n${text}`)
+    const { knownHostsFiles, hostKeys, keyExchanges, connectTimeoutMs, env, notTaken, disabled } = host('a') ?? {}
+    const told = notTaken?.map(({ option, line, why }) => `${line} ${option}: ${why}`)
+    return { knownHostsFiles, hostKeys, keyExchanges, connectTimeoutMs, env, told, disabled }
+  }
+  const nothing = {
+    knownHostsFiles: undefined,
+    hostKeys: undefined,
+    keyExchanges: undefined,
+    connectTimeoutMs: undefined,
+    env: undefined,
+    told: undefined,
+    disabled: undefined,
+  }
+
+  it('has the files, algorithms, time and variables of its config', async () => {
+    expect(
+      await reach('  UserKnownHostsFile /k/%h "/with blank"\n  ConnectTimeout 1m\n  SetEnv A=1 "B=2 3=4" A=5\n'),
+    ).toEqual({
+      ...nothing,
+      knownHostsFiles: ['/k/a', '/with blank'],
+      connectTimeoutMs: 60_000,
+      env: { A: '1', B: '2 3=4' },
+    })
+    const { hostKeys, keyExchanges } = await reach(
+      '  HostKeyAlgorithms ^ssh-rsa\n  KexAlgorithms -*sha1,*sha512,ecdh*\n',
+    )
+    expect(hostKeys?.slice(0, 2)).toEqual(['ssh-rsa', 'ssh-ed25519'])
+    expect(keyExchanges).toEqual([
+      'curve25519-sha256@libssh.org',
+      'curve25519-sha256',
+      'diffie-hellman-group-exchange-sha256',
+      'diffie-hellman-group14-sha256',
+    ])
+  })
+
+  it('says which algorithms it cannot offer, and is disabled where none is left', async () => {
+    const some = await reach(
+      '  KexAlgorithms sntrup761x25519-sha512@openssh.com,curve25519-sha256\n  HostKeyAlgorithms +ssh-dss\n',
+    )
+    expect(some.keyExchanges).toEqual(['curve25519-sha256'])
+    expect(some.told).toEqual([
+      '2 KexAlgorithms: Muster cannot offer sntrup761x25519-sha512@openssh.com',
+      '3 HostKeyAlgorithms: Muster cannot offer ssh-dss',
+    ])
+    const none = await reach('  KexAlgorithms diffie-hellman-group1-sha1\n')
+    expect(none.disabled).toContain('its SSH config has KexAlgorithms of which Muster can offer none')
+  })
+
+  it('is known somewhere, whatever its config says', async () => {
+    const { told, ...rest } = await reach('  UserKnownHostsFile /dev/null\n  StrictHostKeyChecking no\n')
+    expect({ ...rest, told: undefined }).toEqual(nothing)
+    expect(told).toEqual([
+      '2 UserKnownHostsFile: a host key must be known somewhere: the files of MUSTER_KNOWN_HOSTS count',
+      '3 StrictHostKeyChecking: host keys are always checked, and never added by themselves',
+    ])
+  })
+
+  it('is as ever where its config says what is so anyway', async () => {
+    expect(
+      await reach('  StrictHostKeyChecking ask\n  ForwardAgent no\n  Compression no\n  ConnectTimeout 0\n'),
+    ).toEqual(nothing)
+  })
+})

@@ -1,8 +1,10 @@
 import { spawnSync } from 'node:child_process'
 import { createHmac } from 'node:crypto'
 import { mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { MusterError } from '@muster/contract'
 import { loadKnownHosts } from '@muster/ssh'
 import { afterAll, describe, expect, test } from 'vitest'
 import { knownHostsName, parseKnownHosts } from '../../../libs/ssh/src/connect/known-hosts.ts'
@@ -106,5 +108,18 @@ describe('known hosts from files', () => {
     writeFileSync(two, `@revoked * ${KEY_A}`)
     expect((await loadKnownHosts([one]).read()).check('web1', bytesOf(KEY_A))).toBe('known')
     expect((await loadKnownHosts([one, two]).read()).check('web1', bytesOf(KEY_A))).toBe('revoked')
+  })
+
+  test('of a host alone stand in place of the user’s, and not of the others', async () => {
+    const [one, two, three] = [join(dir, 'one'), join(dir, 'two'), join(dir, 'three')]
+    for (const file of [one, two, three]) writeFileSync(file, `web1 ${KEY_A}`)
+    const readText = (file: string) => readFile(file, 'utf8')
+    const source = loadKnownHosts([one, two], { instead: one, readText })
+    expect((await source.read()).files).toEqual([one, two])
+    expect((await source.read([three])).files).toEqual([three, two])
+    const distrust = async () => Promise.reject(new MusterError('invalid_config', 'it is not read: it is theirs'))
+    const distrusted = loadKnownHosts([one], { instead: one, readText: distrust })
+    expect((await distrusted.read([three])).files).toEqual(['it is not read: it is theirs'])
+    expect((await distrusted.read()).check('web1', bytesOf(KEY_A))).toBe('known')
   })
 })

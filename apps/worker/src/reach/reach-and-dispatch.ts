@@ -2,7 +2,7 @@
  * Everything before the command is sent: finding the host, connecting to it, opening the channel, and writing the
  * dispatch mark. Nothing of the command is on the host yet, so a run that ends here has not started.
  */
-import { CONNECT_TIMEOUT_S } from '@muster/contract'
+import { CONNECT_TIMEOUT_LIMIT_S, CONNECT_TIMEOUT_S } from '@muster/contract'
 import { type DispatchAnswer, dispatchRun, type Ledger, type TriedWith } from '@muster/ledger'
 import {
   type Checkout,
@@ -54,7 +54,8 @@ export async function reachAndDispatch(
   const startedMs = performance.now()
   const found = await deps.hosts.find(run.claim.host, { ...spec, signal: run.signal })
   if ('reason' in found) return { end: endOfNotFound(run, found) }
-  const timing = { timeoutMs: spec.connectTimeoutMs, signal: run.signal, fairKey: run.claim.jobId }
+  const timeoutMs = timeoutFor(spec, found.connectTimeoutMs)
+  const timing = { timeoutMs, signal: run.signal, fairKey: run.claim.jobId }
   const reached = await reachRenewed(found, async ({ host, sudo }) => {
     const command: RemoteCommand = { ...spec.command, sudo }
     const open = async (checkout: Checkout, signal: AbortSignal): Promise<Opened | NotGreeted> => {
@@ -127,6 +128,12 @@ async function withTried(triedWith: TriedWith, run: HeldRun, end: TicketEnd): Pr
   if (end === 'not ours' || end.isHostsFault !== true) return end
   const tried = await triedWith(run.claim.host, end.reason === 'auth_failed' ? 'auth' : 'connect')
   return tried === undefined ? end : { ...end, tried }
+}
+
+/** The time to reach a host: what the job says, else what the inventory says for the host, else the usual. */
+function timeoutFor({ connectTimeoutMs }: RunSpec, ofHostMs = connectTimeoutMs): number {
+  if (connectTimeoutMs !== CONNECT_TIMEOUT_S * 1_000) return connectTimeoutMs
+  return Math.min(ofHostMs, CONNECT_TIMEOUT_LIMIT_S * 1_000)
 }
 
 /** Whether the host is at fault. A host that got less time than usual is not: other jobs give it more. */

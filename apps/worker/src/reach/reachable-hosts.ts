@@ -22,6 +22,8 @@ export type NotReachable = {
 export type ReachableHost = {
   readonly host: SshHost
   readonly sudo: Sudo | undefined
+  /** How long to wait for it where a job does not say. */
+  readonly connectTimeoutMs?: number
   /** Why some of its credentials are not there: a program that should give them failed. */
   readonly missing: readonly string[]
   /**
@@ -73,6 +75,9 @@ export function reachableHosts(options: { inventory: () => Inventory; secrets: R
       credentials,
       ...(host.hostKeyAlias === undefined ? {} : { hostKeyAlias: host.hostKeyAlias }),
       ...(host.algorithms === undefined ? {} : { algorithms: host.algorithms }),
+      ...(host.knownHostsFiles && { knownHostsFiles: host.knownHostsFiles }),
+      ...(host.hostKeys && { hostKeys: host.hostKeys }),
+      ...(host.keyExchanges && { keyExchanges: host.keyExchanges }),
       ...(jump === undefined ? {} : { jump }),
     }
   }
@@ -96,7 +101,10 @@ export function reachableHosts(options: { inventory: () => Inventory; secrets: R
     const renewed = async () => ((await ofRun.renew()) ? await reachable(host, sudo, ofRun) : undefined)
     let phase: Omit<NotReachable, 'detail'> = { state: 'unreachable', reason: 'auth_failed' }
     try {
-      const found = { host: await withWay(host, ofRun), missing: ofRun.failures, renewed }
+      const { env, connectTimeoutMs } = host
+      const sshHost = { ...(await withWay(host, ofRun)), ...(env && { env }) }
+      const limit = connectTimeoutMs === undefined ? {} : { connectTimeoutMs }
+      const found = { host: sshHost, missing: ofRun.failures, renewed, ...limit }
       if (user === undefined) return { ...found, sudo: undefined }
       if (sudoPassword !== undefined) return { ...found, sudo: { user, password: sudoPassword } }
       if (host.sudoPassword === undefined) return { ...found, sudo: { user } }

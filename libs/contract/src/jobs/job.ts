@@ -23,6 +23,8 @@ export const WAIT_LIMIT_S = 45
 
 /** The usual limit for reaching a host. With less, a host that does not answer has not had a fair chance. */
 export const CONNECT_TIMEOUT_S = 15
+/** The most of it. */
+export const CONNECT_TIMEOUT_LIMIT_S = 300
 
 const ExecTimeout = z
   .number()
@@ -65,7 +67,7 @@ const JobOptions = z.object({
   connect_timeout_s: z
     .number()
     .min(0.1)
-    .max(300)
+    .max(CONNECT_TIMEOUT_LIMIT_S)
     .default(CONNECT_TIMEOUT_S)
     .describe(
       'Limit for reaching a host: look-up of its name, TCP, handshake and authentication together. Waiting for its ' +

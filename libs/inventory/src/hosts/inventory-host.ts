@@ -76,6 +76,15 @@ export type InventoryHost = {
   readonly hops?: readonly Hop[]
   /** The name to look up in known_hosts. Absent: the address. */
   readonly hostKeyAlias?: string
+  /** Files of known hosts in place of the user's own. */
+  readonly knownHostsFiles?: readonly string[]
+  /** The algorithms to offer, in this order. Absent: the usual ones. */
+  readonly hostKeys?: readonly string[]
+  readonly keyExchanges?: readonly string[]
+  /** How long to wait for the host where a job does not say. */
+  readonly connectTimeoutMs?: number
+  /** Variables to ask the host to set. */
+  readonly env?: Readonly<Record<string, string>>
   /** `legacy` allows the algorithms that hosts from before 2016 need. Absent: today's only. */
   readonly algorithms?: 'legacy'
   readonly labels: Readonly<Record<string, string>>
@@ -94,7 +103,16 @@ export type InventoryHost = {
 /** A host that is only gone through: no command runs there. */
 export type Hop = Pick<
   InventoryHost,
-  'name' | 'address' | 'port' | 'user' | 'hostKeyAlias' | 'algorithms' | 'credentials'
+  | 'name'
+  | 'address'
+  | 'port'
+  | 'user'
+  | 'hostKeyAlias'
+  | 'knownHostsFiles'
+  | 'hostKeys'
+  | 'keyExchanges'
+  | 'algorithms'
+  | 'credentials'
 >
 
 /** A name and where it is given. */

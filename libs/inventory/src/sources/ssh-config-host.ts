@@ -37,6 +37,7 @@ export function lookUpHost(wanted: Wanted, { config, fileName, defaults, env }: 
   const directory = dirname(resolve(fileName))
   const options = readHostOptions(settings, { name, home, directory, env, localUser })
   const { address, port, user = '', hostKeyAlias, notTaken } = options
+  const { knownHostsFiles, hostKeys, keyExchanges, connectTimeoutMs, env: variables } = options
   const fault = options.fault ?? (isAddress(address) ? undefined : 'HostName is neither a host name nor an IP address')
   const host: HostDraft = {
     name,
@@ -45,6 +46,11 @@ export function lookUpHost(wanted: Wanted, { config, fileName, defaults, env }: 
     port,
     user,
     ...(hostKeyAlias !== undefined && { hostKeyAlias }),
+    ...(knownHostsFiles && { knownHostsFiles: Object.freeze(knownHostsFiles) }),
+    ...(hostKeys && { hostKeys: Object.freeze(hostKeys) }),
+    ...(keyExchanges && { keyExchanges: Object.freeze(keyExchanges) }),
+    ...(connectTimeoutMs !== undefined && { connectTimeoutMs }),
+    ...(variables && { env: Object.freeze(variables) }),
     labels: Object.freeze({}),
     credentials: credentialsOf(options, defaults),
     ...(notTaken.length > 0 && { notTaken: Object.freeze(notTaken.map((one) => Object.freeze(one))) }),

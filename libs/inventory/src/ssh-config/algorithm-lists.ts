@@ -7,37 +7,6 @@ import { matchesList } from './match-criteria.ts'
 /** The algorithms of one kind: what hosts are usually offered, and what they can be offered when a config names it. */
 export type Algorithms = { readonly usual: readonly string[]; readonly besides: readonly string[] }
 
-/** Key exchanges. A test compares the names with those of the library. */
-export const KEY_EXCHANGES: Algorithms = {
-  usual: [
-    'curve25519-sha256@libssh.org',
-    'curve25519-sha256',
-    'ecdh-sha2-nistp256',
-    'ecdh-sha2-nistp384',
-    'ecdh-sha2-nistp521',
-    'diffie-hellman-group-exchange-sha256',
-    'diffie-hellman-group14-sha256',
-    'diffie-hellman-group15-sha512',
-    'diffie-hellman-group16-sha512',
-    'diffie-hellman-group17-sha512',
-    'diffie-hellman-group18-sha512',
-  ],
-  besides: ['diffie-hellman-group-exchange-sha1', 'diffie-hellman-group14-sha1'],
-}
-
-/** Host keys and their signatures. */
-export const HOST_KEYS: Algorithms = {
-  usual: [
-    'ssh-ed25519',
-    'ecdsa-sha2-nistp256',
-    'ecdsa-sha2-nistp384',
-    'ecdsa-sha2-nistp521',
-    'rsa-sha2-512',
-    'rsa-sha2-256',
-  ],
-  besides: ['ssh-rsa'],
-}
-
 /** The list that a value of the option makes of the usual one. */
 export function listOf(value: string, usual: readonly string[]): readonly string[] {
   const names = value.replace(/^[+^-]/, '').split(',')

@@ -3,8 +3,9 @@
  * follow. A host that ssh would reach at another address, by another way or as another user is not to be used.
  */
 import { isIP } from 'node:net'
+import { HOST_KEYS, KEY_EXCHANGES } from '@muster/contract'
 import type { NotTaken } from '../hosts/inventory-host.ts'
-import { type Algorithms, HOST_KEYS, KEY_EXCHANGES, offered } from './algorithm-lists.ts'
+import { type Algorithms, offered } from './algorithm-lists.ts'
 import type { ConfigLine } from './config-files.ts'
 import { changesNothing, notTaken } from './not-taken.ts'
 import { portOf } from './option-table.ts'
@@ -50,7 +51,17 @@ export type OptionContext = Pick<FileNameContext, 'home' | 'directory' | 'env'> 
 const USUAL_AGENT = 'SSH_AUTH_SOCK'
 /** Options that say where a host is, how to get there, and who logs in. */
 const OF_THE_WAY = new Set(['hostname', 'user', 'port', 'proxyjump', 'proxycommand', 'hostkeyalias'])
-const TAKEN = new Set([...OF_THE_WAY, 'identityfile', 'identitiesonly', 'identityagent'])
+const TAKEN = new Set([
+  ...OF_THE_WAY,
+  'identityfile',
+  'identitiesonly',
+  'identityagent',
+  'userknownhostsfile',
+  'hostkeyalgorithms',
+  'kexalgorithms',
+  'connecttimeout',
+  'setenv',
+])
 const CANONICAL = new Set(['canonicaldomains', 'canonicalizehostname'])
 const ALGORITHM_NAME = /^[A-Za-z0-9@.+_-]{1,64}$/
 

@@ -47,7 +47,8 @@ export function openChannel(
     if (signal?.aborted === true) return onAbort()
     signal?.addEventListener('abort', onAbort)
     try {
-      connection.client.exec(line, (error: Error | undefined, channel) => {
+      const { env = {} } = connection
+      connection.client.exec(line, { env }, (error: Error | undefined, channel) => {
         if (error === undefined) {
           connection.channels.add(channel)
           channel.once('close', () => connection.channels.delete(channel))

@@ -2,7 +2,9 @@
  * The algorithms that a host is offered, the additional ones for hosts that the inventory calls old, and, where nothing
  * is in common, what each side offered. Of a host's offer only valid names are shown.
  */
+import { KEY_EXCHANGES } from '@muster/contract'
 import type { Algorithms, CipherAlgorithm, KexAlgorithm, ServerHostKeyAlgorithm } from 'ssh2'
+import type { SshHost } from './connection.ts'
 
 /** For hosts from before 2016 or so: SHA-1 and CBC, which can be attacked. Group 1 can be broken, and is left out. */
 const LEGACY = {
@@ -10,6 +12,9 @@ const LEGACY = {
   hostKey: ['ssh-rsa'] satisfies ServerHostKeyAlgorithm[],
   cipher: ['aes256-cbc', 'aes192-cbc', 'aes128-cbc'] satisfies CipherAlgorithm[],
 }
+
+/** What a host can be offered by a list of its own. */
+const NAMED_KEX: readonly KexAlgorithm[] = [...KEY_EXCHANGES.usual, ...KEY_EXCHANGES.besides]
 
 /** The parts of an offer that may have nothing in common, by their index in it. @see RFC 4253, section 7.1 */
 const PARTS: readonly { name: string; index: number; legacy: readonly string[] }[] = [
@@ -37,8 +42,15 @@ const NAMES_SHOWN = 12
  * What ssh2 offers, these host keys first. Compression is not offered: it costs time, and would unpack what may come
  * from a stranger.
  */
-export function algorithmsFor(hostKeys: readonly ServerHostKeyAlgorithm[], isLegacy: boolean): Algorithms {
-  if (!isLegacy) return { compress: ['none'], serverHostKey: [...hostKeys] }
+export function algorithmsFor(
+  hostKeys: readonly ServerHostKeyAlgorithm[],
+  { algorithms, keyExchanges }: Pick<SshHost, 'algorithms' | 'keyExchanges'>,
+): Algorithms {
+  if (keyExchanges !== undefined) {
+    const named = keyExchanges.flatMap((name) => NAMED_KEX.filter((known) => known === name))
+    return { compress: ['none'], serverHostKey: [...hostKeys], kex: named }
+  }
+  if (algorithms === undefined) return { compress: ['none'], serverHostKey: [...hostKeys] }
   // Next to the other two of an RSA key: a host shows its first key in this order, which must be of the listed type.
   const serverHostKey = hostKeys.flatMap((name) => (name === 'rsa-sha2-256' ? [name, ...LEGACY.hostKey] : [name]))
   const besides = { prepend: [], remove: [] }

@@ -12,6 +12,12 @@ export type SshHost = HostIdentity & {
   readonly credentials: readonly Credential[]
   /** Offers the algorithms of old hosts too. Absent: only current ones. */
   readonly algorithms?: 'legacy'
+  /** Files of known hosts in place of the user's own. */
+  readonly knownHostsFiles?: readonly string[]
+  /** The key exchanges to offer, in this order. Absent: the usual ones. */
+  readonly keyExchanges?: readonly string[]
+  /** Variables to ask the host to set for each channel; it takes those that its AcceptEnv names, and says nothing. */
+  readonly env?: Readonly<Record<string, string>>
   /** The host to go through, with its own credentials; verified under its own name. */
   readonly jump?: SshHost
 }
@@ -24,6 +30,8 @@ export type SshConnection = {
   /** The key with which the host proved its identity. */
   readonly hostKey: Buffer
   readonly reached: Reached
+  /** As of its {@link SshHost}. */
+  readonly env?: Readonly<Record<string, string>>
   /** Channels for commands that one of the two sides has not closed yet; kept by channel.ts. */
   readonly channels: Set<ClientChannel>
   /** Those among them whose streams have ended only because the connection did; kept by log-in.ts. */

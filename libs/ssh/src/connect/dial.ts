@@ -41,8 +41,8 @@ export async function connect(host: SshHost, options: ConnectOptions): Promise<C
   if (options.signal.aborted) dial.abort()
   const lookUps = new LookUps()
   try {
-    const known = await options.knownHosts.read()
-    const result = await reach(host, { known, lookUps, signal: dial.signal, keepaliveMs: options.keepaliveMs })
+    const { knownHosts, keepaliveMs } = options
+    const result = await reach(host, { knownHosts, lookUps, signal: dial.signal, keepaliveMs })
     if (result.ok || !dial.signal.aborted) return result
     if (options.signal.aborted) {
       return refused(failure(causeOfAbort(options.signal), `stopped before ${host.name} was reached`))
@@ -55,7 +55,11 @@ export async function connect(host: SshHost, options: ConnectOptions): Promise<C
   }
 }
 
-async function reach(host: SshHost, options: DialOptions): Promise<ConnectResult> {
+async function reach(
+  host: SshHost,
+  given: Omit<DialOptions, 'known'> & Pick<ConnectOptions, 'knownHosts'>,
+): Promise<ConnectResult> {
+  const options = { ...given, known: await given.knownHosts.read(host.knownHostsFiles) }
   if (host.jump === undefined) return await dial(host, undefined, options)
   const hop = await reach(host.jump, options)
   return hop.ok ? await dial(host, hop.connection, options) : refused(jumpFailure(host.jump, hop))

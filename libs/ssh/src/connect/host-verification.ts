@@ -2,6 +2,7 @@
  * Verifies the identity of a host. There is no way around it: a key that is not listed is refused, and the text says
  * which key was shown and how a person can check and enrol it.
  */
+import { HOST_KEYS } from '@muster/contract'
 import type { ServerHostKeyAlgorithm } from 'ssh2'
 import { fingerprintOf } from '../login/keys.ts'
 import { type Failure, failure } from '../verdict/failure.ts'
@@ -13,6 +14,8 @@ export type HostIdentity = {
   readonly port: number
   /** The name to look up instead of the address, as in ssh_config. */
   readonly hostKeyAlias?: string
+  /** The algorithms of host keys to offer, in this order where known_hosts says nothing. Absent: the usual ones. */
+  readonly hostKeys?: readonly string[]
 }
 
 /**
@@ -27,6 +30,9 @@ const ALGORITHMS: ReadonlyMap<string, readonly ServerHostKeyAlgorithm[]> = new M
   ['ssh-rsa', ['rsa-sha2-512', 'rsa-sha2-256']],
 ] satisfies [string, ServerHostKeyAlgorithm[]][])
 
+/** Only where a host's own list has it. */
+const SHA1: readonly ServerHostKeyAlgorithm[] = HOST_KEYS.besides
+
 /**
  * The algorithms to offer a host, those of its listed keys first: a host with several keys shows the first one in
  * common, and would look changed if that were a key that is not listed.
@@ -34,7 +40,13 @@ const ALGORITHMS: ReadonlyMap<string, readonly ServerHostKeyAlgorithm[]> = new M
 export function hostKeyAlgorithms(host: HostIdentity, known: KnownHosts): ServerHostKeyAlgorithm[] {
   const types = namesOf(host).flatMap((name) => known.knownTypes(name))
   const ordered = new Set([...types, ...ALGORITHMS.keys()])
-  return [...ordered].flatMap((type) => ALGORITHMS.get(type) ?? [])
+  const usual = [...ordered].flatMap((type) => ALGORITHMS.get(type) ?? [])
+  const { hostKeys } = host
+  if (hostKeys === undefined) return usual
+  const listed = types.flatMap((type) => [...(ALGORITHMS.get(type) ?? []), ...(type === 'ssh-rsa' ? SHA1 : [])])
+  const first = listed.filter((name) => hostKeys.includes(name))
+  const wanted = hostKeys.flatMap((name) => [...usual, ...SHA1].filter((known) => known === name))
+  return [...new Set([...first, ...wanted])]
 }
 
 /** Why this key must not be trusted for this host; undefined if it is the host's. */

@@ -166,7 +166,7 @@ class LogIn {
       readyTimeout: 0,
       keepaliveInterval: keepaliveMs,
       keepaliveCountMax: KEEPALIVE_COUNT,
-      algorithms: algorithmsFor(hostKeyAlgorithms(this.#host, known), this.#isLegacy),
+      algorithms: algorithmsFor(hostKeyAlgorithms(this.#host, known), this.#host),
       hostVerifier: (key: Buffer) => {
         this.#hostKey = Buffer.from(key)
         this.#hostKeyFailure = refuseHostKey(this.#host, known, key)
@@ -243,6 +243,7 @@ class LogIn {
         reached: this.#reached(this.#address ?? null),
         channels: this.#channels,
         cutOff: this.#cutOff,
+        ...(this.#host.env && { env: this.#host.env }),
         isOpen: () => this.#state === 'ready',
         close: () => this.#close(),
         ...(used.length > 0 && { notice: `${name} uses legacy algorithms: ${used.join(', ')}` }),

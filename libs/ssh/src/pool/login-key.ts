@@ -13,7 +13,8 @@ export function loginKey(host: SshHost): string {
   return createHmac('sha256', SALT).update(describe(host)).digest('base64url')
 }
 
-function describe({ name, address, port, user, hostKeyAlias, algorithms, credentials, jump }: SshHost): string {
+function describe(host: SshHost): string {
+  const { name, address, port, user, hostKeyAlias, algorithms, credentials, jump } = host
   const offered = credentials.map((credential) => {
     switch (credential.kind) {
       case 'key':
@@ -34,6 +35,7 @@ function describe({ name, address, port, user, hostKeyAlias, algorithms, credent
     hostKeyAlias ?? null,
     algorithms ?? null,
     offered,
+    [host.hostKeys ?? null, host.keyExchanges ?? null, host.env ?? null],
     jump && describe(jump),
   ])
 }

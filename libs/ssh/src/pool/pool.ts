@@ -101,7 +101,7 @@ class ConnectionPool implements Pool {
     host: SshHost,
     options: CheckOutOptions & { readonly openedAfterMs?: number },
   ): Promise<CheckOutResult> {
-    const known = await this.#options.knownHosts.read()
+    const known = await this.#knownOnTheWay(host)
     if (this.#isClosed) return refused(failure('conn_lost', `stopped before ${host.name} was reached`))
     const group = this.#groups.get(key) ?? this.#newGroup(key, limit)
     for (const pooled of group.connections) {
@@ -112,6 +112,12 @@ class ConnectionPool implements Pool {
     this.#groups.set(key, group)
     const checkout = group.checkOut()
     return checkout === undefined ? await group.wait(host, options) : { ok: true, checkout }
+  }
+
+  /** What is known for the host, then for the one before it, and so on. */
+  async #knownOnTheWay(host: SshHost): Promise<KnownHosts[]> {
+    const known = await this.#options.knownHosts.read(host.knownHostsFiles)
+    return host.jump === undefined ? [known] : [known, ...(await this.#knownOnTheWay(host.jump))]
   }
 
   #newGroup(key: string, limit: number): LoginGroup {
@@ -154,7 +160,7 @@ class ConnectionPool implements Pool {
     options: CheckOutOptions & { readonly openedAfterMs: number },
   ): Promise<CheckOutResult> {
     const key = `jump ${loginKey(jump)}`
-    const known = await this.#options.knownHosts.read()
+    const known = await this.#options.knownHosts.read(jump.knownHostsFiles)
     const refusal = this.#refusedJumps.find(key, known)
     if (refusal !== undefined) return refused(refusal)
     const reached = await this.#checkOut(key, FORWARDS_PER_CONNECTION, jump, options)
@@ -180,7 +186,7 @@ class ConnectionPool implements Pool {
         if (typeof given !== 'function') return refused(given)
         end = given
       }
-      const known = await this.#options.knownHosts.read()
+      const known = await this.#options.knownHosts.read(host.knownHostsFiles)
       const turn = () => progress.during(() => this.#turns.enter(hop?.connection.hostName, { fairKey, signal }))
       isHandedOn = true
       const onPhase = (phase: DialPhase) => progress.reached(phase)
@@ -212,7 +218,7 @@ class ConnectionPool implements Pool {
 }
 
 /** Whether the host keys of the connection, and of all it goes through, would be accepted now. */
-function isTrusted({ hostKey, hop }: SshConnection, host: SshHost, known: KnownHosts): boolean {
-  if (refuseHostKey(host, known, hostKey) !== undefined) return false
-  return host.jump === undefined || (hop !== undefined && isTrusted(hop, host.jump, known))
+function isTrusted({ hostKey, hop }: SshConnection, host: SshHost, [known, ...before]: KnownHosts[]): boolean {
+  if (known === undefined || refuseHostKey(host, known, hostKey) !== undefined) return false
+  return host.jump === undefined || (hop !== undefined && isTrusted(hop, host.jump, before))
 }
