@@ -24,6 +24,6 @@ test('nothing that is typed is shown, from before the question until after the a
 
 test('Ctrl-C ends it, and the terminal shows again what is typed', async () => {
   const { stdin, happened, ask } = terminal('half\x03')
-  await expect(askSecret(stdin, ask, 'Key: ')).rejects.toThrow('nothing was stored')
+  await expect(askSecret(stdin, ask, 'Key: ')).rejects.toThrow('nothing was done')
   expect(happened).toContainEqual({ isShown: true })
 })
