@@ -18,7 +18,7 @@ import { startRelay } from './relay.ts'
 import { type SshdFacts, startSshd } from './sshd.ts'
 
 /** A key file as a credential. */
-export function keyFile(source: string, passphrase?: string): Credential {
+export function keyFile(source: string, passphrase?: string): Extract<Credential, { kind: 'key' }> {
   return { kind: 'key', pem: readFileSync(source), source, ...(passphrase === undefined ? {} : { passphrase }) }
 }
 

@@ -47,6 +47,8 @@ export type Sshd = {
    * Commands go on without their session. Linux only. `facts.pid` is that of the first daemon.
    */
   restart(awayMs: number): Promise<void>
+  /** What the daemon has logged since it was started last. With the setting `LogLevel INFO` that is each log-in. */
+  log(): string
   /** Ends it and everything that runs below it. */
   close(): Promise<void>
 }
@@ -72,7 +74,7 @@ export async function startSshd(settings: readonly string[] = [], matches: reado
     const port = await freePort()
     const all = password === null ? await withOwnHome(dir, settings) : settings
     const config = await writeConfig(program, dir, port, all, matches)
-    let daemon = await startDaemon(program, config, port)
+    let { daemon, log } = await startDaemon(program, config, port)
     const knownHostsFile = join(dir, 'known_hosts')
     const knownHosts = Object.entries(keys.hostKeys).map(([type, key]) => `[127.0.*]:${port} ${type} ${key}\n`)
     await writeFile(knownHostsFile, knownHosts)
@@ -89,13 +91,13 @@ export async function startSshd(settings: readonly string[] = [], matches: reado
     const restart = async (awayMs: number) => {
       await endWithSessions(daemon, isDaemonProcess)
       await setTimeout(awayMs)
-      daemon = await startDaemon(program, config, port)
+      ;({ daemon, log } = await startDaemon(program, config, port))
     }
     const close = async () => {
       await endWithSessions(daemon)
       await removeDir()
     }
-    return { facts, restart, close }
+    return { facts, restart, log: () => log(), close }
   } catch (error) {
     await removeDir()
     throw error
@@ -248,19 +250,20 @@ async function writeConfig(
   return file
 }
 
-async function startDaemon(program: string, config: string, port: number): Promise<ChildProcess> {
+type Daemon = { readonly daemon: ChildProcess; readonly log: () => string }
+
+async function startDaemon(program: string, config: string, port: number): Promise<Daemon> {
   const daemon = spawn(program, ['-D', '-e', '-f', config], { stdio: ['ignore', 'ignore', 'pipe'] })
   endWithUs(daemon)
-  let complaints = ''
-  daemon.stderr.on('data', (text: Buffer) => {
-    complaints = `${complaints}${text}`.slice(-4_000)
-  })
+  const logged: Buffer[] = []
+  daemon.stderr.on('data', (text: Buffer) => logged.push(text))
+  const log = () => Buffer.concat(logged).toString()
   const deadline = performance.now() + START_TIMEOUT_MS
   while (daemon.exitCode === null && performance.now() < deadline) {
-    if (await answers(port)) return daemon
+    if (await answers(port)) return { daemon, log }
   }
   daemon.kill('SIGKILL')
-  throw new Error(`sshd did not start on port ${port}: ${complaints.trim() || 'it said nothing'}`)
+  throw new Error(`sshd did not start on port ${port}: ${log().slice(-4_000).trim() || 'it said nothing'}`)
 }
 
 /** Whether something says a word on the port. A refusal is no answer, and is waited on for a moment. */

@@ -59,6 +59,7 @@ describe('an entry', () => {
       'credential_kinds: the same secret as sudo_password_file',
     ],
     [`${COMMAND}, credential_kinds: key, identity_file: x`, 'credential_kinds: a key and identity_file; give one'],
+    ['certificate_file: x', 'certificate_file: a certificate of which key? give identity_file beside it'],
     [`${COMMAND}, credential_kinds: passphrase`, 'credential_kinds: a passphrase of which key?'],
   ])('is refused in words, without what it holds: %s', (fields, words) => {
     expect(() => hostOf(fields)).toThrow(`hosts.db01.${words}`)

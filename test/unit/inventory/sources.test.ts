@@ -274,7 +274,12 @@ describe('an SSH config', () => {
     ])
     const file = join(directory, 'ssh_config')
     expect(source.current().hosts.get('web1')?.notTaken).toEqual([
-      { option: 'CertificateFile', file, line: 4, why: 'certificates of users are not supported' },
+      {
+        option: 'CertificateFile',
+        file,
+        line: 4,
+        why: 'a certificate is taken from the file beside its key, KEY-cert.pub',
+      },
       { option: 'ServerAliveInterval', file, line: 10, why: 'Muster has a way of its own' },
     ])
     expect(JSON.stringify([...source.current().hosts.values()].map(({ notTaken }) => notTaken))).not.toContain('secret')

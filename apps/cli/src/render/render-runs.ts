@@ -70,7 +70,11 @@ function reachedText({ address, port, jump, host_key: hostKey }: Reached): strin
 }
 
 function logInText({ user, credentials }: Reached): string {
-  const used = credentials.map(({ kind, fingerprint }) => (fingerprint === null ? kind : `${kind} ${fingerprint}`))
+  const used = credentials.map(({ kind, fingerprint, certificate }) => {
+    const signed =
+      certificate && ` (${escapeLine(certificate.key_id)}, serial ${certificate.serial}, by ${certificate.authority})`
+    return `${fingerprint === null ? kind : `${kind} ${fingerprint}`}${signed ?? ''}`
+  })
   return `${escapeLine(user)}, ${used.length === 0 ? 'nothing accepted' : used.join(' and ')}`
 }
 

@@ -4,7 +4,15 @@
  * Only workers hold them, and send them only to the hosts they belong to.
  */
 import { MusterError, type Reason, type TerminalRunState } from '@muster/contract'
-import { type Hop, hostsOutside, type Inventory, type InventoryHost, type KeyContent, readKey } from '@muster/inventory'
+import {
+  certificateFileOf,
+  type Hop,
+  hostsOutside,
+  type Inventory,
+  type InventoryHost,
+  type KeyContent,
+  readKey,
+} from '@muster/inventory'
 import { checkSudoPassword, keepFiles, type SshHost, type Sudo } from '@muster/ssh'
 import { CommandFailed } from './credential-command.ts'
 import { type Readers, type ReadKey, readCredentials } from './read-credentials.ts'
@@ -58,9 +66,10 @@ export function reachableHosts(options: { inventory: () => Inventory; secrets: R
   const { secrets } = options
   const keys = new Map<string, () => Promise<KeyContent>>()
   const readKept: ReadKey = (ref) => {
-    const { identityFile: file, isOfOpenSsh = false } = ref
-    const name = `${isOfOpenSsh} ${file}`
-    const read = keys.get(name) ?? keepFiles([file, `${file}.pub`], () => readKey(ref, secrets.directories))
+    const { identityFile: file, isOfOpenSsh = false, certificateFile = '' } = ref
+    const name = JSON.stringify([isOfOpenSsh, file, certificateFile])
+    const files = [file, `${file}.pub`, certificateFileOf(ref)]
+    const read = keys.get(name) ?? keepFiles(files, () => readKey(ref, secrets.directories))
     keys.set(name, read)
     return read()
   }

@@ -6,8 +6,18 @@ const Fingerprint = z.string().regex(/^SHA256:[A-Za-z0-9+/]{43}$/)
 
 /** Something that a host accepted at the log-in; never its value. */
 const UsedCredential = z.object({
-  kind: z.enum(['key', 'agent', 'password']).describe('A key of a file, a key that an SSH agent holds, or a password.'),
+  kind: z
+    .enum(['key', 'agent', 'certificate', 'password'])
+    .describe('A key of a file, a key that an SSH agent holds, a key with a certificate of OpenSSH, or a password.'),
   fingerprint: Fingerprint.nullable().describe('Of the public key; null for a password.'),
+  certificate: z
+    .object({
+      key_id: z.string().describe('As the log of the host has it; of one made for the run: JOB/INDEX.'),
+      serial: z.string().regex(/^\d{1,20}$/),
+      authority: Fingerprint.describe('Of the key that signed it.'),
+    })
+    .optional()
+    .describe('Absent unless the kind is certificate.'),
 })
 export type UsedCredential = z.infer<typeof UsedCredential>
 

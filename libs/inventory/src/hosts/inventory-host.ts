@@ -38,6 +38,8 @@ export type CredentialRef =
       readonly kind: 'key'
       readonly identityFile: string
       readonly passphrase?: SecretRef
+      /** Its certificate. Absent: the file `…-cert.pub` beside it, if there is one. */
+      readonly certificateFile?: string
       /** Set where OpenSSH would take the key by itself: a usual one, or one of an SSH config. It may lie anywhere. */
       readonly isOfOpenSsh?: true
       /** The socket of the agent that may hold it; empty: none is asked. Absent: that of the worker. */

@@ -6,7 +6,7 @@ import { foldHosts } from '@muster/contract'
 import type { InventoryHost } from '../hosts/inventory-host.ts'
 import { type FileNeed, refusalOf } from './confined-file.ts'
 import { findCredentialProgram } from './credential-program.ts'
-import { KEY_FILE } from './key.ts'
+import { KEY_FILE, type KeyRef } from './key.ts'
 import { SECRET_FILE } from './secret.ts'
 import type { SecretDirectories } from './secret-directories.ts'
 
@@ -47,13 +47,17 @@ function filesOf({ credentials, sudoPassword }: InventoryHost): Named[] {
   if (sudoPassword !== undefined) secrets.push(sudoPassword)
   return [
     ...credentials.flatMap((one): Named[] =>
-      one.kind === 'key' && one.isOfOpenSsh !== true ? [[one.identityFile, KEY_FILE]] : [],
+      one.kind === 'key' && one.isOfOpenSsh !== true ? [[one.identityFile, KEY_FILE], ...certificateOf(one)] : [],
     ),
     ...secrets.flatMap((secret): Named[] => {
       if (secret.kind === 'command') return [[secret.argv[0], 'program']]
       return secret.kind === 'file' ? [[secret.path, SECRET_FILE]] : []
     }),
   ]
+}
+
+function certificateOf({ certificateFile }: KeyRef): Named[] {
+  return certificateFile === undefined ? [] : [[certificateFile, KEY_FILE]]
 }
 
 async function programRefusal(path: string, programs: readonly string[]): Promise<string | undefined> {

@@ -10,8 +10,11 @@ import { type FileNeed, readConfined, readRegular, SecretRefused } from './confi
 import type { SecretDirectories } from './secret-directories.ts'
 import { readFault } from './strict-modes.ts'
 
-/** What a key file and the `.pub` beside it hold. If only the public half is there, it is `pem`. */
-export type KeyContent = { readonly pem: Buffer; readonly publicHalf?: Buffer }
+/**
+ * What a key file, the `.pub` beside it and the file of its certificate hold. If only the public half is there, it is
+ * `pem`.
+ */
+export type KeyContent = { readonly pem: Buffer; readonly publicHalf?: Buffer; readonly certificate?: Buffer }
 
 /** A key of a host. */
 export type KeyRef = Extract<CredentialRef, { kind: 'key' }>
@@ -25,26 +28,39 @@ export const KEY_FILE: FileNeed = {
   isPrivate: (path, content) => (content === undefined ? !path.endsWith('.pub') : !PUBLIC.test(content.toString())),
 }
 
+/** The file with the certificate of a key: the one that is named, or where OpenSSH looks for it. */
+export function certificateFileOf({ identityFile, certificateFile }: KeyRef): string {
+  return certificateFile ?? `${identityFile.replace(/\.pub$/, '')}-cert.pub`
+}
+
 /**
- * The content of the key file and of the public half beside it.
+ * The content of the key file, of the public half beside it and of its certificate.
  * @throws {SecretRefused} the inventory names it, and it lies outside the directories, or others can read or change it
  * @throws {MusterError} invalid_inventory when neither half can be read
  */
-export async function readKey(
-  { identityFile: file, isOfOpenSsh }: KeyRef,
-  directories: SecretDirectories,
-): Promise<KeyContent> {
+export async function readKey(ref: KeyRef, directories: SecretDirectories): Promise<KeyContent> {
+  const { identityFile: file, isOfOpenSsh } = ref
   const read = (path: string) => (isOfOpenSsh ? readAsOpenSsh(path) : readConfined(path, directories, KEY_FILE))
-  const [own, besides] = await Promise.allSettled([read(file), read(`${file}.pub`)])
-  if (own.status === 'fulfilled') {
-    return { pem: own.value, ...(besides.status === 'fulfilled' && { publicHalf: besides.value }) }
+  const paths = [file, `${file}.pub`, certificateFileOf(ref)] as const
+  const [own, besides, certified] = await Promise.allSettled(paths.map(read))
+  if (ref.certificateFile !== undefined) {
+    if (certified?.status === 'rejected') throw unreadable('certificate file', ref.certificateFile, certified.reason)
   }
-  if (own.reason instanceof SecretRefused) throw own.reason
-  if (besides.status === 'rejected' && besides.reason instanceof SecretRefused) throw besides.reason
-  if (besides.status === 'fulfilled') return { pem: besides.value }
-  const cause: unknown = own.reason
+  const certificate = certified?.status === 'fulfilled' ? { certificate: certified.value } : {}
+  if (own?.status === 'fulfilled') {
+    return { pem: own.value, ...(besides?.status === 'fulfilled' && { publicHalf: besides.value }), ...certificate }
+  }
+  const cause: unknown = own?.reason
+  if (cause instanceof SecretRefused) throw cause
+  if (besides?.status === 'rejected' && besides.reason instanceof SecretRefused) throw besides.reason
+  if (besides?.status === 'fulfilled') return { pem: besides.value, ...certificate }
+  throw unreadable('key file', file, cause)
+}
+
+function unreadable(what: string, file: string, cause: unknown): MusterError {
+  if (cause instanceof SecretRefused) return cause
   const why = cause instanceof Error ? ('code' in cause ? String(cause.code) : cause.message) : 'unknown error'
-  throw new MusterError('invalid_inventory', `the key file ${file} cannot be read by the worker: ${why}`, { cause })
+  return new MusterError('invalid_inventory', `the ${what} ${file} cannot be read by the worker: ${why}`, { cause })
 }
 
 /** OpenSSH refuses a private key of its user's own that others can read. */

@@ -38,7 +38,10 @@ export function namedCredentials(
   const key = givenSecret('key', fields, base)
   if (fields.identity_file !== undefined) {
     const identityFile = expandPath(fields.identity_file, base)
-    credentials.push({ kind: 'key', identityFile, ...(passphrase && { passphrase }) })
+    const certificateFile =
+      fields.certificate_file === undefined ? undefined : expandPath(fields.certificate_file, base)
+    const besides = { ...(passphrase && { passphrase }), ...(certificateFile !== undefined && { certificateFile }) }
+    credentials.push({ kind: 'key', identityFile, ...besides })
   } else if (key !== undefined) credentials.push({ kind: 'given_key', secret: key, ...(passphrase && { passphrase }) })
   else if (fields.agent !== undefined) credentials.push(agent(base.agentSocket))
   const password = secretRef(fields.password_file, fields.password_env, base) ?? givenSecret('password', fields, base)

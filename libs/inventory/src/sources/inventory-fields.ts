@@ -97,6 +97,7 @@ const CredentialTtl = Text.refine(
 
 const credentialFields = {
   identity_file: FilePath.optional(),
+  certificate_file: FilePath.optional(),
   passphrase_file: FilePath.optional(),
   passphrase_env: VariableName.optional(),
   password_file: FilePath.optional(),
@@ -210,6 +211,9 @@ function reportConflicts(
     const [first, second = given.has(secret) ? 'credential_kinds' : undefined] = ways
     const same = `the same secret as ${first}; give one of the two`
     if (first !== undefined && second !== undefined) report([second], same)
+  }
+  if (keys.has('certificate_file') && !keys.has('identity_file')) {
+    report(['certificate_file'], 'a certificate of which key? give identity_file beside it')
   }
   if (given.has('key') && keys.has('identity_file')) report(['credential_kinds'], 'a key and identity_file; give one')
   const isOfCommand = given.has('passphrase') ? 'credential_kinds' : undefined

@@ -33,7 +33,7 @@ const REASONS: readonly (readonly [why: string, options: string])[] = [
     'compression connectionattempts ipqos rekeylimit serveralivecountmax serveraliveinterval tcpkeepalive',
   ],
   ['variables of a worker do not go to hosts: use SetEnv, or the env of a job', 'sendenv'],
-  ['certificates of users are not supported', 'certificatefile'],
+  ['a certificate is taken from the file beside its key, KEY-cert.pub', 'certificatefile'],
   ['no name server is asked for another name', 'canonicaldomains canonicalizehostname canonicalizepermittedcnames'],
 ]
 

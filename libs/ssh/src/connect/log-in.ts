@@ -10,7 +10,8 @@
 import type { Duplex } from 'node:stream'
 import type { Reached } from '@muster/contract'
 import ssh2, { type ClientChannel } from 'ssh2'
-import { type Login, planLogin } from '../login/authentication.ts'
+import { isCertified, type Login, planLogin } from '../login/authentication.ts'
+import { takeCertificates } from '../login/certified-key.ts'
 import { fingerprintOf } from '../login/keys.ts'
 import { type Failure, failure, fieldsOf, printable } from '../verdict/failure.ts'
 import { algorithmsFor, explainMismatch, legacyAmong } from './algorithms.ts'
@@ -184,6 +185,7 @@ class LogIn {
     })
     watchMessage(this.#client, 'USERAUTH_INFO_REQUEST', () => this.#login.countRequest())
     this.#offers = watchOffers(this.#client)
+    if (this.#host.credentials.some(isCertified)) takeCertificates(this.#client)
   }
 
   #enter(phase: DialPhase): void {

@@ -49,8 +49,11 @@ async function offerOf(credential: Credential, salt: string): Promise<unknown[]>
       const key = 'key' in usable ? usable.key : readPublicKey(credential.publicHalf ?? '')
       const blob = key?.getPublicSSH().toString('base64') ?? null
       const held = credential.agent === undefined || 'key' in usable ? [] : await agentKeys(credential.agent)
-      return ['key', blob, 'key' in usable, held]
+      return ['key', blob, 'key' in usable, held, credential.certificate?.toString() ?? null]
     }
+    case 'run_key':
+      // Another one each time, and only for a run.
+      return ['run_key']
     case 'password':
       return ['password', createHmac('sha256', salt).update(credential.password).digest('base64')]
     case 'agent':

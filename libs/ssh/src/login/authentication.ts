@@ -8,6 +8,8 @@
  */
 import type { UsedCredential } from '@muster/contract'
 import type { AnyAuthMethod, AuthenticationType, ParsedKey } from 'ssh2'
+import { type Certificate, doubtsAbout, faultOf, readCertificate } from './certificate.ts'
+import { certifiedKey } from './certified-key.ts'
 import { fingerprintOf, readPrivateKey, readPublicKey } from './keys.ts'
 import { type AgentLimits, askingBeforeSha1, LoginAgent } from './login-agent.ts'
 import { PasswordPrompts } from './password-prompts.ts'
@@ -23,14 +25,23 @@ export type Credential =
       readonly source: string
       /** The content of the `.pub` file beside it. Absent where there is none. */
       readonly publicHalf?: Buffer | string
+      /** The content of the file with its certificate. It is offered before the key alone. */
+      readonly certificate?: Buffer | string
       /**
        * The socket of an agent that may hold the private half, where `pem` is the public one or cannot be decrypted.
        */
       readonly agent?: string
     }
+  /** A key that was made for one run, with its certificate. */
+  | { readonly kind: 'run_key'; readonly key: ParsedKey; readonly certificate: Certificate }
   /** Also the answer to the host's first question that is asked alone and hidden. */
   | { readonly kind: 'password'; readonly password: string }
   | { readonly kind: 'agent'; readonly socket: string }
+
+/** Whether a host may be shown a certificate. */
+export function isCertified(credential: Credential): boolean {
+  return credential.kind === 'run_key' || (credential.kind === 'key' && credential.certificate !== undefined)
+}
 
 /** One log-in under way. */
 export type Login = {
@@ -107,6 +118,11 @@ function explainRefusal(source: string, key: ParsedKey, besides: ParsedKey | und
 function usedKey(kind: 'key' | 'agent', key: ParsedKey | undefined): UsedCredential {
   const blob = key?.getPublicSSH()
   return { kind, fingerprint: blob === undefined ? null : fingerprintOf(blob) }
+}
+
+function usedCertificate({ publicKey, keyId, serial, authority }: Certificate): UsedCredential {
+  const certificate = { key_id: keyId, serial: String(serial), authority: fingerprintOf(authority) }
+  return { kind: 'certificate', fingerprint: fingerprintOf(publicKey), certificate }
 }
 
 function usedPassword(): UsedCredential {
@@ -217,6 +233,11 @@ class PlannedLogin implements Login {
   }
 
   #keySteps(credential: Credential): Step[] {
+    if (credential.kind === 'run_key') {
+      const { key, certificate } = credential
+      const make = () => this.#certified(key, certificate)
+      return [{ label: `certificate of the run (${certificate.keyId})`, method: 'publickey', make }]
+    }
     if (credential.kind !== 'key') return []
     const username = this.#user
     const make: Step['make'] = () => {
@@ -236,7 +257,44 @@ class PlannedLogin implements Login {
       if (agent === '') return { problem: `${usable.problem}; an agent may hold it, and SSH_AUTH_SOCK is not set` }
       return this.#heldByAgent(agent, only, usable.problem)
     }
-    return [{ label: `key ${credential.source}`, method: 'publickey', make }]
+    const alone: Step = { label: `key ${credential.source}`, method: 'publickey', make }
+    if (credential.certificate === undefined) return [alone]
+    const text = credential.certificate
+    const withCertificate = () => this.#certificateStep(credential, text)
+    return [{ label: `certificate of ${credential.source}`, method: 'publickey', make: withCertificate }, alone]
+  }
+
+  /** The key with the certificate that lies beside it. Its private half may be with an agent. */
+  #certificateStep(credential: Extract<Credential, { kind: 'key' }>, text: Buffer | string): ReturnType<Step['make']> {
+    const certificate = readCertificate(text)
+    if ('problem' in certificate) return certificate
+    const usable = readPrivateKey(credential)
+    const { publicHalf = '', agent = '' } = credential
+    const key = 'key' in usable ? usable.key : (usable.publicKey ?? readPublicKey(publicHalf))
+    if (key === undefined) return { problem: 'problem' in usable ? usable.problem : 'it has no public half' }
+    const fault = faultOf(certificate, key.getPublicSSH())
+    if (fault !== undefined) return { problem: fault }
+    if ('key' in usable) return this.#certified(key, certificate)
+    if (agent === '') return usable
+    const { shown } = certifiedKey(key, certificate)
+    const held = new LoginAgent(agent, { only: key, shown, ...this.#agentLimits })
+    const method = { type: 'agent', username: this.#user, agent: held } as const
+    const told = (why: string) => `${usable.problem}, or hand it to the agent (ssh-add): ${why}`
+    return { method, used: () => usedCertificate(certificate), told, refusal: () => this.#refusalOf(certificate) }
+  }
+
+  #certified(key: ParsedKey, certificate: Certificate): Attempt {
+    const { shown } = certifiedKey(key, certificate)
+    return {
+      method: { type: 'publickey', username: this.#user, key: shown },
+      used: () => usedCertificate(certificate),
+      refusal: () => this.#refusalOf(certificate),
+    }
+  }
+
+  #refusalOf(certificate: Certificate): ReturnType<NonNullable<Attempt['refusal']>> {
+    const doubts = doubtsAbout(certificate, this.#user, Date.now())
+    return { outcome: ['refused', ...doubts].join('; '), isRefused: true }
   }
 
   /** One key of an agent: the agent may hold a private key that cannot be used from its file. */

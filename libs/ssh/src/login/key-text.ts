@@ -43,7 +43,7 @@ export function readKeyText(content: Buffer | string, source: string): KeyText {
   if (first !== undefined) return readBlock(first[1] ?? '', first[2] ?? '')
   const [, type = ''] = PUBLIC_LINE.exec(text) ?? []
   if (type.includes('-cert-v')) {
-    const problem = 'this is a certificate, and user certificates are not supported; name the private key'
+    const problem = 'this is a certificate; name the private key here, and the certificate as certificate_file'
     return { kind: 'neither', problem }
   }
   if (type !== '' || text.startsWith('---- BEGIN SSH2 PUBLIC KEY ----')) return { kind: 'public', text }

@@ -8,6 +8,7 @@
 import { createHash, createPrivateKey, type KeyObject, randomBytes } from 'node:crypto'
 import ssh2, { type ParsedKey } from 'ssh2'
 import { type KeyText, readKeyText } from './key-text.ts'
+import { sshString } from './wire.ts'
 
 /** A key to log in with, or why it cannot be used, with its public half where that can be read. */
 export type UsableKey = { readonly key: ParsedKey } | { readonly problem: string; readonly publicKey?: ParsedKey }
@@ -178,11 +179,4 @@ function toOpenSshEd25519(key: KeyObject): string {
   const base64 = Buffer.concat(parts).toString('base64')
   const lines = base64.match(/.{1,70}/g) ?? []
   return ['-----BEGIN OPENSSH PRIVATE KEY-----', ...lines, '-----END OPENSSH PRIVATE KEY-----', ''].join('\n')
-}
-
-function sshString(value: string | Buffer): Buffer {
-  const bytes = Buffer.from(value)
-  const length = Buffer.alloc(4)
-  length.writeUInt32BE(bytes.length)
-  return Buffer.concat([length, bytes])
 }

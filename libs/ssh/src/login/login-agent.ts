@@ -2,12 +2,16 @@
  * An SSH agent as one log-in may use it: all of its keys, or a single one. A host counts the keys it is shown and ends
  * the log-in after a few, so where a key is named the host is shown only that one.
  */
+
 import ssh2, { type ParsedKey, type SignCallback, type SigningRequestOptions } from 'ssh2'
+import { hashOf } from './certified-key.ts'
 
 /** What a log-in may do with its agent. */
 export type AgentLimits = {
   /** The one key to use. Absent: all that the agent holds. */
   readonly only?: ParsedKey
+  /** What the host is shown instead of that key: the key with its certificate. */
+  readonly shown?: ParsedKey
   /** Asked before an RSA key signs with SHA-1: whether it may. */
   readonly maySha1: () => boolean
   /** Called when the agent is asked for something, and when it has answered: it may ask a person, or be frozen. */
@@ -48,7 +52,7 @@ export class LoginAgent extends ssh2.BaseAgent<ParsedKey> {
       const blob = only.getPublicSSH()
       const key = held?.find((one) => 'getPublicSSH' in one && one.getPublicSSH().equals(blob))
       if (key === undefined) done(new Error(`the agent ${this.#socket} does not hold it`))
-      else done(undefined, [key])
+      else done(undefined, [this.#limits.shown ?? key])
     })
   }
 
@@ -64,9 +68,13 @@ export class LoginAgent extends ssh2.BaseAgent<ParsedKey> {
       tell?.(new Error(SHA1_ONLY))
       return
     }
-    const { onAsked } = this.#limits
+    const { onAsked, only, shown } = this.#limits
     onAsked(true)
-    this.#agent.sign(key, data, typeof options === 'function' ? {} : options, (error, signature) => {
+    // For a key with its certificate the key signs, which the agent holds.
+    const signer = shown === undefined ? key : (only ?? key)
+    const hash = shown === undefined ? undefined : hashOf(signer)
+    const how = hash === undefined ? options : { hash }
+    this.#agent.sign(signer, data, typeof how === 'function' ? {} : how, (error, signature) => {
       onAsked(false)
       if (!error) this.#signedWith = key
       tell?.(error, signature)

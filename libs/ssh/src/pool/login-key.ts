@@ -18,7 +18,15 @@ function describe(host: SshHost): string {
   const offered = credentials.map((credential) => {
     switch (credential.kind) {
       case 'key':
-        return ['key', credential.pem.toString('latin1'), credential.passphrase ?? null, credential.agent ?? null]
+        return [
+          'key',
+          credential.pem.toString('latin1'),
+          credential.passphrase ?? null,
+          credential.agent ?? null,
+          credential.certificate?.toString('latin1') ?? null,
+        ]
+      case 'run_key':
+        return ['run_key', credential.certificate.blob.toString('base64')]
       case 'password':
         return ['password', credential.password]
       case 'agent':
