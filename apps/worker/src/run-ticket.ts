@@ -26,8 +26,8 @@ export type TicketDeps = ReachDeps &
     readonly held: HeldRuns
   }
 
-/** What is told of a run whose command printed a secret. */
-const MASKED = 'the output held secrets of the job; each of their bytes is shown as "*"'
+/** What is told of a run whose command, or whose health check, printed a secret. */
+const MASKED = 'secrets of the job were printed; each of their bytes is shown as "*"'
 
 /** Carries out one ticket. Resolves with a few words for Bull Board; rejects only when the ledger failed. */
 export async function runTicket(deps: TicketDeps, ticket: Ticket): Promise<string> {

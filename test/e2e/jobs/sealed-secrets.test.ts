@@ -61,10 +61,23 @@ test('what the command prints of them is masked byte by byte, counted as it is, 
     const [group] = await groupsOf(stack, job_id)
     expect(group?.stdout.endsWith(lines) || group?.stdout.endsWith('*'.repeat(STDIN.length))).toBe(true)
     const stdout = { bytes: base64.length + 1 + 9 + STDIN.length, omitted_bytes: 0 }
-    const notice = 'the output held secrets of the job; each of their bytes is shown as "*"'
+    const notice = 'secrets of the job were printed; each of their bytes is shown as "*"'
     expect(await runOf(stack, job_id)).toMatchObject({ stdout, notice })
   }
 }, 90_000)
+
+test('a health check that prints one of them shows it neither whole nor cut', async () => {
+  const stack = await startForSecrets()
+  // Of what it prints, the last 300 characters are quoted: the cut goes through the first of the two.
+  const check = `echo "$TOKEN$(printf %140s | tr " " x)$TOKEN$(printf %134s | tr " " y)"; exit 1`
+  const health_check = { command: check }
+  const { job_id } = await stack.submit({ targets: 'h1', command: 'true', secret_env: { TOKEN }, health_check })
+  await stack.ended(job_id)
+  const { state, reason, detail } = await runOf(stack, job_id)
+  expect([state, reason]).toEqual(['failed', 'health_check'])
+  expect(detail).toMatch(/: \*{10}x{140}\*{16}y+…$/)
+  for (let at = 0; at + 4 <= TOKEN.length; at += 1) expect(detail).not.toContain(TOKEN.slice(at, at + 4))
+}, 60_000)
 
 describe('nothing runs without the secrets', () => {
   test('that Redis has lost', async () => {

@@ -32,6 +32,8 @@ export async function checkHealth(
       execTimeoutMs: healthCheck.timeoutMs,
       killGraceMs: spec.limits.killGraceMs,
       outputLimitBytes: OUTPUT_LIMIT_BYTES,
+      // Masked before it is cut: half of a secret would not be known as one.
+      ...(spec.masks !== undefined && { mask: spec.masks.stream }),
       signal: run.signal,
       onOutput: (_stream, bytes) => {
         printed.push(bytes)
@@ -40,8 +42,7 @@ export async function checkHealth(
   )
   if (checked.state === 'succeeded') return end
   if (run.signal.aborted) return 'stopped'
-  // Masked before it is cut: half of a secret would not be known as one.
-  const text = printable(spec.scrub(Buffer.concat(printed).toString('utf8')).trim().slice(-SHOWN_CHARS))
+  const text = printable(Buffer.concat(printed).toString('utf8').trim().slice(-SHOWN_CHARS))
   const detail = `${howItEnded(checked)}${text === '' ? '' : `: ${text}`}`
   return { ...end, state: 'failed', reason: 'health_check', detail }
 }
