@@ -67,6 +67,7 @@ export async function startServer(options: {
     names,
     limits,
     ...(sealer === undefined ? {} : { sealer }),
+    policy: config.MUSTER_ADHOC_HOSTS,
     ...(tls === undefined ? {} : { tls }),
     ...(config.MUSTER_TRUSTED_PROXIES === undefined ? {} : { trustedProxies: config.MUSTER_TRUSTED_PROXIES }),
   })

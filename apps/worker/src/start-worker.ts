@@ -102,11 +102,12 @@ export async function startWorker(options: {
   const commands = { programs, env, passedOn: config.MUSTER_CREDENTIAL_COMMAND_ENV, log: logger }
   const asked = new AskedSecrets((ref, host) => askCommand(ref, host, commands), scrubber)
   const secrets = { env: { ...env, SSH_SERVERS: config.SSH_SERVERS }, directories, asked }
-  const hosts = reachableHosts({ inventory: () => inventory.current(), secrets })
+  const hosts = reachableHosts({ inventory: () => inventory.current(), secrets, policy: config.MUSTER_ADHOC_HOSTS })
   const specs = createRunSpecs(ledger)
-  const triedWith: TriedWith = async (name, kind) => {
+  const triedWith: TriedWith = async (name, kind, jobId) => {
+    const connect = await specs.connectOf(jobId)
     const sudo = { sudoUser: undefined, sudoPassword: undefined }
-    const found = await hosts.find(name, { ...sudo, keyHosts: [], signal: closing.signal })
+    const found = await hosts.find(name, { ...sudo, keyHosts: [], connect, signal: closing.signal })
     if (!('host' in found)) return undefined
     const known = await knownHosts.read(found.host.knownHostsFiles)
     return await triedDigest(found.host, kind, { known, salt })

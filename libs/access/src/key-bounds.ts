@@ -19,6 +19,7 @@ export function limitsOfChild({ key: { key_id: makerId, limits } }: KeyRecord, a
     sudo_users: noSudo ? [] : (users ?? limits.sudo_users),
     may_force: limits.may_force && !asked.no_force,
     may_claim_read_only: limits.may_claim_read_only && !asked.no_read_only_claims,
+    may_name_hosts: limits.may_name_hosts && !asked.no_named_hosts,
   }
   if (child.hosts.length > EXPRESSIONS_LIMIT) throw tooDeep('hosts', makerId, EXPRESSIONS_LIMIT)
   for (const name of NUMERIC_LIMITS) child[name] = asked[name] ?? limits[name]
@@ -76,7 +77,7 @@ function excessOf(holder: KeyRecord, other: Pick<KeyRecord, 'key' | 'shares'>): 
     const [most, asked] = [has[field], wants[field]]
     if (most !== null && (asked === null || asked > most)) return { field, asked: text(asked), allowed: text(most) }
   }
-  for (const field of ['may_force', 'may_claim_read_only'] as const) {
+  for (const field of ['may_force', 'may_claim_read_only', 'may_name_hosts'] as const) {
     if (wants[field] && !has[field]) return { field, asked: 'yes', allowed: 'no' }
   }
   const [end, ends] = [holder.key.expires_at, other.key.expires_at]

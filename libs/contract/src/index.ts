@@ -95,9 +95,18 @@ export {
   type Request,
 } from './operations/operations.ts'
 export { VERSION } from './operations/version.ts'
+export { Connect, connectField } from './targets/connect.ts'
 export { foldHosts } from './targets/fold-hosts.ts'
 export { Host, HostsUnavailable } from './targets/host.ts'
 export { expandRanges, isHostName } from './targets/host-range.ts'
+export {
+  isOneHost,
+  parseRequestHost,
+  plainRequestAddress,
+  type RequestHost,
+  requestHostAt,
+  writeRequestHost,
+} from './targets/request-host.ts'
 export { Selection, selectionFields } from './targets/selection.ts'
 export { HOST_KEYS, KEY_EXCHANGES } from './targets/ssh-algorithms.ts'
 export { type SshServersEntry, sshServersEntries, withoutPasswords } from './targets/ssh-servers.ts'

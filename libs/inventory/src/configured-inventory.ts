@@ -7,6 +7,7 @@ import type { MusterError } from '@muster/contract'
 import { z } from 'zod'
 import type { Inventory } from './inventory.ts'
 import { type InventoryOptions, type InventorySource, openInventory } from './inventory-source.ts'
+import { adhocHosts } from './request/adhoc-policy.ts'
 import { earlyRefusals } from './secrets/early-refusals.ts'
 import type { SecretDirectories } from './secrets/secret-directories.ts'
 import { expandHome } from './sources/credentials.ts'
@@ -16,6 +17,7 @@ export const inventoryVariables = {
   MUSTER_INVENTORY: z.string().describe('the inventory file'),
   SSH_SERVERS: z.string().optional().meta({ secret: true, description: 'name:host:user[:password],…' }),
   MUSTER_SSH_CONFIG: z.string().optional(),
+  MUSTER_ADHOC_HOSTS: adhocHosts.describe('which hosts requests may name: off, known_hosts, networks, name patterns'),
   HOME: z.string().default('/'),
   USER: z.string().optional(),
   SSH_AUTH_SOCK: z.string().optional(),
@@ -24,12 +26,8 @@ export const inventoryVariables = {
 /** Those of a worker, which alone reads secrets. */
 export const workerInventoryVariables = {
   ...inventoryVariables,
-  MUSTER_SECRET_DIRS: z
-    .string()
-    .optional()
-    .refine((text) => listed(text).every((path) => /^(?:\/|~\/|~$)/.test(path)), {
-      error: 'directories separated by ":", each beginning with / or ~/',
-    }),
+  MUSTER_SECRET_DIRS: directoryList(),
+  MUSTER_ADHOC_KEY_DIRS: directoryList(),
   MUSTER_CREDENTIAL_COMMANDS: z
     .string()
     .optional()
@@ -48,6 +46,15 @@ export const workerInventoryVariables = {
     .refine((names) => names.every((name) => /^[A-Za-z_]\w*$/.test(name) && !OWN_VARIABLE.test(name)), {
       error: 'names of variables separated by ",", none of them Muster\'s own',
     }),
+}
+
+function directoryList() {
+  return z
+    .string()
+    .optional()
+    .refine((text) => listed(text).every((path) => /^(?:\/|~\/|~$)/.test(path)), {
+      error: 'directories separated by ":", each beginning with / or ~/',
+    })
 }
 
 /** Its keys and the passwords of hosts are for no other program. */
@@ -113,6 +120,7 @@ export async function openWorkerInventory(
   const directories: SecretDirectories = {
     home: variables.HOME,
     named: listed(variables.MUSTER_SECRET_DIRS).map((path) => expandHome(path, variables.HOME)),
+    forRequests: listed(variables.MUSTER_ADHOC_KEY_DIRS).map((path) => expandHome(path, variables.HOME)),
     inventory: inventory.directory,
   }
   tellSoon(inventory.current())
@@ -123,6 +131,7 @@ function optionsOf(variables: Configured, log: InventoryLog, lent: Lent) {
   return {
     file: variables.MUSTER_INVENTORY,
     ...lent,
+    mayBeEmpty: variables.MUSTER_ADHOC_HOSTS.allowsAny,
     sshServers: variables.SSH_SERVERS,
     sshConfigFile: variables.MUSTER_SSH_CONFIG,
     home: variables.HOME,

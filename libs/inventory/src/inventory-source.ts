@@ -28,6 +28,8 @@ const READ_ATTEMPTS = 3
 export type InventoryOptions = {
   /** The inventory file. It need not exist if another source has hosts. */
   readonly file: string
+  /** Whether there may be no host at all, as requests may name some. Default: no. */
+  readonly mayBeEmpty?: boolean
   /** Reads a file; undefined when there is none. Default: any file. */
   readonly readText?: (file: string) => Promise<string | undefined>
   /** The value of `SSH_SERVERS`. */
@@ -88,7 +90,7 @@ export async function openInventory(given: InventoryOptions): Promise<InventoryS
   async function load(): Promise<Inventory> {
     const { contents, directory: found } = await readWatched()
     const { inventory, warnings } = joinSources(contents)
-    if (inventory.hosts.size === 0) throw noHosts(options.file, found !== undefined)
+    if (inventory.hosts.size === 0 && options.mayBeEmpty !== true) throw noHosts(options.file, found !== undefined)
     directory = found
     for (const warning of warnings) {
       if (!told.has(warning)) options.warn?.(warning)

@@ -47,14 +47,16 @@ describe('a limit of a key', () => {
     max_output_bytes: 4_096,
     no_force: true,
     no_read_only_claims: true,
+    no_named_hosts: true,
   }
 
   test('is that of the keys below it, which may only have a narrower one', async () => {
     const ledger = await ledgerWithFirst()
     const parent = await make(ledger, FIRST, LIMITS)
     const same = await make(ledger, parent.holder)
-    const { hosts, no_force: _force, no_read_only_claims: _claims, ...others } = LIMITS
-    expect(parent.record.limits).toEqual({ ...others, hosts: [hosts], may_force: false, may_claim_read_only: false })
+    const { hosts, no_force: _force, no_read_only_claims: _claims, no_named_hosts: _named, ...others } = LIMITS
+    const may = { may_force: false, may_claim_read_only: false, may_name_hosts: false }
+    expect(parent.record.limits).toEqual({ ...others, hosts: [hosts], ...may })
     expect(same.record.limits).toEqual(parent.record.limits)
     const narrower = await make(ledger, same.holder, {
       hosts: '{env=prod}',

@@ -13,7 +13,7 @@ export type TreeRule = (files: readonly SourceFile[]) => string[]
 export const FOLDER_ORDER: Readonly<Record<string, readonly string[]>> = {
   'libs/contract': ['errors', 'text', 'targets', 'jobs', 'answers', 'operations', 'tools'],
   'libs/runtime': ['config', 'log', 'process', 'redis'],
-  'libs/inventory': ['hosts', 'targets', 'ssh-config', 'join', 'sources', 'secrets'],
+  'libs/inventory': ['hosts', 'targets', 'ssh-config', 'join', 'request', 'sources', 'secrets'],
   'libs/ledger': ['redis', 'text', 'job', 'tickets', 'read', 'gather', 'steps', 'workers', 'clockwork'],
   'libs/ssh': ['verdict', 'output', 'shell', 'login', 'connect', 'channel', 'attached', 'pool', 'durable'],
   'libs/access': [],

@@ -35,5 +35,10 @@ export async function withSilentResolver(hosts: string) {
   await writeFile(join(dir, 'hosts'), `127.0.0.1 localhost\n${hosts}\n`)
   const mount = (file: string) => `mount --bind ${join(dir, file)} /etc/${file}`
   const script = `${mount('resolv.conf')} && ${mount('hosts')} && exec "$@"`
-  return { by: ['unshare', '--mount', 'sh', '-c', script, 'sh'], questions: () => questions }
+  return {
+    by: ['unshare', '--mount', 'sh', '-c', script, 'sh'],
+    questions: () => questions,
+    /** Changes the lines, for processes that run too. */
+    setHosts: (lines: string) => writeFile(join(dir, 'hosts'), `127.0.0.1 localhost\n${lines}\n`),
+  }
 }

@@ -249,7 +249,7 @@ describe('resolve', () => {
   })
 
   it('knows the hosts of a job only, when it is asked within one, also those that have left the inventory', () => {
-    const within = (expression: string) => parse(FLEET).resolve(expression, ['gone', 'web02', 'n098'])
+    const within = (expression: string) => parse(FLEET).resolve(expression, { within: ['gone', 'web02', 'n098'] })
     expect(within('@*')).toEqual(['gone', 'web02', 'n098'])
     expect(within('*n*')).toEqual(['gone', 'n098'])
     expect(within('@web,gone')).toEqual(['web02', 'gone'])

@@ -141,8 +141,8 @@ describe('a mistake is reported with its file, line, field and remedy', () => {
     [group('"@web"'), '5: groups.web: a group cannot contain itself: @web → @web'],
     [
       group('"web01,,web02"'),
-      '5: groups.web: expected a host, a range such as web[01-12], an @group, labels such as ' +
-        '{env=prod} or "(" at position 6, not ",web02"',
+      '5: groups.web: expected a host, user@host, a range such as web[01-12], an @group, ' +
+        'labels such as {env=prod} or "(" at position 6, not ",web02"',
     ],
     [group('{env=prod}'), '5: groups.web: expected text; put labels in quotes: "{env=prod}"'],
     [group('"{env=prod,}"'), '5: groups.web: expected the name of a label at position 10, not "}"'],

@@ -51,8 +51,9 @@ test.skipIf(!IS_ROOT)('a process whose user has no name opens its inventory', as
   await chmod(directory, 0o755)
   const program = `
     import { readFile } from 'node:fs/promises'
-    import { openConfiguredInventory } from ${JSON.stringify(INVENTORY)}
-    const variables = { MUSTER_INVENTORY: ${JSON.stringify(join(directory, 'inventory.yaml'))}, HOME: '/' }
+    import { openConfiguredInventory, readAdhocPolicy } from ${JSON.stringify(INVENTORY)}
+    const own = { MUSTER_INVENTORY: ${JSON.stringify(join(directory, 'inventory.yaml'))}, HOME: '/' }
+    const variables = { ...own, MUSTER_ADHOC_HOSTS: readAdhocPolicy('off') }
     const lent = { readText: (file) => readFile(file, 'utf8'), env: {} }
     const source = await openConfiguredInventory(variables, console, lent)
     console.log(source.current().hosts.get('web1').user)

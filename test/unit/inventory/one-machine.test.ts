@@ -164,9 +164,12 @@ groups:
 
   it('are known to a job that has their host, and to no other', () => {
     const inventory = parse(FLEET)
-    expect(inventory.resolve('www,gone', ['gone', 'web01'])).toEqual(['web01', 'gone'])
-    expect(() => inventory.resolve('node1', ['web01'])).toThrow('no such host in the job: node1')
-    expect(inventory.resolve('www', ['www', 'web01']), 'a host that had the name when the job came').toEqual(['www'])
+    expect(inventory.resolve('www,gone', { within: ['gone', 'web01'] })).toEqual(['web01', 'gone'])
+    expect(() => inventory.resolve('node1', { within: ['web01'] })).toThrow('no such host in the job: node1')
+    expect(
+      inventory.resolve('www', { within: ['www', 'web01'] }),
+      'a host that had the name when the job came',
+    ).toEqual(['www'])
   })
 
   it('are suggested when a name is nearly theirs', () => {

@@ -35,8 +35,9 @@ export const OVERVIEW = `muster: run a shell command on one host or on many, and
   muster help <command>                        show the flags of a command
   muster --version
 
-Targets: web1, @web, web[01-12], web*, {env=prod}; @* is all hosts. a,b joins; a!b leaves out b; a&b keeps what is in
-both; a^b what is in only one. Shells read most of these signs, so quote: muster run '@web!web07&{env=prod}' -- uptime
+Targets: web1, @web, web[01-12], web*, {env=prod}; @* is all hosts; root@10.0.0.5:2222 one that the inventory does not
+have. a,b joins; a!b leaves out b; a&b keeps what is in both; a^b what is in only one. Shells read most of these signs,
+so quote: muster run '@web!web07&{env=prod}' -- uptime
 Every command takes --json, --server NAME (see muster login) and --env-file FILE. MUSTER_URL and MUSTER_API_KEY name a
 server elsewhere, too.
 Exit status: 0 all succeeded; 1 some did not; 2 usage or refused; 3 no targets; 4 some unreachable or skipped, the
@@ -80,9 +81,9 @@ type Row = readonly [flag: string, description: string]
 /** The help for one command: its lines of the overview, and its flags; those of `run` stand under headings. */
 export function commandHelp(command: string, { flags, switches }: Form): string {
   const usage = OVERVIEW.split('\n').filter((line) => line.startsWith(`  muster ${command} `))
-  const own = switches.map(
-    ({ name, takesValue, description }): Row => [`${name}${takesValue ? ' …' : ''}`, description],
-  )
+  const own = switches.map(({ name, short, takesValue, description }): Row => {
+    return [`${name}${short === undefined ? '' : `, -${short}`}${takesValue ? ' …' : ''}`, description]
+  })
   const isRun = command === 'run'
   const groups: Array<readonly [heading: string, rows: readonly Row[]]> = [
     ['', [...own, ...(isRun ? [] : flags.map(rowOf))]],

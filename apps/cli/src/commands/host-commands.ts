@@ -2,6 +2,7 @@
 import { escapeLine, type Host, MusterError, OPERATIONS, type Output, visibleJson } from '@muster/contract'
 import { checkedInput } from '../line/checked-input.ts'
 import { type Command, JSON_SWITCH } from '../line/command.ts'
+import { CONNECT_SWITCHES, connectOf } from '../line/connect-flags.ts'
 import { EXIT } from '../line/exit-status.ts'
 import { flagsOf } from '../line/flags.ts'
 import { hostTable, notTakenText, resolvedText } from '../render/render-hosts.ts'
@@ -26,14 +27,20 @@ export const hostsCommand: Command = {
 
 /** `muster targets`: the hosts that a job with these targets would run on. */
 export const targetsCommand: Command = {
-  flags: flagsOf(OPERATIONS.resolve_targets.input, ['targets', 'hosts_limit']),
-  switches: [JSON_SWITCH],
-  act: async (cli, { words, fields, switches }) => {
+  flags: flagsOf(OPERATIONS.resolve_targets.input, ['targets', 'hosts_limit', 'connect']),
+  switches: [...CONNECT_SWITCHES, JSON_SWITCH],
+  act: async (cli, line) => {
+    const { words, fields, switches } = line
     const targets = words.join(',')
     if (targets === '') throw new MusterError('invalid_request', 'no targets given: muster targets <targets>')
     const isJson = switches.has('json')
     // People get folded names; programs get every name.
-    const input = checkedInput('resolve_targets', { ...fields, targets, hosts_limit: isJson ? 10_000 : 1 })
+    const input = checkedInput('resolve_targets', {
+      ...fields,
+      ...connectOf(line),
+      targets,
+      hosts_limit: isJson ? 10_000 : 1,
+    })
     const resolved = await cli.client.call('resolve_targets', input)
     cli.out(isJson ? `${visibleJson(resolved)}\n` : resolvedText(resolved))
     return 0
@@ -43,11 +50,12 @@ export const targetsCommand: Command = {
 /** `muster ping`: whether Muster can reach a host and log in to it. */
 export const pingCommand: Command = {
   flags: [],
-  switches: [JSON_SWITCH],
-  act: async (cli, { words, switches }) => {
+  switches: [...CONNECT_SWITCHES, JSON_SWITCH],
+  act: async (cli, line) => {
+    const { words, switches } = line
     const [host, ...more] = words
     if (host === undefined || more.length > 0) throw new MusterError('invalid_request', 'muster ping takes one host')
-    const test = await cli.client.call('test_host', checkedInput('test_host', { host }))
+    const test = await cli.client.call('test_host', checkedInput('test_host', { host, ...connectOf(line) }))
     cli.out(switches.has('json') ? `${visibleJson(test)}\n` : `${host} ${testText(test)}\n`)
     if (test.ok === null) return EXIT.waitEnded
     if (test.ok) return EXIT.succeeded

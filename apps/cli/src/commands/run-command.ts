@@ -5,12 +5,13 @@ import { promisify } from 'node:util'
 import { MusterError, OPERATIONS } from '@muster/contract'
 import { checkedAsGiven } from '../line/checked-input.ts'
 import type { Cli, Command } from '../line/command.ts'
+import { CONNECT_SWITCHES, connectOf } from '../line/connect-flags.ts'
 import { type CommandLine, flagsOf, type Switch, secondsOf } from '../line/flags.ts'
 import { readInputFile } from '../line/input-file.ts'
 import { SECRET_FIELDS, SECRET_FLAG, SECRET_SWITCHES, secretsFrom, stdinUsers } from '../line/secret-input.ts'
 import { END_SWITCHES, runToEnd } from './run-to-end.ts'
 
-/** Fields without a flag of the same name: words, files, secrets, a health check in two parts, a wait of our own. */
+/** Fields without a flag of the same name: words, files, secrets, those with flags in parts, a wait of our own. */
 export const SPELLED_OTHERWISE = [
   'command',
   'argv',
@@ -19,6 +20,7 @@ export const SPELLED_OTHERWISE = [
   'stdin',
   'targets',
   'health_check',
+  'connect',
   'wait_s',
   ...SECRET_FIELDS,
 ] as const
@@ -45,6 +47,7 @@ const RUN_SWITCHES: readonly Switch[] = [
   },
   { name: 'health-check-timeout-s', takesValue: true, description: 'Limit for the health check. Default: 30.' },
   ...SECRET_SWITCHES,
+  ...CONNECT_SWITCHES,
   ...END_SWITCHES,
 ]
 
@@ -62,6 +65,7 @@ export const runCommand: Command = {
       ...(await formOf(cli, line)),
       ...(await secretsFrom(cli, line)),
       ...healthCheckOf(line),
+      ...connectOf(line),
       targets,
       idempotency_key: key,
     }

@@ -4,6 +4,7 @@
  */
 import { MusterError, OPERATIONS, type OperationName, PRIVATE_FIELDS, type Request, shortened } from '@muster/contract'
 import { z } from 'zod'
+import { connectFlagOf } from './connect-flags.ts'
 
 /** The operation table, typed so that the name gives the type of the input. */
 const SCHEMAS: {
@@ -15,7 +16,7 @@ const SCHEMAS: {
 /** A longer value is cut, and its length is shown. */
 const SHOWN_LIMIT_CHARS = 60
 /** Fields that are words of the command line; the others are flags. */
-const WORDS: ReadonlySet<string> = new Set(['job_id', 'host', 'key_id', 'targets', 'command', 'argv'])
+const WORDS: ReadonlySet<string> = new Set(['job_id', 'host', 'key_id', 'targets', 'command', 'argv', 'connect'])
 
 /**
  * The input, checked.
@@ -40,7 +41,7 @@ export function checkedAsGiven<N extends OperationName>(name: N, given: Record<s
 
 function mistakeText(issue: z.core.$ZodIssue, given: Record<string, unknown>, shape: z.ZodRawShape): string {
   const field = String(issue.path[0])
-  const spelled = spelledField(field)
+  const spelled = field === 'connect' ? connectFlagOf(issue.path[1]) : spelledField(field)
   const purpose = purposeOf(shape[field])
   const value = issue.path.reduce<unknown>(partOf, given)
   if (issue.code === 'invalid_type' && value === undefined) {

@@ -71,7 +71,13 @@ export type CommandLine = {
 }
 
 /** A flag of the command line's own that is no field of an operation. */
-export type Switch = { readonly name: string; readonly takesValue: boolean; readonly description: string }
+export type Switch = {
+  readonly name: string
+  /** One letter that stands for it. */
+  readonly short?: string
+  readonly takesValue: boolean
+  readonly description: string
+}
 
 /**
  * Reads a command line.
@@ -91,9 +97,9 @@ export function readCommandLine(
         ? { type: 'boolean' as const }
         : { type: 'string' as const, multiple: kind === 'pairs' || kind === 'list' },
     ]),
-    ...switches.map(({ name, takesValue }) => [
+    ...switches.map(({ name, short, takesValue }) => [
       name,
-      { type: takesValue ? ('string' as const) : ('boolean' as const) },
+      { type: takesValue ? ('string' as const) : ('boolean' as const), ...(short === undefined ? {} : { short }) },
     ]),
   ])
   const { values, positionals } = parse([...before], options)
@@ -117,7 +123,7 @@ export function readCommandLine(
   }
 }
 
-type Options = Record<string, { type: 'boolean' | 'string'; multiple?: boolean }>
+type Options = Record<string, { type: 'boolean' | 'string'; multiple?: boolean; short?: string }>
 
 function parse(args: string[], options: Options) {
   const { tokens, ...parsed } = parsedBy(args, options)

@@ -35,6 +35,7 @@ function limitsText(limits: KeyLimits): string {
     ...numbers,
     ...(limits.may_force ? [] : ['no force']),
     ...(limits.may_claim_read_only ? [] : ['no read_only']),
+    ...(limits.may_name_hosts ? [] : ['no hosts of its own']),
   ]
   return words.join('; ')
 }

@@ -48,7 +48,7 @@ export async function startStack(options: StackOptions): Promise<{ url: string }
   redis.failed.then(life.fail, life.fail)
 
   const own = { REDIS_URL: redis.url, MUSTER_DATA_DIR: dataDir, MUSTER_WORKER_PROCESSES: '1' }
-  const childEnv = given(env, { ...own, ...(await keyFiles(env, dataDir)) })
+  const childEnv = given(withOwnDefaults(env), { ...own, ...(await keyFiles(env, dataDir)) })
   const start = (name: string, script: string, partEnv: Environment) =>
     startProcess({
       name,
@@ -83,6 +83,17 @@ async function keyFiles(env: Environment, dataDir: string): Promise<Record<strin
   if (env.MUSTER_WORKER_KEY_FILE || env.MUSTER_WORKER_PUBLIC_KEY_FILE) return {}
   const { privateFile, publicFile } = await ensureWorkerKeys(dataDir)
   return { MUSTER_WORKER_KEY_FILE: privateFile, MUSTER_WORKER_PUBLIC_KEY_FILE: publicFile }
+}
+
+/**
+ * On a stack that only this machine can reach, its person's requests may name the hosts that they have met before, and
+ * log in there as ssh would.
+ */
+function withOwnDefaults(env: Environment): Environment {
+  const isOwn = /^(localhost|127(\.\d+){3}|::1)$/.test(env.MUSTER_HOST || '127.0.0.1')
+  const preset = isOwn ? { MUSTER_ADHOC_HOSTS: 'known_hosts', MUSTER_ADHOC_KEY_DIRS: '~/.ssh' } : {}
+  const unset = Object.entries(preset).filter(([name]) => !env[name] && !env[`${name}_FILE`])
+  return { ...env, ...Object.fromEntries(unset) }
 }
 
 /** The environment with these values; `NAME_FILE` variables for them are removed. */

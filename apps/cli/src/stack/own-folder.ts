@@ -9,10 +9,11 @@ import { escapeLine, MusterError } from '@muster/contract'
 import { type Environment, readEnvText, readTrustedFile, type Settings } from '@muster/runtime'
 
 /**
- * Say in which directories an inventory may name secrets, and which programs it may have run. Whoever clones a project
- * owns its files, so that they are the person's own proves nothing here.
+ * Say in which directories secrets may be named, which programs an inventory may have run, and which hosts requests may
+ * name. Whoever clones a project owns its files, so that they are the person's own proves nothing here.
  */
-const LEFT_TO_SETTINGS = /^MUSTER_(SECRET_DIRS|CREDENTIAL_COMMANDS|CREDENTIAL_COMMAND_ENV)(_FILE)?$/
+const LEFT_TO_SETTINGS =
+  /^MUSTER_(SECRET_DIRS|CREDENTIAL_COMMANDS|CREDENTIAL_COMMAND_ENV|ADHOC_HOSTS|ADHOC_KEY_DIRS)(_FILE)?$/
 
 /** What the directory sets. */
 export type OwnFolder = {
@@ -43,7 +44,9 @@ export async function readOwnFolder(cwd: string, settings: Settings): Promise<Ow
   const refused = offered.map(([name]) => name).filter((name) => LEFT_TO_SETTINGS.test(name))
   for (const name of refused) {
     const could = name.startsWith('MUSTER_SECRET') ? 'have any of your files sent to a host' : 'run programs of its own'
-    const why = `or an inventory beside it could ${could}`
+    const why = name.startsWith('MUSTER_ADHOC')
+      ? 'or whoever made its files would say which hosts and keys of yours requests may name'
+      : `or an inventory beside it could ${could}`
     const advice = `If it is yours, set it in ${join(settings.places.configDir, 'muster.env')}`
     notes.push(`${join(cwd, '.env')}: ${name} is not taken from the working directory, ${why}. ${advice}`)
   }

@@ -94,8 +94,10 @@ export function createOperations(deps: OperationDeps): Operations {
     resume_job: serve(OPERATIONS.resume_job, (input, caller) => requestResume(deps, input, caller)),
     set_concurrency: serve(OPERATIONS.set_concurrency, (input, caller) => requestConcurrency(deps, input, caller)),
     rerun_job: serve(OPERATIONS.rerun_job, (input, caller) => rerun(deps, input, caller)),
-    resolve_targets: serve(OPERATIONS.resolve_targets, (input) => resolveTargets(ledger, inventory.current(), input)),
-    list_hosts: serve(OPERATIONS.list_hosts, async (input) => listHosts(inventory.current(), input)),
+    resolve_targets: serve(OPERATIONS.resolve_targets, (input) =>
+      resolveTargets(ledger, inventory.current(), input, deps.policy),
+    ),
+    list_hosts: serve(OPERATIONS.list_hosts, async (input) => listHosts(inventory.current(), input, deps.policy)),
     test_host: serve(OPERATIONS.test_host, (input, caller) => testHost(deps, input, caller)),
     test_connection: serve(OPERATIONS.test_connection, (input, caller) => testConnection(deps, input, caller)),
     list_directory: serve(OPERATIONS.list_directory, (input, caller) => listDirectory(deps, input, caller)),

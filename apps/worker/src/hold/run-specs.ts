@@ -2,7 +2,7 @@
  * What the runs of this worker must do: the options of each job, read once for all its runs and converted for libs/ssh.
  * Only the most recently used jobs are kept: a worker sees many, and each may bring a script and a stdin of 16 MiB.
  */
-import type { JobSpec } from '@muster/contract'
+import type { Connect, JobSpec } from '@muster/contract'
 import { type Claim, type Ledger, readSpec, workDigest } from '@muster/ledger'
 import type { StreamMasks } from '@muster/runtime'
 import type { RemoteCommand } from '@muster/ssh'
@@ -18,6 +18,8 @@ export type RunSpec = {
   readonly command: Omit<RemoteCommand, 'sudo'>
   /** Target expressions that must all select the host, or the API key of the job may not touch it. */
   readonly keyHosts: readonly string[]
+  /** How the hosts are reached that the request names itself. Undefined: it says nothing of that. */
+  readonly connect: Connect | undefined
   /** The user to run as, through sudo. Undefined: the command runs as the login account. */
   readonly sudoUser: string | undefined
   /** The password for sudo that came with the job. Undefined: the inventory may have one. */
@@ -55,6 +57,8 @@ export type RunSpecs = {
    * @throws {MusterError} job_damaged
    */
   of(claim: Claim): Promise<RunSpec | undefined>
+  /** How the job reaches the hosts that its request names itself. Undefined when it does not say, or cannot be read. */
+  connectOf(jobId: string): Promise<Connect | undefined>
 }
 
 type Kept = { readonly reading: Promise<KeptJob | undefined>; bytes: number }
@@ -80,13 +84,21 @@ export function createRunSpecs(ledger: Ledger): RunSpecs {
     )
     return kept
   }
+  const find = (jobId: string) => {
+    const kept = known.get(jobId) ?? read(jobId)
+    known.delete(jobId)
+    known.set(jobId, kept)
+    return kept.reading
+  }
   return {
     of: async ({ jobId, execTimeoutMs }) => {
-      const kept = known.get(jobId) ?? read(jobId)
-      known.delete(jobId)
-      known.set(jobId, kept)
-      const job = await kept.reading
+      const job = await find(jobId)
       return job === undefined ? undefined : toRunSpec(job, execTimeoutMs)
+    },
+    connectOf: async (jobId) => {
+      // The run itself says what is wrong with its job.
+      const job = await find(jobId).catch(() => undefined)
+      return job?.connect
     },
   }
 }
@@ -115,6 +127,7 @@ function toRunSpec(job: KeptJob, execTimeoutMs: number): RunSpec {
       ...(env === undefined ? {} : { env }),
     },
     keyHosts: job.keyHosts,
+    connect: job.connect,
     // `run_as` implies sudo.
     sudoUser: job.run_as ?? (job.sudo ? 'root' : undefined),
     sudoPassword: undefined,

@@ -3,15 +3,20 @@
  * whenever their files have changed; programs that give secrets are asked as often as the inventory says.
  * Only workers hold them, and send them only to the hosts they belong to.
  */
-import { MusterError, type Reason, type TerminalRunState } from '@muster/contract'
+import { type Connect, MusterError, type Reason, type TerminalRunState } from '@muster/contract'
 import {
+  type AdhocPolicy,
+  type CredentialRef,
   certificateFileOf,
+  chosenWay,
   type Hop,
   hostsOutside,
   type Inventory,
   type InventoryHost,
   type KeyContent,
+  namedOnTheWay,
   readKey,
+  requestCredentials,
 } from '@muster/inventory'
 import { checkSudoPassword, keepFiles, type SshHost, type Sudo } from '@muster/ssh'
 import { CommandFailed } from './credential-command.ts'
@@ -49,12 +54,14 @@ export type ReachableHosts = {
   /**
    * Returns the host with its credentials, or why it cannot be tried. Without `sudoUser`, sudo is not used; a
    * `sudoPassword` goes before that of the inventory. `keyHosts` are target expressions that must all select the host
-   * in the inventory of this worker.
+   * in the inventory of this worker, and the hosts on
+   * the way to it that the request chose. `connect` says how those that it names are reached.
    */
   find(
     name: string,
     wanted: WantedSudo & {
       readonly keyHosts: readonly string[]
+      readonly connect: Connect | undefined
       /** Stops waiting for a program that should give a secret. */
       readonly signal: AbortSignal
     },
@@ -62,20 +69,39 @@ export type ReachableHosts = {
 }
 
 /** Looks hosts up in the current inventory, so that a reload takes effect with the next run. */
-export function reachableHosts(options: { inventory: () => Inventory; secrets: RunSecretSources }): ReachableHosts {
-  const { secrets } = options
+export function reachableHosts(options: {
+  inventory: () => Inventory
+  secrets: RunSecretSources
+  policy: AdhocPolicy
+}): ReachableHosts {
+  const { secrets, policy } = options
   const keys = new Map<string, () => Promise<KeyContent>>()
   const readKept: ReadKey = (ref) => {
-    const { identityFile: file, isOfOpenSsh = false, certificateFile = '' } = ref
-    const name = JSON.stringify([isOfOpenSsh, file, certificateFile])
+    const { identityFile: file, isOfOpenSsh = false, isOfRequest = false, certificateFile = '' } = ref
+    // What one may read, the other may not.
+    const name = JSON.stringify([isOfOpenSsh, isOfRequest, file, certificateFile])
     const files = [file, `${file}.pub`, certificateFileOf(ref)]
     const read = keys.get(name) ?? keepFiles(files, () => readKey(ref, secrets.directories))
     keys.set(name, read)
     return read()
   }
-  const toSshHost = async (host: Hop, jump: SshHost | undefined, ofRun: SecretsOfRun): Promise<SshHost> => {
+  /** Of a host to go through, `connect` is undefined: what it says is for the host itself. */
+  const refsOf = async (host: InventoryHost, connect: Connect | undefined) => {
+    if (host.isOfRequest !== true) return host.credentials
+    const { home, forRequests: keyDirectories = [] } = secrets.directories
+    const { credentials } = options.inventory()
+    const agentSocket = secrets.env.SSH_AUTH_SOCK
+    // The place for a password or a key that a request brings itself, sealed.
+    return await requestCredentials(host, connect, { credentials, home, keyDirectories, agentSocket })
+  }
+  const toSshHost = async (
+    host: Hop,
+    refs: readonly CredentialRef[],
+    jump: SshHost | undefined,
+    ofRun: SecretsOfRun,
+  ): Promise<SshHost> => {
     const read: Readers['read'] = (ref) => ofRun.read(ref, host)
-    const credentials = await readCredentials(host.credentials, { agent: secrets.env.SSH_AUTH_SOCK, read, readKept })
+    const credentials = await readCredentials(refs, { agent: secrets.env.SSH_AUTH_SOCK, read, readKept })
     return {
       name: host.name,
       address: host.address,
@@ -90,28 +116,33 @@ export function reachableHosts(options: { inventory: () => Inventory; secrets: R
       ...(jump === undefined ? {} : { jump }),
     }
   }
-  /** The host and those to go through, each with credentials of its own. */
-  const withWay = async (host: InventoryHost, ofRun: SecretsOfRun): Promise<SshHost> => {
-    const { jump, hops } = host
-    if (hops === undefined) {
-      const known = jump === undefined ? undefined : options.inventory().hosts.get(jump)
-      return await toSshHost(host, known && (await withWay(known, ofRun)), ofRun)
+  const asRequested = (host: InventoryHost, connect: Connect | undefined) => {
+    if (host.isOfRequest !== true) return {}
+    const fingerprint = connect?.host_key
+    return {
+      refusesAddress: (address: string) => policy.refusesAddress(host, address),
+      ...(fingerprint === undefined ? {} : { pinnedKey: { fingerprint, isEnough: policy.mayBePinned(host) } }),
     }
-    let last: SshHost | undefined
-    for (const hop of hops) last = await toSshHost(hop, last, ofRun)
-    return await toSshHost(host, last, ofRun)
+  }
+  /** The host and those to go through, each with credentials of its own. */
+  const withWay = async (host: InventoryHost, connect: Connect | undefined, ofRun: SecretsOfRun): Promise<SshHost> => {
+    const { jump, hops = [], jumpHost } = host
+    const known = jumpHost ?? (jump === undefined || hops.length > 0 ? undefined : options.inventory().hosts.get(jump))
+    let last = known && (await withWay(known, undefined, ofRun))
+    for (const hop of hops) last = await toSshHost(hop, hop.credentials, last, ofRun)
+    return { ...(await toSshHost(host, await refsOf(host, connect), last, ofRun)), ...asRequested(host, connect) }
   }
   const reachable = async (
     host: InventoryHost,
-    sudo: WantedSudo,
+    wanted: WantedSudo & { readonly connect: Connect | undefined },
     ofRun: SecretsOfRun,
   ): Promise<ReachableHost | NotReachable> => {
-    const { sudoUser: user, sudoPassword } = sudo
-    const renewed = async () => ((await ofRun.renew()) ? await reachable(host, sudo, ofRun) : undefined)
+    const { sudoUser: user, sudoPassword, connect } = wanted
+    const renewed = async () => ((await ofRun.renew()) ? await reachable(host, wanted, ofRun) : undefined)
     let phase: Omit<NotReachable, 'detail'> = { state: 'unreachable', reason: 'auth_failed' }
     try {
       const { env, connectTimeoutMs } = host
-      const sshHost = { ...(await withWay(host, ofRun)), ...(env && { env }) }
+      const sshHost = { ...(await withWay(host, connect, ofRun)), ...(env && { env }) }
       const limit = connectTimeoutMs === undefined ? {} : { connectTimeoutMs }
       const found = { host: sshHost, missing: ofRun.failures, renewed, ...limit }
       if (user === undefined) return { ...found, sudo: undefined }
@@ -127,13 +158,20 @@ export function reachableHosts(options: { inventory: () => Inventory; secrets: R
     }
   }
   return {
-    find: async (name, { keyHosts, signal, ...sudo }) => {
+    find: async (name, { keyHosts, signal, ...wanted }) => {
       const inventory = options.inventory()
-      const host = inventory.find(name)
+      const host = findHost(inventory, name, wanted.connect)
+      if (host instanceof MusterError) return { state: 'skipped', reason: 'policy_denied', detail: host.message }
       if (host === undefined) {
         return { state: 'skipped', reason: 'host_disabled', detail: `${name} is not in the inventory of this worker` }
       }
-      if (hostsOutside(inventory, keyHosts, [host.name]).length > 0) {
+      for (const one of namedOnTheWay(host)) {
+        const refusal = policy.refusesHost(one)
+        if (refusal === undefined) continue
+        return { state: 'skipped', reason: 'policy_denied', detail: `${one.name}: ${refusal} (on this worker)` }
+      }
+      const touched = [host, ...chosenWay(host)].map((one) => one.name)
+      if (hostsOutside(inventory, keyHosts, touched).length > 0) {
         const detail = `by the inventory of this worker, the API key of the job may not touch ${name}`
         return { state: 'skipped', reason: 'policy_denied', detail }
       }
@@ -141,7 +179,21 @@ export function reachableHosts(options: { inventory: () => Inventory; secrets: R
         const detail = `disabled in the inventory: ${host.disabled}`
         return { state: 'skipped', reason: 'host_disabled', detail }
       }
-      return await reachable(host, sudo, new SecretsOfRun(secrets, signal))
+      return await reachable(host, wanted, new SecretsOfRun(secrets, signal))
     },
+  }
+}
+
+/** The host; or why a host that the request names contradicts the inventory of this worker. */
+function findHost(
+  inventory: Inventory,
+  name: string,
+  connect: Connect | undefined,
+): InventoryHost | MusterError | undefined {
+  try {
+    return inventory.find(name, connect)
+  } catch (error) {
+    if (error instanceof MusterError) return error
+    throw error
   }
 }

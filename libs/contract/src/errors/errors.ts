@@ -110,6 +110,13 @@ export const ERRORS = {
     meaning: 'A host or group is not in the inventory.',
     next: 'Correct the name, or add the host to the inventory.',
   },
+  host_not_allowed: {
+    status: 403,
+    meaning: 'A request may not name this host: it is not in the inventory.',
+    next:
+      'Add the host to the inventory, or have an operator allow it in MUSTER_ADHOC_HOSTS, on the server and on the ' +
+      'workers.',
+  },
   no_targets: {
     status: 422,
     meaning: 'The target expression selects no host.',

@@ -3,6 +3,7 @@
  * read. The limits are here, so that every surface refuses the same things.
  */
 import { z } from 'zod'
+import { connectField } from '../targets/connect.ts'
 import { Selection, selectionFields } from '../targets/selection.ts'
 import { Environment, InputText, ScriptText, Words, WordText } from '../text/command-text.ts'
 import { scriptMistake } from '../text/script-text.ts'
@@ -48,6 +49,7 @@ const JobOptions = z.object({
   ),
   cwd: WordText.min(1).optional().describe('Directory to run in.'),
   env: Environment.optional().describe('Environment variables. They never appear on a command line.'),
+  connect: connectField,
   ...rolloutOptions,
   start_deadline_s: z
     .number()

@@ -2,7 +2,9 @@
 import { z } from 'zod'
 import { ConnectionTest, DirectoryList, DiskUsage, HostTest } from '../answers/inspection.ts'
 import { IdempotencyKey, Submit, WAIT_LIMIT_S } from '../jobs/job.ts'
+import { connectField } from '../targets/connect.ts'
 import { Host, HostsUnavailable } from '../targets/host.ts'
+import { REQUEST_HOST_CHARS } from '../targets/request-host.ts'
 import { selectionFields } from '../targets/selection.ts'
 import { cursor, limitOf, nextCursor, type Operation } from './operation.ts'
 
@@ -29,7 +31,7 @@ const inspecting = {
 export const HOST_OPERATIONS = {
   resolve_targets: {
     scope: 'hosts:read',
-    input: z.object({ ...selectionFields, hosts_limit: limitOf(10_000, 1_000) }),
+    input: z.object({ ...selectionFields, connect: connectField, hosts_limit: limitOf(10_000, 1_000) }),
     output: z
       .object({
         count: z.number().int(),
@@ -66,7 +68,8 @@ export const HOST_OPERATIONS = {
   test_host: {
     scope: 'hosts:inspect',
     input: z.object({
-      host: z.string().min(1).max(253).describe('A host of the inventory.'),
+      host: z.string().min(1).max(REQUEST_HOST_CHARS).describe('A host of the inventory, or user@host:port.'),
+      connect: connectField,
       wait_s: wait.describe('Longest wait.'),
     }),
     output: HostTest,

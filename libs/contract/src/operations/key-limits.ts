@@ -57,6 +57,10 @@ export const KeyLimits = z
       .describe('Output kept per stream and run; null: no limit but that of Muster.'),
     may_force: z.boolean().describe('Whether its jobs may bypass circuit breakers.'),
     may_claim_read_only: z.boolean().describe('Whether it may say of a command that it changes nothing.'),
+    may_name_hosts: z
+      .boolean()
+      .default(true)
+      .describe('Whether its requests may name hosts that the inventory does not have, as user@host.'),
   })
   .meta({ id: 'KeyLimits' })
 export type KeyLimits = z.infer<typeof KeyLimits>
@@ -73,6 +77,7 @@ export const NO_LIMITS: KeyLimits = {
   max_output_bytes: null,
   may_force: true,
   may_claim_read_only: true,
+  may_name_hosts: true,
 }
 
 /** Whether a key has no limit at all. */
@@ -108,4 +113,8 @@ export const limitFields = {
   max_output_bytes: numbers.max_output_bytes.optional().describe('Most output kept per stream and run.'),
   no_force: z.boolean().default(false).describe('Its jobs may not bypass circuit breakers.'),
   no_read_only_claims: z.boolean().default(false).describe('It may not say of a command that it changes nothing.'),
+  no_named_hosts: z
+    .boolean()
+    .default(false)
+    .describe('Its requests may not name hosts that the inventory does not have, as user@host.'),
 }

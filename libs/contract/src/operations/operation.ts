@@ -1,6 +1,7 @@
 /** What a row of the operation table is (operations.ts), and the fields that several rows share. */
 import { z } from 'zod'
 import { JobId } from '../jobs/job.ts'
+import { REQUEST_HOST_CHARS } from '../targets/request-host.ts'
 import type { Scope } from './api-key.ts'
 
 /**
@@ -33,7 +34,7 @@ export type Operation = {
 /** The job that a call is about. */
 export const ofJob = { job_id: JobId }
 /** The run that a call is about. */
-export const ofRun = { ...ofJob, host: z.string().min(1).max(253).describe('A host of the job.') }
+export const ofRun = { ...ofJob, host: z.string().min(1).max(REQUEST_HOST_CHARS).describe('A host of the job.') }
 
 /** Where a page of rows begins. */
 export const cursor = z.string().max(100).optional().describe('next_cursor of the page before.')

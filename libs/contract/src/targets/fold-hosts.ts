@@ -45,8 +45,9 @@ function foldLastNumbers(parts: readonly Part[]): Part[] {
     const before = head.slice(0, start)
     const after = head.slice(end) + tail
     // The key of a series has a NUL in it, which no name has: a name without a number cannot be mistaken for one.
-    if (start === end) {
-      found.set(head + tail, { before, after, codes: [] })
+    if (start === end || head.includes('@')) {
+      // The host of a request is written as it is: no range stands for an address.
+      found.set(head + tail, { before: head, after: tail, codes: [] })
       continue
     }
     // Most names belong to the series of the name before.

@@ -36,8 +36,12 @@ export type Host = z.infer<typeof Host>
 /** Hosts on which a job would not start now, with the reason it would give. */
 export const HostsUnavailable = z
   .object({
-    reason: z.enum(['host_disabled', 'breaker_open']),
-    detail: z.string().describe('In words: what the inventory says, or until when the breaker is open.'),
+    reason: z.enum(['host_disabled', 'breaker_open', 'policy_denied']),
+    detail: z
+      .string()
+      .describe(
+        'In words: what the inventory says, until when the breaker is open, or why the request may not name it.',
+      ),
     hosts: z.string().describe('Folded names.'),
     count: z.number().int(),
   })

@@ -5,8 +5,9 @@ const Expression = z.string().min(1).max(10_000)
 
 /** A target expression as text; `target-expression.ts` parses it. */
 const Targets = Expression.describe(
-  'Which hosts: names, ranges such as "web[01-12]", "web*", @groups, labels such as "{env=prod}", "@*" for all; ' +
-    'joined by "," (and), "!" (but not), "&" (in both), "^" (in one), read from left to right; parentheses group.',
+  'Which hosts: names, ranges such as "web[01-12]", "web*", @groups, labels such as "{env=prod}", "@*" for all, ' +
+    'or "user@host:port"; joined by "," (and), "!" (but not), "&" (in both), "^" (in one), read from left to right; ' +
+    'parentheses group.',
 )
 
 /** The fields that select and order hosts, applied in this order. */

@@ -16,6 +16,7 @@ import {
   readNumbers,
   tooMany,
 } from './host-range.ts'
+import { type RequestHost, requestHostAt } from './request-host.ts'
 
 /** One step of an expression: how a term changes the hosts so far. The first is a union with no hosts. */
 export type TargetStep = {
@@ -26,6 +27,8 @@ export type TargetStep = {
 /** A term, which stands for hosts. `position` is where it begins in the expression, from 0. */
 export type TargetTerm = { readonly position: number } & (
   | { readonly kind: 'names'; readonly names: readonly string[] }
+  /** A host that the request names itself: `user@host:port`. */
+  | { readonly kind: 'request_host'; readonly host: RequestHost }
   /** `*` stands for any characters, `?` for one. */
   | { readonly kind: 'wildcards'; readonly patterns: readonly string[] }
   | { readonly kind: 'group'; readonly name: string }
@@ -52,7 +55,7 @@ const OPERATORS: ReadonlyMap<string | undefined, TargetStep['op']> = new Map([
   ['^', 'symmetric_difference'],
 ])
 
-const A_TERM = 'a host, a range such as web[01-12], an @group, labels such as {env=prod} or "("'
+const A_TERM = 'a host, user@host, a range such as web[01-12], an @group, labels such as {env=prod} or "("'
 const AN_OPERATOR = '"," "!" "&" "^"'
 
 /** Where the parser is, how deep it is nested, and how many names it has counted. */
@@ -91,8 +94,18 @@ function readTerm(reader: Reader): TargetTerm {
     case '{':
       return readLabels(reader)
     default:
-      return readPattern(reader)
+      return readRequestHost(reader) ?? readPattern(reader)
   }
+}
+
+function readRequestHost(reader: Reader): TargetTerm | undefined {
+  const { text, at: position } = reader
+  const read = requestHostAt(text, position)
+  if (read === undefined) return undefined
+  reader.at = read.end
+  reader.names += 1
+  if (reader.names > EXPANSION_LIMIT) throw tooMany(text, position)
+  return { kind: 'request_host', host: read.host, position }
 }
 
 function readParentheses(reader: Reader): TargetTerm {

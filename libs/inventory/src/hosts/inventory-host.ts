@@ -4,6 +4,7 @@
  * A credential is always a reference here. `secrets/` reads files and variables, in the worker, when a connection is
  * made; nothing in this module can hold a password.
  */
+import type { HostMatcher } from './host-matcher.ts'
 import type { Mistake, Position } from './mistakes.ts'
 
 /** Where a secret is kept. `file` holds an absolute path; `ssh_servers` the name of a host in `SSH_SERVERS`. */
@@ -44,6 +45,8 @@ export type CredentialRef =
       readonly isOfOpenSsh?: true
       /** The socket of the agent that may hold it; empty: none is asked. Absent: that of the worker. */
       readonly agent?: string
+      /** Set where a request names the file: it must lie in the directories that are there for that. */
+      readonly isOfRequest?: true
     }
   /** A private key that is no file. */
   | { readonly kind: 'given_key'; readonly secret: GivenSecretRef; readonly passphrase?: SecretRef }
@@ -100,6 +103,13 @@ export type InventoryHost = {
   readonly notTaken?: readonly NotTaken[]
   /** The groups that hold the host, in the order of the file. */
   readonly groups: readonly string[]
+  /**
+   * Set for a host that a request names itself: `name` is its `user@address`, and it has no credentials, as those of
+   * the inventory belong to the users of the inventory.
+   */
+  readonly isOfRequest?: true
+  /** The jump host where the request names it. Absent: `jump` is a host of the inventory, if there is one. */
+  readonly jumpHost?: InventoryHost
 }
 
 /** A host that is only gone through: no command runs there. */
@@ -121,7 +131,7 @@ export type Hop = Pick<
 export type NameDraft = { readonly name: string; readonly position: Position }
 
 /** A host as one source defines it: its jump host may not exist, and its groups are not known yet. */
-export type HostDraft = Omit<InventoryHost, 'groups' | 'machine' | 'aliases' | 'hops'> &
+export type HostDraft = Omit<InventoryHost, 'groups' | 'machine' | 'aliases' | 'hops' | 'isOfRequest' | 'jumpHost'> &
   NameDraft & {
     readonly hops?: readonly HopDraft[]
     /** What is wrong with these. */
@@ -134,6 +144,16 @@ export type HostDraft = Omit<InventoryHost, 'groups' | 'machine' | 'aliases' | '
 /** A host to go through, as ssh would reach it. `isBare`: by its name alone, so it may be one of the inventory. */
 export type HopDraft = { readonly host: HostDraft; readonly isBare: boolean }
 
+/** Something to log in with at hosts that requests name, and where it may be offered. */
+export type NamedCredential = {
+  readonly name: string
+  /** Networks such as `10.0.0.0/8`, and patterns of host names. */
+  readonly hosts: HostMatcher
+  /** The users it is for. Absent: all. */
+  readonly users?: readonly string[]
+  readonly credentials: readonly CredentialRef[]
+}
+
 /** A group as the file defines it, by a target expression. */
 export type GroupDraft = { readonly name: string; readonly expression: string; readonly position: Position }
 
@@ -141,6 +161,8 @@ export type GroupDraft = { readonly name: string; readonly expression: string; r
 export type SourceContent = {
   readonly hosts: readonly HostDraft[]
   readonly groups: readonly GroupDraft[]
+  /** Absent: none. */
+  readonly credentials?: readonly NamedCredential[]
   readonly mistakes: readonly Mistake[]
   /** What was left out or is unwise, in one sentence each. */
   readonly warnings: readonly string[]

@@ -18,16 +18,17 @@ export function machineOf(host: HostDraft, named: ReadonlyMap<string, HostDraft>
   const walked = new Set<HostDraft>()
   for (let at: HostDraft | undefined = host; at !== undefined && !walked.has(at); ) {
     walked.add(at)
-    steps.unshift(stepOf(at))
+    steps.unshift(stepOf(at.address, at.port))
     const { jump, hops }: HostDraft = at
-    if (hops !== undefined) return [...hops.map((hop) => stepOf(hop.host)), ...steps].join('>')
+    if (hops !== undefined) return [...hops.map(({ host: hop }) => stepOf(hop.address, hop.port)), ...steps].join('>')
     at = jump === undefined ? undefined : named.get(jump)
     if (jump !== undefined && at === undefined) steps.unshift(jump)
   }
   return steps.join('>')
 }
 
-function stepOf({ address, port }: HostDraft): string {
+/** An address and a port on the way to a machine. */
+export function stepOf(address: string, port: number): string {
   return `${plainAddress(address)}:${port}`
 }
 

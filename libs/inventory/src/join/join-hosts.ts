@@ -18,6 +18,8 @@ export type JoinedHosts = {
   readonly aliases: ReadonlyMap<string, string>
   /** The machine, as the name of its first host, of every host except these first ones. */
   readonly machines: ReadonlyMap<HostDraft, string>
+  /** The hosts of each machine, one for each user, by what `machineOf` says. */
+  readonly atMachine: ReadonlyMap<string, readonly HostDraft[]>
   readonly mistakes: readonly Mistake[]
   readonly warnings: readonly string[]
 }
@@ -54,9 +56,9 @@ export function joinHosts(sources: readonly SourceContent[], groups: ReadonlyMap
   settleJumps(joining)
   settleDetours(joining)
   warnOfDisabled(joining)
-  const machines = settleMachines(joining)
+  const { machines, atMachine } = settleMachines(joining)
   const aliases = [...joining.named].filter(([name, host]) => name !== host.name)
-  return { ...joining, machines, aliases: new Map(aliases.map(([name, host]) => [name, host.name])) }
+  return { ...joining, machines, atMachine, aliases: new Map(aliases.map(([name, host]) => [name, host.name])) }
 }
 
 function enter({ hosts, named, positions }: Joining, name: string, host: HostDraft, position: Position): void {
@@ -167,8 +169,8 @@ function replace({ hosts, named, optional }: Joining, others: ReadonlyMap<HostDr
   }
 }
 
-/** Merges or refuses hosts with the same machine and user. Returns the machines of hosts that differ only in user. */
-function settleMachines(joining: Joining): Map<HostDraft, string> {
+/** Merges or refuses hosts with the same machine and user. */
+function settleMachines(joining: Joining): Pick<JoinedHosts, 'machines' | 'atMachine'> {
   const machines = new Map<HostDraft, string>()
   /** The hosts of each machine, one for each user. */
   const found = new Map<string, [HostDraft, ...HostDraft[]]>()
@@ -190,7 +192,7 @@ function settleMachines(joining: Joining): Map<HostDraft, string> {
     else addClash(clashes, host, same.position, same.name)
   }
   for (const clash of clashes.values()) joining.mistakes.push({ position: clash.position, text: writeTwice(clash) })
-  return machines
+  return { machines, atMachine: found }
 }
 
 function becomeAlias({ hosts, named, warnings }: Joining, host: HostDraft, first: HostDraft): void {

@@ -29,6 +29,13 @@ const READ_TIMEOUT_MS = 10_000
 /** A mount of Kubernetes is exchanged as a whole when the secret changes; that does not happen so often in a row. */
 const ATTEMPTS = 10
 
+/** Where a person names more directories. */
+const SETTINGS = {
+  secret: 'MUSTER_SECRET_DIRS',
+  key: 'MUSTER_SECRET_DIRS',
+  'key of a request': 'MUSTER_ADHOC_KEY_DIRS',
+} as const satisfies Record<Use, string>
+
 /** A link that has taken the place of the file is not followed, and a pipe is not waited for. */
 const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
@@ -101,7 +108,8 @@ async function openAndCheck<T extends Buffer | undefined>(
   const way = await whereItLeads(path)
   const within = way && directoryOf(way.file, await directoriesFor(directories, use))
   if (way === undefined || within === undefined || within === 'foreign') {
-    throw refused(elsewhere(path, { way, isForeign: within === 'foreign', names: namesOf(directories, use) }))
+    const names = namesOf(directories, use)
+    throw refused(elsewhere(path, { way, isForeign: within === 'foreign', names, setting: SETTINGS[use] }))
   }
   const handle = await openUnlinked(way.file)
   try {
@@ -121,12 +129,18 @@ async function openAndCheck<T extends Buffer | undefined>(
 
 function elsewhere(
   path: string,
-  { way, isForeign, names }: { way: Way | undefined; isForeign: boolean; names: readonly string[] },
+  {
+    way,
+    isForeign,
+    names,
+    setting,
+  }: { way: Way | undefined; isForeign: boolean; names: readonly string[]; setting: string },
 ): string {
   if (way === undefined) return 'it is a link in a circle'
   const where = way.file === path ? 'it' : `it leads to ${shown(way.file)} and`
   const fault = isForeign ? 'is there for other programs' : 'lies outside the directories for it'
-  return `${where} ${fault}; move it into one of ${names.join(', ')}, or name its directory in MUSTER_SECRET_DIRS`
+  const move = names.length === 0 ? '' : `move it into one of ${names.join(', ')}, or `
+  return `${where} ${fault}; ${move}name its directory in ${setting}`
 }
 
 async function openUnlinked(file: string): Promise<FileHandle> {

@@ -28,6 +28,9 @@ export const KEY_FILE: FileNeed = {
   isPrivate: (path, content) => (content === undefined ? !path.endsWith('.pub') : !PUBLIC.test(content.toString())),
 }
 
+/** A key file that a request names. */
+const REQUEST_KEY_FILE: FileNeed = { ...KEY_FILE, use: 'key of a request' }
+
 /** The file with the certificate of a key: the one that is named, or where OpenSSH looks for it. */
 export function certificateFileOf({ identityFile, certificateFile }: KeyRef): string {
   return certificateFile ?? `${identityFile.replace(/\.pub$/, '')}-cert.pub`
@@ -39,8 +42,9 @@ export function certificateFileOf({ identityFile, certificateFile }: KeyRef): st
  * @throws {MusterError} invalid_inventory when neither half can be read
  */
 export async function readKey(ref: KeyRef, directories: SecretDirectories): Promise<KeyContent> {
-  const { identityFile: file, isOfOpenSsh } = ref
-  const read = (path: string) => (isOfOpenSsh ? readAsOpenSsh(path) : readConfined(path, directories, KEY_FILE))
+  const { identityFile: file, isOfOpenSsh, isOfRequest } = ref
+  const need = isOfRequest ? REQUEST_KEY_FILE : KEY_FILE
+  const read = (path: string) => (isOfOpenSsh ? readAsOpenSsh(path) : readConfined(path, directories, need))
   const paths = [file, `${file}.pub`, certificateFileOf(ref)] as const
   const [own, besides, certified] = await Promise.allSettled(paths.map(read))
   if (ref.certificateFile !== undefined) {

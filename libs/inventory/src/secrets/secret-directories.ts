@@ -9,8 +9,11 @@ import { lstat, readlink } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { shellWord } from '@muster/contract'
 
-/** What a file is for: a key is not sent to a host, so it may also lie in `~/.ssh`. */
-export type Use = 'secret' | 'key'
+/**
+ * What a file is for: a key is not sent to a host, so it may also lie in `~/.ssh`. One that a request names may only
+ * lie where an operator says so.
+ */
+export type Use = 'secret' | 'key' | 'key of a request'
 
 /**
  * How much is asked of a file, by its directory. `own`: what OpenSSH asks of a private key, and of what leads to it.
@@ -24,6 +27,8 @@ export type SecretDirectories = {
   readonly home: string
   /** Directories that a person named, as absolute paths. */
   readonly named: readonly string[]
+  /** Directories of keys that requests may name, as absolute paths. Absent: none. */
+  readonly forRequests?: readonly string[]
   /** The real directory of the inventory file in force. Undefined when there is none. */
   readonly inventory: () => string | undefined
 }
@@ -56,7 +61,12 @@ const LINKS_LIMIT = 40
 
 /** The directories as they are now. A named one comes before a usual one. */
 export async function directoriesFor(directories: SecretDirectories, use: Use): Promise<SecretDirectory[]> {
-  const { named, home, inventory } = directories
+  const { named, home, inventory, forRequests = [] } = directories
+  if (use === 'key of a request') {
+    const trustOf = (path: string) => (path === join(home, '.ssh') ? 'own' : 'named')
+    const found = await Promise.all(forRequests.map((path) => directoryAt(path, trustOf(path))))
+    return found.filter((one) => one !== undefined)
+  }
   const own = inventory()
   const found = [
     ...named.map((path) => directoryAt(path, 'named')),
@@ -78,7 +88,8 @@ async function directoryAt(
 }
 
 /** The directories as a person would name them, for error texts. */
-export function namesOf({ home, named, inventory }: SecretDirectories, use: Use): string[] {
+export function namesOf({ home, named, inventory, forRequests = [] }: SecretDirectories, use: Use): string[] {
+  if (use === 'key of a request') return forRequests.map(shown)
   const read = inventory()
   const own = read === undefined ? [] : ownDirectory(read, home).map(({ path }) => shown(path))
   return [...own, ...(use === 'key' ? ['~/.ssh'] : []), ...named.map(shown), ...MOUNTS.slice(0, 1)]

@@ -29,7 +29,7 @@ function expandPath(path: string, base: { home: string; directory: string }): st
  * the agent does not count separately: it may hold this very key, and is asked for no other.
  */
 export function namedCredentials(
-  fields: Defaults,
+  fields: Omit<Defaults, 'user' | 'port'>,
   base: { home: string; directory: string; agentSocket?: string },
 ): readonly CredentialRef[] | undefined {
   const credentials: CredentialRef[] = []

@@ -5,11 +5,13 @@
  */
 import { dirname, resolve } from 'node:path'
 import { expandRanges, isHostName, MusterError } from '@muster/contract'
-import type { GroupDraft, HostDefaults, HostDraft, SourceContent } from '../hosts/inventory-host.ts'
+import { readHostMatcher } from '../hosts/host-matcher.ts'
+import type { GroupDraft, HostDefaults, HostDraft, NamedCredential, SourceContent } from '../hosts/inventory-host.ts'
 import { type Mistake, NO_USER } from '../hosts/mistakes.ts'
 import { namedCredentials, namedSudoPassword } from './credentials.ts'
 import { recogniseForeign } from './foreign-inventory.ts'
 import {
+  CredentialFields,
   Defaults,
   expandAddress,
   HostFields,
@@ -20,7 +22,7 @@ import {
 } from './inventory-fields.ts'
 import { readYaml, type YamlEntry } from './yaml-entries.ts'
 
-const SECTIONS = ['defaults', 'hosts', 'groups']
+const SECTIONS = ['defaults', 'hosts', 'groups', 'credentials']
 
 const NAME_RULE = 'has letters, digits, ".", "_" and "-" only, and begins with a letter or digit'
 
@@ -54,7 +56,8 @@ export function readInventoryFile(text: string, fileName: string, defaults: Host
   const common = readDefaults(section('defaults'), reader, defaults)
   const hosts = children(section('hosts'), reader).flatMap((entry) => readHosts(entry, reader, common))
   const groups = children(section('groups'), reader).flatMap((entry) => readGroup(entry, reader))
-  return { ...content, hosts, groups }
+  const credentials = children(section('credentials'), reader).flatMap((entry) => readCredential(entry, reader))
+  return { ...content, hosts, groups, credentials }
 }
 
 /** What the functions below share: where mistakes go, and the base of paths. */
@@ -182,6 +185,26 @@ function readGroup(entry: YamlEntry, reader: Reader): GroupDraft[] {
     return []
   }
   return [{ name: entry.key, expression, position: { source: reader.fileName, line: entry.line, path } }]
+}
+
+/** Something to log in with at hosts that requests name. */
+function readCredential(entry: YamlEntry, reader: Reader): NamedCredential[] {
+  const path = `credentials.${withoutValue(entry.key)}`
+  if (!isHostName(entry.key)) report(reader, entry, path, `the name of a credential ${NAME_RULE}`)
+  const { fields, mistakes } = readFields(CredentialFields, entry, { source: reader.fileName, path })
+  reader.mistakes.push(...mistakes)
+  if (mistakes.length > 0 || !isHostName(entry.key)) return []
+  const hosts = fields.hosts === undefined ? undefined : readHostMatcher([fields.hosts].flat())
+  const credentials = namedCredentials(fields, reader)
+  if (hosts === undefined) report(reader, entry, path, 'give hosts: the networks and name patterns that it is for')
+  else if ('mistake' in hosts) report(reader, entry, `${path}.hosts`, hosts.mistake)
+  else if (credentials === undefined)
+    report(reader, entry, path, 'give identity_file, agent, password_file or password_env')
+  else {
+    const users = fields.users === undefined ? {} : { users: Object.freeze([fields.users].flat()) }
+    return [Object.freeze({ name: entry.key, hosts, ...users, credentials })]
+  }
+  return []
 }
 
 function report(reader: Reader, entry: YamlEntry, path: string, text: string): void {

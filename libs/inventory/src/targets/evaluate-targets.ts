@@ -7,6 +7,8 @@ import {
   foldHosts,
   type LabelCondition,
   MusterError,
+  plainRequestAddress,
+  type RequestHost,
   shortened,
   type TargetStep,
   type TargetTerm,
@@ -25,6 +27,10 @@ export type Known = {
   readonly groupNames: Iterable<string>
   /** The hosts of a group, or undefined when there is no such group. */
   readonly groupHosts: (name: string) => readonly string[] | undefined
+  /** The one name of a host that the expression names itself. Absent: it must name none. */
+  readonly ofRequest?: (given: RequestHost) => string
+  /** Whether an unknown name or address is such a host too. Absent: it is unknown. */
+  readonly takesBareNames?: boolean
 }
 
 /** How many characters of unknown names an error quotes at most. */
@@ -106,6 +112,8 @@ function hostsOf(term: TargetTerm, work: Work): ReadonlySet<string> {
       return wildcardHosts(term, work)
     case 'names':
       return namedHosts(term, work)
+    case 'request_host':
+      return new Set(hostsOfRequest(term, work))
     default:
       return term satisfies never
   }
@@ -119,10 +127,35 @@ function namedHosts(
   const found = new Set<string>()
   for (const name of names) {
     const host = known.hosts.has(name) ? name : known.aliases.get(name)
+    const address = known.takesBareNames === true ? plainRequestAddress(name) : undefined
     if (host !== undefined && known.hosts.has(host)) found.add(host)
+    else if (address !== undefined && known.ofRequest !== undefined)
+      found.add(at(position, known.ofRequest, { address }))
     else unknown.push({ name, position })
   }
   return found
+}
+
+/** The host that the expression names itself. In a job it must be one of the job. */
+function hostsOfRequest(
+  { host, position }: Extract<TargetTerm, { kind: 'request_host' }>,
+  { known, unknown }: Work,
+): string[] {
+  const { user = '', address, port } = host
+  const name = known.ofRequest === undefined ? undefined : at(position, known.ofRequest, host)
+  if (name !== undefined && (known.searched === 'inventory' || known.hosts.has(name))) return [name]
+  unknown.push({ name: name ?? `${user}@${address}${port === undefined ? '' : `:${port}`}`, position })
+  return []
+}
+
+/** The name, or the error of looking it up with its place in the expression. */
+function at(position: number, nameOf: (given: RequestHost) => string, given: RequestHost): string {
+  try {
+    return nameOf(given)
+  } catch (error) {
+    if (!(error instanceof MusterError)) throw error
+    throw new MusterError(error.code, error.message, { details: { position, ...error.details }, cause: error })
+  }
 }
 
 /** Patterns match names, not aliases, so that an alias never changes what they select. Every pattern must match. */
@@ -182,7 +215,15 @@ function describe(unknown: readonly { name: string; position: number }[], known:
   const texts: string[] = []
   if (plain.length > 0) texts.push(`no such ${[...kinds].join(' or ')} in the ${known.searched}: ${shorten(plain)}`)
   if (patterns.length > 0) texts.push(`no host in the ${known.searched} matches ${shorten(patterns)}`)
-  return { text: texts.join('; ') + nearestHint(close), nearest: close, position: first.position }
+  const advice = close.length === 0 ? adviceFor(first.name, known) : ''
+  return { text: texts.join('; ') + nearestHint(close) + advice, nearest: close, position: first.position }
+}
+
+/** For who typed the address of a host that the inventory does not have. */
+function adviceFor(name: string, { searched, ofRequest }: Known): string {
+  const isAddress = /^[^@*?]+\.[^@*?]+$/.test(name) && plainRequestAddress(name) !== undefined
+  if (searched === 'job' || ofRequest === undefined || !isAddress) return ''
+  return `; one that it does not have is named with its user, such as root@${name}`
 }
 
 function shorten(names: readonly string[]): string {

@@ -20,8 +20,9 @@ export type SealedSecrets = {
  * handed to a command of their own.
  */
 export function workDigest(spec: JobSpec): string {
-  const { command, argv, script, script_args, stdin, cwd, env, sudo, run_as, health_check } = spec
-  const work = [command, argv, script, script_args, stdin, cwd, env, sudo, run_as, health_check?.command]
+  const { command, argv, script, script_args, stdin, cwd, env, sudo, run_as, health_check, connect } = spec
+  // The way to the hosts too: nobody may lead it through a host of theirs.
+  const work = [command, argv, script, script_args, stdin, cwd, env, sudo, run_as, health_check?.command, connect]
   return createHash('sha256').update(JSON.stringify(work)).digest('base64url')
 }
 

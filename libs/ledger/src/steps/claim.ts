@@ -53,8 +53,10 @@ const Claimed = z.object({
   exec_timeout_ms: z.coerce.number(),
 })
 
-/** Returns a digest of what would be tried at a host, to reach it or to log in. Undefined when that is not known. */
-export type TriedWith = (host: string, kind: 'connect' | 'auth') => Promise<string | undefined>
+/**
+ * Returns a digest of what a job would try at a host, to reach it or to log in. Undefined when that is not known.
+ */
+export type TriedWith = (host: string, kind: 'connect' | 'auth', jobId: string) => Promise<string | undefined>
 
 /**
  * Takes the run that a ticket asks for. Undefined when there is nothing to do: another worker holds the run, it has
@@ -78,7 +80,7 @@ export async function claimRun(
   if (answer[0] === 'tried with') {
     const [word, host = '', kind, ...tickets] = answer
     await releaseTickets(ledger, [word, ...tickets])
-    answer = await tryWith((await triedWith?.(host, kind === 'auth' ? 'auth' : 'connect')) ?? '-')
+    answer = await tryWith((await triedWith?.(host, kind === 'auth' ? 'auth' : 'connect', jobId)) ?? '-')
   }
   const [word, ...rest] = answer
   if (word !== 'claimed') {

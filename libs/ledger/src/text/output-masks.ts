@@ -5,7 +5,7 @@
  * A mask knows common forms and guesses no others. The text between marks never changes.
  */
 import { isIP, isIPv6 } from 'node:net'
-import type { OutputMask } from '@muster/contract'
+import { type OutputMask, parseRequestHost } from '@muster/contract'
 
 const MONTH = `(?:${[
   'Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?',
@@ -79,14 +79,20 @@ function maskIpv6(found: string): string {
 
 /** Matches the name of a host, or what stands before its first dot; the longer one first. */
 function hostPattern(host: string): RegExp {
-  const names = [host, shortName(host)].map((name) => name.replace(/[.-]/g, '\\$&'))
+  const names = [nameOf(host), shortName(host)].map((text) => text.replace(/[.-]/g, '\\$&'))
   return new RegExp(`(?<![\\w-])(?:${names.join('|')})(?![\\w-])`, 'gi')
 }
 
 /** The name up to its first dot. All of it for an address, or when only a number would be left. */
 function shortName(host: string): string {
-  const [short = host] = host.split('.', 1)
-  return isIP(host) !== 0 || /^\d+$/.test(short) ? host : short
+  const name = nameOf(host)
+  const [short = name] = name.split('.', 1)
+  return isIP(name) !== 0 || /^\d+$/.test(short) ? name : short
+}
+
+/** What a host calls itself: that of a request, `user@address`, knows its address alone. */
+function nameOf(host: string): string {
+  return parseRequestHost(host)?.address ?? host
 }
 
 /** The first host that the text names; the first host when it names none. Undefined when there are no hosts. */

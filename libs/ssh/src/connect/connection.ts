@@ -18,6 +18,8 @@ export type SshHost = HostIdentity & {
   readonly keyExchanges?: readonly string[]
   /** Variables to ask the host to set for each channel; it takes those that its AcceptEnv names, and says nothing. */
   readonly env?: Readonly<Record<string, string>>
+  /** Why no connection may be made to this address; undefined when one may. Absent: to any that its name has. */
+  readonly refusesAddress?: (address: string) => string | undefined
   /** The host to go through, with its own credentials; verified under its own name. */
   readonly jump?: SshHost
 }

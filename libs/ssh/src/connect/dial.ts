@@ -86,7 +86,13 @@ async function dialDirectly(host: SshHost, options: DialOptions): Promise<Connec
   options.onPhase?.('the look-up of its address')
   const found = isIP(host.address) === 0 ? await options.lookUps.find(host.address, options.signal) : undefined
   if (found !== undefined && 'failure' in found) return refused(atHost(host, found.failure))
-  return await logIn(host, openSocket(host, found?.addresses), options)
+  const addresses = found?.addresses.filter(({ address }) => host.refusesAddress?.(address) === undefined)
+  const tried = found?.addresses[0]?.address ?? host.address
+  const isRefused = addresses === undefined || addresses.length === 0
+  const refusal = isRefused ? host.refusesAddress?.(tried) : undefined
+  if (refusal !== undefined) return refused(failure('policy_denied', refusal))
+  // The socket is opened to what was checked: the name is not looked up again.
+  return await logIn(host, openSocket(host, addresses), options)
 }
 
 /** Connects to the first address that answers, of those found for its name. */

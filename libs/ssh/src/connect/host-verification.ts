@@ -16,6 +16,15 @@ export type HostIdentity = {
   readonly hostKeyAlias?: string
   /** The algorithms of host keys to offer, in this order where known_hosts says nothing. Absent: the usual ones. */
   readonly hostKeys?: readonly string[]
+  /** The key that the host must show. Absent: one that known_hosts lists. */
+  readonly pinnedKey?: PinnedKey
+}
+
+/** A key that a request names, by its fingerprint. */
+type PinnedKey = {
+  readonly fingerprint: string
+  /** Whether it stands for known_hosts, or the key must be listed there too. */
+  readonly isEnough: boolean
 }
 
 /**
@@ -53,6 +62,12 @@ export function hostKeyAlgorithms(host: HostIdentity, known: KnownHosts): Server
 export function refuseHostKey(host: HostIdentity, known: KnownHosts, key: Buffer): Failure | undefined {
   const [name = '', ...otherNames] = namesOf(host)
   const standing = known.check(name, key)
+  const pin = host.pinnedKey
+  if (pin !== undefined && pin.fingerprint !== fingerprintOf(key)) {
+    const shown = `the host shows the ${typeOf(key)} key ${fingerprintOf(key)}`
+    return failure('host_key_changed', `${shown}, and the request wants ${pin.fingerprint} (connect.host_key)`)
+  }
+  if (pin?.isEnough === true && standing !== 'revoked') return undefined
   if (standing === 'known') return undefined
   // A key listed without the port counts too, as for ssh, unless the name with the port is listed.
   if (standing === 'unknown' && otherNames.some((other) => known.check(other, key) === 'known')) return undefined

@@ -39,7 +39,8 @@ function routeOf({ address, port, jump }: SshHost): unknown[] {
 
 async function logInOf(host: SshHost, known: KnownHosts, salt: string): Promise<unknown[]> {
   const offered = await Promise.all(host.credentials.map((credential) => offerOf(credential, salt)))
-  return [host.user, offered, namesOf(host).map((name) => known.listed(name).toSorted())]
+  const listed = namesOf(host).map((name) => known.listed(name).toSorted())
+  return [host.user, offered, listed, ...(host.pinnedKey === undefined ? [] : [host.pinnedKey])]
 }
 
 async function offerOf(credential: Credential, salt: string): Promise<unknown[]> {

@@ -14,7 +14,7 @@ export function loginKey(host: SshHost): string {
 }
 
 function describe(host: SshHost): string {
-  const { name, address, port, user, hostKeyAlias, algorithms, credentials, jump } = host
+  const { name, address, port, user, hostKeyAlias, pinnedKey, algorithms, credentials, jump } = host
   const offered = credentials.map((credential) => {
     switch (credential.kind) {
       case 'key':
@@ -41,6 +41,7 @@ function describe(host: SshHost): string {
     port,
     user,
     hostKeyAlias ?? null,
+    pinnedKey ?? null,
     algorithms ?? null,
     offered,
     [host.hostKeys ?? null, host.keyExchanges ?? null, host.env ?? null],

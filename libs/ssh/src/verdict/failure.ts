@@ -27,6 +27,7 @@ const LASTING: ReadonlySet<Reason> = new Set<Reason>([
   'sudo_denied',
   'cancelled_by_user',
   'job_timeout',
+  'policy_denied',
 ])
 
 /** Reasons that only a host which was asked can cause. */

@@ -58,6 +58,7 @@ const STOPPED = {
 const WITHOUT_START: ReadonlyMap<Reason, TerminalRunState> = new Map<Reason, TerminalRunState>([
   ['cancelled_by_user', 'cancelled'],
   ['job_timeout', 'skipped'],
+  ['policy_denied', 'skipped'],
   ['sudo_password_required', 'failed'],
   ['sudo_denied', 'failed'],
 ])

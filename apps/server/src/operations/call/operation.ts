@@ -1,7 +1,7 @@
 /** The types that all operations share: their dependencies, their caller and their answers. */
 import type { Principal } from '@muster/access'
 import type { OPERATIONS, OperationName, Output } from '@muster/contract'
-import type { Inventory } from '@muster/inventory'
+import type { AdhocPolicy, Inventory } from '@muster/inventory'
 import type { Ledger } from '@muster/ledger'
 import type { Logger } from '@muster/runtime'
 import type { Sealer } from '@muster/trust'
@@ -11,6 +11,8 @@ export type OperationDeps = {
   readonly ledger: Ledger
   readonly inventory: { current(): Inventory }
   readonly logger: Logger
+  /** Which hosts requests may name that the inventory does not have. Absent: none. */
+  readonly policy?: AdhocPolicy
   /** How often a key may call. Absent: without limit. */
   readonly limits?: RateLimits
   /** Seals secrets for the workers. Absent: this server takes none. */

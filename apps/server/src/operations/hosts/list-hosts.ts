@@ -1,25 +1,31 @@
 /** Lists the hosts of the inventory. */
 import { type Host, type Input, MusterError, type Output } from '@muster/contract'
-import type { Inventory, InventoryHost } from '@muster/inventory'
+import type { AdhocPolicy, Inventory, InventoryHost } from '@muster/inventory'
+import { refusalOfNamed } from './named-hosts.ts'
 import { resolveHosts } from './select-hosts.ts'
 
 /**
  * A page of hosts, without credentials.
  * @throws {MusterError} invalid_target, unknown_target, no_targets; invalid_request for a cursor that no page gave out
  */
-export function listHosts(inventory: Inventory, input: Input<'list_hosts'>): Output<'list_hosts'> {
+export function listHosts(
+  inventory: Inventory,
+  input: Input<'list_hosts'>,
+  policy?: AdhocPolicy,
+): Output<'list_hosts'> {
   const names = resolveHosts(inventory, input.targets)
   const start = input.cursor === undefined ? 0 : readCursor(input.cursor)
   const end = start + input.limit
   const hosts = names.slice(start, end).flatMap((name) => {
-    const host = inventory.hosts.get(name)
-    return host === undefined ? [] : [publicHost(host)]
+    const host = inventory.find(name)
+    return host === undefined ? [] : [publicHost(host, policy)]
   })
   return { hosts, total: names.length, next_cursor: end < names.length ? writeCursor(end) : null }
 }
 
-function publicHost(host: InventoryHost): Host {
-  const { name, aliases, address, port, user, jump = null, groups, labels, disabled = null, notTaken = [] } = host
+function publicHost(host: InventoryHost, policy: AdhocPolicy | undefined): Host {
+  const { name, aliases, address, port, user, jump = null, groups, labels, notTaken = [] } = host
+  const disabled = host.disabled ?? refusalOfNamed(host, policy) ?? null
   return {
     name,
     aliases: [...aliases],

@@ -1,7 +1,8 @@
 /** Previews a target expression: which hosts it selects, and on which of them a job would not start. Runs nothing. */
 import { foldHosts, type HostsUnavailable, type Input, type Output } from '@muster/contract'
-import type { Inventory } from '@muster/inventory'
+import type { AdhocPolicy, Inventory } from '@muster/inventory'
 import { type Ledger, type OpenBreaker, openBreakers } from '@muster/ledger'
+import { refusalOfNamed } from './named-hosts.ts'
 import { selectHosts } from './select-hosts.ts'
 
 /** Most values of a label that are counted one by one; every host may have its own. */
@@ -15,6 +16,7 @@ export async function resolveTargets(
   ledger: Ledger,
   known: Inventory,
   input: Input<'resolve_targets'>,
+  policy?: AdhocPolicy,
 ): Promise<Output<'resolve_targets'>> {
   const { hosts, seed } = selectHosts(known, input)
   const shown = hosts.slice(0, input.hosts_limit)
@@ -24,7 +26,14 @@ export async function resolveTargets(
     hosts: shown,
     hosts_omitted: hosts.length - shown.length,
     labels: countLabels(hosts, known),
-    unavailable: [...disabledHosts(hosts, known), ...brokenHosts(hosts, await openBreakers(ledger))],
+    unavailable: [
+      ...disabledHosts(hosts, (host) => known.find(host, input.connect)?.disabled),
+      ...deniedHosts(hosts, (host) => {
+        const found = known.find(host, input.connect)
+        return found && refusalOfNamed(found, policy)
+      }),
+      ...brokenHosts(hosts, await openBreakers(ledger)),
+    ],
     seed: seed ?? null,
   }
 }
@@ -44,9 +53,14 @@ function mostFrequent(values: ReadonlyMap<string, number>): Record<string, numbe
   return Object.fromEntries([...values].sort(([, a], [, b]) => b - a).slice(0, VALUES_LIMIT))
 }
 
-function disabledHosts(hosts: readonly string[], inventory: Inventory): HostsUnavailable[] {
-  const byReason = grouped(hosts, (host) => inventory.hosts.get(host)?.disabled)
-  return [...byReason].map(([detail, names]) => unavailable('host_disabled', detail, names))
+type WhyNot = (host: string) => string | undefined
+
+function disabledHosts(hosts: readonly string[], whyNot: WhyNot): HostsUnavailable[] {
+  return [...grouped(hosts, whyNot)].map(([detail, names]) => unavailable('host_disabled', detail, names))
+}
+
+function deniedHosts(hosts: readonly string[], whyNot: WhyNot): HostsUnavailable[] {
+  return [...grouped(hosts, whyNot)].map(([detail, names]) => unavailable('policy_denied', detail, names))
 }
 
 function brokenHosts(hosts: readonly string[], breakers: ReadonlyMap<string, OpenBreaker>): HostsUnavailable[] {

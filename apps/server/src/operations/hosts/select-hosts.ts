@@ -5,7 +5,10 @@ import type { Inventory } from '@muster/inventory'
 import { byLabel, byName, shuffled } from './order-hosts.ts'
 
 /** The fields of a request that select hosts. */
-export type Selecting = Pick<Input<'submit_job'>, 'targets' | 'exclude' | 'pick' | 'order' | 'limit' | 'seed'>
+export type Selecting = Pick<
+  Input<'submit_job'>,
+  'targets' | 'exclude' | 'pick' | 'order' | 'limit' | 'seed' | 'connect'
+>
 
 const SEEDS = 2 ** 32
 
@@ -15,9 +18,9 @@ const SEEDS = 2 ** 32
  * @throws {MusterError} invalid_target, unknown_target, no_targets; each names the field at fault
  */
 export function selectHosts(inventory: Inventory, selecting: Selecting): { hosts: string[]; seed: number | undefined } {
-  const { targets, exclude, pick, order, limit } = selecting
-  const selected = resolveHosts(inventory, targets)
-  const excluded = new Set(exclude === undefined ? [] : resolveField(inventory, 'exclude', exclude))
+  const { targets, exclude, pick, order, limit, connect } = selecting
+  const selected = resolveHosts(inventory, targets, connect)
+  const excluded = new Set(exclude === undefined ? [] : resolveField(inventory, 'exclude', exclude, { connect }))
   const allowed = selected.filter((host) => !excluded.has(host))
   if (allowed.length === 0) {
     const message = `all of the ${selected.length} selected hosts are excluded`
@@ -44,10 +47,10 @@ export function resolveField(
   inventory: Inventory,
   field: 'targets' | 'exclude' | 'hosts',
   expression: string,
-  within?: readonly string[],
+  how: Parameters<Inventory['resolve']>[1] = {},
 ): readonly string[] {
   try {
-    return inventory.resolve(expression, within)
+    return inventory.resolve(expression, how)
   } catch (error) {
     if (!(error instanceof MusterError)) throw error
     throw new MusterError(error.code, error.message, { details: { field, ...error.details }, cause: error })
@@ -58,8 +61,12 @@ export function resolveField(
  * The hosts that `targets` selects in this version of the inventory, in order; at least one.
  * @throws {MusterError} invalid_target, unknown_target, no_targets; each names the field `targets`
  */
-export function resolveHosts(inventory: Inventory, targets: string): readonly string[] {
-  const hosts = resolveField(inventory, 'targets', targets)
+export function resolveHosts(
+  inventory: Inventory,
+  targets: string,
+  connect?: Input<'submit_job'>['connect'],
+): readonly string[] {
+  const hosts = resolveField(inventory, 'targets', targets, { connect })
   if (hosts.length > 0) return hosts
   const message = `"${targets.slice(0, 200)}" selects no host of the ${inventory.hosts.size} in the inventory`
   throw new MusterError('no_targets', message, { details: { field: 'targets' } })

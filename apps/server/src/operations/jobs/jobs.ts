@@ -90,7 +90,7 @@ async function selectOfJob(
 ): Promise<string[]> {
   const ofJob = await hostsOfJob(ledger, jobId)
   if (ofJob === undefined) throw noSuchJob(jobId)
-  const hosts = [...resolveField(inventory.current(), 'targets', targets, ofJob)]
+  const hosts = [...resolveField(inventory.current(), 'targets', targets, { within: ofJob })]
   if (hosts.length > 0) return hosts
   throw new MusterError('no_targets', `"${targets.slice(0, 200)}" selects no host of job ${jobId}`, {
     details: { field: 'targets', job_id: jobId },

@@ -3,10 +3,11 @@
  * end if the call asks for that. A wait that ends early does not touch the job.
  */
 import { foldHosts, type Input, type JobReport, MusterError } from '@muster/contract'
-import type { Inventory } from '@muster/inventory'
+import type { InventoryHost } from '@muster/inventory'
 import { type NewJob, readRerun, submitJob } from '@muster/ledger'
 import { noSuchJob } from '../call/not-found.ts'
 import type { Caller, OperationDeps } from '../call/operation.ts'
+import { requireNamedHosts, requireUsedConnect } from '../hosts/named-hosts.ts'
 import { selectHosts } from '../hosts/select-hosts.ts'
 import { secretsOfRerun, takeSecrets } from './job-secrets.ts'
 import { reportAfterWait } from './jobs.ts'
@@ -14,7 +15,8 @@ import { fitted, paced, requireAllowed } from './key-limits.ts'
 
 /**
  * Submits a job of a caller and reports it.
- * @throws {MusterError} invalid_target, unknown_target, no_targets, key_limit, rate_limited, secrets_not_accepted,
+ * @throws {MusterError} invalid_target, unknown_target, no_targets, host_not_allowed, key_limit, rate_limited,
+ *   secrets_not_accepted,
  *   idempotency_conflict, ledger_unavailable
  */
 export async function submit(deps: OperationDeps, request: Input<'submit_job'>, caller: Caller): Promise<JobReport> {
@@ -43,7 +45,12 @@ async function submitFor(
   { isOurs, isTest }: { isOurs: boolean; isTest: boolean },
 ): Promise<JobReport> {
   const { open, secrets } = takeSecrets(deps, request, caller)
-  const { hosts, seed } = selectHosts(deps.inventory.current(), request)
+  const known = deps.inventory.current()
+  const { hosts, seed } = selectHosts(known, request)
+  requireUsedConnect(
+    request.connect,
+    hosts.flatMap((name) => known.find(name, request.connect) ?? []),
+  )
   const job = { request: open, hosts, isTest, ...(seed !== undefined && { seed }), ...(secrets && { secrets }) }
   const { jobId, created } = await accept(deps, caller, job, isOurs)
   if (created) deps.logger.info({ job_id: jobId, hosts: hosts.length, key_id: caller.keyId }, 'job submitted')
@@ -52,17 +59,23 @@ async function submitFor(
 
 /** Has the ledger accept a job, if the key of the caller allows it. Every job of a server passes here. */
 async function accept(
-  { ledger, inventory }: OperationDeps,
+  { ledger, inventory, policy }: OperationDeps,
   caller: Caller,
   job: Omit<NewJob, 'machines' | 'owner' | 'keyId' | 'keyLimits' | 'traceparent'>,
   isOurs: boolean,
 ): ReturnType<typeof submitJob> {
   const known = inventory.current()
   const { owner, keyId, limits, shares, traceparent } = caller
+  const reached = job.hosts.map((name) => known.find(name, job.request.connect))
+  requireNamedHosts(
+    caller,
+    reached.filter((host) => host !== undefined),
+    { policy, inventory: known },
+  )
   requireAllowed(caller, job.request, { hosts: job.hosts, inventory: known, isOurs })
   return await submitJob(ledger, {
     ...job,
-    machines: machinesOf(job.hosts, known),
+    machines: machinesOf(job.hosts, reached),
     owner,
     keyId,
     keyLimits: { hosts: limits.hosts, shares },
@@ -89,7 +102,7 @@ export async function rerun(deps: OperationDeps, input: Input<'rerun_job'>, call
   }
   const secrets = secretsOfRerun(deps, input, again, caller)
   const known = inventory.current()
-  const hosts = [...new Set(again.hosts.map((name) => known.find(name)?.name ?? name))]
+  const hosts = [...new Set(again.hosts.map((name) => known.find(name, again.request.connect)?.name ?? name))]
   const request = {
     ...again.request,
     targets: foldHosts(hosts),
@@ -104,6 +117,6 @@ export async function rerun(deps: OperationDeps, input: Input<'rerun_job'>, call
 }
 
 /** The machine of each host. A host that has left the inventory counts as a machine of its own. */
-function machinesOf(hosts: readonly string[], inventory: Inventory): string[] {
-  return hosts.map((name) => inventory.find(name)?.machine ?? name)
+function machinesOf(hosts: readonly string[], reached: ReadonlyArray<InventoryHost | undefined>): string[] {
+  return hosts.map((name, i) => reached[i]?.machine ?? name)
 }
