@@ -5,6 +5,7 @@ import { ownAgent } from '@muster/inventory'
 import { readTrustedFile } from '@muster/runtime'
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { InventoryOptions } from '../../../libs/inventory/src/inventory-source.ts'
+import { readConfigFiles } from '../../../libs/inventory/src/ssh-config/config-files.ts'
 import { openTestInventory, temporaryDirectory } from '../../support/inventory/test-inventory.ts'
 
 let home = ''
@@ -107,6 +108,14 @@ describe('an included file', () => {
       /^the inventory has one mistake\n~\/\.ssh\/config:1: Include: .*ELOOP/s,
     )
   })
+})
+
+it('a file of thousands of hosts is not searched as a whole for each of them', async () => {
+  const hosts = Array.from({ length: 5_000 }, (_, n) => `Host n${n} alias${n}\n  Port ${n + 1}\n`)
+  const text = `User first\n${hosts.join('')}Host n7\n  User x\nHost n*\n  Port 1\nMatch all\n  Port 2\n`
+  const { root } = await readConfigFiles(text, 'config', { home, readText: async () => undefined })
+  const found = root.sectionsFor('n7').map(({ header }) => header && `${header.line} ${header.rest}`)
+  expect(found).toEqual([undefined, '16 n7 alias7', '10002 n7', '10004 n*', '10006 all'])
 })
 
 describe('a line that ssh refuses', () => {

@@ -30,7 +30,11 @@ export type Section = {
 }
 
 /** One file, in sections. */
-export type ConfigFile = { readonly sections: readonly Section[] }
+export type ConfigFile = {
+  readonly sections: readonly Section[]
+  /** Those that may apply to this name, in order: a file of thousands of hosts is not searched for each of them. */
+  sectionsFor(name: string): readonly Section[]
+}
 
 /** A config that was read. */
 export type ReadConfig = {
@@ -92,7 +96,7 @@ class Reader {
         sections.at(-1)?.lines.push({ ...line, included: await this.#include(line, way) })
       } else sections.at(-1)?.lines.push(line)
     }
-    return { sections }
+    return { sections, sectionsFor: indexed(sections) }
   }
 
   #matchSection(line: ConfigLine): Section {
@@ -168,6 +172,21 @@ class Reader {
 
   #refuse({ file, line }: { file: string; line: number }, text: string): void {
     this.mistakes.push({ position: { source: file, line }, text })
+  }
+}
+
+/** Finds sections of single names by their names; all others may apply to any name. */
+function indexed(sections: readonly Section[]): ConfigFile['sectionsFor'] {
+  const ofAny: number[] = []
+  const byName = new Map<string, number[]>()
+  for (const [index, { header }] of sections.entries()) {
+    const isOfNames = header?.keyword === 'host' && !header.words.some((word) => /[*?!]/.test(word))
+    if (!isOfNames) ofAny.push(index)
+    else for (const word of new Set(header.words)) byName.set(word, [...(byName.get(word) ?? []), index])
+  }
+  return (name) => {
+    const found = [...ofAny, ...(byName.get(name) ?? [])].sort((a, b) => a - b)
+    return found.flatMap((index) => sections[index] ?? [])
   }
 }
 

@@ -81,7 +81,7 @@ class Settling {
 
   /** Applies a file from its top. In the second pass `Host` lines are compared with the address. */
   walk(file: ConfigFile, name: string, isFinal: boolean, outer: Applies = 'yes'): void {
-    for (const section of file.sections) {
+    for (const section of file.sectionsFor(name)) {
       const applies = section.header === undefined ? outer : least(outer, this.#applies(section, name, isFinal))
       if (applies === 'no') continue
       if (applies === 'maybe' && section.header?.keyword === 'match') this.#addOnce(this.unsureMatches, section.header)
