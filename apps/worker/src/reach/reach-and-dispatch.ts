@@ -131,7 +131,7 @@ async function withTried(triedWith: TriedWith, run: HeldRun, end: TicketEnd): Pr
 }
 
 /** The time to reach a host: what the job says, else what the inventory says for the host, else the usual. */
-function timeoutFor({ connectTimeoutMs }: RunSpec, ofHostMs = connectTimeoutMs): number {
+export function timeoutFor({ connectTimeoutMs }: RunSpec, ofHostMs = connectTimeoutMs): number {
   if (connectTimeoutMs !== CONNECT_TIMEOUT_S * 1_000) return connectTimeoutMs
   return Math.min(ofHostMs, CONNECT_TIMEOUT_LIMIT_S * 1_000)
 }

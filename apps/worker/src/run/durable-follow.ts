@@ -29,7 +29,7 @@ import {
   type TicketEnd,
 } from '../hold/run-end.ts'
 import type { RunSpec } from '../hold/run-specs.ts'
-import type { Dispatched } from '../reach/reach-and-dispatch.ts'
+import { type Dispatched, timeoutFor } from '../reach/reach-and-dispatch.ts'
 import { reachRenewed } from '../reach/reach-renewed.ts'
 import type { ReachableHosts } from '../reach/reachable-hosts.ts'
 import { checkHealth, endOfStoppedCheck } from './check-health.ts'
@@ -163,7 +163,8 @@ class DurableFollow {
     const { deps, run, spec, limits } = this.#parts
     const found = await deps.hosts.find(run.claim.host, { ...spec, signal: limits.detached })
     if ('reason' in found) return found.detail
-    const timing = { timeoutMs: spec.connectTimeoutMs, signal: limits.detached, fairKey: run.claim.jobId }
+    const timeoutMs = timeoutFor(spec, found.connectTimeoutMs)
+    const timing = { timeoutMs, signal: limits.detached, fairKey: run.claim.jobId }
     const reached = await reachRenewed(found, ({ host }) => checkOutAndOpen(deps.pool, host, timing, tryChannel))
     if (reached.ok) return reached.checkout
     if (!reached.isRetryable && !limits.detached.aborted) limits.giveUp()
