@@ -47,10 +47,13 @@ async function submitFor(
   const { open, secrets } = takeSecrets(deps, request, caller)
   const known = deps.inventory.current()
   const { hosts, seed } = selectHosts(known, request)
-  requireUsedConnect(
-    request.connect,
-    hosts.flatMap((name) => known.find(name, request.connect) ?? []),
-  )
+  const { connect } = request
+  if (connect !== undefined) {
+    requireUsedConnect(
+      connect,
+      hosts.flatMap((name) => known.find(name, connect) ?? []),
+    )
+  }
   const job = { request: open, hosts, isTest, ...(seed !== undefined && { seed }), ...(secrets && { secrets }) }
   const { jobId, created } = await accept(deps, caller, job, isOurs)
   if (created) deps.logger.info({ job_id: jobId, hosts: hosts.length, key_id: caller.keyId }, 'job submitted')
