@@ -107,7 +107,7 @@ export async function startWorker(options: {
   const triedWith: TriedWith = async (name, kind, jobId) => {
     const connect = await specs.connectOf(jobId)
     const sudo = { sudoUser: undefined, sudoPassword: undefined }
-    const found = await hosts.find(name, { ...sudo, keyHosts: [], connect, signal: closing.signal })
+    const found = await hosts.find(name, { ...sudo, keyHosts: [], connect, run: undefined, signal: closing.signal })
     if (!('host' in found)) return undefined
     const known = await knownHosts.read(found.host.knownHostsFiles)
     return await triedDigest(found.host, kind, { known, salt })

@@ -4,7 +4,14 @@ export {
   openWorkerInventory,
   workerInventoryVariables,
 } from './configured-inventory.ts'
-export type { CredentialRef, GivenSecretRef, Hop, InventoryHost, SecretRef } from './hosts/inventory-host.ts'
+export type {
+  AuthorityRef,
+  CredentialRef,
+  GivenSecretRef,
+  Hop,
+  InventoryHost,
+  SecretRef,
+} from './hosts/inventory-host.ts'
 export { hostsOutside } from './hosts-outside.ts'
 export { type Inventory, parseInventory } from './inventory.ts'
 export { type AdhocPolicy, readAdhocPolicy } from './request/adhoc-policy.ts'

@@ -18,6 +18,7 @@ const KEPT: ReadonlySet<string> = new Set([
   'SSL_CERT_DIR',
   'CI',
   'MUSTER_TEST_ALL',
+  'MUSTER_TEST_RUNS',
 ])
 /** Set by Vitest for its own processes; and what package managers and Docker are reached by. */
 const KEPT_FAMILY = /^(VITEST|TEST$|npm_config_|DOCKER_|HOMEBREW_)|^(https?|all)_proxy$/i

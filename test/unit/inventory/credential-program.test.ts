@@ -36,6 +36,17 @@ describe('an entry', () => {
     expect(host?.sudoPassword).toMatchObject({ gives: 'sudo_password' })
   })
 
+  test('names who certifies the keys of runs: a program, or the key of an authority and its passphrase', () => {
+    const by = { kind: 'command', gives: 'certificate', argv: ['/opt/sign'], ttlS: 0 }
+    const host = hostOf('certificate: per_run, certificate_command: [/opt/sign], password_env: MUSTER_SECRET_X')
+    const password = { kind: 'password', secret: { kind: 'env', name: 'MUSTER_SECRET_X' } }
+    expect(host?.credentials).toEqual([{ kind: 'run_certificate', by }, password])
+    const own = hostOf('certificate: per_run, certificate_authority_file: ~/ca, passphrase_env: MUSTER_SECRET_CA')
+    const passphrase = { kind: 'env', name: 'MUSTER_SECRET_CA' }
+    const authority = { kind: 'authority', identityFile: '/home/me/ca', passphrase }
+    expect(own?.credentials).toEqual([{ kind: 'run_certificate', by: authority }])
+  })
+
   test('begins a program with ~/', () => {
     const [credential] = hostOf('credential_command: [~/bin/give]')?.credentials ?? []
     expect(credential).toMatchObject({ secret: { argv: ['/home/me/bin/give'] } })
@@ -60,6 +71,17 @@ describe('an entry', () => {
     ],
     [`${COMMAND}, credential_kinds: key, identity_file: x`, 'credential_kinds: a key and identity_file; give one'],
     ['certificate_file: x', 'certificate_file: a certificate of which key? give identity_file beside it'],
+    ['certificate: yes', 'certificate: expected per_run; one in a file is certificate_file'],
+    ['certificate: per_run', 'certificate: give certificate_command or certificate_authority_file beside it'],
+    ['certificate_command: [/opt/sign]', 'certificate_command: give "certificate: per_run" beside it'],
+    [
+      'certificate: per_run, certificate_command: [/opt/sign], certificate_authority_file: ca',
+      'certificate_authority_file: another way to certify than certificate_command; give one of the two',
+    ],
+    [
+      'certificate: per_run, certificate_authority_file: ca, identity_file: x',
+      'identity_file: with "certificate: per_run" the key of the run is the only one',
+    ],
     [`${COMMAND}, credential_kinds: passphrase`, 'credential_kinds: a passphrase of which key?'],
   ])('is refused in words, without what it holds: %s', (fields, words) => {
     expect(() => hostOf(fields)).toThrow(`hosts.db01.${words}`)

@@ -28,8 +28,9 @@ describe('a mistake is reported with its file, line, field and remedy', () => {
     [
       host('{ zzzzzz: 1 }'),
       '2: hosts.web01.zzzzzz: unknown field; known are address, aliases, user, port, jump, ' +
-        'host_key_alias, algorithms, labels, disabled, identity_file, certificate_file, passphrase_file, ' +
-        'passphrase_env, password_file, password_env, sudo_password_file, sudo_password_env, credential_command, ' +
+        'host_key_alias, algorithms, labels, disabled, identity_file, certificate_file, certificate, ' +
+        'certificate_command, certificate_authority_file, passphrase_file, passphrase_env, password_file, ' +
+        'password_env, sudo_password_file, sudo_password_env, credential_command, ' +
         'credential_kinds, credential_ttl_s, agent',
     ],
     ['defaults: { usr: a }\nhosts: { a: }', '1: defaults.usr: unknown field; did you mean "user"?'],

@@ -43,7 +43,7 @@ export class AskedSecrets {
    * @throws {SecretRefused, CommandFailed} as asking does; and when the signal aborts
    */
   async get(ref: GivenSecretRef, host: AskedHost, signal: AbortSignal, refused?: string): Promise<AskedSecret> {
-    const key = JSON.stringify([ref.argv, ref.gives, host.name, host.address, host.port, host.user])
+    const key = JSON.stringify([ref.argv, ref.gives, host.name, host.address, host.port, host.user, host.certificate])
     const kept = this.#kept.get(key)
     const isGood = kept !== undefined && performance.now() < kept.untilMs && kept.value !== refused
     if (isGood) return { value: kept.value, isKept: true }
@@ -56,7 +56,7 @@ export class AskedSecrets {
     const run = this.#inTurn(ref, host).then(
       (value) => {
         this.#running.delete(key)
-        this.#mask(value)
+        if (ref.gives !== 'certificate') this.#mask(value)
         if (ref.ttlS > 0) this.#keep(key, value, performance.now() + ref.ttlS * 1_000)
         return value
       },

@@ -22,6 +22,15 @@ export type AskedHost = {
   readonly address: string
   readonly port: number
   readonly user: string
+  readonly certificate?: AskedCertificate
+}
+
+/** What a certificate is to say, in the question for it. */
+export type AskedCertificate = {
+  readonly public_key: string
+  readonly key_id: string
+  readonly principals: readonly string[]
+  readonly valid_until: string
 }
 
 /** The program was run, or should have been, and gave no secret. That may pass, and says nothing about the host. */
@@ -44,7 +53,7 @@ export type AskOptions = {
  */
 export async function askCommand(
   { gives, argv }: GivenSecretRef,
-  { name, address, port, user }: AskedHost,
+  { name, address, port, user, certificate }: AskedHost,
   options: AskOptions,
 ): Promise<string> {
   const [program, ...args] = argv
@@ -59,7 +68,7 @@ export async function askCommand(
     calledAs: program,
     args,
     env: { ...plainEnvironment(env), ...picked(env, (variable) => passedOn.includes(variable)) },
-    question: `${JSON.stringify({ version: VERSION, kind: gives, host: name, address, port, user })}\n`,
+    question: `${JSON.stringify({ version: VERSION, kind: gives, host: name, address, port, user, ...certificate })}\n`,
     timeoutMs: TIMEOUT_MS,
     answerLimitBytes: LIMIT_BYTES,
   })

@@ -21,6 +21,7 @@ import { neverStarted, type TicketEnd } from '../hold/run-end.ts'
 import type { RunSpec } from '../hold/run-specs.ts'
 import { reachRenewed } from './reach-renewed.ts'
 import type { NotReachable, ReachableHosts } from './reachable-hosts.ts'
+import { runToCertify } from './run-certificate.ts'
 
 /** What reaching a host needs. */
 export type ReachDeps = {
@@ -52,7 +53,7 @@ export async function reachAndDispatch(
   spec: RunSpec,
 ): Promise<Dispatched | { readonly end: TicketEnd }> {
   const startedMs = performance.now()
-  const found = await deps.hosts.find(run.claim.host, { ...spec, signal: run.signal })
+  const found = await deps.hosts.find(run.claim.host, { ...spec, signal: run.signal, run: runToCertify(run, spec) })
   if ('reason' in found) return { end: endOfNotFound(run, found) }
   const timeoutMs = timeoutFor(spec, found.connectTimeoutMs)
   const timing = { timeoutMs, signal: run.signal, fairKey: run.claim.jobId }

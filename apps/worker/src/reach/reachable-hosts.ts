@@ -21,6 +21,7 @@ import {
 import { checkSudoPassword, keepFiles, type SshHost, type Sudo } from '@muster/ssh'
 import { CommandFailed } from './credential-command.ts'
 import { type Readers, type ReadKey, readCredentials } from './read-credentials.ts'
+import { certifyRun, type RunToCertify } from './run-certificate.ts'
 import { type RunSecretSources, SecretsOfRun } from './secrets-of-run.ts'
 
 /** Why a host cannot be tried at all. `isRetryable`: that may pass. */
@@ -49,6 +50,14 @@ export type ReachableHost = {
 /** Whom a run becomes on the host, if it does, and the password that came with its job for that. */
 type WantedSudo = { readonly sudoUser: string | undefined; readonly sudoPassword: string | undefined }
 
+/** What is read and made for one run. */
+type OfRun = {
+  readonly secrets: SecretsOfRun
+  readonly run: RunToCertify | undefined
+  /** Set for a host to go through. */
+  readonly isJump?: true
+}
+
 /** Looks up hosts. */
 export type ReachableHosts = {
   /**
@@ -62,6 +71,8 @@ export type ReachableHosts = {
     wanted: WantedSudo & {
       readonly keyHosts: readonly string[]
       readonly connect: Connect | undefined
+      /** What a certificate for the run says. Undefined: it is not to log in, and none is made. */
+      readonly run: RunToCertify | undefined
       /** Stops waiting for a program that should give a secret. */
       readonly signal: AbortSignal
     },
@@ -98,16 +109,23 @@ export function reachableHosts(options: {
     host: Hop,
     refs: readonly CredentialRef[],
     jump: SshHost | undefined,
-    ofRun: SecretsOfRun,
+    ofRun: OfRun,
   ): Promise<SshHost> => {
-    const read: Readers['read'] = (ref) => ofRun.read(ref, host)
-    const credentials = await readCredentials(refs, { agent: secrets.env.SSH_AUTH_SOCK, read, readKept })
+    const read: Readers['read'] = (ref, certificate) => {
+      return ofRun.secrets.read(ref, { ...host, ...(certificate && { certificate }) })
+    }
+    const makeRunKey: Readers['makeRunKey'] = async (by) =>
+      ofRun.run && (await certifyRun(by, ofRun.run, { ...host, isJump: ofRun.isJump === true }, { read, readKept }))
+    const readers = { agent: secrets.env.SSH_AUTH_SOCK, read, readKept, makeRunKey }
+    const credentials = await readCredentials(refs, readers)
+    const isForOneRun = jump?.isForOneRun === true || credentials.some(({ kind }) => kind === 'run_key')
     return {
       name: host.name,
       address: host.address,
       port: host.port,
       user: host.user,
       credentials,
+      ...(isForOneRun && { isForOneRun }),
       ...(host.hostKeyAlias === undefined ? {} : { hostKeyAlias: host.hostKeyAlias }),
       ...(host.algorithms === undefined ? {} : { algorithms: host.algorithms }),
       ...(host.knownHostsFiles && { knownHostsFiles: host.knownHostsFiles }),
@@ -125,31 +143,32 @@ export function reachableHosts(options: {
     }
   }
   /** The host and those to go through, each with credentials of its own. */
-  const withWay = async (host: InventoryHost, connect: Connect | undefined, ofRun: SecretsOfRun): Promise<SshHost> => {
+  const withWay = async (host: InventoryHost, connect: Connect | undefined, ofRun: OfRun): Promise<SshHost> => {
     const { jump, hops = [], jumpHost } = host
     const known = jumpHost ?? (jump === undefined || hops.length > 0 ? undefined : options.inventory().hosts.get(jump))
-    let last = known && (await withWay(known, undefined, ofRun))
-    for (const hop of hops) last = await toSshHost(hop, hop.credentials, last, ofRun)
+    const ofHop: OfRun = { ...ofRun, isJump: true }
+    let last = known && (await withWay(known, undefined, ofHop))
+    for (const hop of hops) last = await toSshHost(hop, hop.credentials, last, ofHop)
     return { ...(await toSshHost(host, await refsOf(host, connect), last, ofRun)), ...asRequested(host, connect) }
   }
   const reachable = async (
     host: InventoryHost,
     wanted: WantedSudo & { readonly connect: Connect | undefined },
-    ofRun: SecretsOfRun,
+    ofRun: OfRun,
   ): Promise<ReachableHost | NotReachable> => {
     const { sudoUser: user, sudoPassword, connect } = wanted
-    const renewed = async () => ((await ofRun.renew()) ? await reachable(host, wanted, ofRun) : undefined)
+    const renewed = async () => ((await ofRun.secrets.renew()) ? await reachable(host, wanted, ofRun) : undefined)
     let phase: Omit<NotReachable, 'detail'> = { state: 'unreachable', reason: 'auth_failed' }
     try {
       const { env, connectTimeoutMs } = host
       const sshHost = { ...(await withWay(host, connect, ofRun)), ...(env && { env }) }
       const limit = connectTimeoutMs === undefined ? {} : { connectTimeoutMs }
-      const found = { host: sshHost, missing: ofRun.failures, renewed, ...limit }
+      const found = { host: sshHost, missing: ofRun.secrets.failures, renewed, ...limit }
       if (user === undefined) return { ...found, sudo: undefined }
       if (sudoPassword !== undefined) return { ...found, sudo: { user, password: sudoPassword } }
       if (host.sudoPassword === undefined) return { ...found, sudo: { user } }
       phase = { state: 'failed', reason: 'sudo_password_required' }
-      const password = await ofRun.read(host.sudoPassword, host)
+      const password = await ofRun.secrets.read(host.sudoPassword, host)
       checkSudoPassword(password)
       return { ...found, sudo: { user, password } }
     } catch (error) {
@@ -158,7 +177,7 @@ export function reachableHosts(options: {
     }
   }
   return {
-    find: async (name, { keyHosts, signal, ...wanted }) => {
+    find: async (name, { keyHosts, run, signal, ...wanted }) => {
       const inventory = options.inventory()
       const host = findHost(inventory, name, wanted.connect)
       if (host instanceof MusterError) return { state: 'skipped', reason: 'policy_denied', detail: host.message }
@@ -179,7 +198,7 @@ export function reachableHosts(options: {
         const detail = `disabled in the inventory: ${host.disabled}`
         return { state: 'skipped', reason: 'host_disabled', detail }
       }
-      return await reachable(host, wanted, new SecretsOfRun(secrets, signal))
+      return await reachable(host, wanted, { secrets: new SecretsOfRun(secrets, signal), run })
     },
   }
 }

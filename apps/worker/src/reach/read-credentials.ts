@@ -1,6 +1,8 @@
 /** Reads the credentials of a host, from the references of the inventory. Knows neither caches nor programs. */
 import {
+  type AuthorityRef,
   type CredentialRef,
+  type GivenSecretRef,
   type KeyContent,
   type KeyRef,
   ownAgent,
@@ -8,6 +10,7 @@ import {
   SecretRefused,
 } from '@muster/inventory'
 import type { Credential } from '@muster/ssh'
+import type { AskedCertificate } from './credential-command.ts'
 
 /** Reads the files of a key. */
 export type ReadKey = (ref: KeyRef) => Promise<KeyContent>
@@ -15,8 +18,10 @@ export type ReadKey = (ref: KeyRef) => Promise<KeyContent>
 /** How the parts of a credential are read; `agent` is the socket of the worker's own. */
 export type Readers = {
   readonly agent: string | undefined
-  readonly read: (ref: SecretRef) => Promise<string>
+  readonly read: (ref: SecretRef, certificate?: AskedCertificate) => Promise<string>
   readonly readKept: ReadKey
+  /** Makes the key of the run. Undefined: it is not to log in, and none is made. */
+  readonly makeRunKey: (by: GivenSecretRef | AuthorityRef) => Promise<Credential | undefined>
 }
 
 /**
@@ -26,7 +31,9 @@ export type Readers = {
  */
 export async function readCredentials(refs: readonly CredentialRef[], readers: Readers): Promise<Credential[]> {
   const results = await Promise.allSettled(refs.map((ref) => readCredential(ref, readers)))
-  const credentials = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
+  const credentials = results.flatMap((result) => {
+    return result.status === 'fulfilled' && result.value !== undefined ? [result.value] : []
+  })
   const failures = results.flatMap((result): unknown[] => (result.status === 'rejected' ? [result.reason] : []))
   const refusal = failures.find((reason) => reason instanceof SecretRefused)
   if (refusal !== undefined) throw refusal
@@ -34,7 +41,7 @@ export async function readCredentials(refs: readonly CredentialRef[], readers: R
   return credentials
 }
 
-async function readCredential(ref: CredentialRef, readers: Readers): Promise<Credential> {
+async function readCredential(ref: CredentialRef, readers: Readers): Promise<Credential | undefined> {
   const { agent: own, read, readKept } = readers
   switch (ref.kind) {
     case 'agent':
@@ -47,6 +54,8 @@ async function readCredential(ref: CredentialRef, readers: Readers): Promise<Cre
       const held = agent === '' ? key : { ...key, agent: await ownAgent(agent, own) }
       return ref.passphrase === undefined ? held : { ...held, passphrase: await read(ref.passphrase) }
     }
+    case 'run_certificate':
+      return await readers.makeRunKey(ref.by)
     case 'given_key': {
       const key = { kind: 'key', source: `from ${ref.secret.argv[0]}`, pem: await read(ref.secret) } as const
       return ref.passphrase === undefined ? key : { ...key, passphrase: await read(ref.passphrase) }

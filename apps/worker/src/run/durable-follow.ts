@@ -32,6 +32,7 @@ import type { RunSpec } from '../hold/run-specs.ts'
 import { type Dispatched, timeoutFor } from '../reach/reach-and-dispatch.ts'
 import { reachRenewed } from '../reach/reach-renewed.ts'
 import type { ReachableHosts } from '../reach/reachable-hosts.ts'
+import { runToCertify } from '../reach/run-certificate.ts'
 import { checkHealth, endOfStoppedCheck } from './check-health.ts'
 import { FollowLimits } from './follow-limits.ts'
 import { openWriter, type WriterDeps } from './output-writer.ts'
@@ -82,7 +83,7 @@ export async function followToEnd(
 /** Only the user whom the command runs as can watch or stop it. A worker that takes over may lack the password. */
 async function sudoOf({ hosts }: DurableDeps, { claim, signal }: HeldRun, spec: RunSpec): Promise<Sudo | undefined> {
   if (spec.sudoUser === undefined) return undefined
-  const found = await hosts.find(claim.host, { ...spec, signal })
+  const found = await hosts.find(claim.host, { ...spec, signal, run: undefined })
   return 'reason' in found ? { user: spec.sudoUser } : found.sudo
 }
 
@@ -161,7 +162,11 @@ class DurableFollow {
 
   async #reach(): Promise<Checkout | string> {
     const { deps, run, spec, limits } = this.#parts
-    const found = await deps.hosts.find(run.claim.host, { ...spec, signal: limits.detached })
+    const found = await deps.hosts.find(run.claim.host, {
+      ...spec,
+      signal: limits.detached,
+      run: runToCertify(run, spec),
+    })
     if ('reason' in found) return found.detail
     const timeoutMs = timeoutFor(spec, found.connectTimeoutMs)
     const timing = { timeoutMs, signal: limits.detached, fairKey: run.claim.jobId }

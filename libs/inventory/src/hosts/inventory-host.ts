@@ -19,12 +19,19 @@ export type GivenKind = 'password' | 'sudo_password' | 'passphrase' | 'key'
 /** A secret that a program of the operator's gives when it is needed. */
 export type GivenSecretRef = {
   readonly kind: 'command'
-  /** What the program is asked for. */
-  readonly gives: GivenKind
+  /** What the program is asked for: a secret, or a certificate for the key of a run. */
+  readonly gives: GivenKind | 'certificate'
   /** The absolute path of the program, and its arguments. */
   readonly argv: readonly [string, ...string[]]
   /** How long the answer may be used again; 0: not at all. */
   readonly ttlS: number
+}
+
+/** The private key of an authority that certifies the keys of runs. */
+export type AuthorityRef = {
+  readonly kind: 'authority'
+  readonly identityFile: string
+  readonly passphrase?: SecretRef
 }
 
 /** Where a secret is, or who gives it. */
@@ -48,6 +55,8 @@ export type CredentialRef =
       /** Set where a request names the file: it must lie in the directories that are there for that. */
       readonly isOfRequest?: true
     }
+  /** A key that is made for each run, and certified by a program or by the key of an authority. */
+  | { readonly kind: 'run_certificate'; readonly by: GivenSecretRef | AuthorityRef }
   /** A private key that is no file. */
   | { readonly kind: 'given_key'; readonly secret: GivenSecretRef; readonly passphrase?: SecretRef }
   | { readonly kind: 'password'; readonly secret: SecretRef }

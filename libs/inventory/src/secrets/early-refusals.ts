@@ -40,14 +40,17 @@ type Named = readonly [string, FileNeed | 'program']
 
 function filesOf({ credentials, sudoPassword }: InventoryHost): Named[] {
   const secrets = credentials.flatMap((credential) => {
-    if (credential.kind === 'agent') return []
-    const own = credential.kind === 'key' ? [] : [credential.secret]
-    return 'passphrase' in credential && credential.passphrase !== undefined ? [...own, credential.passphrase] : own
+    const named = credential.kind === 'run_certificate' ? credential.by : credential
+    const own = 'secret' in named ? [named.secret] : named.kind === 'command' ? [named] : []
+    return 'passphrase' in named && named.passphrase !== undefined ? [...own, named.passphrase] : own
   })
   if (sudoPassword !== undefined) secrets.push(sudoPassword)
   return [
     ...credentials.flatMap((one): Named[] =>
       one.kind === 'key' && one.isOfOpenSsh !== true ? [[one.identityFile, KEY_FILE], ...certificateOf(one)] : [],
+    ),
+    ...credentials.flatMap((one): Named[] =>
+      one.kind === 'run_certificate' && one.by.kind === 'authority' ? [[one.by.identityFile, KEY_FILE]] : [],
     ),
     ...secrets.flatMap((secret): Named[] => {
       if (secret.kind === 'command') return [[secret.argv[0], 'program']]

@@ -5,7 +5,7 @@
  */
 import { access } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import type { CredentialRef, GivenKind, GivenSecretRef, SecretRef } from '../hosts/inventory-host.ts'
+import type { AuthorityRef, CredentialRef, GivenKind, GivenSecretRef, SecretRef } from '../hosts/inventory-host.ts'
 import type { Defaults } from './inventory-fields.ts'
 
 /** The keys that OpenSSH tries unless configured, the strongest first; ssh_config(5), IdentityFile. */
@@ -36,6 +36,8 @@ export function namedCredentials(
   const passphrase =
     secretRef(fields.passphrase_file, fields.passphrase_env, base) ?? givenSecret('passphrase', fields, base)
   const key = givenSecret('key', fields, base)
+  const certifiedBy = certifierOf(fields, base, passphrase)
+  if (certifiedBy !== undefined) credentials.push({ kind: 'run_certificate', by: certifiedBy })
   if (fields.identity_file !== undefined) {
     const identityFile = expandPath(fields.identity_file, base)
     const certificateFile =
@@ -79,6 +81,23 @@ function secretRef(
 ): SecretRef | undefined {
   if (file !== undefined) return Object.freeze({ kind: 'file', path: expandPath(file, base) })
   return variable === undefined ? undefined : Object.freeze({ kind: 'env', name: variable })
+}
+
+/** Who certifies the keys of runs; undefined where nobody does. */
+function certifierOf(
+  fields: Defaults,
+  base: { home: string; directory: string },
+  passphrase: SecretRef | undefined,
+): GivenSecretRef | AuthorityRef | undefined {
+  if (fields.certificate === undefined) return undefined
+  const [program, ...args] = fields.certificate_command ?? []
+  if (program !== undefined) {
+    const argv = [expandHome(program, base.home), ...args] as const
+    return Object.freeze({ kind: 'command', gives: 'certificate', argv, ttlS: 0 })
+  }
+  const file = fields.certificate_authority_file
+  if (file === undefined) return undefined
+  return Object.freeze({ kind: 'authority', identityFile: expandPath(file, base), ...(passphrase && { passphrase }) })
 }
 
 /** The secret of this kind, if the entry names a command that gives it. */

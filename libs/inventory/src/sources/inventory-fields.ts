@@ -98,6 +98,9 @@ const CredentialTtl = Text.refine(
 const credentialFields = {
   identity_file: FilePath.optional(),
   certificate_file: FilePath.optional(),
+  certificate: z.literal('per_run', { error: 'expected per_run; one in a file is certificate_file' }).optional(),
+  certificate_command: CredentialCommand.optional(),
+  certificate_authority_file: FilePath.optional(),
   passphrase_file: FilePath.optional(),
   passphrase_env: VariableName.optional(),
   password_file: FilePath.optional(),
@@ -227,12 +230,32 @@ function reportConflicts(
   if (keys.has('certificate_file') && !keys.has('identity_file')) {
     report(['certificate_file'], 'a certificate of which key? give identity_file beside it')
   }
+  reportCertificates(keys, given, report)
   if (given.has('key') && keys.has('identity_file')) report(['credential_kinds'], 'a key and identity_file; give one')
   const isOfCommand = given.has('passphrase') ? 'credential_kinds' : undefined
   const passphrase = ['passphrase_file', 'passphrase_env'].find((field) => keys.has(field)) ?? isOfCommand
-  if (passphrase !== undefined && !keys.has('identity_file') && !given.has('key')) {
+  const isOfKey = keys.has('identity_file') || keys.has('certificate_authority_file') || given.has('key')
+  if (passphrase !== undefined && !isOfKey) {
     report([passphrase], 'a passphrase of which key? give identity_file beside it')
   }
+}
+
+function reportCertificates(
+  keys: ReadonlySet<string>,
+  given: ReadonlySet<string>,
+  report: (path: readonly string[], text: string) => void,
+): void {
+  const ways = ['certificate_command', 'certificate_authority_file'].filter((field) => keys.has(field))
+  const [way, second] = ways
+  if (second !== undefined) report([second], `another way to certify than ${way}; give one of the two`)
+  if (!keys.has('certificate')) {
+    if (way !== undefined) report([way], 'give "certificate: per_run" beside it')
+    return
+  }
+  if (way === undefined) report(['certificate'], 'give certificate_command or certificate_authority_file beside it')
+  const isGiven = given.has('key') ? ['credential_kinds'] : []
+  const [other] = [...['identity_file', 'agent'].filter((field) => keys.has(field)), ...isGiven]
+  if (other !== undefined) report([other], 'with "certificate: per_run" the key of the run is the only one')
 }
 
 /** The addresses that the text stands for. The brackets of `[2001:db8::1]` are no range. */

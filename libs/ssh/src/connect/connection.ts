@@ -20,6 +20,8 @@ export type SshHost = HostIdentity & {
   readonly env?: Readonly<Record<string, string>>
   /** Why no connection may be made to this address; undefined when one may. Absent: to any that its name has. */
   readonly refusesAddress?: (address: string) => string | undefined
+  /** Whether its log-in, or that of its jump host, is for one run alone: no other gets the connection. */
+  readonly isForOneRun?: boolean
   /** The host to go through, with its own credentials; verified under its own name. */
   readonly jump?: SshHost
 }

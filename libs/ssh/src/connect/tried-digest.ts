@@ -6,7 +6,7 @@
 import { createHash, createHmac } from 'node:crypto'
 import ssh2 from 'ssh2'
 import type { Credential } from '../login/authentication.ts'
-import { readPrivateKey, readPublicKey } from '../login/keys.ts'
+import { fingerprintOf, readPrivateKey, readPublicKey } from '../login/keys.ts'
 import { withinMs } from '../verdict/within-ms.ts'
 import type { SshHost } from './connection.ts'
 import { namesOf } from './host-verification.ts'
@@ -53,8 +53,8 @@ async function offerOf(credential: Credential, salt: string): Promise<unknown[]>
       return ['key', blob, 'key' in usable, held, credential.certificate?.toString() ?? null]
     }
     case 'run_key':
-      // Another one each time, and only for a run.
-      return ['run_key']
+      // It is another one each time.
+      return ['run_key', fingerprintOf(credential.certificate.authority)]
     case 'password':
       return ['password', createHmac('sha256', salt).update(credential.password).digest('base64')]
     case 'agent':

@@ -55,6 +55,13 @@ export function fingerprintOf(key: Buffer): string {
   return `SHA256:${createHash('sha256').update(key).digest('base64').replaceAll('=', '')}`
 }
 
+/** An ed25519 key of node:crypto's, as ssh2 has keys. It is not remembered. */
+export function parsedEd25519(key: KeyObject): ParsedKey {
+  const made = parsed(toOpenSshEd25519(key), undefined)
+  if (made === undefined) throw new Error('ssh2 does not read the key that was made for it')
+  return made
+}
+
 function parse({ pem, source, passphrase }: KeyFile): UsableKey {
   const text = readKeyText(pem, source)
   if (text.kind === 'neither') return { problem: text.problem }

@@ -1,9 +1,16 @@
 /** The binary forms in which SSH writes texts and numbers: read and written. @see RFC 4251, section 5 */
 
 /** A number of 32 bits. */
-function uint32(value: number): Buffer {
+export function uint32(value: number): Buffer {
   const bytes = Buffer.alloc(4)
   bytes.writeUInt32BE(value)
+  return bytes
+}
+
+/** A number of 64 bits. */
+export function uint64(value: bigint): Buffer {
+  const bytes = Buffer.alloc(8)
+  bytes.writeBigUInt64BE(value)
   return bytes
 }
 

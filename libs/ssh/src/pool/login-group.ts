@@ -48,6 +48,8 @@ export type GroupOptions = {
   /** Checkouts of one connection at once; the group lowers it to what the host allows. */
   readonly limit: number
   readonly maxAgeMs: number
+  /** Whether a connection is closed as soon as its first user gives it back. */
+  readonly isForOneRun: boolean
   readonly dial: (host: SshHost, limits: DialLimits) => Promise<ConnectResult>
   /** A connection is new, was checked out, was given back, or has ended. */
   readonly onChange: (connection: PooledConnection) => void
@@ -212,7 +214,7 @@ export class LoginGroup {
   }
 
   #add(connection: SshConnection): void {
-    const pooled = new PooledConnection(connection, this.#options.maxAgeMs, {
+    const pooled = new PooledConnection(connection, this.#options, {
       onCheckedOut: () => this.#options.onChange(pooled),
       onFree: () => {
         if (pooled.isOver) this.#connections.delete(pooled)

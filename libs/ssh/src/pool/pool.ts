@@ -103,7 +103,7 @@ class ConnectionPool implements Pool {
   ): Promise<CheckOutResult> {
     const known = await this.#knownOnTheWay(host)
     if (this.#isClosed) return refused(failure('conn_lost', `stopped before ${host.name} was reached`))
-    const group = this.#groups.get(key) ?? this.#newGroup(key, limit)
+    const group = this.#groups.get(key) ?? this.#newGroup(key, limit, host.isForOneRun === true)
     for (const pooled of group.connections) {
       const isSuspect = pooled.openedMs <= (options.openedAfterMs ?? 0)
       if (isSuspect || !isTrusted(pooled.connection, host, known)) pooled.retire()
@@ -120,9 +120,10 @@ class ConnectionPool implements Pool {
     return host.jump === undefined ? [known] : [known, ...(await this.#knownOnTheWay(host.jump))]
   }
 
-  #newGroup(key: string, limit: number): LoginGroup {
+  #newGroup(key: string, limit: number, isForOneRun: boolean): LoginGroup {
     return new LoginGroup({
       limit,
+      isForOneRun,
       maxAgeMs: this.#options.maxAgeMs ?? MAX_AGE_MS,
       dial: (host, options) => this.#dial(host, limit === FORWARDS_PER_CONNECTION, options),
       onChange: (connection) => this.#keepOrClose(connection),
@@ -164,7 +165,8 @@ class ConnectionPool implements Pool {
     const refusal = this.#refusedJumps.find(key, known)
     if (refusal !== undefined) return refused(refusal)
     const reached = await this.#checkOut(key, FORWARDS_PER_CONNECTION, jump, options)
-    if (!reached.ok) this.#refusedJumps.note(key, known, reached)
+    // The key of a run is never seen again.
+    if (!reached.ok && jump.isForOneRun !== true) this.#refusedJumps.note(key, known, reached)
     return reached
   }
 

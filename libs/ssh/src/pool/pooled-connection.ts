@@ -47,11 +47,18 @@ export class PooledConnection {
   readonly openedMs = performance.now()
   readonly #aging: NodeJS.Timeout
 
-  /** @param maxAgeMs how old it may get: a log-in that was allowed once may no longer be */
-  constructor(connection: SshConnection, maxAgeMs: number, events: PooledEvents) {
+  readonly #isForOneRun: boolean
+
+  /** @param limits how old it may get, as a log-in that was allowed once may no longer be; and whether it is kept */
+  constructor(
+    connection: SshConnection,
+    limits: { readonly maxAgeMs: number; readonly isForOneRun: boolean },
+    events: PooledEvents,
+  ) {
     this.connection = connection
+    this.#isForOneRun = limits.isForOneRun
     this.#events = events
-    this.#aging = setTimeout(() => this.retire(), maxAgeMs)
+    this.#aging = setTimeout(() => this.retire(), limits.maxAgeMs)
     this.#aging.unref()
     connection.client.once('close', () => this.retire())
     watchIdleTalk(
@@ -115,7 +122,7 @@ export class PooledConnection {
 
   #end(isClean: boolean): void {
     this.#checkouts -= 1
-    if (!isClean) this.#isRetired = true
+    if (!isClean || this.#isForOneRun) this.#isRetired = true
     this.#closeIfOver()
     this.#events.onFree()
   }
