@@ -1,8 +1,8 @@
 /** Keys that are certified for one run: what their certificates say, by ssh-keygen, and that a real sshd takes them. */
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { type CertificateTerms, certifiedBy, certify, fixedKnownHosts, makeRunKey } from '@muster/ssh'
-import { describe, expect, test } from 'vitest'
+import { type CertificateTerms, certifiedBy, certify, fixedKnownHosts, makeRunKey, openPool } from '@muster/ssh'
+import { describe, expect, inject, onTestFinished, test } from 'vitest'
 import { makeAuthority, startTrustingSshd } from '../../../support/ssh/authority.ts'
 import { dial, keyFile, reach, sshdHost } from '../../../support/ssh/ssh.ts'
 
@@ -80,3 +80,20 @@ test('a file that is no private key certifies nothing, and a line that is no cer
   expect(certify(made, { pem, source: 'ca' }, terms)).toEqual({ problem: 'this is a public key; name the private one' })
   expect(certifiedBy(keyFile(`${file}.pub`).pem.toString(), made)).toMatchObject({ problem: expect.any(String) })
 })
+
+test.each([
+  [true, { open: 0, idle: 0 }],
+  [false, { open: 1, idle: 1 }],
+])(
+  'a connection is closed when its run gives it back, if it is for that run alone: %s',
+  async (isForOneRun, counts) => {
+    const pool = openPool({ knownHosts: fixedKnownHosts(inject('sshd').knownHosts) })
+    onTestFinished(() => pool.close())
+    const signal = new AbortController().signal
+    const result = await pool.checkOut(sshdHost({ isForOneRun }), { timeoutMs: 20_000, signal, fairKey: 'job' })
+    if (!result.ok) throw new Error(result.detail)
+    expect(pool.counts()).toEqual({ open: 1, idle: 0 })
+    result.checkout.release()
+    await expect.poll(() => pool.counts()).toEqual(counts)
+  },
+)
