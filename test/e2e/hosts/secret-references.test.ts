@@ -2,6 +2,7 @@
  * Someone else's inventory: it names files of the worker's user as passwords for its own hosts. Nothing is sent to
  * them; each run says which reference was refused and what would allow it. Behind all of them is a real sshd.
  */
+import { execFileSync } from 'node:child_process'
 import { chmod, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
@@ -121,6 +122,7 @@ test.skipIf(inject('sshd').password === null)(
     for (const workerBy of [[], ['setpriv', `--reuid=${user}`, `--regid=${user}`, '--clear-groups']]) {
       const stack = await startStack({ inventory, knownHosts, workers: 0, workerBy })
       for (const each of [stack.dataDir, directory]) await chmod(each, 0o755)
+      if (workerBy.length > 0) execFileSync('chown', [user, join(stack.dataDir, 'worker-keys.json')])
       const stateWith = async (directories: string) => {
         const worker = await stack.startWorker({ MUSTER_SECRET_DIRS: directories })
         const { job_id: jobId } = await stack.submit({ targets: 'db01', command: 'true', retries: 0 })
