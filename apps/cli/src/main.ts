@@ -31,7 +31,9 @@ import { LOGIN, LOGOUT, login, logout } from './commands/login.ts'
 import { outputCommand } from './commands/output-command.ts'
 import { rerunCommand } from './commands/rerun-command.ts'
 import { runCommand } from './commands/run-command.ts'
+import { TRUST, trust } from './commands/trust-command.ts'
 import { WORKER_KEYS, workerKeys } from './commands/worker-keys.ts'
+import { type AskLine, withAnswers } from './host-keys/ask-lines.ts'
 import { askSecret } from './line/ask-secret.ts'
 import { spelledField } from './line/checked-input.ts'
 import { type Command, ENV_FILE_SWITCH, type Form, SERVER_SWITCH } from './line/command.ts'
@@ -81,6 +83,7 @@ const OTHER_FORMS: ReadonlyMap<string, Form> = new Map([
   ['login', LOGIN],
   ['logout', LOGOUT],
   ['worker-keys', WORKER_KEYS],
+  ['trust', TRUST],
 ])
 
 /** Every part has its own limit, far below this one. */
@@ -114,6 +117,7 @@ async function main([name = 'help', ...args]: string[]): Promise<number> {
   if (name === STACK_COMMAND) return runStack(args)
   if (name === 'login' || name === 'logout') return runLogin(name, args)
   if (name === 'worker-keys') return runWorkerKeys(args)
+  if (name === 'trust') return runTrust(args)
   const command = COMMANDS.get(name)
   if (command === undefined) throw noSuchCommand(name)
   const line = readCommandLine(args, command.flags, [...command.switches, SERVER_SWITCH, ENV_FILE_SWITCH])
@@ -174,6 +178,15 @@ async function runWorkerKeys(args: readonly string[]): Promise<number> {
   const line = readCommandLine(args, WORKER_KEYS.flags, [...WORKER_KEYS.switches, ENV_FILE_SWITCH])
   refuseCommand('worker-keys', line)
   return await workerKeys(line, { settings: await settingsOf(line), out, say })
+}
+
+async function runTrust(args: readonly string[]): Promise<number> {
+  const line = readCommandLine(args, TRUST.flags, TRUST.switches)
+  refuseCommand('trust', line)
+  const { stdin, stderr, env } = process
+  const onTerminal = <T>(use: (ask: AskLine) => Promise<T>) => withAnswers(stdin, (text) => stderr.write(text), use)
+  const asking = stdin.isTTY === true ? onTerminal : undefined
+  return await trust(line, { settings: await settingsOf(line), env, out, say, withAnswers: asking })
 }
 
 function helpOn(name: string | undefined): string {

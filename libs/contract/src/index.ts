@@ -116,6 +116,14 @@ export { INPUT_LIMIT_BYTES } from './text/command-text.ts'
 export { firstChars, lastChars, shortened } from './text/cut-text.ts'
 export { blankControl, escapeControl, escapeJson, escapeLine, visibleJson } from './text/escape-control.ts'
 export { type JsonTrouble, troubleInJson } from './text/json-text.ts'
+export {
+  fingerprintOf,
+  hashedName,
+  type KnownHosts,
+  knownHostsName,
+  knownHostsNames,
+  parseKnownHosts,
+} from './text/known-hosts.ts'
 export { type MessageId, type MessageIdSearch, searchMessageId } from './text/message-id.ts'
 export { scriptMistake } from './text/script-text.ts'
 export { shellWord } from './text/shell-word.ts'

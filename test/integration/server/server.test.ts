@@ -141,6 +141,8 @@ describe('hosts', () => {
       port: 2222,
       user: 'deploy',
       jump: 'bastion',
+      host_key_alias: null,
+      known_hosts_files: [],
       groups: [],
       labels: {},
       disabled: null,

@@ -196,6 +196,8 @@ test('a list of hosts says why some are disabled and what their aliases are, onl
     port: 22,
     user: 'u',
     jump: null,
+    host_key_alias: null,
+    known_hosts_files: [],
     groups: [],
     labels: {},
     disabled: null,

@@ -4,10 +4,9 @@ import { mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { MusterError } from '@muster/contract'
+import { knownHostsName, MusterError, parseKnownHosts } from '@muster/contract'
 import { loadKnownHosts } from '@muster/ssh'
 import { afterAll, describe, expect, test } from 'vitest'
-import { knownHostsName, parseKnownHosts } from '../../../libs/ssh/src/connect/known-hosts.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'muster-known-hosts-'))
 afterAll(() => rmSync(dir, { recursive: true }))

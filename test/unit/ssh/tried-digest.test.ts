@@ -1,8 +1,8 @@
 /** What makes two attempts at a host the same, and that no password can be guessed from it. */
 import { generateKeyPairSync } from 'node:crypto'
+import { parseKnownHosts } from '@muster/contract'
 import { type Credential, type SshHost, triedDigest } from '@muster/ssh'
 import { describe, expect, test } from 'vitest'
-import { parseKnownHosts } from '../../../libs/ssh/src/connect/known-hosts.ts'
 import type { TriedKind } from '../../../libs/ssh/src/connect/tried-digest.ts'
 
 const key = (): Credential => {

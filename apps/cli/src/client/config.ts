@@ -7,6 +7,7 @@ import { z } from 'zod'
 export const CliConfig = z.object({
   REDIS_URL: RedisUrl.optional(),
   MUSTER_DATA_DIR: z.string().describe('the directory of the local server'),
+  MUSTER_KNOWN_HOSTS: z.string().optional(),
   SSH_SERVERS: z.string().optional().meta({ secret: true, description: 'name:host:user[:password],…' }),
   MUSTER_SERVER: z.string().optional().describe('a server that you have logged in to'),
   MUSTER_URL: z.string().optional(),

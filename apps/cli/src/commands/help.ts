@@ -21,6 +21,7 @@ export const OVERVIEW = `muster: run a shell command on one host or on many, and
   muster hosts [targets]                       list hosts
   muster targets <targets> [--exclude …]       show which hosts these targets select; run nothing
   muster ping <host>                           can the host be reached and logged in to?
+  muster trust <targets> [--fingerprint …]     show their host keys, ask, and add them to known_hosts
   muster keys                                  list API keys, including revoked and expired ones
   muster keys create --owner X --scopes a,b    make a key; its text is shown once, on stdout
   muster keys create --read-only               make a key that may read and look, and runs nothing

@@ -23,6 +23,10 @@ export const Host = z
       .string()
       .nullable()
       .describe('Name of the jump host, or several in order, as ProxyJump writes them; null without one.'),
+    host_key_alias: z.string().nullable().describe('What known_hosts list it under; null: its address and port.'),
+    known_hosts_files: z
+      .array(z.string())
+      .describe("Files of the SSH config that are read on workers in place of the user's known_hosts."),
     groups: z.array(z.string()),
     labels: z.record(z.string(), z.string()),
     disabled: z.string().nullable().describe('Why no job runs there, as the inventory says; null: jobs do.'),

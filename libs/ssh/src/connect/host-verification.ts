@@ -2,11 +2,9 @@
  * Verifies the identity of a host. There is no way around it: a key that is not listed is refused, and the text says
  * which key was shown and how a person can check and enrol it.
  */
-import { HOST_KEYS } from '@muster/contract'
+import { fingerprintOf, HOST_KEYS, isOneHost, type KnownHosts, knownHostsNames } from '@muster/contract'
 import type { ServerHostKeyAlgorithm } from 'ssh2'
-import { fingerprintOf } from '../login/keys.ts'
 import { type Failure, failure } from '../verdict/failure.ts'
-import { type KnownHosts, knownHostsName } from './known-hosts.ts'
 
 /** The fields that identify a host in known_hosts. */
 export type HostIdentity = {
@@ -19,6 +17,9 @@ export type HostIdentity = {
   /** The key that the host must show. Absent: one that known_hosts lists. */
   readonly pinnedKey?: PinnedKey
 }
+
+/** What `muster trust` calls a host, and whether it could scan it: nobody here reaches one behind a jump host. */
+type Naming = { readonly name?: string; readonly jump?: object }
 
 /** A key that a request names, by its fingerprint. */
 type PinnedKey = {
@@ -47,7 +48,7 @@ const SHA1: readonly ServerHostKeyAlgorithm[] = HOST_KEYS.besides
  * common, and would look changed if that were a key that is not listed.
  */
 export function hostKeyAlgorithms(host: HostIdentity, known: KnownHosts): ServerHostKeyAlgorithm[] {
-  const types = namesOf(host).flatMap((name) => known.knownTypes(name))
+  const types = knownHostsNames(host).flatMap((name) => known.knownTypes(name))
   const ordered = new Set([...types, ...ALGORITHMS.keys()])
   const usual = [...ordered].flatMap((type) => ALGORITHMS.get(type) ?? [])
   const { hostKeys } = host
@@ -59,8 +60,8 @@ export function hostKeyAlgorithms(host: HostIdentity, known: KnownHosts): Server
 }
 
 /** Why this key must not be trusted for this host; undefined if it is the host's. */
-export function refuseHostKey(host: HostIdentity, known: KnownHosts, key: Buffer): Failure | undefined {
-  const [name = '', ...otherNames] = namesOf(host)
+export function refuseHostKey(host: HostIdentity & Naming, known: KnownHosts, key: Buffer): Failure | undefined {
+  const [name = '', ...otherNames] = knownHostsNames(host)
   const standing = known.check(name, key)
   const pin = host.pinnedKey
   if (pin !== undefined && pin.fingerprint !== fingerprintOf(key)) {
@@ -75,6 +76,7 @@ export function refuseHostKey(host: HostIdentity, known: KnownHosts, key: Buffer
   const shown = `the host shows the ${type} key ${fingerprintOf(key)}`
   const files = known.files.length === 0 ? 'no known_hosts file is configured' : `read: ${known.files.join(', ')}`
   const scan = `ssh-keyscan -t ${shortType(type)} -p ${host.port} ${host.address}`
+  const enrolling = enrol(scan, host)
   switch (standing) {
     case 'revoked':
       return failure('host_key_changed', `${shown}, which is marked @revoked for ${name}; ${files}`)
@@ -82,29 +84,24 @@ export function refuseHostKey(host: HostIdentity, known: KnownHosts, key: Buffer
       const listed = known.knownTypes(name).join(', ')
       const causes = 'it was reinstalled, or someone is in between'
       const detail = `${shown}, but another key is listed for ${name} (${listed}): ${causes}; ${files}`
-      const remedy = `if the change is expected: ssh-keygen -R '${name}', then ${enrol(scan)}`
+      const remedy = `if the change is expected: ssh-keygen -R '${name}', then ${enrolling}`
       return failure('host_key_changed', `${detail}; ${remedy}`)
     }
     case 'certificate_only': {
       const detail = `${shown}, and only a @cert-authority is listed for ${name}; host certificates are not supported`
-      return failure('host_key_unknown', `${detail}, so list the key itself: ${enrol(scan)}; ${files}`)
+      return failure('host_key_unknown', `${detail}, so list the key itself: ${enrolling}; ${files}`)
     }
     case 'unknown':
-      return failure('host_key_unknown', `${shown}, and none is listed for ${name}; ${files}; ${enrol(scan)}`)
+      return failure('host_key_unknown', `${shown}, and none is listed for ${name}; ${files}; ${enrolling}`)
     default:
       return standing satisfies never
   }
 }
 
-function enrol(scan: string): string {
+function enrol(scan: string, { name, jump }: Naming): string {
+  const trust = name === undefined || jump !== undefined || !isOneHost(name) ? '' : `run "muster trust ${name}"; or `
   const compare = 'compare the fingerprint with the one on the host (ssh-keygen -lf)'
-  return `run "${scan}", ${compare}, and add the line to known_hosts`
-}
-
-/** The names to look a host up by: the first, then those that count only if nothing is listed for the first. */
-export function namesOf({ address, port, hostKeyAlias }: HostIdentity): string[] {
-  if (hostKeyAlias !== undefined) return [hostKeyAlias.toLowerCase()]
-  return [...new Set([knownHostsName(address, port), knownHostsName(address, 22)])]
+  return `${trust}run "${scan}", ${compare}, and add the line to known_hosts`
 }
 
 /** A key in the wire format begins with the name of its type. */

@@ -8,18 +8,16 @@
  * stream (dial.ts) nor chooses credentials (authentication.ts).
  */
 import type { Duplex } from 'node:stream'
-import type { Reached } from '@muster/contract'
+import { fingerprintOf, type KnownHosts, type Reached } from '@muster/contract'
 import ssh2, { type ClientChannel } from 'ssh2'
 import { isCertified, type Login, planLogin } from '../login/authentication.ts'
 import { takeCertificates } from '../login/certified-key.ts'
-import { fingerprintOf } from '../login/keys.ts'
 import { type Failure, failure, fieldsOf, printable } from '../verdict/failure.ts'
 import { algorithmsFor, explainMismatch, legacyAmong } from './algorithms.ts'
 import { atHost, type ConnectResult, refused, type SshHost } from './connection.ts'
 import { closedEarly, type DialPhase, explainDialError, noAnswer, notAccepted } from './dial-failure.ts'
 import { holdBack } from './hold-back.ts'
 import { hostKeyAlgorithms, refuseHostKey } from './host-verification.ts'
-import type { KnownHosts } from './known-hosts.ts'
 import { hasSaidEnd, type Offers, watchMessage, watchOffers } from './messages.ts'
 
 /** Gives back a turn to make a handshake. */

@@ -4,13 +4,12 @@
  * half, of passwords a MAC whose key stays with the worker.
  */
 import { createHash, createHmac } from 'node:crypto'
+import { fingerprintOf, type KnownHosts, knownHostsNames } from '@muster/contract'
 import ssh2 from 'ssh2'
 import type { Credential } from '../login/authentication.ts'
-import { fingerprintOf, readPrivateKey, readPublicKey } from '../login/keys.ts'
+import { readPrivateKey, readPublicKey } from '../login/keys.ts'
 import { withinMs } from '../verdict/within-ms.ts'
 import type { SshHost } from './connection.ts'
-import { namesOf } from './host-verification.ts'
-import type { KnownHosts } from './known-hosts.ts'
 
 /** Reaching the host at all, or logging in to it. */
 export type TriedKind = 'connect' | 'auth'
@@ -39,7 +38,7 @@ function routeOf({ address, port, jump }: SshHost): unknown[] {
 
 async function logInOf(host: SshHost, known: KnownHosts, salt: string): Promise<unknown[]> {
   const offered = await Promise.all(host.credentials.map((credential) => offerOf(credential, salt)))
-  const listed = namesOf(host).map((name) => known.listed(name).toSorted())
+  const listed = knownHostsNames(host).map((name) => known.listed(name).toSorted())
   return [host.user, offered, listed, ...(host.pinnedKey === undefined ? [] : [host.pinnedKey])]
 }
 

@@ -6,11 +6,11 @@
  * Keeps a list of what was tried for the error text: names of files and methods, never a secret. Knows nothing of
  * sockets; log-in.ts hands `next` to ssh2.
  */
-import type { UsedCredential } from '@muster/contract'
+import { fingerprintOf, type UsedCredential } from '@muster/contract'
 import type { AnyAuthMethod, AuthenticationType, ParsedKey } from 'ssh2'
 import { type Certificate, doubtsAbout, faultOf, readCertificate } from './certificate.ts'
 import { certifiedKey } from './certified-key.ts'
-import { fingerprintOf, readPrivateKey, readPublicKey } from './keys.ts'
+import { readPrivateKey, readPublicKey } from './keys.ts'
 import { type AgentLimits, askingBeforeSha1, LoginAgent } from './login-agent.ts'
 import { PasswordPrompts } from './password-prompts.ts'
 

@@ -4,8 +4,8 @@
  *
  * @see https://github.com/openssh/openssh-portable/blob/master/PROTOCOL.certkeys
  */
+import { fingerprintOf } from '@muster/contract'
 import { printable } from '../verdict/failure.ts'
-import { fingerprintOf } from './keys.ts'
 import { sshString, WireReader } from './wire.ts'
 
 /** What a certificate says. */

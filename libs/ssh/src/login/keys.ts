@@ -50,11 +50,6 @@ export function readPublicKey(text: Buffer | string): ParsedKey | undefined {
   return parsed instanceof Error ? undefined : parsed
 }
 
-/** A key's fingerprint as OpenSSH prints it. */
-export function fingerprintOf(key: Buffer): string {
-  return `SHA256:${createHash('sha256').update(key).digest('base64').replaceAll('=', '')}`
-}
-
 /** An ed25519 key of node:crypto's, as ssh2 has keys. It is not remembered. */
 export function parsedEd25519(key: KeyObject): ParsedKey {
   const made = parsed(toOpenSshEd25519(key), undefined)

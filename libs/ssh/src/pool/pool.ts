@@ -7,11 +7,12 @@
  * A connection is never used for a log-in that would fail now: it is found by everything the log-in depends on, and its
  * host key is verified again each time. Runs no commands (exec.ts).
  */
+import type { KnownHosts } from '@muster/contract'
 import { type ConnectResult, refused, type SshConnection, type SshHost } from '../connect/connection.ts'
 import { dial, jumpFailure } from '../connect/dial.ts'
 import type { DialPhase } from '../connect/dial-failure.ts'
 import { refuseHostKey } from '../connect/host-verification.ts'
-import type { KnownHosts, KnownHostsSource } from '../connect/known-hosts.ts'
+import type { KnownHostsSource } from '../connect/known-hosts.ts'
 import type { EndTurn } from '../connect/log-in.ts'
 import { LookUps } from '../connect/look-ups.ts'
 import { failure } from '../verdict/failure.ts'

@@ -3,7 +3,7 @@
  * cost another refused log-in there, until the account is locked. Remembers for a while, and for the same credentials
  * and known_hosts: a change of these counts at once. Does not dial.
  */
-import type { KnownHosts } from '../connect/known-hosts.ts'
+import type { KnownHosts } from '@muster/contract'
 import type { Failure } from '../verdict/failure.ts'
 
 const REMEMBER_MS = 300_000

@@ -1,9 +1,9 @@
 /** Many hosts behind one jump host: one connection to it, few handshakes at once, and what becomes of it. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { parseKnownHosts } from '@muster/contract'
 import { openDialSlots } from '@muster/ledger'
 import { fixedKnownHosts, type SshHost } from '@muster/ssh'
 import { expect, inject, onTestFinished, test, vi } from 'vitest'
-import { parseKnownHosts } from '../../../../libs/ssh/src/connect/known-hosts.ts'
 import type { PoolOptions } from '../../../../libs/ssh/src/pool/pool.ts'
 import { openTestLedger } from '../../../support/ledger/ledger.ts'
 import { checkoutOf, runOnPool, testPool, timing } from '../../../support/ssh/pool.ts'

@@ -1,8 +1,8 @@
 /** Which connection a run gets from the pool, and when one is closed: against real daemons. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { parseKnownHosts } from '@muster/contract'
 import { fixedKnownHosts, readyCommand } from '@muster/ssh'
 import { expect, inject, test, vi } from 'vitest'
-import { parseKnownHosts } from '../../../../libs/ssh/src/connect/known-hosts.ts'
 import { checkoutOf, lineOf, runOnPool, testPool, timing } from '../../../support/ssh/pool.ts'
 import { keyFile, run, sshdHost } from '../../../support/ssh/ssh.ts'
 

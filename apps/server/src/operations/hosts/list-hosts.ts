@@ -25,6 +25,7 @@ export function listHosts(
 
 function publicHost(host: InventoryHost, policy: AdhocPolicy | undefined): Host {
   const { name, aliases, address, port, user, jump = null, groups, labels, notTaken = [] } = host
+  const { hostKeyAlias = null, knownHostsFiles = [] } = host
   const disabled = host.disabled ?? refusalOfNamed(host, policy) ?? null
   return {
     name,
@@ -33,6 +34,8 @@ function publicHost(host: InventoryHost, policy: AdhocPolicy | undefined): Host 
     port,
     user,
     jump,
+    host_key_alias: hostKeyAlias,
+    known_hosts_files: [...knownHostsFiles],
     groups: [...groups],
     labels: { ...labels },
     disabled,

@@ -1,0 +1,225 @@
+/**
+ * `muster trust`: shows the keys of hosts, asks, and adds them to known_hosts. Workers see them without a restart. A
+ * key that is listed is never replaced.
+ */
+import { escapeLine, knownHostsNames, MusterError, visibleJson } from '@muster/contract'
+import type { Environment, Settings } from '@muster/runtime'
+import type { AskLine } from '../host-keys/ask-lines.ts'
+import { appendKeys, linesFor, readKnownHosts } from '../host-keys/known-hosts-file.ts'
+import { findKeyscan, type Scan, type ShownKey, scanHost } from '../host-keys/scan-host.ts'
+import { standingOf } from '../host-keys/standing.ts'
+import { findTrustedHosts, type TrustedHost } from '../host-keys/trusted-hosts.ts'
+import { ENV_FILE_SWITCH, type Form, JSON_SWITCH, SERVER_SWITCH } from '../line/command.ts'
+import { EXIT } from '../line/exit-status.ts'
+import type { CommandLine } from '../line/flags.ts'
+
+/** The flags of `muster trust`. */
+export const TRUST: Form = {
+  flags: [],
+  switches: [
+    {
+      name: 'fingerprint',
+      takesValue: true,
+      description: 'Trust the host only if it shows the key with this fingerprint, SHA256:…, and add this key alone.',
+    },
+    { name: 'yes', takesValue: false, description: 'Trust what the hosts show now, without asking.' },
+    { name: 'print', takesValue: false, description: 'Print the lines for known_hosts, and add nothing.' },
+    JSON_SWITCH,
+    SERVER_SWITCH,
+    ENV_FILE_SWITCH,
+  ],
+}
+
+/** The surroundings of the command. `withAnswers` is undefined where nobody can be asked. */
+export type TrustCli = {
+  readonly settings: Settings
+  /** For ssh-keyscan. */
+  readonly env: Environment
+  readonly out: (text: string) => void
+  readonly say: (line: string) => void
+  readonly withAnswers: (<T>(use: (ask: AskLine) => Promise<T>) => Promise<T>) | undefined
+}
+
+const FINGERPRINT = /^SHA256:[A-Za-z0-9+/]{43}$/
+/** What can stand in known_hosts as one name: no list, pattern, hash or marker. */
+const LISTED_NAME = /^[A-Za-z0-9_:[][A-Za-z0-9._:%\][-]*$/
+const SCANS_AT_ONCE = 8
+/** How often a person is asked again who types something else. */
+const MOST_QUESTIONS = 5
+
+/** How it ended for one host, and what there is to say. */
+type Outcome = {
+  readonly outcome: 'added' | 'known' | 'printed' | 'refused' | 'unanswered' | 'not_scanned'
+  readonly detail: string
+  readonly lines?: readonly string[]
+}
+
+/** Says which keys of a host a person trusts, or why none. */
+type Decide = (host: TrustedHost, keys: readonly ShownKey[]) => Promise<readonly ShownKey[] | Outcome>
+
+/**
+ * Carries out the command. Resolves with the exit status.
+ * @throws {Refused} when the server refuses the targets
+ * @throws {MusterError} invalid_request; invalid_config when ssh-keyscan is missing or known_hosts cannot be used
+ */
+export async function trust(line: CommandLine, cli: TrustCli): Promise<number> {
+  const { switches, words } = line
+  const wanted = wantedFingerprint(line)
+  const server = switches.get('server')
+  const keyscan = await findKeyscan(cli.env)
+  const found = await findTrustedHosts(words, { ...cli, server: server === true ? undefined : server })
+  const { hosts, elsewhere } = found
+  if (wanted !== undefined && hosts.length > 1) {
+    throw new MusterError('invalid_request', `--fingerprint is for one host; these targets are ${hosts.length}`)
+  }
+  const isJson = switches.has('json')
+  const isPrint = elsewhere !== undefined || switches.has('print')
+  const act = async (decide: Decide) => {
+    const done: Array<Outcome & { readonly host: TrustedHost; readonly scan: Scan }> = []
+    for (let at = 0; at < hosts.length; at += SCANS_AT_ONCE) {
+      const some = hosts.slice(at, at + SCANS_AT_ONCE)
+      const scans = await Promise.all(some.map(async (host) => ({ host, scan: await scanned(keyscan, host, cli.env) })))
+      for (const { host, scan } of scans) {
+        const outcome = await trustHost(host, scan, { decide, isPrint, elsewhere, wanted })
+        done.push({ host, scan, ...outcome })
+        if (outcome.lines !== undefined && !isJson) cli.out(`${outcome.lines.join('\n')}\n`)
+        const told = `${host.name}: ${escapeLine(outcome.detail)}`
+        // Where lines are printed, nothing else goes to stdout: they may be piped into a file.
+        if (isPrint || isJson) cli.say(told)
+        else cli.out(`${told}\n`)
+      }
+    }
+    return done
+  }
+  const given = wanted ?? (switches.has('yes') || isPrint ? 'any' : undefined)
+  const showing = (host: TrustedHost, keys: readonly ShownKey[]) => cli.say(shownText(host, keys))
+  const done =
+    given === undefined && cli.withAnswers !== undefined
+      ? await cli.withAnswers((ask) => act(askingBy(ask, showing)))
+      : await act(async (host, keys) => {
+          showing(host, keys)
+          return given === undefined ? UNANSWERED : given === 'any' ? keys : withFingerprint(keys, given)
+        })
+  if (elsewhere !== undefined) cli.say(elsewhereText(elsewhere))
+  if (isJson) cli.out(`${visibleJson({ hosts: done.map(asJson) })}\n`)
+  return exitStatus(done)
+}
+
+const UNANSWERED: Outcome = {
+  outcome: 'unanswered',
+  detail:
+    'nothing was added, as nobody can be asked here. Compare a fingerprint with the one on the host ' +
+    '(ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), then give it: --fingerprint SHA256:…, or --yes',
+}
+
+function wantedFingerprint({ switches }: CommandLine): string | undefined {
+  const given = switches.get('fingerprint')
+  if (given === undefined) return undefined
+  if (switches.has('yes')) throw new MusterError('invalid_request', '--fingerprint and --yes: give one of them')
+  if (FINGERPRINT.test(String(given))) return String(given)
+  throw new MusterError('invalid_request', `--fingerprint takes SHA256: and 43 characters, not "${given}"`)
+}
+
+async function scanned(keyscan: string, host: TrustedHost, env: Environment): Promise<Scan> {
+  const { address, port, jump } = host
+  const [name = ''] = knownHostsNames(host)
+  if (!LISTED_NAME.test(name)) return { why: `${JSON.stringify(name)} is no name that known_hosts can list` }
+  if (jump === null) return await scanHost(keyscan, { address, port }, env)
+  const by = `run there: ssh-keyscan -p ${port} ${address}`
+  const as = `compare the fingerprints, and add the lines to known_hosts, under the name ${name}`
+  return { why: `it is reached through ${jump}, which a scan cannot go through; ${by}; ${as}` }
+}
+
+/** `wanted`: the fingerprint of the command line, which the host must show, whatever is listed. */
+type Terms = {
+  readonly decide: Decide
+  readonly isPrint: boolean
+  readonly elsewhere: string | undefined
+  readonly wanted: string | undefined
+}
+
+async function trustHost(
+  host: TrustedHost,
+  scan: Scan,
+  { decide, isPrint, elsewhere, wanted }: Terms,
+): Promise<Outcome> {
+  if ('why' in scan) return { outcome: 'not_scanned', detail: `cannot be scanned: ${scan.why}` }
+  const unwanted = wanted === undefined ? undefined : withFingerprint(scan.keys, wanted)
+  if (unwanted !== undefined && 'outcome' in unwanted) return unwanted
+  const names = knownHostsNames(host)
+  const [name = ''] = names
+  const [file] = host.files
+  // Again after the answer: somebody may have added a line meanwhile.
+  const standing = async (): Promise<Outcome | undefined> => {
+    if (elsewhere !== undefined) return undefined
+    const found = standingOf(await readKnownHosts(host.files), names, scan.keys)
+    if (found.kind === 'unknown') return undefined
+    if (found.kind !== 'known') return { outcome: 'refused', detail: `not trusted: ${found.detail}` }
+    return { outcome: 'known', detail: `already known, with ${found.fingerprint}; nothing was added` }
+  }
+  const before = await standing()
+  if (before !== undefined) return before
+  const decided = await decide(host, scan.keys)
+  if ('outcome' in decided) return decided
+  const after = await standing()
+  if (after !== undefined) return after
+  const what = `${decided.length} ${decided.length === 1 ? 'key' : 'keys'}`
+  if (isPrint) return { outcome: 'printed', detail: `${what} printed, none added`, lines: linesFor(name, decided) }
+  await appendKeys(file, name, decided)
+  return { outcome: 'added', detail: `${what} added to ${file}` }
+}
+
+function askingBy(ask: AskLine, show: (host: TrustedHost, keys: readonly ShownKey[]) => void): Decide {
+  return async (host, keys) => {
+    show(host, keys)
+    let question = `Trust it and add its keys to ${escapeLine(host.files[0])} (yes/no/[fingerprint])? `
+    for (let asked = 0; asked < MOST_QUESTIONS; asked += 1) {
+      const answer = await ask(question)
+      if (answer === undefined || /^no?$/i.test(answer)) break
+      if (/^yes$/i.test(answer)) return keys
+      if (FINGERPRINT.test(answer)) return withFingerprint(keys, answer)
+      question = 'Please type yes, no, or the fingerprint that the host should have: '
+    }
+    return { outcome: 'refused', detail: 'not trusted; nothing was added' }
+  }
+}
+
+/**
+ * The key with this fingerprint, alone: the others came from whoever answered the scan, and a key that is public proves
+ * nothing about them.
+ */
+function withFingerprint(keys: readonly ShownKey[], fingerprint: string): readonly ShownKey[] | Outcome {
+  const same = keys.filter((key) => key.fingerprint === fingerprint)
+  if (same.length > 0) return same
+  const shown = keys.map((key) => key.fingerprint).join(', ')
+  const detail = `not trusted: it shows ${shown}, and not ${fingerprint}; nothing was added`
+  return { outcome: 'refused', detail }
+}
+
+function shownText(host: TrustedHost, keys: readonly ShownKey[]): string {
+  const [name = ''] = knownHostsNames(host)
+  const lines = keys.map(({ type, fingerprint }) => `  ${type.padEnd(20)} ${fingerprint}`)
+  return [`${host.name} (${name}) shows:`, ...lines].join('\n')
+}
+
+function elsewhereText(url: string): string {
+  return (
+    `The workers of ${url} have known_hosts of their own, which this command cannot write. Compare the fingerprints ` +
+    'with those on the hosts, then add the lines there, to a file of MUSTER_KNOWN_HOSTS of the workers; without that ' +
+    'setting it is ~/.ssh/known_hosts of their user. No restart is needed.'
+  )
+}
+
+function asJson({ host, scan, outcome, detail, lines }: Outcome & { host: TrustedHost; scan: Scan }) {
+  const [listed_as = ''] = knownHostsNames(host)
+  const keys = 'why' in scan ? [] : scan.keys.map(({ type, fingerprint }) => ({ type, fingerprint }))
+  return { host: host.name, listed_as, outcome, detail, keys, lines: lines ?? [] }
+}
+
+/** As for a job: what nobody decided is a mistake of the call, and a host that was not reached counts least. */
+function exitStatus(done: readonly Outcome[]): number {
+  const has = (outcome: Outcome['outcome']) => done.some((one) => one.outcome === outcome)
+  if (has('unanswered')) return EXIT.usage
+  if (has('refused')) return EXIT.someFailed
+  return has('not_scanned') ? EXIT.onlyUnreached : EXIT.succeeded
+}
