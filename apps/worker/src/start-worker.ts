@@ -106,8 +106,8 @@ export async function startWorker(options: {
   const specs = createRunSpecs(ledger)
   const triedWith: TriedWith = async (name, kind, jobId) => {
     const connect = await specs.connectOf(jobId)
-    const sudo = { sudoUser: undefined, sudoPassword: undefined }
-    const found = await hosts.find(name, { ...sudo, keyHosts: [], connect, run: undefined, signal: closing.signal })
+    const without = { sudoUser: undefined, sudoPassword: undefined, login: undefined }
+    const found = await hosts.find(name, { ...without, keyHosts: [], connect, run: undefined, signal: closing.signal })
     if (!('host' in found)) return undefined
     const known = await knownHosts.read(found.host.knownHostsFiles)
     return await triedDigest(found.host, kind, { known, salt })

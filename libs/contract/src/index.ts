@@ -96,6 +96,7 @@ export {
 } from './operations/operations.ts'
 export { VERSION } from './operations/version.ts'
 export { Connect, connectField } from './targets/connect.ts'
+export { ConnectWithSecrets, LoginSecrets, loginSecretsIn } from './targets/connect-secrets.ts'
 export { foldHosts } from './targets/fold-hosts.ts'
 export { Host, HostsUnavailable } from './targets/host.ts'
 export { expandRanges, isHostName } from './targets/host-range.ts'
@@ -125,6 +126,7 @@ export {
   parseKnownHosts,
 } from './text/known-hosts.ts'
 export { type MessageId, type MessageIdSearch, searchMessageId } from './text/message-id.ts'
+export { isEncryptedKey, isPrivateKey } from './text/private-key.ts'
 export { scriptMistake } from './text/script-text.ts'
 export { shellWord } from './text/shell-word.ts'
 export { decodeUtf8 } from './text/utf8.ts'

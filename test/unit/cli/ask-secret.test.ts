@@ -8,9 +8,14 @@ function terminal(typed: string) {
   const stdin = {
     isTTY: true,
     setRawMode: (isRaw: boolean) => happened.push({ isShown: !isRaw }),
-    async *[Symbol.asyncIterator]() {
+    ref: () => {},
+    unref: () => {},
+    async *iterator() {
       happened.push('read')
       yield typed
+    },
+    async *[Symbol.asyncIterator]() {
+      yield 'a terminal that is closed after the first question'
     },
   }
   return { stdin, happened, ask: (text: string) => void happened.push(text) }

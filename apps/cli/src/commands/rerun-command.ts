@@ -10,7 +10,7 @@ import { END_SWITCHES, runToEnd } from './run-to-end.ts'
 
 /** `muster rerun`. */
 export const rerunCommand: Command = {
-  flags: [...flagsOf(OPERATIONS.rerun_job.input, ['job_id', 'wait_s', ...SECRET_FIELDS]), SECRET_FLAG],
+  flags: [...flagsOf(OPERATIONS.rerun_job.input, ['job_id', 'wait_s', 'connect', ...SECRET_FIELDS]), SECRET_FLAG],
   switches: [...SECRET_SWITCHES, ...END_SWITCHES],
   act: async (cli, line) => {
     const key = String(line.fields.idempotency_key ?? randomUUID())

@@ -60,12 +60,14 @@ export const runCommand: Command = {
     const targets = line.words.join(',')
     if (targets === '') throw new MusterError('invalid_request', 'no targets given: muster run <targets> -- <command>')
     const key = String(line.fields.idempotency_key ?? randomUUID())
+    const form = await formOf(cli, line)
+    const { connect: login, ...secrets } = await secretsFrom(cli, line)
     const given = {
       ...line.fields,
-      ...(await formOf(cli, line)),
-      ...(await secretsFrom(cli, line)),
+      ...form,
+      ...secrets,
       ...healthCheckOf(line),
-      ...connectOf(line),
+      ...connectOf(line, login),
       targets,
       idempotency_key: key,
     }

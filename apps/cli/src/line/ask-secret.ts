@@ -10,7 +10,15 @@ const CTRL_D = '\x04'
 const BACKSPACE = '\x7f'
 
 /** Our own stdin, of which this much matters. */
-type Stdin = AsyncIterable<Buffer | string> & { readonly isTTY: boolean; setRawMode(isRaw: boolean): unknown }
+type Stdin = AsyncIterable<Buffer | string> & {
+  readonly isTTY: boolean
+  setRawMode(isRaw: boolean): unknown
+  /** A terminal that is waited for keeps the process from its end. */
+  ref(): unknown
+  unref(): unknown
+  /** Ends without closing the stream: there may be another question. */
+  iterator(options: { destroyOnReturn: false }): AsyncIterable<Buffer | string>
+}
 
 /**
  * The secret. `ask` shows the question, and only if a person can answer it.
@@ -19,12 +27,14 @@ type Stdin = AsyncIterable<Buffer | string> & { readonly isTTY: boolean; setRawM
 export async function askSecret(stdin: Stdin, ask: (text: string) => void, question: string): Promise<string> {
   if (!stdin.isTTY) return await readAll(stdin)
   // Before the question: whoever is quick, or pastes, would see the key.
+  stdin.ref()
   stdin.setRawMode(true)
   try {
     ask(question)
-    return await readLine(stdin)
+    return await readLine(stdin.iterator({ destroyOnReturn: false }))
   } finally {
     stdin.setRawMode(false)
+    stdin.unref()
     ask('\n')
   }
 }

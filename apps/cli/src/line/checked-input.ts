@@ -51,7 +51,7 @@ function mistakeText(issue: z.core.$ZodIssue, given: Record<string, unknown>, sh
   // A rule over several fields has no single value.
   return issue.code === 'custom'
     ? `${spelled}: ${accepted}`
-    : `${spelled}: ${accepted}; given ${valueText(field, value)}`
+    : `${spelled}: ${accepted}; given ${valueText(issue.path, value)}`
 }
 
 /** A field as the command line spells it: `--exclude`, `targets`. */
@@ -78,9 +78,9 @@ function partOf(at: unknown, key: PropertyKey): unknown {
   return typeof at === 'object' && at !== null ? new Map(Object.entries(at)).get(String(key)) : undefined
 }
 
-function valueText(field: string, value: unknown): string {
+function valueText(path: readonly PropertyKey[], value: unknown): string {
   const text = JSON.stringify(value)
-  if (PRIVATE_FIELDS.has(field))
+  if (path.some((key) => PRIVATE_FIELDS.has(key)))
     return typeof value === 'string' ? `a text of ${Buffer.byteLength(value)} bytes` : typeof value
   return text.length <= SHOWN_LIMIT_CHARS ? text : `${shortened(text, SHOWN_LIMIT_CHARS)} (${text.length} characters)`
 }

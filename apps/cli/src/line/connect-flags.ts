@@ -20,6 +20,13 @@ const FLAGS = [
   { name: 'host-key', field: 'host_key', description: 'The host must show the key with this fingerprint: SHA256:…' },
 ] as const
 
+/** Those of its fields that are secrets (login-input.ts). */
+const SECRETS = [
+  { name: 'private-key', field: 'private_key' },
+  { name: 'private-key', field: 'passphrase' },
+  { name: 'ask-pass', field: 'password' },
+] as const
+
 /** The switches of the commands that reach hosts. They are for hosts that the inventory does not have. */
 export const CONNECT_SWITCHES: readonly Switch[] = FLAGS.map(({ field: _field, ...flag }) => ({
   ...flag,
@@ -28,15 +35,19 @@ export const CONNECT_SWITCHES: readonly Switch[] = FLAGS.map(({ field: _field, .
 
 /** A field of `connect` as the command line spells it; `connect` itself where no single field is meant. */
 export function connectFlagOf(field: PropertyKey | undefined): string {
-  const flag = FLAGS.find((one) => one.field === field)
+  const flag = [...FLAGS, ...SECRETS].find((one) => one.field === field)
   return flag === undefined ? 'connect' : `--${flag.name}`
 }
 
-/** The field `connect` of a request; nothing when no flag is given. */
-export function connectOf({ switches }: CommandLine): { connect?: Record<string, unknown> } {
+/** The field `connect` of a request, with what there is to log in; nothing when no flag is given. */
+export function connectOf(
+  { switches }: CommandLine,
+  login: Readonly<Record<string, string>> = {},
+): { connect?: Record<string, unknown> } {
   const given = FLAGS.flatMap(({ name, field }) => {
     const value = switches.get(name)
     return value === undefined ? [] : [[field, field === 'port' ? numberOrText(String(value)) : value] as const]
   })
-  return given.length === 0 ? {} : { connect: Object.fromEntries(given) }
+  const connect = { ...Object.fromEntries(given), ...login }
+  return Object.keys(connect).length === 0 ? {} : { connect }
 }

@@ -10,7 +10,7 @@ const OWN_STDIN = '-'
 
 /** A file and the flag that names it. */
 export type InputFile = {
-  readonly flag: 'script' | 'stdin' | 'secret-stdin' | 'secret-env-file'
+  readonly flag: 'script' | 'stdin' | 'secret-stdin' | 'secret-env-file' | 'private-key'
   readonly file: string
 }
 

@@ -7,6 +7,7 @@ import { MusterError, shellWord } from '@muster/contract'
 import type { Cli } from './command.ts'
 import type { CommandLine, Flag, Switch } from './flags.ts'
 import { readInputFile } from './input-file.ts'
+import { keyOf, LOGIN_SWITCHES, loginSecretsFrom } from './login-input.ts'
 
 /** The fields of an operation that are given in this way. */
 export const SECRET_FIELDS = ['sudo_password', 'secret_env', 'secret_stdin'] as const
@@ -37,15 +38,15 @@ export const SECRET_SWITCHES: readonly Switch[] = [
     takesValue: false,
     description: 'Pass our own stdin to the command, sealed. All secrets together have at most 256 KiB.',
   },
+  ...LOGIN_SWITCHES,
 ]
 
 /** Which flags would read our stdin. */
 export function stdinUsers({ switches }: CommandLine, { hasTerminal }: Pick<Cli, 'hasTerminal'>): string[] {
-  return [
-    ...['script', 'stdin', 'secret-env-file'].filter((name) => switches.get(name) === '-').map((name) => `--${name}`),
-    ...(switches.has('secret-stdin') ? ['--secret-stdin'] : []),
-    ...(switches.has('ask-sudo-pass') && !hasTerminal ? ['--ask-sudo-pass'] : []),
-  ]
+  const files = ['script', 'stdin', 'secret-env-file', 'private-key'].filter((name) => switches.get(name) === '-')
+  const questions = ['ask-pass', 'ask-sudo-pass'].filter((name) => switches.has(name) && !hasTerminal)
+  const input = switches.has('secret-stdin') ? ['secret-stdin'] : []
+  return [...files, ...input, ...questions].map((name) => `--${name}`)
 }
 
 /**
@@ -53,20 +54,26 @@ export function stdinUsers({ switches }: CommandLine, { hasTerminal }: Pick<Cli,
  * @throws {MusterError} invalid_request: a variable is not set or given twice, a file cannot be read, stdin has two
  *   users, or no password was given
  */
-export async function secretsFrom(cli: Cli, line: CommandLine): Promise<Record<string, unknown>> {
+export async function secretsFrom(
+  cli: Cli,
+  line: CommandLine,
+): Promise<Record<string, unknown> & { readonly connect?: Record<string, string> }> {
   const users = stdinUsers(line, cli)
   if (users.length > 1) {
     throw new MusterError('invalid_request', `${users.join(' and ')} cannot both read stdin: there is one`)
   }
   const variables = { ...(await variablesOf(cli, line)) }
+  const key = await keyOf(line)
   // Asked for last, so that nobody types a password into a command line that is refused.
-  return {
+  const secrets = {
     ...(Object.keys(variables).length === 0 ? {} : { secret_env: variables }),
     ...(line.switches.has('secret-stdin')
       ? { secret_stdin: await readInputFile({ flag: 'secret-stdin', file: '-' }) }
       : {}),
-    ...(line.switches.has('ask-sudo-pass') ? { sudo_password: await passwordOf(cli) } : {}),
   }
+  const login = await loginSecretsFrom(cli, line, { key, stdinUsers: users })
+  const sudo = line.switches.has('ask-sudo-pass') ? { sudo_password: await passwordOf(cli) } : {}
+  return { ...secrets, ...(login === undefined ? {} : { connect: login }), ...sudo }
 }
 
 async function passwordOf({ askSecret }: Cli): Promise<string> {

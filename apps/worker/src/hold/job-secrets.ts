@@ -122,7 +122,7 @@ export function createSecretsOfJobs(
 }
 
 function withSecrets(spec: RunSpec, { secrets, stdin, masks }: Open, scrubber: SecretScrubber): RunSpec {
-  const { secret_env, sudo_password } = secrets
+  const { secret_env, sudo_password, connect } = secrets
   const { command } = spec
   return {
     ...spec,
@@ -132,6 +132,7 @@ function withSecrets(spec: RunSpec, { secrets, stdin, masks }: Open, scrubber: S
       ...(secret_env === undefined ? {} : { env: { ...command.env, ...secret_env } }),
     },
     sudoPassword: sudo_password,
+    login: connect,
     scrub: (text) => scrubber.scrub(text),
     masks: masks(),
   }

@@ -2,7 +2,7 @@
  * What the runs of this worker must do: the options of each job, read once for all its runs and converted for libs/ssh.
  * Only the most recently used jobs are kept: a worker sees many, and each may bring a script and a stdin of 16 MiB.
  */
-import type { Connect, JobSpec } from '@muster/contract'
+import type { Connect, JobSpec, LoginSecrets } from '@muster/contract'
 import { type Claim, type Ledger, readSpec, workDigest } from '@muster/ledger'
 import type { StreamMasks } from '@muster/runtime'
 import type { RemoteCommand } from '@muster/ssh'
@@ -24,6 +24,8 @@ export type RunSpec = {
   readonly sudoUser: string | undefined
   /** The password for sudo that came with the job. Undefined: the inventory may have one. */
   readonly sudoPassword: string | undefined
+  /** What came with the job to log in with, for the hosts that the request names itself. Undefined: nothing did. */
+  readonly login: LoginSecrets | undefined
   /** The names of the secrets of the job, without which it does not run (job-secrets.ts). */
   readonly secretNames: readonly string[]
   /** A digest of what runs, for which the secrets are sealed. */
@@ -131,6 +133,7 @@ function toRunSpec(job: KeptJob, execTimeoutMs: number): RunSpec {
     // `run_as` implies sudo.
     sudoUser: job.run_as ?? (job.sudo ? 'root' : undefined),
     sudoPassword: undefined,
+    login: undefined,
     secretNames: job.secrets ?? [],
     work: job.work,
     scrub: (text) => text,

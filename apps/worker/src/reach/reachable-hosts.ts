@@ -3,7 +3,7 @@
  * whenever their files have changed; programs that give secrets are asked as often as the inventory says.
  * Only workers hold them, and send them only to the hosts they belong to.
  */
-import { type Connect, MusterError, type Reason, type TerminalRunState } from '@muster/contract'
+import { type Connect, type LoginSecrets, MusterError, type Reason, type TerminalRunState } from '@muster/contract'
 import {
   type AdhocPolicy,
   type CredentialRef,
@@ -20,6 +20,7 @@ import {
 } from '@muster/inventory'
 import { checkSudoPassword, keepFiles, type SshHost, type Sudo } from '@muster/ssh'
 import { CommandFailed } from './credential-command.ts'
+import { withLoginOf } from './login-of-request.ts'
 import { type Readers, type ReadKey, readCredentials } from './read-credentials.ts'
 import { certifyRun, type RunToCertify } from './run-certificate.ts'
 import { type RunSecretSources, SecretsOfRun } from './secrets-of-run.ts'
@@ -50,6 +51,9 @@ export type ReachableHost = {
 /** Whom a run becomes on the host, if it does, and the password that came with its job for that. */
 type WantedSudo = { readonly sudoUser: string | undefined; readonly sudoPassword: string | undefined }
 
+/** What the request says of the hosts that it names itself: how they are reached, and what came with it to log in. */
+type ForNamed = { readonly connect: Connect | undefined; readonly login: LoginSecrets | undefined }
+
 /** What is read and made for one run. */
 type OfRun = {
   readonly secrets: SecretsOfRun
@@ -64,18 +68,19 @@ export type ReachableHosts = {
    * Returns the host with its credentials, or why it cannot be tried. Without `sudoUser`, sudo is not used; a
    * `sudoPassword` goes before that of the inventory. `keyHosts` are target expressions that must all select the host
    * in the inventory of this worker, and the hosts on
-   * the way to it that the request chose. `connect` says how those that it names are reached.
+   * the way to it that the request chose. `connect` says how those that it names are reached, and `login` is offered
+   * to them alone.
    */
   find(
     name: string,
-    wanted: WantedSudo & {
-      readonly keyHosts: readonly string[]
-      readonly connect: Connect | undefined
-      /** What a certificate for the run says. Undefined: it is not to log in, and none is made. */
-      readonly run: RunToCertify | undefined
-      /** Stops waiting for a program that should give a secret. */
-      readonly signal: AbortSignal
-    },
+    wanted: WantedSudo &
+      ForNamed & {
+        readonly keyHosts: readonly string[]
+        /** What a certificate for the run says. Undefined: it is not to log in, and none is made. */
+        readonly run: RunToCertify | undefined
+        /** Stops waiting for a program that should give a secret. */
+        readonly signal: AbortSignal
+      },
   ): Promise<ReachableHost | NotReachable>
 }
 
@@ -96,13 +101,13 @@ export function reachableHosts(options: {
     keys.set(name, read)
     return read()
   }
-  /** Of a host to go through, `connect` is undefined: what it says is for the host itself. */
-  const refsOf = async (host: InventoryHost, connect: Connect | undefined) => {
+  const refsOf = async (host: InventoryHost, { connect, login }: ForNamed) => {
     if (host.isOfRequest !== true) return host.credentials
+    // Whoever brings what to log in with wants nothing else offered.
+    if (login !== undefined && connect?.identity_file === undefined) return []
     const { home, forRequests: keyDirectories = [] } = secrets.directories
     const { credentials } = options.inventory()
     const agentSocket = secrets.env.SSH_AUTH_SOCK
-    // The place for a password or a key that a request brings itself, sealed.
     return await requestCredentials(host, connect, { credentials, home, keyDirectories, agentSocket })
   }
   const toSshHost = async (
@@ -134,34 +139,37 @@ export function reachableHosts(options: {
       ...(jump === undefined ? {} : { jump }),
     }
   }
-  const asRequested = (host: InventoryHost, connect: Connect | undefined) => {
+  const asRequested = (host: InventoryHost, { connect, login }: ForNamed, found: SshHost) => {
     if (host.isOfRequest !== true) return {}
     const fingerprint = connect?.host_key
     return {
       refusesAddress: (address: string) => policy.refusesAddress(host, address),
+      ...(login !== undefined && { credentials: withLoginOf(login, found.credentials) }),
       ...(fingerprint === undefined ? {} : { pinnedKey: { fingerprint, isEnough: policy.mayBePinned(host) } }),
     }
   }
   /** The host and those to go through, each with credentials of its own. */
-  const withWay = async (host: InventoryHost, connect: Connect | undefined, ofRun: OfRun): Promise<SshHost> => {
+  const withWay = async (host: InventoryHost, given: ForNamed, ofRun: OfRun): Promise<SshHost> => {
     const { jump, hops = [], jumpHost } = host
     const known = jumpHost ?? (jump === undefined || hops.length > 0 ? undefined : options.inventory().hosts.get(jump))
     const ofHop: OfRun = { ...ofRun, isJump: true }
-    let last = known && (await withWay(known, undefined, ofHop))
+    // What the request says is for the host itself.
+    let last = known && (await withWay(known, { connect: undefined, login: undefined }, ofHop))
     for (const hop of hops) last = await toSshHost(hop, hop.credentials, last, ofHop)
-    return { ...(await toSshHost(host, await refsOf(host, connect), last, ofRun)), ...asRequested(host, connect) }
+    const found = await toSshHost(host, await refsOf(host, given), last, ofRun)
+    return { ...found, ...asRequested(host, given, found) }
   }
   const reachable = async (
     host: InventoryHost,
-    wanted: WantedSudo & { readonly connect: Connect | undefined },
+    wanted: WantedSudo & ForNamed,
     ofRun: OfRun,
   ): Promise<ReachableHost | NotReachable> => {
-    const { sudoUser: user, sudoPassword, connect } = wanted
+    const { sudoUser: user, sudoPassword } = wanted
     const renewed = async () => ((await ofRun.secrets.renew()) ? await reachable(host, wanted, ofRun) : undefined)
     let phase: Omit<NotReachable, 'detail'> = { state: 'unreachable', reason: 'auth_failed' }
     try {
       const { env, connectTimeoutMs } = host
-      const sshHost = { ...(await withWay(host, connect, ofRun)), ...(env && { env }) }
+      const sshHost = { ...(await withWay(host, wanted, ofRun)), ...(env && { env }) }
       const limit = connectTimeoutMs === undefined ? {} : { connectTimeoutMs }
       const found = { host: sshHost, missing: ofRun.secrets.failures, renewed, ...limit }
       if (user === undefined) return { ...found, sudo: undefined }

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { connectField } from '../targets/connect.ts'
+import { connectWithSecretsField } from '../targets/connect-secrets.ts'
 import { Selection, selectionFields } from '../targets/selection.ts'
 import { Environment, InputText, ScriptText, Words, WordText } from '../text/command-text.ts'
 import { scriptMistake } from '../text/script-text.ts'
@@ -150,6 +151,7 @@ export const IdempotencyKey = z
 export const Submit = JobOptions.extend({
   ...selectionFields,
   ...secretFields,
+  connect: connectWithSecretsField,
   keep_secrets: z
     .boolean()
     .default(false)
@@ -192,7 +194,7 @@ export const Submit = JobOptions.extend({
     path: ['secret_stdin'],
   })
   .refine((submit) => !submit.keep_secrets || secretsIn(submit) !== undefined, {
-    message: 'there are no secrets to keep: give sudo_password, secret_env or secret_stdin',
+    message: 'there are no secrets to keep: give sudo_password, secret_env, secret_stdin or one of connect',
     path: ['keep_secrets'],
   })
   .refine(areSecretsWithin, { message: SECRETS_TOO_LONG, path: ['secret_stdin'] })

@@ -3,6 +3,7 @@
  * (libs/trust); they are no part of the job's options, and no answer shows them.
  */
 import { z } from 'zod'
+import { LoginSecrets, loginSecretsIn } from '../targets/connect-secrets.ts'
 import { Environment, InputText } from '../text/command-text.ts'
 
 /** Most bytes of all secrets of a job together. They are kept in memory by every worker that runs the job. */
@@ -19,7 +20,7 @@ export const SudoPassword = z
     message: `the sudo password is not one line of at most ${SUDO_PASSWORD_LIMIT_BYTES} bytes`,
   })
 
-/** The fields of a request that are secrets. */
+/** The fields of a request that are secrets. Those of `connect` are in it (targets/connect-secrets.ts). */
 export const secretFields = {
   sudo_password: SudoPassword.optional().describe(
     'The password for sudo on all hosts of the job, instead of that of the inventory. Sealed: only workers read it.',
@@ -33,7 +34,7 @@ export const secretFields = {
 }
 
 /** The secrets of a job, as they are sealed. A field that a worker does not know is one that it must not leave out. */
-export const JobSecrets = z.strictObject(secretFields)
+export const JobSecrets = z.strictObject({ ...secretFields, connect: LoginSecrets.optional() })
 export type JobSecrets = z.infer<typeof JobSecrets>
 
 /** What is said of secrets that are too long. */
@@ -47,24 +48,29 @@ export function areSecretsWithin(given: JobSecrets): boolean {
 /** The secrets among the fields of a request; undefined when there are none. */
 export function secretsIn(given: JobSecrets): JobSecrets | undefined {
   const { sudo_password, secret_env, secret_stdin } = given
+  const connect = given.connect && loginSecretsIn(given.connect)
   const secrets: JobSecrets = {
     ...(sudo_password === undefined ? {} : { sudo_password }),
     ...(secret_env === undefined || Object.keys(secret_env).length === 0 ? {} : { secret_env }),
     ...(secret_stdin === undefined ? {} : { secret_stdin }),
+    ...(connect === undefined ? {} : { connect }),
   }
   return Object.keys(secrets).length === 0 ? undefined : secrets
 }
 
-/** What the secrets are called: `sudo_password`, `secret_env.NAME`, `secret_stdin`. Names are no secrets. */
-export function secretNames({ sudo_password, secret_env = {}, secret_stdin }: JobSecrets): string[] {
+/** What they are called: `sudo_password`, `secret_env.NAME`, `connect.password` and so on. Names are no secrets. */
+export function secretNames({ sudo_password, secret_env = {}, secret_stdin, connect = {} }: JobSecrets): string[] {
   return [
     ...(sudo_password === undefined ? [] : ['sudo_password']),
     ...Object.keys(secret_env).map((name) => `secret_env.${name}`),
     ...(secret_stdin === undefined ? [] : ['secret_stdin']),
+    ...Object.keys(loginSecretsIn(connect) ?? {}).map((name) => `connect.${name}`),
   ]
 }
 
 /** The texts that must not be seen anywhere. */
-export function valuesOf({ sudo_password, secret_env = {}, secret_stdin }: JobSecrets): string[] {
-  return [sudo_password, ...Object.values(secret_env), secret_stdin].filter((text) => text !== undefined)
+export function valuesOf({ sudo_password, secret_env = {}, secret_stdin, connect = {} }: JobSecrets): string[] {
+  const { password, passphrase, private_key } = connect
+  const login = [password, passphrase, private_key]
+  return [sudo_password, ...Object.values(secret_env), secret_stdin, ...login].filter((text) => text !== undefined)
 }

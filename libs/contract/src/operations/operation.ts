@@ -56,4 +56,7 @@ export const PRIVATE_FIELDS: ReadonlySet<PropertyKey> = new Set([
   'sudo_password',
   'secret_env',
   'secret_stdin',
+  'password',
+  'passphrase',
+  'private_key',
 ])

@@ -5,6 +5,7 @@ import { JobReport } from '../jobs/job-report.ts'
 import { Concurrency } from '../jobs/rollout.ts'
 import { TerminalRunState } from '../jobs/run.ts'
 import { areSecretsWithin, SECRETS_TOO_LONG, secretFields } from '../jobs/secrets.ts'
+import { LoginSecrets } from '../targets/connect-secrets.ts'
 import { type Operation, ofJob } from './operation.ts'
 
 /** The rows, by operation name. */
@@ -88,6 +89,7 @@ export const STEER_OPERATIONS = {
           .default(['failed', 'unreachable', 'skipped'])
           .describe('Hosts on which the command may have run, or still runs, are included only when "lost" is named.'),
         ...secretFields,
+        connect: LoginSecrets.optional().describe('The secrets to log in with; the rest of connect stays as it was.'),
         keep_secrets: Submit.shape.keep_secrets,
         idempotency_key: IdempotencyKey.optional(),
         wait_s: Submit.shape.wait_s,

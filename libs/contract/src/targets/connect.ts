@@ -13,7 +13,7 @@ const Jump = z
     return hops.length <= JUMPS_LIMIT && hops.every(isOneHost)
   }, `expected a host of the inventory, or user@host:port; at most ${JUMPS_LIMIT}, separated by ","`)
 
-/** The fields of `connect`. Secrets are not among them. */
+/** The fields of `connect` that are no secrets; those are in connect-secrets.ts. */
 export const Connect = z
   .strictObject({
     user: z

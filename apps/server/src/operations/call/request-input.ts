@@ -148,7 +148,8 @@ function describe(issue: z.core.$ZodIssue, given: Fields, shape: z.ZodRawShape, 
   }
   // A rule over several fields has no single value to show. Values of private fields are not repeated, and neither is a
   // command line given instead of the object in which it belongs.
-  const isMisplacedText = top === 'health_check' && typeof value !== 'number'
+  const isMisplacedText =
+    (top === 'health_check' && typeof value !== 'number') || (top === 'connect' && issue.path.length === 1)
   const isPrivate = issue.code === 'custom' || issue.path.some((key) => PRIVATE_FIELDS.has(key)) || isMisplacedText
   const received = isPrivate ? describePrivate(value) : `; received ${show(value)}`
   return [{ field, text: `${accepted}${received}` }]

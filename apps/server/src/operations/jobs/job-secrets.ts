@@ -2,12 +2,21 @@
  * The secrets of a request on their way to the ledger: sealed for the workers, or found with the job that is run again.
  * A server cannot open what it has sealed.
  */
-import { type Input, type JobSecrets, MusterError, secretNames as namesOf, secretsIn } from '@muster/contract'
+import {
+  ConnectWithSecrets,
+  type Input,
+  type JobSecrets,
+  type JobSpec,
+  MusterError,
+  secretNames as namesOf,
+  secretsIn,
+} from '@muster/contract'
 import type { NewSecrets, Rerun } from '@muster/ledger'
 import type { Caller, OperationDeps } from '../call/operation.ts'
 
 /** The fields of a request that are no secrets. */
-type Open = Omit<Input<'submit_job'>, 'sudo_password' | 'secret_env' | 'secret_stdin'>
+type Open = Omit<Input<'submit_job'>, 'sudo_password' | 'secret_env' | 'secret_stdin' | 'connect'> &
+  Pick<JobSpec, 'connect'>
 
 /**
  * A request without its secrets, and those, ready to be sealed; undefined when there are none.
@@ -18,7 +27,9 @@ export function takeSecrets(
   request: Input<'submit_job'>,
   caller: Caller,
 ): { open: Open; secrets: NewSecrets | undefined } {
-  const { sudo_password: _password, secret_env: _env, secret_stdin: _stdin, ...open } = request
+  const { sudo_password: _password, secret_env: _env, secret_stdin: _stdin, connect = {}, ...rest } = request
+  const { password: _login, passphrase: _phrase, private_key: _key, ...way } = connect
+  const open = { ...rest, ...(Object.keys(way).length > 0 && { connect: way }) }
   const secrets = secretsIn(request)
   return { open, secrets: secrets && toSeal(deps, secrets, caller, request.keep_secrets) }
 }
@@ -47,7 +58,7 @@ export function secretsOfRerun(
     const message = `the secrets of job ${input.job_id} ${why}: give ${missing.join(', ')} with the rerun`
     throw new MusterError('secrets_not_kept', message, { details: { job_id: input.job_id } })
   }
-  const [extra] = names.filter((name) => !secretNames.includes(name) && name !== 'sudo_password')
+  const [extra] = names.filter((name) => !secretNames.includes(name) && !isOfLogin(name))
   if (extra !== undefined) {
     const field = extra.split('.')[0] ?? extra
     throw unwanted(field, `job ${input.job_id} had no ${extra}, and a rerun is of the same command`)
@@ -55,7 +66,14 @@ export function secretsOfRerun(
   if (given.sudo_password !== undefined && !request.sudo && request.run_as === undefined) {
     throw unwanted('sudo_password', `job ${input.job_id} does not use sudo`)
   }
+  const [mistake] = ConnectWithSecrets.safeParse({ ...request.connect, ...given.connect }).error?.issues ?? []
+  if (mistake !== undefined) throw unwanted('connect', `with that of job ${input.job_id}: ${mistake.message}`)
   return toSeal(deps, given, caller, input.keep_secrets)
+}
+
+/** Whether a rerun may bring it although the job had none: what a host wants, and not what the command gets. */
+function isOfLogin(name: string): boolean {
+  return name === 'sudo_password' || name.startsWith('connect.')
 }
 
 function toSeal({ sealer }: OperationDeps, secrets: JobSecrets, caller: Caller, isKept: boolean): NewSecrets {

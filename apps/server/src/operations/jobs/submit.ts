@@ -105,7 +105,14 @@ export async function rerun(deps: OperationDeps, input: Input<'rerun_job'>, call
   }
   const secrets = secretsOfRerun(deps, input, again, caller)
   const known = inventory.current()
-  const hosts = [...new Set(again.hosts.map((name) => known.find(name, again.request.connect)?.name ?? name))]
+  const { connect } = again.request
+  const hosts = [...new Set(again.hosts.map((name) => known.find(name, connect)?.name ?? name))]
+  if (input.connect !== undefined) {
+    requireUsedConnect(
+      { ...connect, ...input.connect },
+      hosts.flatMap((name) => known.find(name, connect) ?? []),
+    )
+  }
   const request = {
     ...again.request,
     targets: foldHosts(hosts),

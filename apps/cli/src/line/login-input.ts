@@ -1,0 +1,66 @@
+/**
+ * What a command line brings to log in with on the hosts that it names itself: a key of this machine, and a password
+ * that is asked for. Both are sealed; neither is ever on a command line.
+ */
+import { isEncryptedKey, isPrivateKey, MusterError } from '@muster/contract'
+import type { Cli } from './command.ts'
+import type { CommandLine, Switch } from './flags.ts'
+import { readInputFile } from './input-file.ts'
+
+/** The flags. */
+export const LOGIN_SWITCHES: readonly Switch[] = [
+  {
+    name: 'private-key',
+    short: 'i',
+    takesValue: true,
+    description: 'Log in on user@host with this key file of yours, sealed; asks for its passphrase.',
+  },
+  {
+    name: 'ask-pass',
+    takesValue: false,
+    description: 'Ask for the password of user@host, without showing it; in a pipe, read it from stdin.',
+  },
+]
+
+/**
+ * The key, without its passphrase; undefined when the command line names none.
+ * @throws {MusterError} invalid_request: the file cannot be read, or is no private key
+ */
+export async function keyOf({ switches }: CommandLine): Promise<{ file: string; text: string } | undefined> {
+  const file = switches.get('private-key')
+  if (file === undefined) return undefined
+  const text = await readInputFile({ flag: 'private-key', file: String(file) })
+  if (isPrivateKey(text)) return { file: String(file), text }
+  const hint = String(file).endsWith('.pub') ? '; a .pub file is the public half: give the file without .pub' : ''
+  throw new MusterError('invalid_request', `--private-key: ${file} is no private key${hint}`)
+}
+
+/**
+ * The secrets to log in with, as fields of `connect`; undefined when there are none. `stdinUsers` are the flags that
+ * read our stdin.
+ * @throws {MusterError} invalid_request: no password or passphrase was given, or there is no terminal to ask on
+ */
+export async function loginSecretsFrom(
+  cli: Cli,
+  { switches }: CommandLine,
+  { key, stdinUsers }: { key: Awaited<ReturnType<typeof keyOf>>; stdinUsers: readonly string[] },
+): Promise<Record<string, string> | undefined> {
+  const isEncrypted = key !== undefined && isEncryptedKey(key.text)
+  if (isEncrypted && !cli.hasTerminal && stdinUsers.length > 0) {
+    const others = stdinUsers.join(' and ')
+    const why = `${key.file} is encrypted, and ${others} reads the stdin that would give its passphrase`
+    throw new MusterError('invalid_request', `--private-key: ${why}`)
+  }
+  const secrets = {
+    ...(key === undefined ? {} : { private_key: key.text }),
+    ...(isEncrypted ? { passphrase: await asked(cli, `Passphrase of ${key.file}: `, 'private-key') } : {}),
+    ...(switches.has('ask-pass') ? { password: await asked(cli, 'Password to log in: ', 'ask-pass') } : {}),
+  }
+  return Object.keys(secrets).length === 0 ? undefined : secrets
+}
+
+async function asked({ askSecret }: Cli, question: string, flag: string): Promise<string> {
+  const secret = (await askSecret(question)).replace(/\r?\n$/, '')
+  if (secret !== '') return secret
+  throw new MusterError('invalid_request', `--${flag}: no pass${flag === 'ask-pass' ? 'word' : 'phrase'} was given`)
+}

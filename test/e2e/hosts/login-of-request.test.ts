@@ -1,0 +1,238 @@
+/**
+ * Passwords and keys that a request itself brings for the hosts that it names: sealed, offered to those hosts alone,
+ * and nowhere to be found. A real sshd is behind all of them.
+ */
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import { OPERATIONS, Problem, type Request, shellWord } from '@muster/contract'
+import { beforeEach, expect, inject, onTestFinished, test } from 'vitest'
+import { muster, musterFed } from '../../support/cli/muster-process.ts'
+import { use } from '../../support/mcp/tool-call.ts'
+import { apart } from '../../support/runtime/apart.ts'
+import { ownRedis } from '../../support/runtime/own-redis.ts'
+import { gateFile } from '../../support/stack/gate.ts'
+import { allOfRedis, allProcesses, groupsOf, redisOf } from '../../support/stack/secret-stack.ts'
+import { type Stack, startStack } from '../../support/stack/stack.ts'
+
+const run = promisify(execFile)
+const PASSPHRASE = 'kanarie-phrase-7Wd3'
+
+beforeEach((context) => {
+  if (inject('sshd').password === null) context.skip('only root can give the account a password to log in with')
+})
+
+async function startWith(more: Partial<Parameters<typeof startStack>[0]> = {}) {
+  const { knownHosts, user, port, password } = inject('sshd')
+  const env = { MUSTER_ADHOC_HOSTS: '127.0.0.0/8', ...more.env }
+  const stack = await startStack({ inventory: '', knownHosts, ...more, env })
+  return { stack, host: (address: string) => `${user}@${address}:${port}`, password: password ?? '' }
+}
+
+/** The key that the sshd takes, as it is and encrypted. */
+async function keyFiles() {
+  const directory = await mkdtemp(join(tmpdir(), 'muster-login-'))
+  onTestFinished(() => rm(directory, { recursive: true, force: true }))
+  const [plain, encrypted] = [join(directory, 'plain'), join(directory, 'encrypted')]
+  for (const file of [plain, encrypted]) await copyFile(inject('sshd').keys.ed25519, file)
+  await run('chmod', ['600', plain, encrypted])
+  await run('ssh-keygen', ['-q', '-p', '-P', '', '-N', PASSPHRASE, '-f', encrypted])
+  return { directory, plain, encrypted }
+}
+
+async function ended(stack: Stack, request: Request<'submit_job'>) {
+  const { job_id } = await stack.submit(request)
+  return { jobId: job_id, ...(await stack.ended(job_id)) }
+}
+
+test('a command runs by password, by a key, and by an encrypted key, none of which the worker has', async () => {
+  const { stack, host, password } = await startWith()
+  const { plain, encrypted, directory } = await keyFiles()
+  const words = (address: string, ...flags: string[]) => ['run', ...flags, host(address), '--', 'uname -s']
+  const told = (address: string) => `── ${host(address)}: succeeded\n│ Linux\n`
+  const byPassword = await musterFed(stack.env, `${password}\n`, ...words('127.0.1.1', '--ask-pass'))
+  expect([byPassword.status, byPassword.out.toString()], byPassword.said).toEqual([0, told('127.0.1.1')])
+  const byKey = await muster(stack.env, ...words('127.0.1.2', '-i', plain))
+  expect([byKey.status, byKey.out.toString()], byKey.said).toEqual([0, told('127.0.1.2')])
+  const byBoth = await musterFed(stack.env, `${PASSPHRASE}\n`, ...words('127.0.1.3', '-i', encrypted))
+  expect([byBoth.status, byBoth.out.toString()], byBoth.said).toEqual([0, told('127.0.1.3')])
+
+  const wrong = await musterFed(stack.env, 'wrong\n', ...words('127.0.1.4', '-i', encrypted))
+  expect(wrong.said + wrong.out.toString()).toContain('the passphrase does not open it')
+  const withoutPhrase = await muster(stack.env, ...words('127.0.1.4', '-i', encrypted))
+  expect(withoutPhrase.said).toContain('--private-key: no passphrase was given')
+  const taken = await muster(stack.env, ...words('127.0.1.4', '-i', encrypted, '--ask-pass'))
+  expect(taken.said).toContain('is encrypted, and --ask-pass reads the stdin that would give its passphrase')
+  await writeFile(join(directory, 'key.pub'), 'ssh-ed25519 AAAA\n')
+  const half = await muster(stack.env, ...words('127.0.1.4', '-i', join(directory, 'key.pub')))
+  expect(half.said).toContain('is no private key; a .pub file is the public half')
+}, 90_000)
+
+test('on a terminal both are asked for, one after the other, and neither is shown', async () => {
+  const { stack, host, password } = await startWith()
+  const { encrypted } = await keyFiles()
+  const words = ['run', '-i', encrypted, '--ask-pass', host('127.0.1.8'), '--', 'echo it ran']
+  const line = [process.execPath, resolve('apps/cli/bin/muster.js'), ...words].map(shellWord).join(' ')
+  const child = spawn('script', ['-qec', line, '/dev/null'], {
+    env: apart(stack.env),
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  let shown = ''
+  child.stdout.on('data', (text: Buffer) => {
+    shown += text
+  })
+  const closed = once(child, 'close')
+  await expect.poll(() => shown, { timeout: 20_000 }).toContain(`Passphrase of ${encrypted}: `)
+  child.stdin.write(`${PASSPHRASE}\r`)
+  await expect.poll(() => shown, { timeout: 20_000 }).toContain('Password to log in: ')
+  child.stdin.write(`${password}\r`)
+  await closed
+  expect([child.exitCode, shown]).toEqual([0, expect.stringContaining('it ran')])
+  for (const secret of [PASSPHRASE, password]) expect(shown).not.toContain(secret)
+}, 60_000)
+
+test('a wrong password fails as any other log-in does, and counts against the host', async () => {
+  const { stack, host, password } = await startWith()
+  const request = { targets: host('127.0.1.5'), command: 'true', connect: { password: `not ${password}` }, retries: 0 }
+  const first = await ended(stack, request)
+  expect(first).toMatchObject({ state: 'failed', problems: [{ state: 'unreachable', reason: 'auth_failed' }] })
+  await expect
+    .poll(async () => (await ended(stack, request)).problems?.[0]?.reason, { timeout: 30_000, interval: 50 })
+    .toBe('breaker_open')
+  expect(await ended(stack, { ...request, connect: { password }, force: true })).toMatchObject({ state: 'succeeded' })
+}, 60_000)
+
+test('no host of the inventory is offered them, also not to go through', async () => {
+  const { user, port, keys } = inject('sshd')
+  const inventory = [
+    'hosts:',
+    `  own: { address: 127.0.1.1, port: ${port}, user: ${user}, identity_file: /is-not-there }`,
+    `  way: { address: 127.0.1.2, port: ${port}, user: ${user}, identity_file: /is-not-there }`,
+    '',
+  ].join('\n')
+  const { stack, host, password } = await startWith({ inventory })
+  const both = await ended(stack, { targets: `own,${host('127.0.1.3')}`, command: 'true', connect: { password } })
+  expect(both).toMatchObject({ state: 'partial', problems: [{ hosts: 'own', reason: 'auth_failed' }] })
+  const through = { targets: host('127.0.1.4'), connect: { password, jump: 'way' }, command: 'true' }
+  expect((await ended(stack, through)).problems).toMatchObject([{ reason: expect.stringMatching(/auth|jump/) }])
+  const named = { ...through, connect: { password, jump: host('127.0.1.5') } }
+  expect((await ended(stack, named)).problems).toMatchObject([{ reason: expect.stringMatching(/auth|jump/) }])
+  const alone = await stack.ask('POST', '/v1/jobs', { targets: 'own', connect: { password }, command: 'true' })
+  expect(Problem.parse(alone.body).detail).toContain('leave connect out')
+  // Another user of its machine is a host that the request names.
+  const key = await readFile(keys.ed25519, 'utf8')
+  const other = await ended(stack, { targets: 'root@own', connect: { private_key: key }, command: 'true' })
+  expect(other).toMatchObject({ state: 'succeeded', targets: 'root@own' })
+}, 60_000)
+
+test('what excludes or needs another is refused, and no refusal repeats a secret', async () => {
+  const { stack, host } = await startWith()
+  const { plain, encrypted } = await keyFiles()
+  const [key, locked] = [await readFile(plain, 'utf8'), await readFile(encrypted, 'utf8')]
+  const SECRET = 'kanarie-refused-5Tz1'
+  const refused: [unknown, string][] = [
+    [{ private_key: key, identity_file: '~/k' }, 'of identity_file, credential and private_key, give one'],
+    [{ private_key: key, credential: 'lab' }, 'of identity_file, credential and private_key, give one'],
+    [{ password: SECRET, credential: 'lab' }, 'a credential and a password were given'],
+    [{ passphrase: SECRET }, 'neither private_key nor identity_file'],
+    [{ private_key: locked }, 'the private key is encrypted: give its passphrase too'],
+    [{ private_key: SECRET }, 'it is no private key'],
+    [{ password: `${SECRET}\n` }, 'it is not one line'],
+    [{ password: [SECRET] }, 'expected string; received an array'],
+    [JSON.stringify({ password: SECRET }), 'received a text of'],
+    [[SECRET], 'received an array'],
+  ]
+  for (const [connect, text] of refused) {
+    const { body } = await stack.ask('POST', '/v1/jobs', { targets: host('127.0.1.1'), command: 'true', connect })
+    expect(Problem.parse(body)).toMatchObject({ code: 'invalid_request', detail: expect.stringContaining(text) })
+    expect(JSON.stringify(body)).not.toContain(SECRET)
+    expect(JSON.stringify(body)).not.toContain(key.split('\n')[2])
+  }
+}, 60_000)
+
+test('a rerun has them only if they were kept, and is given them otherwise', async () => {
+  const { stack, host, password } = await startWith()
+  const request = { targets: host('127.0.1.6'), command: 'exit 1', connect: { password } }
+  const again = async (jobId: string, body: object = {}) => {
+    const answer = await stack.ask('POST', `/v1/jobs/${jobId}/rerun`, body)
+    if (answer.status !== 202) return Problem.parse(answer.body)
+    const { job_id } = OPERATIONS.rerun_job.output.parse(answer.body)
+    return await stack.ended(job_id)
+  }
+  const lost = await ended(stack, request)
+  expect(await again(lost.jobId)).toMatchObject({
+    code: 'secrets_not_kept',
+    detail: expect.stringContaining('give connect.password with the rerun'),
+  })
+  const exit = { problems: [{ reason: 'exit_nonzero' }] }
+  expect(await again(lost.jobId, { connect: { password } })).toMatchObject(exit)
+  const fed = await musterFed(stack.env, `${password}\n`, 'rerun', lost.jobId, '--ask-pass')
+  expect(fed.out.toString() + fed.said).toContain('failed, exit code 1')
+  const kept = await ended(stack, { ...request, keep_secrets: true })
+  expect(await again(kept.jobId)).toMatchObject(exit)
+  // A job that was refused without one is run again with one.
+  const without = await ended(stack, { ...request, targets: host('127.0.1.7'), connect: {} })
+  expect(without.problems).toMatchObject([{ reason: 'auth_failed' }])
+  expect(await again(without.jobId, { connect: { password } })).toMatchObject(exit)
+}, 60_000)
+
+test('password, passphrase and key are nowhere: not in Redis, answers, logs, output or process lists', async () => {
+  const own = await ownRedis()
+  const { directory, encrypted } = await keyFiles()
+  const log = join(directory, 'log')
+  const { stack, host, password } = await startWith({
+    redisUrl: own.url,
+    env: { LOG_LEVEL: 'trace', MUSTER_LOG_FILE: log },
+  })
+  const { redis } = redisOf(stack)
+  const [byPassword, byKey] = [await gateFile(), await gateFile()]
+  const private_key = await readFile(encrypted, 'utf8')
+  const waits = (gate: { path: string }) => `echo ready; while [ ! -e ${gate.path} ]; do sleep 0.1; done; cat`
+  const first = await stack.submit({
+    targets: host('127.0.1.1'),
+    command: waits(byPassword),
+    stdin: 'end\n',
+    connect: { password },
+  })
+  const answer = await use(stack, 'run_command', {
+    targets: host('127.0.1.2'),
+    command: waits(byKey),
+    connect: { private_key, passphrase: PASSPHRASE },
+    wait_s: 0,
+  })
+  const second = OPERATIONS.get_job.output.pick({ job_id: true }).parse(answer.structuredContent)
+  const jobs: [string, string][] = [
+    [first.job_id, host('127.0.1.1')],
+    [second.job_id, host('127.0.1.2')],
+  ]
+  const look = async () => {
+    const paths = jobs.flatMap(([id, name]) => [`/v1/jobs/${id}`, `/v1/jobs/${id}/runs/${encodeURIComponent(name)}`])
+    const answers = await Promise.all(paths.map((path) => stack.ask('GET', path)))
+    const output = await Promise.all(jobs.map(([id]) => stack.ask('GET', `/v1/jobs/${id}/output`)))
+    return JSON.stringify([answers, output].flat().map(({ body }) => body))
+  }
+  for (const [id] of jobs) {
+    const printed = async () => (await groupsOf(stack, id)).map(({ stdout }) => stdout)
+    await expect.poll(printed, { timeout: 20_000 }).toEqual(['ready\n'])
+  }
+  const seen = [await allOfRedis(redis), await look()]
+  const processes = await allProcesses()
+  await byPassword.open()
+  await byKey.open()
+  for (const [id] of jobs) expect(await stack.ended(id)).toMatchObject({ state: 'succeeded' })
+  seen.push(await allOfRedis(redis), await look(), await readFile(log, 'utf8'))
+  const everything = seen.join('\n')
+  for (const there of [first.job_id, second.job_id, 'echo ready', 'attempt ended']) expect(everything).toContain(there)
+  const lines = private_key.split('\n').slice(2, -2)
+  expect(lines.length).toBeGreaterThan(3)
+  for (const secret of [password, PASSPHRASE, ...lines]) {
+    for (const form of [secret, Buffer.from(secret).toString('base64').replaceAll('=', '')]) {
+      expect(everything).not.toContain(form)
+      expect(processes.filter(({ line, environment }) => `${line}${environment}`.includes(form))).toEqual([])
+    }
+  }
+}, 90_000)
