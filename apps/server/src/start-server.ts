@@ -82,7 +82,7 @@ export async function startServer(options: {
   life.closers.add('server.json', () => announcement.remove())
 
   if (!isLoopback(host) && tls === undefined) {
-    logger.warn({ host }, 'others can reach this server without TLS: only the proxy before it may have a way here')
+    logger.warn({ host }, 'others can reach this server without TLS: only its proxy should be able to reach it')
   }
   logger.info({ url: announcement.url, hosts: inventory.current().hosts.size }, 'ready')
   return { url: announcement.url }

@@ -69,9 +69,7 @@ export {
 } from './jobs/run.ts'
 export {
   JobSecrets,
-  SECRETS_LIMIT_BYTES,
   SudoPassword,
-  secretFields,
   secretNames,
   secretsIn,
   valuesOf,
@@ -95,8 +93,8 @@ export {
   type Request,
 } from './operations/operations.ts'
 export { VERSION } from './operations/version.ts'
-export { Connect, connectField } from './targets/connect.ts'
-export { ConnectWithSecrets, LoginSecrets, loginSecretsIn } from './targets/connect-secrets.ts'
+export { Connect } from './targets/connect.ts'
+export { ConnectWithSecrets, LoginSecrets } from './targets/connect-secrets.ts'
 export { foldHosts } from './targets/fold-hosts.ts'
 export { Host, HostsUnavailable } from './targets/host.ts'
 export { expandRanges, isHostName } from './targets/host-range.ts'
@@ -105,7 +103,6 @@ export {
   parseRequestHost,
   plainRequestAddress,
   type RequestHost,
-  requestHostAt,
   writeRequestHost,
 } from './targets/request-host.ts'
 export { Selection, selectionFields } from './targets/selection.ts'

@@ -1,7 +1,7 @@
 /**
  * The operations of a server: each row of the contract's table with the function that carries it out. Every answer is
- * cut to what its caller may read here, as the fields are marked in the contract. REST and MCP call
- * them in one way, so both check, refuse and answer alike.
+ * cut to what its caller may read here, as the fields are marked in the contract. REST and MCP call them in one way, so
+ * both check, refuse and answer alike.
  */
 import { type Input, OPERATIONS, type OperationName, type Scope, shownTo } from '@muster/contract'
 import type { z } from 'zod'

@@ -67,9 +67,8 @@ export type ReachableHosts = {
   /**
    * Returns the host with its credentials, or why it cannot be tried. Without `sudoUser`, sudo is not used; a
    * `sudoPassword` goes before that of the inventory. `keyHosts` are target expressions that must all select the host
-   * in the inventory of this worker, and the hosts on
-   * the way to it that the request chose. `connect` says how those that it names are reached, and `login` is offered
-   * to them alone.
+   * in the inventory of this worker, and the hosts on the way to it that the request chose. `connect` says how those
+   * that it names are reached, and `login` is offered to them alone.
    */
   find(
     name: string,

@@ -7,7 +7,7 @@ import { LoginSecrets, loginSecretsIn } from '../targets/connect-secrets.ts'
 import { Environment, InputText } from '../text/command-text.ts'
 
 /** Most bytes of all secrets of a job together. They are kept in memory by every worker that runs the job. */
-export const SECRETS_LIMIT_BYTES = 256 * 1024
+const SECRETS_LIMIT_BYTES = 256 * 1024
 
 /** sudo 1.8 reads this much and leaves the rest in the command's input. @see sudo_plugin.h, SUDO_CONV_REPL_MAX */
 const SUDO_PASSWORD_LIMIT_BYTES = 255

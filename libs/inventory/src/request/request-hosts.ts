@@ -20,7 +20,7 @@ const SSH_PORT = 22
 
 /** What is known of the inventory. */
 export type KnownMachines = {
-  /** The host with this name or alias, in whatever letters. */
+  /** The host with this name or alias, in any case. */
   readonly find: (name: string) => InventoryHost | undefined
   /** The hosts of a machine, by what `machineOf` says. */
   readonly at: (machine: string) => readonly InventoryHost[]

@@ -283,7 +283,7 @@ class LogIn {
   /**
    * Keeps ssh2 from making OpenSSH prove all its host keys after the log-in: that costs a tenth of a connection, and
    * nobody asks for the result. There is no option; ssh2 leaves it out for servers of other makes, so it is told that
-   * this is one. Should the field be renamed, the proof is made again (test/integration/ssh-connect.test.ts).
+   * this is one. Should the field be renamed, the proof is made again (ssh-connect.test.ts).
    */
   #skipHostKeyProof(): void {
     Reflect.set(this.#client, '_remoteVer', '')

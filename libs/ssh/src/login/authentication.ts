@@ -89,7 +89,7 @@ const REFUSED = { outcome: 'refused', isRefused: true }
 export type LoginOptions = {
   readonly user: string
   readonly credentials: readonly Credential[]
-  /** Whether RSA keys may sign with SHA-1, which hosts of before 2016 need. */
+  /** Whether RSA keys may sign with SHA-1, which hosts from before 2016 need. */
   readonly withSha1: boolean
 }
 

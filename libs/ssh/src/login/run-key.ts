@@ -2,7 +2,7 @@
  * A key for a single run: made in memory, certified for one user until one time, and forgotten. The host's own log then
  * has the key ID of the certificate, which says whose log-in it was.
  *
- * An own authority signs here and not by ssh-keygen, which would want keys in files, and a process for each run.
+ * Our own authority signs here and not by ssh-keygen, which would want keys in files, and a process for each run.
  *
  * @see https://github.com/openssh/openssh-portable/blob/master/PROTOCOL.certkeys
  */
@@ -15,7 +15,7 @@ import { inSshForm, sshString, uint32, uint64 } from './wire.ts'
 
 /** A key for a run. */
 export type RunKey = {
-  /** The public half as a line of text, for who is to certify it. */
+  /** The public half as a line of text, for whoever certifies it. */
   readonly publicLine: string
   readonly key: ParsedKey
 }

@@ -176,7 +176,7 @@ describe('a server that others can reach', () => {
       MUSTER_TRUSTED_PROXIES: '10.0.0.0/8',
     })
     expect(log).toContain('"msg":"ready"')
-    expect(log).toContain('only the proxy before it may have a way here')
+    expect(log).toContain('only its proxy should be able to reach it')
   })
 
   test('believes nobody unless it is behind a proxy, and never everybody', async () => {

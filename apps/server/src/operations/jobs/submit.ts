@@ -16,8 +16,7 @@ import { fitted, paced, requireAllowed } from './key-limits.ts'
 /**
  * Submits a job of a caller and reports it.
  * @throws {MusterError} invalid_target, unknown_target, no_targets, host_not_allowed, key_limit, rate_limited,
- *   secrets_not_accepted,
- *   idempotency_conflict, ledger_unavailable
+ *   secrets_not_accepted, idempotency_conflict, ledger_unavailable
  */
 export async function submit(deps: OperationDeps, request: Input<'submit_job'>, caller: Caller): Promise<JobReport> {
   return submitFor(deps, request, caller, { isOurs: false, isTest: false })
