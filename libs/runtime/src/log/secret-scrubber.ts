@@ -5,13 +5,15 @@
  * cannot mask a value that it was never given.
  */
 
+import { KNOWN_LENGTH_MIN, KnownTexts } from './known-texts.ts'
+
 const MASK = '[secret]'
 
 /**
  * A shorter value is masked only where it is the whole text: masking every "ab" would ruin the text and, by the holes
  * it leaves, give the secret away.
  */
-const EMBEDDED_LENGTH_MIN = 4
+const EMBEDDED_LENGTH_MIN = KNOWN_LENGTH_MIN
 
 /** A shorter base64 core could stand for too many other values. */
 const BASE64_CORE_MIN = 6
@@ -20,9 +22,8 @@ const BASE64_CORE_MIN = 6
 export class SecretScrubber {
   /** The values, and how often each was added. */
   readonly #whole = new Map<string, number>()
-  /** Of all values; made anew when it is next needed. */
-  #pattern: RegExp | undefined
-  #isStale = false
+  /** Every form of every value. */
+  readonly #forms = new KnownTexts()
 
   /** Starts with these values; empty ones are ignored. */
   constructor(secrets: Iterable<string> = []) {
@@ -31,25 +32,31 @@ export class SecretScrubber {
 
   /** Masks these values from now on. For a URL with a password, the password alone is masked as well. */
   add(...secrets: readonly string[]): void {
-    for (const value of secrets.flatMap(valuesIn)) this.#whole.set(value, (this.#whole.get(value) ?? 0) + 1)
-    this.#isStale = true
+    for (const value of secrets.flatMap(valuesIn)) {
+      const count = this.#whole.get(value) ?? 0
+      this.#whole.set(value, count + 1)
+      if (count === 0) for (const form of formsToMask([value])) this.#forms.add(form)
+    }
   }
 
   /** Forgets values that were added; one that was added more often stays. */
   remove(...secrets: readonly string[]): void {
     for (const value of secrets.flatMap(valuesIn)) {
-      const count = (this.#whole.get(value) ?? 0) - 1
-      if (count > 0) this.#whole.set(value, count)
-      else this.#whole.delete(value)
+      const count = this.#whole.get(value)
+      if (count === undefined) continue
+      if (count > 1) {
+        this.#whole.set(value, count - 1)
+        continue
+      }
+      this.#whole.delete(value)
+      for (const form of formsToMask([value])) this.#forms.remove(form)
     }
-    this.#isStale = true
   }
 
   /** The text with every known secret replaced by `[secret]`. */
   scrub(text: string): string {
     if (this.#whole.has(text)) return MASK
-    if (this.#isStale) this.#learn()
-    return this.#pattern === undefined ? text : text.replaceAll(this.#pattern, MASK)
+    return this.#forms.replaceIn(text, MASK)
   }
 
   /**
@@ -74,12 +81,6 @@ export class SecretScrubber {
     if (Array.isArray(value)) return value.map((element) => this.#scrubValue(element))
     if (typeof value !== 'object' || value === null) return value
     return Object.fromEntries(Object.entries(value).map(([key, held]) => [this.scrub(key), this.#scrubValue(held)]))
-  }
-
-  #learn(): void {
-    const forms = formsToMask(this.#whole.keys())
-    this.#pattern = forms.length > 0 ? new RegExp(forms.map(escapeRegExp).join('|'), 'g') : undefined
-    this.#isStale = false
   }
 }
 
@@ -133,8 +134,4 @@ function passwordOf(text: string): string | undefined {
     // A stray "%": the password was never encoded.
     return password
   }
-}
-
-function escapeRegExp(text: string): string {
-  return text.replaceAll(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')
 }
