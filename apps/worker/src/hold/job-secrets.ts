@@ -107,6 +107,8 @@ export function createSecretsOfJobs(
         throw error
       })
       if ('unreadable' in opened || !opened.hosts.has(host)) {
+        // The next run looks again: an operator may have mended the key file since.
+        if ('unreadable' in opened && known.get(jobId) === kept) known.delete(jobId)
         release(jobId, kept)
         return 'unreadable' in opened ? opened : { unreadable: `the secrets were not sealed for ${host}` }
       }
