@@ -37,10 +37,7 @@ describe('a host that cannot hold a durable run has not started it:', () => {
   const hosts: Array<[string, string]> = [
     ['its directory is a link', `${home}; mkdir -m 700 $HOME/there; ln -s there $HOME/.muster-runs`],
     ['its directory is open to others', `${home}; mkdir -m 755 $HOME/.muster-runs`],
-    [
-      'it has no setsid',
-      `d=${NEW_HOME}; for f in sh head mkdir ls id rm; do ln -s $(command -v $f) $d; done; PATH=$d`,
-    ],
+    ['it has no setsid', `d=${NEW_HOME}; for f in sh head mkdir ls id rm; do ln -s $(command -v $f) $d; done; PATH=$d`],
     ['it has no room', `${home}; trap "" XFSZ; ulimit -f 0`],
   ]
   test.each(hosts)('%s', async (_name, text) => {
