@@ -9,7 +9,7 @@ const KINDS: readonly { readonly what: string; readonly v4: readonly string[]; r
   {
     what: 'the metadata service of a cloud',
     v4: ['169.254.169.254/32', '169.254.170.2/32', '100.100.100.200/32', '168.63.129.16/32', '192.0.0.192/32'],
-    v6: ['fd00:ec2::/32', 'fd20:ce::254/128'],
+    v6: ['fd00:ec2::254/128', 'fd00:ec2::23/128', 'fd20:ce::254/128'],
   },
   { what: 'a link-local address', v4: ['169.254.0.0/16'], v6: ['fe80::/10'] },
   { what: 'a multicast address', v4: ['224.0.0.0/4'], v6: ['ff00::/8'] },
