@@ -37,6 +37,9 @@ const READERS_S = 2
  * that the shell prints for a signal. If this shell prints none for that signal (a process killed by it is tried at
  * once), the result says "unsure". A command that was not reached never will be: the directory for its proof is
  * removed.
+ *
+ * The clocks go on without their supervisor, should it be killed, but not without the directory: when that is gone
+ * before a command was seen there is none, and afterwards it is killed at its limit and nothing is left to do.
  */
 export function supervisorScript({
   execTimeoutMs,
@@ -73,6 +76,7 @@ watch() {
   now
   began=$muster_now changed=$muster_now size= limit_cs=${limitOf(execTimeoutMs)}
   while :; do
+    [ -d "$muster_dir" ] || [ -n "\${seen-}" ] || exit
     wait_cs=100
     if [ -n "\${seen-}" ] || read_claim; then
       now
@@ -95,6 +99,7 @@ watch() {
       if [ -n "$cause" ]; then
         is_stopped || echo "$muster_stop $cause" >"$muster_dir/cause"
         stop_group
+        [ -d "$muster_dir" ] || exit
         wait_cs=100
       fi
     fi

@@ -242,3 +242,28 @@ test('nothing is left of a follower whose connection was cut, nor of a command t
   expect(end).toMatchObject({ state: 'succeeded' })
   await expect.poll(() => ask(`ps -A -o args= | grep -c "[.]muster-runs/${durable.runId}"`)).toBe('0')
 })
+
+test.each([
+  ['before its command was there', ''],
+  ['while its command runs', 'while [ ! -s $d/claim ]; do sleep 0.1; done;'],
+])(
+  'a supervisor that is killed %s, and whose directory is removed, leaves no clocks behind',
+  async (_when, wait) => {
+    const durable = newRun()
+    const dir = dirOf(durable)
+    const letGo = new AbortController()
+    const limits = { execTimeoutMs: 4_000, killGraceMs: 500 }
+    const following = follow(
+      await reach(),
+      durable,
+      { form: { command: 'sleep 60' } },
+      { limits, signal: letGo.signal },
+    )
+    const remove = `d=${dir}; while [ ! -s $d/keeper ]; do sleep 0.1; done; ${wait} read pid _ <$d/keeper; kill -9 $pid`
+    await ask(`${remove}; rm -rf $d`)
+    letGo.abort('detach')
+    await following.catch(() => {})
+    await expect.poll(() => ask(`pgrep -f '${durable.runId}/[s]upervisor' | wc -l`), { timeout: 20_000 }).toBe('0')
+  },
+  60_000,
+)
