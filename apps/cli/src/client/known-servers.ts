@@ -42,7 +42,7 @@ export async function knownServer(stateDir: string, name: string): Promise<Serve
 
 /**
  * The key that was stored with this very address; undefined when there is none. A file that cannot be used is as if it
- * were not there: nobody has named it, and its key may be for another server.
+ * were not there: this command does not name it, and its key may be for another server.
  */
 export async function keyStoredWith(stateDir: string, url: string): Promise<KeyStoredWith> {
   const unusable: string[] = []

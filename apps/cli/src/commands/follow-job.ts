@@ -19,7 +19,7 @@ export type Followed = { readonly job: JobReport; readonly status: number }
 
 /**
  * Follows the job until it ends, `limitS` is over, the person interrupts, or the key may not read it. Keeps waiting at
- * a gate: somebody may resume the job from elsewhere.
+ * a gate: another caller may resume the job from elsewhere.
  * @throws {ServerAway} when the server was away for longer than `PATIENCE_MS`
  */
 export async function followJob(cli: Cli, first: JobReport, limitS: number | undefined): Promise<Followed> {

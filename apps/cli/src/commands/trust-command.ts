@@ -30,7 +30,7 @@ export const TRUST: Form = {
   ],
 }
 
-/** The surroundings of the command. `withAnswers` is undefined where nobody can be asked. */
+/** The surroundings of the command. `withAnswers` is undefined without a terminal. */
 export type TrustCli = {
   readonly settings: Settings
   /** For ssh-keyscan. */
@@ -130,7 +130,7 @@ async function scanned(keyscan: string, host: TrustedHost, env: Environment): Pr
   return { why: `it is reached through ${jump}, which a scan cannot go through; ${by}; ${as}` }
 }
 
-/** `wanted`: the fingerprint of the command line, which the host must show, whatever is listed. */
+/** `wanted` is the fingerprint given on the command line. The host must show it, even if another key is listed. */
 type Terms = {
   readonly decide: Decide
   readonly isPrint: boolean
@@ -149,7 +149,7 @@ async function trustHost(
   const names = knownHostsNames(host)
   const [name = ''] = names
   const [file] = host.files
-  // Again after the answer: somebody may have added a line meanwhile.
+  // Reads the file again: another process may have added a line while the person answered.
   const standing = async (): Promise<Outcome | undefined> => {
     if (elsewhere !== undefined) return undefined
     const found = standingOf(await readKnownHosts(host.files), names, scan.keys)
@@ -185,8 +185,8 @@ function askingBy(ask: AskLine, show: (host: TrustedHost, keys: readonly ShownKe
 }
 
 /**
- * The key with this fingerprint, alone: the others came from whoever answered the scan, and a key that is public proves
- * nothing about them.
+ * The key with this fingerprint, and no other: a matching public key does not prove that the same host sent the rest of
+ * the scan.
  */
 function withFingerprint(keys: readonly ShownKey[], fingerprint: string): readonly ShownKey[] | Outcome {
   const same = keys.filter((key) => key.fingerprint === fingerprint)
@@ -216,7 +216,7 @@ function asJson({ host, scan, outcome, detail, lines }: Outcome & { host: Truste
   return { host: host.name, listed_as, outcome, detail, keys, lines: lines ?? [] }
 }
 
-/** As for a job: what nobody decided is a mistake of the call, and a host that was not reached counts least. */
+/** Undecided hosts make the call wrong, as for a job; a host that was not reached counts least. */
 function exitStatus(done: readonly Outcome[]): number {
   const has = (outcome: Outcome['outcome']) => done.some((one) => one.outcome === outcome)
   if (has('unanswered')) return EXIT.usage
