@@ -4,6 +4,7 @@
  *
  * Only bytes that may be the beginning of a secret are held back until the next piece.
  */
+import { PatternAutomaton } from './pattern-automaton.ts'
 import { formsToMask } from './secret-scrubber.ts'
 
 const STAR = 0x2a
@@ -20,7 +21,7 @@ export type StreamMasks = {
 
 /** Prepares masks for these secrets, in the same encodings that the log masks; they are made as often as needed. */
 export function prepareMasks(secrets: Iterable<string>): () => StreamMasks {
-  const patterns = formsToMask(secrets).map((form) => Buffer.from(form))
+  const patterns = new PatternAutomaton(formsToMask(secrets).map((form) => Buffer.from(form)))
   return () => {
     let hasMasked = false
     const onMask = () => {
@@ -31,59 +32,47 @@ export function prepareMasks(secrets: Iterable<string>): () => StreamMasks {
 }
 
 class Masked implements StreamMask {
-  readonly #patterns: readonly Buffer[]
+  readonly #patterns: PatternAutomaton
   readonly #onMask: () => void
-  /** Bytes held back as they came, and which of them are part of a secret already. */
+  #state = 0
+  /** Bytes held back as they came, and for each the length of the longest secret that ends there. */
   #held: Buffer = Buffer.alloc(0)
-  #isSecret: Buffer = Buffer.alloc(0)
+  #ended = new Int32Array()
 
-  constructor(patterns: readonly Buffer[], onMask: () => void) {
+  constructor(patterns: PatternAutomaton, onMask: () => void) {
     this.#patterns = patterns
     this.#onMask = onMask
   }
 
   pass(bytes: Buffer): Buffer {
     const data = this.#held.length === 0 ? bytes : Buffer.concat([this.#held, bytes])
-    const isSecret = Buffer.concat([this.#isSecret, Buffer.alloc(bytes.length)])
-    for (const pattern of this.#patterns) this.#mark(data, pattern, isSecret)
-    const safe = data.length - this.#doubtful(data)
+    const ended = new Int32Array(data.length)
+    ended.set(this.#ended)
+    this.#state = this.#patterns.read(this.#state, bytes, ended.subarray(this.#held.length))
+    const safe = data.length - this.#patterns.begunAt(this.#state)
     this.#held = data.subarray(safe)
-    this.#isSecret = isSecret.subarray(safe)
-    return masked(data.subarray(0, safe), isSecret)
+    this.#ended = ended.subarray(safe)
+    return this.#masked(data, ended).subarray(0, safe)
   }
 
   rest(): Buffer {
-    const rest = masked(this.#held, this.#isSecret)
+    const rest = this.#masked(this.#held, this.#ended)
     this.#held = Buffer.alloc(0)
-    this.#isSecret = Buffer.alloc(0)
+    this.#ended = new Int32Array()
     return rest
   }
 
-  #mark(data: Buffer, pattern: Buffer, isSecret: Buffer): void {
-    for (let at = data.indexOf(pattern); at !== -1; at = data.indexOf(pattern, at + 1)) {
-      isSecret.fill(1, at, at + pattern.length)
-      this.#onMask()
+  /** The bytes with secret ones replaced; a copy only if there are any. */
+  #masked(bytes: Buffer, ended: Int32Array): Buffer {
+    let masked = bytes
+    let left = 0
+    for (let at = bytes.length - 1; at >= 0; at -= 1) {
+      left = Math.max(left - 1, ended[at] ?? 0)
+      if (left <= 0) continue
+      if (masked === bytes) masked = Buffer.from(bytes)
+      masked[at] = STAR
     }
+    if (masked !== bytes) this.#onMask()
+    return masked
   }
-
-  /** How many of the last bytes are the beginning of a secret. */
-  #doubtful(data: Buffer): number {
-    let most = 0
-    for (const pattern of this.#patterns) {
-      const [first = 0] = pattern
-      let at = data.indexOf(first, Math.max(0, data.length - pattern.length + 1))
-      while (at !== -1 && data.length - at > most) {
-        const count = data.length - at
-        if (data.compare(pattern, 0, count, at, data.length) === 0) most = count
-        at = data.indexOf(first, at + 1)
-      }
-    }
-    return most
-  }
-}
-
-/** The bytes with secret ones replaced; a copy only if there are any. */
-function masked(bytes: Buffer, isSecret: Buffer): Buffer {
-  if (isSecret.subarray(0, bytes.length).indexOf(1) === -1) return bytes
-  return Buffer.from(bytes.map((byte, i) => (isSecret[i] === 1 ? STAR : byte)))
 }
