@@ -94,7 +94,7 @@ export {
 } from './operations/operations.ts'
 export { VERSION } from './operations/version.ts'
 export { Connect } from './targets/connect.ts'
-export { ConnectWithSecrets, LoginSecrets } from './targets/connect-secrets.ts'
+export { ConnectWithSecrets, LoginSecrets, loginSecretsIn, withoutLoginSecrets } from './targets/connect-secrets.ts'
 export { foldHosts } from './targets/fold-hosts.ts'
 export { Host, HostsUnavailable } from './targets/host.ts'
 export { expandRanges, isHostName } from './targets/host-range.ts'

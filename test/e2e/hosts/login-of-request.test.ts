@@ -95,6 +95,23 @@ test('on a terminal both are asked for, one after the other, and neither is show
   for (const secret of [PASSPHRASE, password]) expect(shown).not.toContain(secret)
 }, 60_000)
 
+test('whether a host can be reached is tested with what would log in there', async () => {
+  const { stack, host, password } = await startWith()
+  const { plain, encrypted } = await keyFiles()
+  const byPassword = await musterFed(stack.env, `${password}\n`, 'ping', '--ask-pass', host('127.0.1.1'))
+  expect([byPassword.status, byPassword.out.toString()], byPassword.said).toEqual([0, expect.stringContaining(' ok, ')])
+  const byKey = await musterFed(stack.env, `${PASSPHRASE}\n`, 'ping', '-i', encrypted, '--json', host('127.0.1.2'))
+  expect(JSON.parse(byKey.out.toString()), byKey.said).toMatchObject({ ok: true, exit_code: 0 })
+  const path = `/v1/hosts/${encodeURIComponent(host('127.0.1.3'))}/test`
+  const private_key = await readFile(plain, 'utf8')
+  expect((await stack.ask('POST', path, { connect: { private_key } })).body).toMatchObject({ ok: true })
+  const without = await muster(stack.env, 'ping', '--json', host('127.0.1.4'))
+  expect([without.status, JSON.parse(without.out.toString())]).toMatchObject([
+    4,
+    { ok: false, reason: 'auth_failed', exit_code: null },
+  ])
+}, 60_000)
+
 test('a wrong password fails as any other log-in does, and counts against the host', async () => {
   const { stack, host, password } = await startWith()
   const request = { targets: host('127.0.1.5'), command: 'true', connect: { password: `not ${password}` }, retries: 0 }

@@ -11,6 +11,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { directoryCommand, readDirectory } from '../../../apps/server/src/operations/looks/directory-program.ts'
 import { diskCommand, isDisk, readDisks } from '../../../apps/server/src/operations/looks/disk-program.ts'
 import { pathArgument } from '../../../apps/server/src/operations/looks/host-path.ts'
+import { callAgain } from '../../../apps/server/src/operations/looks/look.ts'
 
 const run = promisify(execFile)
 
@@ -223,6 +224,23 @@ test('an entry of any bytes is read as it was printed, and half of one is left o
     }),
   )
   expect(readDirectory(Buffer.from('Welcome!\ndir/0\0'), undefined)).toBeUndefined()
+})
+
+test('a next call repeats how hosts are reached, and no secret of that: it names those to give again', () => {
+  const connect = { port: 2222, password: 'kanarie-look-4Gh7', private_key: 'kanarie-look-key', passphrase: 'phrase' }
+  const input = { targets: 'root@10.0.0.5', connect, wait_s: 20, idempotency_key: 'first' }
+  const look = { tool: 'test_connection', title: 'test', argv: ['true'], execTimeoutS: 10, input } as const
+  expect(callAgain(look, 'more', { idempotency_key: 'again' })).toEqual({
+    why: 'more; give connect.password and connect.private_key and connect.passphrase again',
+    tool: 'test_connection',
+    arguments: { targets: 'root@10.0.0.5', connect: { port: 2222 }, wait_s: 20, idempotency_key: 'again' },
+  })
+  const { connect: _none, ...without } = input
+  expect(callAgain({ ...look, input: without }, 'more', {})).toEqual({
+    why: 'more',
+    tool: 'test_connection',
+    arguments: { targets: 'root@10.0.0.5', wait_s: 20 },
+  })
 })
 
 describe('df', () => {

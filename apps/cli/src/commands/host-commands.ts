@@ -5,6 +5,8 @@ import { type Command, JSON_SWITCH } from '../line/command.ts'
 import { CONNECT_SWITCHES, connectOf } from '../line/connect-flags.ts'
 import { EXIT } from '../line/exit-status.ts'
 import { flagsOf } from '../line/flags.ts'
+import { LOGIN_SWITCHES } from '../line/login-input.ts'
+import { secretsFrom } from '../line/secret-input.ts'
 import { hostTable, notTakenText, resolvedText } from '../render/render-hosts.ts'
 
 /** `muster hosts`: all hosts of the inventory, or those that an expression selects. */
@@ -50,12 +52,13 @@ export const targetsCommand: Command = {
 /** `muster ping`: whether Muster can reach a host and log in to it. */
 export const pingCommand: Command = {
   flags: [],
-  switches: [...CONNECT_SWITCHES, JSON_SWITCH],
+  switches: [...LOGIN_SWITCHES, ...CONNECT_SWITCHES, JSON_SWITCH],
   act: async (cli, line) => {
     const { words, switches } = line
     const [host, ...more] = words
     if (host === undefined || more.length > 0) throw new MusterError('invalid_request', 'muster ping takes one host')
-    const test = await cli.client.call('test_host', checkedInput('test_host', { host, ...connectOf(line) }))
+    const { connect: login } = await secretsFrom(cli, line)
+    const test = await cli.client.call('test_host', checkedInput('test_host', { host, ...connectOf(line, login) }))
     cli.out(switches.has('json') ? `${visibleJson(test)}\n` : `${host} ${testText(test)}\n`)
     if (test.ok === null) return EXIT.waitEnded
     if (test.ok) return EXIT.succeeded

@@ -119,6 +119,7 @@ export const HostTest = z
     state: RunState,
     reason: Reason.nullable(),
     detail: z.string().nullable(),
+    exit_code: z.number().int().nullable().describe('Of true; null when it has not ended, or never started.'),
     connect_ms: z.number().int().nullable(),
     job_id: JobId.describe('The job that made the test.'),
   })

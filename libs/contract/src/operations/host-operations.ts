@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { ConnectionTest, DirectoryList, DiskUsage, HostTest } from '../answers/inspection.ts'
 import { IdempotencyKey, Submit, WAIT_LIMIT_S } from '../jobs/job.ts'
 import { connectField } from '../targets/connect.ts'
+import { connectWithSecretsField } from '../targets/connect-secrets.ts'
 import { Host, HostsUnavailable } from '../targets/host.ts'
 import { REQUEST_HOST_CHARS } from '../targets/request-host.ts'
 import { selectionFields } from '../targets/selection.ts'
@@ -23,6 +24,7 @@ const wait = z.number().min(0).max(WAIT_LIMIT_S).default(20)
 /** What every look at hosts takes. */
 const inspecting = {
   targets: Submit.shape.targets,
+  connect: connectWithSecretsField,
   wait_s: wait,
   idempotency_key: IdempotencyKey.optional(),
 }
@@ -69,7 +71,7 @@ export const HOST_OPERATIONS = {
     scope: 'hosts:inspect',
     input: z.object({
       host: z.string().min(1).max(REQUEST_HOST_CHARS).describe('A host of the inventory, or user@host:port.'),
-      connect: connectField,
+      connect: connectWithSecretsField,
       wait_s: wait.describe('Longest wait.'),
     }),
     output: HostTest,

@@ -67,6 +67,12 @@ export function loginSecretsIn({ password, private_key, passphrase }: LoginSecre
   return Object.keys(secrets).length === 0 ? undefined : secrets
 }
 
+/** What `connect` says besides its secrets; undefined when that is nothing. */
+export function withoutLoginSecrets(connect: z.infer<typeof ConnectWithSecrets> | undefined): Connect | undefined {
+  const { password: _password, private_key: _key, passphrase: _phrase, ...way } = connect ?? {}
+  return Object.keys(way).length === 0 ? undefined : way
+}
+
 function isAtMostOne(...given: unknown[]): boolean {
   return given.filter((one) => one !== undefined).length <= 1
 }

@@ -10,6 +10,7 @@ import {
   MusterError,
   secretNames as namesOf,
   secretsIn,
+  withoutLoginSecrets,
 } from '@muster/contract'
 import type { NewSecrets, Rerun } from '@muster/ledger'
 import type { Caller, OperationDeps } from '../call/operation.ts'
@@ -27,9 +28,9 @@ export function takeSecrets(
   request: Input<'submit_job'>,
   caller: Caller,
 ): { open: Open; secrets: NewSecrets | undefined } {
-  const { sudo_password: _password, secret_env: _env, secret_stdin: _stdin, connect = {}, ...rest } = request
-  const { password: _login, passphrase: _phrase, private_key: _key, ...way } = connect
-  const open = { ...rest, ...(Object.keys(way).length > 0 && { connect: way }) }
+  const { sudo_password: _password, secret_env: _env, secret_stdin: _stdin, connect, ...rest } = request
+  const way = withoutLoginSecrets(connect)
+  const open = { ...rest, ...(way && { connect: way }) }
   const secrets = secretsIn(request)
   return { open, secrets: secrets && toSeal(deps, secrets, caller, request.keep_secrets) }
 }

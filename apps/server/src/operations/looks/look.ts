@@ -11,11 +11,14 @@ import {
   escapeLine,
   foldHosts,
   type HostsWithProblem,
+  type Input,
+  loginSecretsIn,
   MusterError,
   type NextCall,
   Submit,
   type ToolName,
   UNLESS_FORCED,
+  withoutLoginSecrets,
 } from '@muster/contract'
 import { causeOf, type Ledger, type OutcomeGroup, readBeginningBytes, readRunGroups } from '@muster/ledger'
 import { clip } from '../../text/clip.ts'
@@ -31,7 +34,8 @@ const START_DEADLINE_S = 300
 /** Most problems in an answer, and most outputs that are read to quote the hosts' own words. */
 const PROBLEMS_LIMIT = 12
 const WORDS_LIMIT = 100
-const PROBLEM_CHARS = 200
+/** Longest text of a problem: when there are few, each may say more. */
+const PROBLEM_CHARS = { all: 1_200, most: 600, least: 200 } as const
 /** Longest list of host names, in characters. */
 const NAMES_CHARS = 400
 /** Longest target expression in a next call, in characters. */
@@ -52,7 +56,7 @@ export type LookJob = {
 /** What to run, and the input of the call that asked for it. */
 export type Look = LookJob & {
   readonly tool: ToolName
-  readonly input: { readonly targets: string; readonly wait_s: number; readonly idempotency_key?: string | undefined }
+  readonly input: Pick<Input<'test_connection'>, 'targets' | 'connect' | 'wait_s' | 'idempotency_key'>
 }
 
 /** What a look has found so far. */
@@ -75,10 +79,11 @@ export type Looked = {
  *   ledger_unavailable
  */
 export async function lookAtHosts(deps: OperationDeps, look: Look, caller: Caller): Promise<Looked> {
-  const { targets, wait_s, idempotency_key } = look.input
+  const { targets, connect, wait_s, idempotency_key } = look.input
   const key = idempotency_key ?? `look-${randomBytes(12).toString('base64url')}`
   const jobId = await submitLook(deps, look, caller, {
     targets,
+    ...(connect && { connect }),
     // Makes messages of programs and the order of names the same everywhere.
     env: { LC_ALL: 'C' },
     connect_timeout_s: CONNECT_TIMEOUT_S,
@@ -135,10 +140,19 @@ export function nextOf(looked: Looked, otherwise?: () => NextCall | undefined): 
   return next === undefined ? {} : { next }
 }
 
-/** The same call with some fields changed. Without a key among them, it makes a new job. */
+/**
+ * The same call with some fields changed. Without a key among them, it makes a new job. Its secrets are not repeated:
+ * whoever has them gives them again.
+ */
 export function callAgain({ tool, input }: Look, why: string, changed: Readonly<Record<string, unknown>>): NextCall {
-  const { idempotency_key: _key, ...fields } = input
-  return { why, tool, arguments: { ...fields, ...changed } }
+  const { idempotency_key: _key, connect, ...fields } = input
+  const way = withoutLoginSecrets(connect)
+  const secrets = Object.keys(loginSecretsIn(connect ?? {}) ?? {}).map((name) => `connect.${name}`)
+  return {
+    why: secrets.length === 0 ? why : `${why}; give ${secrets.join(' and ')} again`,
+    tool,
+    arguments: { ...fields, ...(way && { connect: way }), ...changed },
+  }
 }
 
 function waitAgain({ look, notEnded, key }: Looked): NextCall | undefined {
@@ -204,11 +218,13 @@ function merge(found: readonly FoundProblem[]) {
     alike.isSame &&= alike.first.problem === problem.problem
     merged.set(key, alike)
   }
+  const { all, most, least } = PROBLEM_CHARS
+  const room = Math.max(least, Math.min(most, Math.floor(all / merged.size)))
   return [...merged.values()]
     .sort((a, b) => b.hosts.length - a.hosts.length)
     .map(({ first: { likeness: _likeness, ...first }, hosts, isSame }) => {
       const problem = isSame ? first.problem : `${first.hosts[0]}, for example: ${first.problem}`
-      return { ...first, hosts, problem: clip(problem, PROBLEM_CHARS) }
+      return { ...first, hosts, problem: clip(problem, room) }
     })
 }
 

@@ -30,6 +30,7 @@ function toHostTest(run: Run): HostTest {
     state: run.state,
     reason: run.reason,
     detail: hasEnded ? unforced(run.detail) : 'No answer yet; the test goes on under its job ID.',
+    exit_code: run.exit_code,
     connect_ms: run.connect_ms,
     job_id: run.job_id,
   }
