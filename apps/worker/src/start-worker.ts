@@ -64,7 +64,7 @@ export async function startWorker(options: {
   const jobSecrets = createSecretsOfJobs(ledger, { keyFile, scrubber })
   life.closers.add('secrets of jobs', async () => jobSecrets.close())
 
-  const { inventory, directories, programs } = await openWorkerInventory(config, logger, {
+  const { inventory, directories, programs, proxyPrograms } = await openWorkerInventory(config, logger, {
     readText: readTrustedFile,
     env,
   })
@@ -102,7 +102,12 @@ export async function startWorker(options: {
   const commands = { programs, env, passedOn: config.MUSTER_CREDENTIAL_COMMAND_ENV, log: logger }
   const asked = new AskedSecrets((ref, host) => askCommand(ref, host, commands), scrubber)
   const secrets = { env: { ...env, SSH_SERVERS: config.SSH_SERVERS }, directories, asked }
-  const hosts = reachableHosts({ inventory: () => inventory.current(), secrets, policy: config.MUSTER_ADHOC_HOSTS })
+  const hosts = reachableHosts({
+    inventory: () => inventory.current(),
+    secrets,
+    proxies: { programs: proxyPrograms, env },
+    policy: config.MUSTER_ADHOC_HOSTS,
+  })
   const specs = createRunSpecs(ledger)
   const triedWith: TriedWith = async (name, kind, jobId) => {
     const connect = await specs.connectOf(jobId)

@@ -17,6 +17,7 @@ export const inventoryVariables = {
   MUSTER_INVENTORY: z.string().describe('the inventory file'),
   SSH_SERVERS: z.string().optional().meta({ secret: true, description: 'name:host:user[:password],…' }),
   MUSTER_SSH_CONFIG: z.string().optional(),
+  MUSTER_PROXY_COMMANDS: pathList('programs').describe('programs that a ProxyCommand of the SSH config may run'),
   MUSTER_ADHOC_HOSTS: adhocHosts.describe('which hosts requests may name: off, known_hosts, networks, name patterns'),
   HOME: z.string().default('/'),
   USER: z.string().optional(),
@@ -26,14 +27,9 @@ export const inventoryVariables = {
 /** Those of a worker, which alone reads secrets. */
 export const workerInventoryVariables = {
   ...inventoryVariables,
-  MUSTER_SECRET_DIRS: directoryList(),
-  MUSTER_ADHOC_KEY_DIRS: directoryList(),
-  MUSTER_CREDENTIAL_COMMANDS: z
-    .string()
-    .optional()
-    .refine((text) => listed(text).every((path) => /^(?:\/|~\/|~$)/.test(path)), {
-      error: 'programs and directories of programs separated by ":", each beginning with / or ~/',
-    }),
+  MUSTER_SECRET_DIRS: pathList('directories'),
+  MUSTER_ADHOC_KEY_DIRS: pathList('directories'),
+  MUSTER_CREDENTIAL_COMMANDS: pathList('programs and directories of programs'),
   MUSTER_CREDENTIAL_COMMAND_ENV: z
     .string()
     .default('')
@@ -48,12 +44,12 @@ export const workerInventoryVariables = {
     }),
 }
 
-function directoryList() {
+function pathList(what: string) {
   return z
     .string()
     .optional()
     .refine((text) => listed(text).every((path) => /^(?:\/|~\/|~$)/.test(path)), {
-      error: 'directories separated by ":", each beginning with / or ~/',
+      error: `${what} separated by ":", each beginning with / or ~/`,
     })
 }
 
@@ -96,7 +92,13 @@ export async function openWorkerInventory(
   variables: z.infer<typeof WorkerVariables>,
   log: InventoryLog,
   lent: Lent,
-): Promise<{ inventory: InventorySource; directories: SecretDirectories; programs: readonly string[] }> {
+): Promise<{
+  inventory: InventorySource
+  directories: SecretDirectories
+  programs: readonly string[]
+  /** Those that a ProxyCommand may run. */
+  proxyPrograms: readonly string[]
+}> {
   const { onReload, ...options } = optionsOf(variables, log, lent)
   const told = new Set<string>()
   const tell = async ({ hosts }: Inventory) => {
@@ -124,7 +126,7 @@ export async function openWorkerInventory(
     inventory: inventory.directory,
   }
   tellSoon(inventory.current())
-  return { inventory, directories, programs }
+  return { inventory, directories, programs, proxyPrograms: options.proxyPrograms }
 }
 
 function optionsOf(variables: Configured, log: InventoryLog, lent: Lent) {
@@ -137,6 +139,7 @@ function optionsOf(variables: Configured, log: InventoryLog, lent: Lent) {
     home: variables.HOME,
     defaultUser: variables.USER ?? ownName(),
     agentSocket: variables.SSH_AUTH_SOCK,
+    proxyPrograms: listed(variables.MUSTER_PROXY_COMMANDS).map((path) => expandHome(path, variables.HOME)),
     onReload: ({ hosts }: Inventory) => log.info({ hosts: hosts.size }, 'the changed inventory is in force'),
     onProblem: (error: MusterError) =>
       log.error({ err: error }, 'the inventory cannot be used; the last good one stays in force'),

@@ -42,6 +42,8 @@ export type InventoryOptions = {
   readonly defaultUser?: string
   /** The value of `SSH_AUTH_SOCK`. Absent when there is no agent. */
   readonly agentSocket?: string
+  /** The absolute paths of the programs that a ProxyCommand may run. Absent: none. */
+  readonly proxyPrograms?: readonly string[]
   /** For variables in file names of the SSH config. Default: none are known. */
   readonly env?: Readonly<Record<string, string | undefined>>
   /** How often to check the files. A change counts once it has lasted for one interval. Default 1000. */
@@ -144,8 +146,9 @@ export async function openInventory(given: InventoryOptions): Promise<InventoryS
 type Sources = { contents: SourceContent[]; directory: string | undefined; included: readonly string[] }
 
 async function readSources(options: InventoryOptions, fileWasThere: boolean): Promise<Sources> {
-  const { home, agentSocket, defaultUser: user } = options
-  const defaults: HostDefaults = { home, agentSocket, user, credentials: await usualCredentials(home, agentSocket) }
+  const { home, agentSocket, defaultUser: user, proxyPrograms } = options
+  const credentials = await usualCredentials(home, agentSocket)
+  const defaults: HostDefaults = { home, agentSocket, user, proxyPrograms, credentials }
   const contents: SourceContent[] = []
   let included: readonly string[] = []
   const directory = await realpath(dirname(options.file)).catch(() => undefined)

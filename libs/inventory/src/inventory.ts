@@ -140,13 +140,14 @@ function inventoryOf(
 /** What is needed to go through a host. */
 function hopOf({ host }: HopDraft): Hop {
   const { name, address, port, user, hostKeyAlias, algorithms, credentials } = host
-  const { knownHostsFiles, hostKeys, keyExchanges } = host
+  const { proxy, knownHostsFiles, hostKeys, keyExchanges } = host
   return Object.freeze({
     name,
     address,
     port,
     user,
     ...(hostKeyAlias !== undefined && { hostKeyAlias }),
+    ...(proxy && { proxy }),
     ...(algorithms !== undefined && { algorithms }),
     ...(knownHostsFiles && { knownHostsFiles }),
     ...(hostKeys && { hostKeys }),

@@ -139,3 +139,41 @@ test('a job uses the known hosts, algorithms, variables and time of the config',
   // What AcceptEnv does not name the host leaves out, as for ssh.
   expect(JSON.stringify(output.body)).toContain('red .')
 }, 120_000)
+
+test('a job goes through a program that the operator has named, and through no other', async () => {
+  const own = await ownSshd()
+  const directory = await mkdtemp(join(tmpdir(), 'muster-proxy-'))
+  onTestFinished(() => rm(directory, { recursive: true, force: true }))
+  const program = join(directory, 'lead')
+  const source = `
+    const socket = require('node:net').connect(process.argv[3], process.argv[2])
+    process.stdin.pipe(socket).pipe(process.stdout)`
+  await writeFile(program, `#!${process.execPath}\n${source}\n`, { mode: 0o755 })
+  const config = await sshConfig(
+    `Host web behind unnamed
+       HostName 127.0.4.1
+       Port ${own.port}
+       User ${own.user}
+       IdentityFile ${own.keys.ed25519}
+     Host web
+       ProxyCommand lead %h %p
+     Host behind
+       HostName 127.0.5.1
+       ProxyJump web
+     Host unnamed
+       ProxyCommand /bin/sh -c id`,
+  )
+  const env = { MUSTER_SSH_CONFIG: config, MUSTER_PROXY_COMMANDS: program }
+  const stack = await startStack({ inventory: 'hosts: {}\n', knownHosts: own.knownHosts, env })
+  const { job_id: jobId } = await stack.submit({ targets: 'web,behind', command: 'echo $SSH_CONNECTION' })
+  expect(await stack.ended(jobId)).toMatchObject({ counts: { succeeded: 2 } })
+  const refused = await stack.ask('GET', '/v1/hosts?targets=unnamed')
+  expect(OPERATIONS.list_hosts.output.parse(refused.body).hosts).toMatchObject([
+    { disabled: expect.stringContaining('ProxyCommand'), not_taken: [{ option: 'ProxyCommand' }] },
+  ])
+  await chmod(program, 0o777)
+  const { job_id: later } = await stack.submit({ targets: 'web', command: 'true', retries: 0 })
+  expect(await stack.ended(later)).toMatchObject({ counts: { unreachable: 1 } })
+  const run = OPERATIONS.get_run.output.parse((await stack.ask('GET', `/v1/jobs/${later}/runs/web`)).body)
+  expect(run).toMatchObject({ reason: 'jump_failed', detail: expect.stringContaining('chmod') })
+}, 120_000)

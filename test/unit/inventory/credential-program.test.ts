@@ -3,8 +3,8 @@ import { chmod, chown, link, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseInventory } from '@muster/inventory'
 import { describe, expect, test } from 'vitest'
-import { findCredentialProgram } from '../../../libs/inventory/src/secrets/credential-program.ts'
 import { earlyRefusals } from '../../../libs/inventory/src/secrets/early-refusals.ts'
+import { findNamedProgram } from '../../../libs/inventory/src/secrets/named-program.ts'
 import { temporaryDirectory } from '../../support/inventory/test-inventory.ts'
 
 const HOME = { home: '/home/me', user: 'me', credentials: [] }
@@ -102,7 +102,7 @@ describe('a program', () => {
   test('is run if the operator has named it, or a directory above it', async () => {
     const { directory, program } = await makeProgram()
     for (const named of [[program], [directory], ['/nowhere', join(directory, 'bin')]]) {
-      expect(await findCredentialProgram(program, named)).toBe(program)
+      expect(await findNamedProgram('credential command', program, named)).toBe(program)
     }
   })
 
@@ -111,7 +111,7 @@ describe('a program', () => {
     await mkdir(join(directory, 'other'))
     const words = "it is not among the programs that the worker's operator names in MUSTER_CREDENTIAL_COMMANDS"
     for (const named of [[], [join(directory, 'other')], [`${program}2`], ['/bin/sh']]) {
-      await expect(findCredentialProgram(program, named)).rejects.toThrow(words)
+      await expect(findNamedProgram('credential command', program, named)).rejects.toThrow(words)
     }
   })
 
@@ -119,45 +119,65 @@ describe('a program', () => {
     const { directory, program } = await makeProgram()
     const alias = join(directory, 'alias')
     await symlink(program, alias)
-    expect(await findCredentialProgram(alias, [program])).toBe(program)
-    expect(await findCredentialProgram(program, [alias])).toBe(program)
+    expect(await findNamedProgram('credential command', alias, [program])).toBe(program)
+    expect(await findNamedProgram('credential command', program, [alias])).toBe(program)
     const shell = join(directory, 'bin/shell')
     await symlink('/bin/sh', shell)
-    await expect(findCredentialProgram(shell, [directory])).rejects.toThrow('which is not among the programs')
-    await expect(findCredentialProgram(join(directory, 'bin/../../../bin/sh'), [directory])).rejects.toThrow('/bin/sh')
+    await expect(findNamedProgram('credential command', shell, [directory])).rejects.toThrow(
+      'which is not among the programs',
+    )
+    await expect(
+      findNamedProgram('credential command', join(directory, 'bin/../../../bin/sh'), [directory]),
+    ).rejects.toThrow('/bin/sh')
     await symlink(join(directory, 'circle'), join(directory, 'circle'))
-    await expect(findCredentialProgram(join(directory, 'circle'), [directory])).rejects.toThrow('a link in a circle')
+    await expect(findNamedProgram('credential command', join(directory, 'circle'), [directory])).rejects.toThrow(
+      'a link in a circle',
+    )
   })
 
   test('is not any program of the system because its directory was named', async () => {
-    await expect(findCredentialProgram('/usr/bin/env', ['/usr/bin'])).rejects.toThrow('name the program itself')
-    await expect(findCredentialProgram('/usr/bin/env', ['/'])).rejects.toThrow('name the program itself')
-    expect(await findCredentialProgram('/usr/bin/env', ['/usr/bin', '/usr/bin/env'])).toBe('/usr/bin/env')
+    await expect(findNamedProgram('credential command', '/usr/bin/env', ['/usr/bin'])).rejects.toThrow(
+      'name the program itself',
+    )
+    await expect(findNamedProgram('credential command', '/usr/bin/env', ['/'])).rejects.toThrow(
+      'name the program itself',
+    )
+    expect(await findNamedProgram('credential command', '/usr/bin/env', ['/usr/bin', '/usr/bin/env'])).toBe(
+      '/usr/bin/env',
+    )
   })
 
   test('is not run if others can change it, or what leads to it', async () => {
     const { directory, program } = await makeProgram()
     await chmod(program, 0o757)
-    await expect(findCredentialProgram(program, [program])).rejects.toThrow(
+    await expect(findNamedProgram('credential command', program, [program])).rejects.toThrow(
       `others can change it: chmod go-w ${program}`,
     )
     await chmod(program, 0o755)
     await chmod(join(directory, 'bin'), 0o777)
-    await expect(findCredentialProgram(program, [program])).rejects.toThrow(`chmod go-w ${directory}/bin`)
+    await expect(findNamedProgram('credential command', program, [program])).rejects.toThrow(
+      `chmod go-w ${directory}/bin`,
+    )
   })
 
   test.skipIf(process.getuid?.() !== 0)('is not run if it belongs to somebody else', async () => {
     const { program } = await makeProgram()
     await chown(program, 12_345, 0)
-    await expect(findCredentialProgram(program, [program])).rejects.toThrow('belongs to user 12345')
+    await expect(findNamedProgram('credential command', program, [program])).rejects.toThrow('belongs to user 12345')
   })
 
   test('that cannot be run is told', async () => {
     const { directory, program } = await makeProgram()
     await chmod(program, 0o644)
-    await expect(findCredentialProgram(program, [directory])).rejects.toThrow(`not executable: chmod +x ${program}`)
-    await expect(findCredentialProgram(`${program}2`, [directory])).rejects.toThrow('cannot be run: ENOENT')
-    await expect(findCredentialProgram(join(directory, 'bin'), [directory])).rejects.toThrow('not a regular file')
+    await expect(findNamedProgram('credential command', program, [directory])).rejects.toThrow(
+      `not executable: chmod +x ${program}`,
+    )
+    await expect(findNamedProgram('credential command', `${program}2`, [directory])).rejects.toThrow(
+      'cannot be run: ENOENT',
+    )
+    await expect(findNamedProgram('credential command', join(directory, 'bin'), [directory])).rejects.toThrow(
+      'not a regular file',
+    )
   })
 
   test('that will be refused is told early, once, with its hosts', async () => {

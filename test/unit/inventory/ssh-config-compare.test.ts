@@ -60,7 +60,14 @@ function byMuster(config: ReadConfig, host: string, usual: Record<string, readon
   const settings = settle(config, { name: host }, username)
   if (config.mistakes.length > 0 || settings.refused !== undefined) return 'refused'
   const { options, identityFiles } = settings
-  const known = readHostOptions(settings, { name: host, localUser: username, home, env, directory: '' })
+  const known = readHostOptions(settings, {
+    name: host,
+    localUser: username,
+    home,
+    env,
+    directory: '',
+    proxyPrograms: [],
+  })
   const list = (keyword: string) => {
     const line = options.get(keyword)
     const names = usual[keyword]?.[0]?.split(',') ?? []

@@ -1,5 +1,7 @@
 /** An SSH config as ssh reads it: included files, lines that ssh refuses, tokens, and what logs in. */
+import { createHash } from 'node:crypto'
 import { chmod, chown, mkdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { ownAgent } from '@muster/inventory'
 import { readTrustedFile } from '@muster/runtime'
@@ -163,8 +165,9 @@ describe('a line that ssh refuses', () => {
 
 describe('what logs in', () => {
   const agentSocket = '/run/agent'
+  const hash = createHash('sha1').update(`${hostname()}h.example22root`).digest('hex')
   const credentials = async (text: string, env = {}) => {
-    for (const name of ['one', 'two-h.example-root', 'id_ed25519']) await write(name, '')
+    for (const name of ['one', 'two-h.example-root', 'id_ed25519', hash]) await write(name, '')
     const { host } = await open(`Host a\n  HostName h.example\n  User root\n${text}`, { agentSocket, env })
     const keys = host('a')?.credentials.map((one) => JSON.parse(JSON.stringify(one).replaceAll(home, '~')) as unknown)
     return { keys, told: host('a')?.notTaken?.map(({ option, line, why }) => `${line} ${option}: ${why}`) }
@@ -190,6 +193,7 @@ describe('what logs in', () => {
     ],
     ['an agent by its variable', '  IdentityAgent $OTHER', [key('~/.ssh/id_ed25519', { agent: '/o' }), agent('/o')]],
     ['the usual agent by name', '  IdentityAgent SSH_AUTH_SOCK', [agent(agentSocket), key('~/.ssh/id_ed25519')]],
+    ['a key by the hash of the connection', '  IdentityFile %d/.ssh/%C', [key(`~/.ssh/${hash}`), agent(agentSocket)]],
     ['a key by a variable', `  IdentityFile \${KEYS}/one`, [key('~/.ssh/one'), agent(agentSocket)]],
   ])('is what ssh would offer: %s', async (_title, text, expected) => {
     const { keys, told } = await credentials(text, { OTHER: '/o', KEYS: join(home, '.ssh') })
@@ -198,16 +202,83 @@ describe('what logs in', () => {
   })
 
   it('is told of where a file is not known here, and no variable of Muster’s own is read', async () => {
-    const files = `  IdentityFile \${GONE}/x\n  IdentityFile ~bob/x\n  IdentityFile /%C\n`
+    const files = `  IdentityFile \${GONE}/x\n  IdentityFile ~bob/x\n  IdentityFile /%T\n`
     const text = `${files}  IdentityAgent \${MUSTER_API_KEY}`
     const { keys, told } = await credentials(text, { MUSTER_API_KEY: '/s3cret' })
     expect(keys).toEqual([])
     expect(told).toEqual([
       '4 IdentityFile: the environment variable GONE has no value here',
       '5 IdentityFile: only ~/ is known, not the home of another user',
-      '6 IdentityFile: the token %C is not known here',
+      '6 IdentityFile: the token %T is not known here',
       '7 IdentityAgent: the environment variable MUSTER_API_KEY has no value here',
     ])
+  })
+})
+
+describe('a ProxyCommand', () => {
+  const programs = ['/usr/bin/nc', '/opt/cloud/access', '/usr/bin/ssh']
+  const found = async (line: string, proxyPrograms = programs) => {
+    const text = `Host a\n HostName h.example\n Port 24\n User bob\n ProxyCommand ${line}\n`
+    const { host } = await open(text, { proxyPrograms })
+    return { proxy: host('a')?.proxy, told: host('a')?.notTaken?.map(({ why }) => why), host: host('a') }
+  }
+
+  it.each<[string, string[]]>([
+    ['nc %h %p', ['/usr/bin/nc', 'h.example', '24']],
+    ['=nc  %h\t%p ', ['/usr/bin/nc', 'h.example', '24']],
+    ['exec /usr/bin/nc -x 127.0.0.1:1080 %h %p', ['/usr/bin/nc', '-x', '127.0.0.1:1080', 'h.example', '24']],
+    [
+      'access ssh --hostname %n --user %r 100%%',
+      ['/opt/cloud/access', 'ssh', '--hostname', 'a', '--user', 'bob', '100%'],
+    ],
+    ["access 'two $words;' \"and 'more'\" a'b'c", ['/opt/cloud/access', 'two $words;', "and 'more'", 'abc']],
+    ["ssh -W '[%h]:%p' gate", ['/usr/bin/ssh', '-W', '[h.example]:24', 'gate']],
+  ])('that the operator has named is a program with arguments: %s', async (line, argv) => {
+    const { proxy, told, host } = await found(line)
+    if (argv.length === 0) expect(host?.disabled).toContain('ProxyCommand')
+    else
+      expect({ proxy, told, disabled: host?.disabled }).toEqual({ proxy: argv, told: undefined, disabled: undefined })
+  })
+
+  const unnamed = 'it would run a program that MUSTER_PROXY_COMMANDS does not name'
+  const shell = 'Muster starts a program with plain arguments, and no shell'
+  it.each<[string, string]>([
+    ['socat - TCP:%h:%p', unnamed],
+    ['/tmp/nc %h %p', unnamed],
+    ['../nc %h %p', unnamed],
+    ['NC %h %p', unnamed],
+    ['env nc %h %p', unnamed],
+    ['nc %h %p | tee log', shell],
+    ['nc %h %p; id', shell],
+    ['nc %h %p 2>/dev/null', shell],
+    ['nc $(hostname) %p', shell],
+    ['nc `hostname` %p', shell],
+    ['nc "$HOST" %p', shell],
+    ['nc $HOST %p', shell],
+    ['nc \\%h %p', shell],
+    ['nc "$" %h', shell],
+    ['nc *', shell],
+    ['~/bin/nc %h %p', shell],
+    ['LC_ALL=C nc %h %p', unnamed],
+    ['exec', shell],
+    ['nc %h %Z', 'the token %Z is not known here'],
+  ])('of any other kind disables the host: %s', async (line, why) => {
+    const { proxy, told, host } = await found(line)
+    expect({ proxy, told }).toEqual({ proxy: undefined, told: [why] })
+    expect(host?.disabled).toContain('its SSH config has ProxyCommand, which Muster does not follow')
+  })
+
+  it('is off unless a program is named, and with ProxyUseFdpass', async () => {
+    expect((await found('nc %h %p', [])).told).toEqual([unnamed])
+    const handed = await found('nc -F %h %p\n ProxyUseFdpass yes')
+    expect(handed.told).toContain('with ProxyUseFdpass the program hands over a connection')
+    expect(handed.host?.disabled).toContain('ProxyCommand')
+  })
+
+  it('makes another machine of the same address', async () => {
+    const text = 'Host a b c\n HostName h.example\nHost b c\n ProxyCommand nc %h %p\nHost c\n User other\n'
+    const { host } = await open(text, { proxyPrograms: programs })
+    expect([host('a')?.machine, host('b')?.machine, host('c')?.machine]).toEqual(['a', 'b', 'b'])
   })
 })
 

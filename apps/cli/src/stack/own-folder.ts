@@ -13,7 +13,7 @@ import { type Environment, readEnvText, readTrustedFile, type Settings } from '@
  * name. Whoever clones a project owns its files, so that they are the person's own proves nothing here.
  */
 const LEFT_TO_SETTINGS =
-  /^MUSTER_(SECRET_DIRS|CREDENTIAL_COMMANDS|CREDENTIAL_COMMAND_ENV|ADHOC_HOSTS|ADHOC_KEY_DIRS)(_FILE)?$/
+  /^MUSTER_(SECRET_DIRS|CREDENTIAL_COMMANDS|CREDENTIAL_COMMAND_ENV|PROXY_COMMANDS|ADHOC_HOSTS|ADHOC_KEY_DIRS)(_FILE)?$/
 
 /** What the directory sets. */
 export type OwnFolder = {

@@ -3,7 +3,7 @@
  * output. Nothing secret is on a command line or in an environment, and no text about a failure holds what it printed.
  */
 import { MusterError } from '@muster/contract'
-import { findCredentialProgram, type GivenSecretRef, SecretRefused } from '@muster/inventory'
+import { findNamedProgram, type GivenSecretRef, SecretRefused } from '@muster/inventory'
 import { askProgram, type Environment, type Logger, picked, plainEnvironment } from '@muster/runtime'
 import { printable } from '@muster/ssh'
 
@@ -59,7 +59,7 @@ export async function askCommand(
   const [program, ...args] = argv
   const failed = (why: string, cause?: unknown) =>
     new CommandFailed('invalid_config', `the credential command ${program} (${gives} of ${name}) ${why}`, { cause })
-  const file = await findCredentialProgram(program, options.programs).catch((error: unknown) => {
+  const file = await findNamedProgram('credential command', program, options.programs).catch((error: unknown) => {
     throw error instanceof MusterError && !(error instanceof SecretRefused) ? failed(`: ${error.message}`) : error
   })
   const { env, passedOn, log } = options

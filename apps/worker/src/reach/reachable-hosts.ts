@@ -21,6 +21,7 @@ import {
 import { checkSudoPassword, keepFiles, type SshHost, type Sudo } from '@muster/ssh'
 import { CommandFailed } from './credential-command.ts'
 import { withLoginOf } from './login-of-request.ts'
+import { type ProxyOptions, ProxyRefused, proxyOf } from './proxy-of-host.ts'
 import { type Readers, type ReadKey, readCredentials } from './read-credentials.ts'
 import { certifyRun, type RunToCertify } from './run-certificate.ts'
 import { type RunSecretSources, SecretsOfRun } from './secrets-of-run.ts'
@@ -87,6 +88,7 @@ export type ReachableHosts = {
 export function reachableHosts(options: {
   inventory: () => Inventory
   secrets: RunSecretSources
+  proxies: ProxyOptions
   policy: AdhocPolicy
 }): ReachableHosts {
   const { secrets, policy } = options
@@ -121,6 +123,7 @@ export function reachableHosts(options: {
     const makeRunKey: Readers['makeRunKey'] = async (by) =>
       ofRun.run && (await certifyRun(by, ofRun.run, { ...host, isJump: ofRun.isJump === true }, { read, readKept }))
     const readers = { agent: secrets.env.SSH_AUTH_SOCK, read, readKept, makeRunKey }
+    const proxy = await proxyOf(host, options.proxies)
     const credentials = await readCredentials(refs, readers)
     const isForOneRun = jump?.isForOneRun === true || credentials.some(({ kind }) => kind === 'run_key')
     return {
@@ -135,6 +138,7 @@ export function reachableHosts(options: {
       ...(host.knownHostsFiles && { knownHostsFiles: host.knownHostsFiles }),
       ...(host.hostKeys && { hostKeys: host.hostKeys }),
       ...(host.keyExchanges && { keyExchanges: host.keyExchanges }),
+      ...(proxy && { proxy }),
       ...(jump === undefined ? {} : { jump }),
     }
   }
@@ -180,6 +184,7 @@ export function reachableHosts(options: {
       return { ...found, sudo: { user, password } }
     } catch (error) {
       if (!(error instanceof MusterError)) throw error
+      if (error instanceof ProxyRefused) phase = { state: 'unreachable', reason: 'jump_failed' }
       return { ...phase, detail: error.message, isRetryable: error instanceof CommandFailed }
     }
   }

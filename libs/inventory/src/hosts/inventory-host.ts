@@ -88,6 +88,8 @@ export type InventoryHost = {
   readonly jump?: string
   /** The hosts to go through, in order, where they are more than one of the inventory by its name. */
   readonly hops?: readonly Hop[]
+  /** The program to reach the host through, by its absolute path, and its arguments. Absent: over the network. */
+  readonly proxy?: readonly [string, ...string[]]
   /** The name to look up in known_hosts. Absent: the address. */
   readonly hostKeyAlias?: string
   /** Files of known hosts in place of the user's own. */
@@ -129,6 +131,7 @@ export type Hop = Pick<
   | 'port'
   | 'user'
   | 'hostKeyAlias'
+  | 'proxy'
   | 'knownHostsFiles'
   | 'hostKeys'
   | 'keyExchanges'
@@ -187,6 +190,8 @@ export type HostDefaults = {
   readonly user?: string
   /** The socket of the SSH agent. Absent when there is none. */
   readonly agentSocket?: string
+  /** The absolute paths of the programs that a ProxyCommand may run. Absent: none. */
+  readonly proxyPrograms?: readonly string[]
   /** The credentials of a host that names none. */
   readonly credentials: readonly CredentialRef[]
 }

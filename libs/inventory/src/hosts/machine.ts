@@ -18,13 +18,21 @@ export function machineOf(host: HostDraft, named: ReadonlyMap<string, HostDraft>
   const walked = new Set<HostDraft>()
   for (let at: HostDraft | undefined = host; at !== undefined && !walked.has(at); ) {
     walked.add(at)
-    steps.unshift(stepOf(at.address, at.port))
+    steps.unshift(...proxyStep(at), stepOf(at.address, at.port))
     const { jump, hops }: HostDraft = at
-    if (hops !== undefined) return [...hops.map(({ host: hop }) => stepOf(hop.address, hop.port)), ...steps].join('>')
+    if (hops !== undefined)
+      return [...hops.flatMap(({ host: hop }) => [...proxyStep(hop), stepOf(hop.address, hop.port)]), ...steps].join(
+        '>',
+      )
     at = jump === undefined ? undefined : named.get(jump)
     if (jump !== undefined && at === undefined) steps.unshift(jump)
   }
   return steps.join('>')
+}
+
+/** Behind another program the same address may be another machine. */
+function proxyStep({ proxy }: HostDraft): string[] {
+  return proxy === undefined ? [] : [JSON.stringify(proxy)]
 }
 
 /** An address and a port on the way to a machine. */

@@ -5,8 +5,8 @@
 import { foldHosts } from '@muster/contract'
 import type { InventoryHost } from '../hosts/inventory-host.ts'
 import { type FileNeed, refusalOf } from './confined-file.ts'
-import { findCredentialProgram } from './credential-program.ts'
 import { KEY_FILE, type KeyRef } from './key.ts'
+import { findNamedProgram } from './named-program.ts'
 import { SECRET_FILE } from './secret.ts'
 import type { SecretDirectories } from './secret-directories.ts'
 
@@ -64,7 +64,7 @@ function certificateOf({ certificateFile }: KeyRef): Named[] {
 }
 
 async function programRefusal(path: string, programs: readonly string[]): Promise<string | undefined> {
-  return await findCredentialProgram(path, programs).then(
+  return await findNamedProgram('credential command', path, programs).then(
     () => undefined,
     (error: unknown) => (error instanceof Error ? error.message : String(error)),
   )

@@ -32,12 +32,12 @@ export type FoundHost = {
 /** The host; without a user where nobody says who logs in. One that must not be used is disabled. */
 export function lookUpHost(wanted: Wanted, { config, fileName, defaults, env }: ConfigSource): FoundHost {
   const { name } = wanted
-  const { home, user: localUser } = defaults
+  const { home, user: localUser, proxyPrograms = [] } = defaults
   const settings = settle(config, wanted, localUser ?? '')
   const directory = dirname(resolve(fileName))
-  const options = readHostOptions(settings, { name, home, directory, env, localUser })
+  const options = readHostOptions(settings, { name, home, directory, env, localUser, proxyPrograms })
   const { address, port, user = '', hostKeyAlias, notTaken } = options
-  const { knownHostsFiles, hostKeys, keyExchanges, connectTimeoutMs, env: variables } = options
+  const { proxy, knownHostsFiles, hostKeys, keyExchanges, connectTimeoutMs, env: variables } = options
   const fault = options.fault ?? (isAddress(address) ? undefined : 'HostName is neither a host name nor an IP address')
   const host: HostDraft = {
     name,
@@ -46,6 +46,7 @@ export function lookUpHost(wanted: Wanted, { config, fileName, defaults, env }: 
     port,
     user,
     ...(hostKeyAlias !== undefined && { hostKeyAlias }),
+    ...(proxy && { proxy: Object.freeze(proxy) }),
     ...(knownHostsFiles && { knownHostsFiles: Object.freeze(knownHostsFiles) }),
     ...(hostKeys && { hostKeys: Object.freeze(hostKeys) }),
     ...(keyExchanges && { keyExchanges: Object.freeze(keyExchanges) }),

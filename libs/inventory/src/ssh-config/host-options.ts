@@ -9,10 +9,11 @@ import { type Algorithms, offered } from './algorithm-lists.ts'
 import type { ConfigLine } from './config-files.ts'
 import { changesNothing, notTaken } from './not-taken.ts'
 import { portOf } from './option-table.ts'
+import { type ProgramArgv, proxyProgram } from './proxy-command.ts'
 import { type JumpWords, jumpWords } from './proxy-jump.ts'
 import { type HostSettings, isNone } from './settings.ts'
 import { secondsOf } from './times.ts'
-import { expandFileName, type FileNameContext, localTokens, type Tokens } from './tokens.ts'
+import { connectionHash, expandFileName, type FileNameContext, localTokens, type Tokens } from './tokens.ts'
 
 /** What Muster follows of the settings of one host. What is absent is not set. */
 export type HostOptions = {
@@ -23,6 +24,8 @@ export type HostOptions = {
   readonly hostKeyAlias?: string
   /** The hosts to go through, in order. */
   readonly jumps: readonly JumpWords[]
+  /** The program that leads to the host. Absent: it is reached over the network. */
+  readonly proxy?: ProgramArgv
   /** Absolute names. Absent: the usual keys; empty: none. */
   readonly identityFiles?: readonly string[]
   readonly isIdentitiesOnly: boolean
@@ -43,8 +46,8 @@ export type OptionContext = Pick<FileNameContext, 'home' | 'directory' | 'env'> 
   readonly name: string
   /** Who runs Muster. Absent: a user without a name. */
   readonly localUser?: string
-  /** The value of `SSH_AUTH_SOCK`. */
-  readonly agentSocket?: string
+  /** The absolute paths of the programs that a ProxyCommand may run. */
+  readonly proxyPrograms: readonly string[]
 }
 
 /** The socket of ssh's default agent, by its name in the environment. */
@@ -86,7 +89,8 @@ class OptionReader {
     const port = portOf(this.#word('port') ?? '') ?? 22
     const user = this.#word('user') ?? this.#context.localUser
     const hostKeyAlias = this.#word('hostkeyalias')?.toLowerCase()
-    const files = this.#fileNames({ address, port, user, hostKeyAlias })
+    const jumps = this.#jumps()
+    const files = this.#fileNames({ address, port, user, hostKeyAlias, isBehindJump: jumps.length > 0 })
     const identityFiles = this.#identityFiles(files)
     const agent = this.#agent(files)
     const knownHostsFiles = this.#knownHostsFiles(files)
@@ -94,7 +98,7 @@ class OptionReader {
     const hostKeys = this.#algorithms('hostkeyalgorithms', HOST_KEYS)
     const connectTimeoutMs = this.#connectTimeoutMs()
     const env = this.#env()
-    const jumps = this.#jumps()
+    const proxy = this.#proxy(files.tokens)
     this.#tellTheRest(jumps.length > 0)
     return {
       address,
@@ -102,6 +106,7 @@ class OptionReader {
       ...(user !== undefined && { user }),
       ...(hostKeyAlias !== undefined && { hostKeyAlias }),
       jumps,
+      ...(proxy && { proxy }),
       ...(identityFiles && { identityFiles }),
       isIdentitiesOnly: /^(?:yes|true)$/i.test(this.#word('identitiesonly') ?? 'no'),
       ...(agent && { agent }),
@@ -115,10 +120,18 @@ class OptionReader {
     }
   }
 
-  #fileNames(known: { address: string; port: number; user?: string; hostKeyAlias?: string }): FileNameContext {
+  #fileNames(known: {
+    address: string
+    port: number
+    user?: string
+    hostKeyAlias?: string
+    isBehindJump: boolean
+  }): FileNameContext {
     const { name, home, directory, env, localUser = '' } = this.#context
     const { address: h, port, user: r = '', hostKeyAlias: k = name } = known
-    const tokens: Tokens = { ...localTokens(home, localUser), h, k, n: name, p: String(port), r }
+    const plain = { ...localTokens(home, localUser), h, k, n: name, p: String(port), r }
+    // Versions of ssh differ in whether the jump host counts.
+    const tokens: Tokens = known.isBehindJump ? plain : { ...plain, C: connectionHash(plain) }
     return { home, directory, env, tokens }
   }
 
@@ -185,13 +198,20 @@ class OptionReader {
     return line === undefined ? [] : (jumpWords(line.rest) ?? [])
   }
 
+  #proxy(tokens: Tokens): ProgramArgv | undefined {
+    const line = this.#settings.options.get('proxycommand')
+    if (line === undefined || isNone(line)) return undefined
+    const found = proxyProgram(line.rest, tokens, this.#context.proxyPrograms)
+    const useFdPass = this.#settings.options.get('proxyusefdpass')
+    if ('argv' in found && (useFdPass === undefined || changesNothing(useFdPass))) return found.argv
+    this.#tell(line, 'why' in found ? found.why : 'with ProxyUseFdpass the program hands over a connection')
+    this.#faults.push('ProxyCommand')
+    return undefined
+  }
+
   #tellTheRest(isBehindJump: boolean): void {
     const { options, unsure, unsureMatches } = this.#settings
     const command = options.get('proxycommand')
-    if (command !== undefined && !isNone(command)) {
-      this.#tell(command)
-      this.#faults.push('ProxyCommand')
-    }
     const isCanonical = this.#isCanonicalized(isBehindJump || (command !== undefined && !isNone(command)))
     if (isCanonical) this.#faults.push('CanonicalizeHostName')
     const revoked = options.get('revokedhostkeys')

@@ -19,7 +19,7 @@ const REASONS: readonly (readonly [why: string, options: string])[] = [
   ['the other files of MUSTER_KNOWN_HOSTS stand for it', 'globalknownhostsfile'],
   [
     'it would run a program, or load one',
-    `knownhostscommand localcommand permitlocalcommand pkcs11provider proxycommand securitykeyprovider
+    `knownhostscommand localcommand permitlocalcommand pkcs11provider securitykeyprovider
     smartcarddevice`,
   ],
   [

@@ -2,6 +2,7 @@
  * The `%` tokens, `${VARIABLES}` and `~` in values of an SSH config.
  * @see ssh_config(5), TOKENS and ENVIRONMENT VARIABLES
  */
+import { createHash } from 'node:crypto'
 import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 
@@ -29,6 +30,11 @@ export function localTokens(home: string, user: string): Tokens {
   const uid = process.getuid?.()
   const [short = own] = own.split('.')
   return { '%': '%', d: home, l: own, L: short, u: user, ...(uid !== undefined && { i: String(uid) }) }
+}
+
+/** The value of `%C` without a jump host: a digest of `%l%h%p%r`. */
+export function connectionHash({ l = '', h, p, r }: Tokens & { h: string; p: string; r: string }): string {
+  return createHash('sha1').update(`${l}${h}${p}${r}`).digest('hex')
 }
 
 /** Puts tokens in. */

@@ -18,7 +18,9 @@ const PATHS: ReadonlySet<string> = new Set(['MUSTER_DATA_DIR', 'MUSTER_INVENTORY
 const PATH_LISTS: ReadonlySet<string> = new Set([
   'MUSTER_KNOWN_HOSTS',
   'MUSTER_SECRET_DIRS',
+  'MUSTER_ADHOC_KEY_DIRS',
   'MUSTER_CREDENTIAL_COMMANDS',
+  'MUSTER_PROXY_COMMANDS',
 ])
 
 /** Names that are worth telling. Anything else may be a piece of a secret that spans several lines. */

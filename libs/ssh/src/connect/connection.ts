@@ -22,6 +22,14 @@ export type SshHost = HostIdentity & {
   readonly refusesAddress?: (address: string) => string | undefined
   /** Whether its log-in, or that of its jump host, is for one run alone: no other gets the connection. */
   readonly isForOneRun?: boolean
+  /** The program that leads to the host. Absent: TCP, or the jump host. */
+  readonly proxy?: {
+    /** The path of the program. `argv` begins with what it is called, if `file` is where that name leads. */
+    readonly file: string
+    readonly argv: readonly [string, ...string[]]
+    /** The whole environment; nothing is inherited. */
+    readonly env: Readonly<Record<string, string | undefined>>
+  }
   /** The host to go through, with its own credentials; verified under its own name. */
   readonly jump?: SshHost
 }

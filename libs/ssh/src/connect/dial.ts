@@ -16,6 +16,7 @@ import type { KnownHostsSource } from './known-hosts.ts'
 import { type LogInOptions, logIn, type Route } from './log-in.ts'
 import { LookUps } from './look-ups.ts'
 import { connectForPackets } from './packet-socket.ts'
+import { openProxy } from './proxy-program.ts'
 
 /** How to connect. */
 export type ConnectOptions = Pick<LogInOptions, 'keepaliveMs'> & {
@@ -74,7 +75,8 @@ export async function dial(
   hop: SshConnection | undefined,
   options: DialOptions,
 ): Promise<ConnectResult> {
-  return hop === undefined ? await dialDirectly(host, options) : await dialThrough(hop, host, options)
+  if (hop !== undefined) return await dialThrough(hop, host, options)
+  return host.proxy === undefined ? await dialDirectly(host, options) : await dialByProgram(host, host.proxy, options)
 }
 
 /** Why a host cannot be reached whose jump host was not reached. */
@@ -93,6 +95,19 @@ async function dialDirectly(host: SshHost, options: DialOptions): Promise<Connec
   if (refusal !== undefined) return refused(failure('policy_denied', refusal))
   // The socket is opened to what was checked: the name is not looked up again.
   return await logIn(host, openSocket(host, addresses), options)
+}
+
+async function dialByProgram(
+  host: SshHost,
+  proxy: NonNullable<SshHost['proxy']>,
+  options: DialOptions,
+): Promise<ConnectResult> {
+  const route = openProxy(proxy)
+  const result = await logIn(host, route, options)
+  // A host that has shown its key was reached; what is wrong since then is between it and us.
+  if (result.ok || typeof result.reached?.host_key === 'string' || options.signal.aborted) return result
+  const end = await route.end()
+  return end === undefined ? result : refused(atHost(host, failure('jump_failed', end)))
 }
 
 /** Connects to the first address that answers, of those found for its name. */

@@ -44,6 +44,7 @@ function describe(host: SshHost): string {
     pinnedKey ?? null,
     algorithms ?? null,
     offered,
+    host.proxy?.argv ?? null,
     [host.hostKeys ?? null, host.keyExchanges ?? null, host.env ?? null],
     jump && describe(jump),
   ])

@@ -1,6 +1,6 @@
 /**
- * The programs that an inventory may have run for a secret: those that the worker's operator has named, and no others.
- * An inventory may come from somebody else; what it says alone must never run anything.
+ * The programs that an inventory or an SSH config may have run: those that the worker's operator has named, and no
+ * others. Either may come from somebody else; what it says alone must never run anything.
  *
  * Where a path leads is decided after all links, as with secret files. Runs nothing.
  */
@@ -27,28 +27,35 @@ const SYSTEM_PROGRAMS = new Set([
   '/opt/homebrew/bin',
 ])
 
+/** What programs are called, and where the operator names those that may be run. */
+type ProgramKind = 'credential command' | 'proxy command'
+const VARIABLES: Readonly<Record<ProgramKind, string>> = {
+  'credential command': 'MUSTER_CREDENTIAL_COMMANDS',
+  'proxy command': 'MUSTER_PROXY_COMMANDS',
+}
+
 /**
  * The real path of a program that may be run. `named` are the absolute paths of the programs, and of directories of
  * programs, that the operator has named.
  * @throws {SecretRefused} it is not one of them, or others can change it
  * @throws {MusterError} invalid_config: it is not there, or is no program
  */
-export async function findCredentialProgram(path: string, named: readonly string[]): Promise<string> {
-  const refused = (why: string) =>
-    new SecretRefused('invalid_config', `the credential command ${shown(path)} is not run: ${why}`)
+export async function findNamedProgram(kind: ProgramKind, path: string, named: readonly string[]): Promise<string> {
+  const variable = VARIABLES[kind]
+  const refused = (why: string) => new SecretRefused('invalid_config', `the ${kind} ${shown(path)} is not run: ${why}`)
   const way = await whereItLeads(path)
   if (way === undefined) throw refused('it is a link in a circle')
   const within = await namedPlaceOf(way.file, named)
   if (within === undefined) {
     const where = way.file === path ? 'it is' : `it leads to ${shown(way.file)}, which is`
-    throw refused(`${where} not among the programs that the worker's operator names in MUSTER_CREDENTIAL_COMMANDS`)
+    throw refused(`${where} not among the programs that the worker's operator names in ${variable}`)
   }
   if (within === 'too wide') {
     const why = 'whose programs do whatever an inventory says'
-    throw refused(`MUSTER_CREDENTIAL_COMMANDS names ${dirname(way.file)}, ${why}; name the program itself`)
+    throw refused(`${variable} names ${dirname(way.file)}, ${why}; name the program itself`)
   }
   const unusable = (why: string) =>
-    new MusterError('invalid_config', `the credential command ${shown(path)} cannot be run: ${why}`)
+    new MusterError('invalid_config', `the ${kind} ${shown(path)} cannot be run: ${why}`)
   const stats = await stat(way.file).catch((error: unknown) => {
     throw unusable(error instanceof Error && 'code' in error ? String(error.code) : String(error))
   })
