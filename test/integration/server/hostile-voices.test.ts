@@ -110,7 +110,7 @@ function cliOf({ url, key }: Server) {
     client: createClient({ url, apiKey: key }),
     hasTerminal: false,
     askSecret: async () => '',
-    variable: () => undefined,
+    env: {},
     interrupts: {
       count: () => 0,
       signal: () => new AbortController().signal,

@@ -32,7 +32,7 @@ export const FOLDER_ORDER: Readonly<Record<string, readonly string[]>> = {
     'mcp',
   ],
   'apps/worker': ['hold', 'reach', 'run'],
-  'apps/cli': ['client', 'render', 'line', 'stack', 'host-keys', 'commands', 'mcp'],
+  'apps/cli': ['client', 'render', 'line', 'stack', 'host-keys', 'mcp', 'commands'],
   'apps/demo': [],
 }
 

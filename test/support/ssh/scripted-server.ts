@@ -80,7 +80,7 @@ export async function scripted(...turns: Handler[]) {
     client: createClient({ url: `http://127.0.0.1:${port}`, apiKey: 'k' }),
     hasTerminal: false,
     askSecret: async () => '',
-    variable: () => undefined,
+    env: {},
     interrupts: {
       count: () => 0,
       signal: () => new AbortController().signal,

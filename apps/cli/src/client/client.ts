@@ -16,7 +16,7 @@ import {
 import { z } from 'zod'
 import { readEvents } from './event-stream.ts'
 import { isOnThisMachine, type ServerAddress } from './server-url.ts'
-import { untrusted } from './trust.ts'
+import { untrusted } from './tls-authority.ts'
 
 /** A refusal by the server, in the server's words. */
 export class Refused extends Error {

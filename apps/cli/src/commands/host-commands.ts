@@ -1,7 +1,7 @@
 /** The commands about hosts: `hosts`, `targets`, `ping`. */
 import { escapeLine, type Host, MusterError, OPERATIONS, type Output, visibleJson } from '@muster/contract'
 import { checkedInput } from '../line/checked-input.ts'
-import { type Command, JSON_SWITCH } from '../line/command.ts'
+import { JSON_SWITCH, type ServerCommand } from '../line/command.ts'
 import { CONNECT_SWITCHES, connectOf } from '../line/connect-flags.ts'
 import { EXIT } from '../line/exit-status.ts'
 import { flagsOf } from '../line/flags.ts'
@@ -10,7 +10,7 @@ import { secretsFrom } from '../line/secret-input.ts'
 import { hostTable, notTakenText, resolvedText } from '../render/render-hosts.ts'
 
 /** `muster hosts`: all hosts of the inventory, or those that an expression selects. */
-export const hostsCommand: Command = {
+export const hostsCommand: ServerCommand = {
   flags: [],
   switches: [JSON_SWITCH],
   act: async (cli, { words, switches }) => {
@@ -28,7 +28,7 @@ export const hostsCommand: Command = {
 }
 
 /** `muster targets`: the hosts that a job with these targets would run on. */
-export const targetsCommand: Command = {
+export const targetsCommand: ServerCommand = {
   flags: flagsOf(OPERATIONS.resolve_targets.input, ['targets', 'hosts_limit', 'connect']),
   switches: [...CONNECT_SWITCHES, JSON_SWITCH],
   act: async (cli, line) => {
@@ -50,7 +50,7 @@ export const targetsCommand: Command = {
 }
 
 /** `muster ping`: whether Muster can reach a host and log in to it. */
-export const pingCommand: Command = {
+export const pingCommand: ServerCommand = {
   flags: [],
   switches: [...LOGIN_SWITCHES, ...CONNECT_SWITCHES, JSON_SWITCH],
   act: async (cli, line) => {

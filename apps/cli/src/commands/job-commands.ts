@@ -1,7 +1,7 @@
 /** The commands about existing jobs: `jobs`, `show`, `runs`, `wait`, `cancel`, `extend`, `resume`, `concurrency`. */
 import { isTerminalJob, type Job, MusterError, OPERATIONS, type Run, visibleJson } from '@muster/contract'
 import { checkedInput } from '../line/checked-input.ts'
-import { type Command, JSON_SWITCH, WAIT_SWITCH } from '../line/command.ts'
+import { JSON_SWITCH, type ServerCommand, WAIT_SWITCH } from '../line/command.ts'
 import { flagsOf, numberOrText, secondsOf } from '../line/flags.ts'
 import { jobsText, jobText, summaryLine } from '../render/render-job.ts'
 import { runsText, runText } from '../render/render-runs.ts'
@@ -13,7 +13,7 @@ const JOBS_USUAL = 20
 const LIMIT_SWITCH = { name: 'limit', takesValue: true, description: `How many jobs. Default: ${JOBS_USUAL}.` }
 
 /** `muster jobs`: the newest jobs, read in as many pages as it takes. */
-export const listJobsCommand: Command = {
+export const listJobsCommand: ServerCommand = {
   flags: flagsOf(OPERATIONS.list_jobs.input, ['cursor', 'limit']),
   switches: [LIMIT_SWITCH, JSON_SWITCH],
   act: async (cli, { words, fields, switches }) => {
@@ -39,7 +39,7 @@ function limitOf(text: string): number {
 }
 
 /** `muster show`: one job with its problems, or its run on one host. */
-export const showCommand: Command = {
+export const showCommand: ServerCommand = {
   flags: [],
   switches: [JSON_SWITCH],
   act: async (cli, line) => {
@@ -57,7 +57,7 @@ export const showCommand: Command = {
 }
 
 /** `muster runs`: the runs of a job, one line per host. */
-export const listRunsCommand: Command = {
+export const listRunsCommand: ServerCommand = {
   flags: flagsOf(OPERATIONS.list_runs.input, ['job_id', 'limit', 'cursor']),
   switches: [JSON_SWITCH],
   act: async (cli, line) => {
@@ -74,7 +74,7 @@ export const listRunsCommand: Command = {
 }
 
 /** `muster wait`: follows a job to its end. */
-export const waitCommand: Command = {
+export const waitCommand: ServerCommand = {
   flags: [],
   switches: [JSON_SWITCH, WAIT_SWITCH],
   act: async (cli, line) => {
@@ -87,7 +87,7 @@ export const waitCommand: Command = {
 }
 
 /** `muster cancel`: cancels a job, or some of its hosts, and shows where the job stands. */
-export const cancelCommand: Command = {
+export const cancelCommand: ServerCommand = {
   flags: flagsOf(OPERATIONS.cancel_job.input, ['job_id']),
   switches: [JSON_SWITCH],
   act: async (cli, line) => {
@@ -100,7 +100,7 @@ export const cancelCommand: Command = {
 }
 
 /** `muster extend`: gives the commands of a job more time. */
-export const extendCommand: Command = {
+export const extendCommand: ServerCommand = {
   flags: flagsOf(OPERATIONS.extend_job.input, ['job_id']),
   switches: [JSON_SWITCH],
   act: async (cli, line) => {
@@ -116,7 +116,7 @@ export const extendCommand: Command = {
  * `muster resume`: lets a job that is paused between two batches go on. It names the batch at which it has seen the job
  * paused, so it cannot open a later gate.
  */
-export const resumeCommand: Command = {
+export const resumeCommand: ServerCommand = {
   flags: [],
   switches: [JSON_SWITCH],
   act: async (cli, { words, switches }) => {
@@ -130,7 +130,7 @@ export const resumeCommand: Command = {
 }
 
 /** `muster concurrency`: changes how many runs of a job may be in flight at once. */
-export const concurrencyCommand: Command = {
+export const concurrencyCommand: ServerCommand = {
   flags: [],
   switches: [JSON_SWITCH],
   act: async (cli, { words, switches }) => {

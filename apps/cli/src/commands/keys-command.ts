@@ -3,7 +3,7 @@
  */
 import { MusterError, OPERATIONS, visibleJson } from '@muster/contract'
 import { checkedInput } from '../line/checked-input.ts'
-import { type Cli, type Command, JSON_SWITCH } from '../line/command.ts'
+import { type Cli, JSON_SWITCH, type ServerCommand } from '../line/command.ts'
 import { type CommandLine, flagsOf } from '../line/flags.ts'
 import { keysText, keyText } from '../render/render-keys.ts'
 
@@ -21,7 +21,7 @@ const ACTS: { readonly [V in Verb]: (cli: Cli, line: CommandLine, words: readonl
 }
 
 /** `muster keys`. */
-export const keysCommand: Command = {
+export const keysCommand: ServerCommand = {
   flags: Object.values(VERBS).flatMap((name) => flagsOf(OPERATIONS[name].input, ['key_id'])),
   switches: [JSON_SWITCH],
   act: async (cli, line) => {

@@ -1,7 +1,7 @@
 /** `muster output`: what a job printed, folded over all hosts, or byte for byte from one host, even while it runs. */
 import { MusterError, OutputMask, PAGE_LIMIT_BYTES, visibleJson } from '@muster/contract'
 import { checkedInput } from '../line/checked-input.ts'
-import { type Cli, type Command, JSON_SWITCH } from '../line/command.ts'
+import { type Cli, JSON_SWITCH, type ServerCommand } from '../line/command.ts'
 import type { Switch } from '../line/flags.ts'
 import { gatheredText } from '../render/render-output.ts'
 import { followOutput, printPage } from './follow-output.ts'
@@ -21,7 +21,7 @@ const SWITCHES: readonly Switch[] = [
 ]
 
 /** `muster output`. */
-export const outputCommand: Command = {
+export const outputCommand: ServerCommand = {
   flags: [],
   switches: SWITCHES,
   act: async (cli, { words, switches }) => {

@@ -2,14 +2,14 @@
 import { randomUUID } from 'node:crypto'
 import { OPERATIONS } from '@muster/contract'
 import { checkedInput } from '../line/checked-input.ts'
-import type { Command } from '../line/command.ts'
+import type { ServerCommand } from '../line/command.ts'
 import { flagsOf } from '../line/flags.ts'
 import { SECRET_FIELDS, SECRET_FLAG, SECRET_SWITCHES, secretsFrom } from '../line/secret-input.ts'
 import { wordOf } from './job-commands.ts'
 import { END_SWITCHES, runToEnd } from './run-to-end.ts'
 
 /** `muster rerun`. */
-export const rerunCommand: Command = {
+export const rerunCommand: ServerCommand = {
   flags: [...flagsOf(OPERATIONS.rerun_job.input, ['job_id', 'wait_s', 'connect', ...SECRET_FIELDS]), SECRET_FLAG],
   switches: [...SECRET_SWITCHES, ...END_SWITCHES],
   act: async (cli, line) => {

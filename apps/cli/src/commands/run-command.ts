@@ -4,7 +4,7 @@ import { fstat } from 'node:fs'
 import { promisify } from 'node:util'
 import { MusterError, OPERATIONS } from '@muster/contract'
 import { checkedAsGiven } from '../line/checked-input.ts'
-import type { Cli, Command } from '../line/command.ts'
+import type { Cli, ServerCommand } from '../line/command.ts'
 import { CONNECT_SWITCHES, connectOf } from '../line/connect-flags.ts'
 import { type CommandLine, flagsOf, type Switch, secondsOf } from '../line/flags.ts'
 import { readInputFile } from '../line/input-file.ts'
@@ -52,7 +52,7 @@ const RUN_SWITCHES: readonly Switch[] = [
 ]
 
 /** `muster run`. */
-export const runCommand: Command = {
+export const runCommand: ServerCommand = {
   flags: RUN_FLAGS,
   switches: RUN_SWITCHES,
   takesCommand: true,

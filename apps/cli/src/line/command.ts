@@ -1,36 +1,51 @@
-/** The form of a `muster` command, and what every command is given. */
+/** The forms of a `muster` command, and what each is given. */
+import type { Environment } from '@muster/runtime'
 import type { Client } from '../client/client.ts'
 import type { CommandLine, Flag, Switch } from './flags.ts'
 import type { Interrupts } from './interrupts.ts'
 import type { ProgressStream } from './progress.ts'
 
-/** The surroundings of a command. */
-export type Cli = {
-  readonly client: Client
-  readonly interrupts: Interrupts
+/** The program around a command: its environment, its streams, and the person at the terminal. */
+export type Program = {
+  readonly env: Environment
   /** Writes results to stdout, for programs and people. */
   readonly out: (text: string | Buffer) => void
-  readonly isTerminal: boolean
   /** Writes everything besides the result to stderr, a line at a time. */
   readonly say: (line: string) => void
   readonly stderr: ProgressStream
+  /** Whether stdout is a terminal. */
+  readonly isTerminal: boolean
   /** Whether a person can be asked on our stdin. */
   readonly hasTerminal: boolean
   /** Asks for a secret without showing it, or reads it from a pipe. */
   readonly askSecret: (question: string) => Promise<string>
-  /** A variable of the environment. */
-  readonly variable: (name: string) => string | undefined
+  /** Ends the process at once. */
+  readonly exit: (status: number) => void
+}
+
+/** What a command that talks to a server is given. */
+export type Cli = Pick<Program, 'out' | 'say' | 'stderr' | 'isTerminal' | 'hasTerminal' | 'askSecret' | 'env'> & {
+  readonly client: Client
+  readonly interrupts: Interrupts
 }
 
 /** The flags and switches of a command; its help is made from them. */
 export type Form = { readonly flags: readonly Flag[]; readonly switches: readonly Switch[] }
 
-/** A command that talks to a server. Resolves with the exit status. */
+/** A command. `run` resolves with the exit status. */
 export type Command = Form & {
+  /** Switches that its help leaves out: the overview has them. */
+  readonly unlisted: readonly Switch[]
   /** Set when words after `--` mean something to it; otherwise they are refused. */
   readonly takesCommand?: true
-  readonly act: (cli: Cli, line: CommandLine) => Promise<number>
+  readonly run: (program: Program, line: CommandLine) => Promise<number>
 }
+
+/** A command that talks to a server: `on-server.ts` gives it one. `act` resolves with the exit status. */
+export type ServerCommand = Form &
+  Pick<Command, 'takesCommand'> & {
+    readonly act: (cli: Cli, line: CommandLine) => Promise<number>
+  }
 
 /** The switch of every command. */
 export const JSON_SWITCH: Switch = { name: 'json', takesValue: false, description: 'Print the answer as JSON.' }

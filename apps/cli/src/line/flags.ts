@@ -168,6 +168,12 @@ function elementsOf(text: string): Array<string | number> {
   return text.split(',').map((element) => numberOrText(element.trim()))
 }
 
+/** The value of a switch that takes one; undefined when it is not given. */
+export function textOf({ switches }: CommandLine, name: string): string | undefined {
+  const value = switches.get(name)
+  return value === true ? undefined : value
+}
+
 /**
  * The value of a switch that takes a number of seconds; undefined when it is not given.
  * @throws {MusterError} invalid_request for anything else

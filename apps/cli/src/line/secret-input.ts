@@ -82,7 +82,7 @@ async function passwordOf({ askSecret }: Cli): Promise<string> {
   return password
 }
 
-async function variablesOf({ variable }: Cli, { fields, switches }: CommandLine): Promise<Record<string, string>> {
+async function variablesOf({ env }: Cli, { fields, switches }: CommandLine): Promise<Record<string, string>> {
   const names = Array.isArray(fields.secret_env) ? fields.secret_env.map(String) : []
   const file = switches.get('secret-env-file')
   const inFile = file === undefined ? {} : await variablesIn(String(file))
@@ -90,7 +90,7 @@ async function variablesOf({ variable }: Cli, { fields, switches }: CommandLine)
   const twice = all.find((name, i) => all.indexOf(name) < i)
   if (twice !== undefined) throw mistake(`${shellWord(twice)} is given more than once`)
   const given = names.map((name): [string, string] => {
-    const value = variable(name)
+    const value = env[name]
     if (value === undefined) {
       const hint = name.includes('=') ? 'give its name alone: a value on a command line can be seen by others' : ''
       throw mistake(hint || `${shellWord(name)} is not set in your environment; export it, or use --secret-env-file`)

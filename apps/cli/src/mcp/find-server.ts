@@ -10,7 +10,7 @@ import { readServerFile } from '@muster/runtime'
 import { z } from 'zod'
 import { readLocalKey } from '../client/find-server.ts'
 import type { ServerAddress } from '../client/server-url.ts'
-import { untrusted } from '../client/trust.ts'
+import { untrusted } from '../client/tls-authority.ts'
 import type { StackProcess } from '../stack/stack-process.ts'
 
 /** Finds the server for a request. */

@@ -14,7 +14,7 @@ import {
   StreamableHTTPClientTransport,
 } from '@modelcontextprotocol/client'
 import type { ServerAddress } from '../client/server-url.ts'
-import { untrusted } from '../client/trust.ts'
+import { untrusted } from '../client/tls-authority.ts'
 
 /**
  * What became of a request. `answered`: every message was passed on, the answer last. `cancelled`: the signal aborted.
