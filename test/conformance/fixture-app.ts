@@ -11,6 +11,7 @@ import { openLedger } from '@muster/ledger'
 import { type Closers, createLogger } from '@muster/runtime'
 import { buildServer, type ServerDeps } from '@muster/server'
 import { z } from 'zod'
+import { OPEN_SERVER } from '../support/server/open-server.ts'
 import type { Product } from './product.ts'
 
 const Address = z.object({ port: z.number() })
@@ -27,6 +28,7 @@ export async function startFixture(
   const defaults = { home: env.MUSTER_DATA_DIR ?? '', user: 'nobody', credentials: [] }
   const inventory = parseInventory(inventoryYaml, 'inventory.yaml', defaults)
   const app = await buildServer({
+    ...OPEN_SERVER,
     ledger,
     inventory: { current: () => inventory },
     keys: openKeyStore(ledger),

@@ -5,7 +5,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { RequestListener } from 'node:http'
-import { BlockList } from 'node:net'
+import type { BlockList } from 'node:net'
 import type { KeyStore } from '@muster/access'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { addAuthentication, createKeyWatch } from './http/authentication.ts'
@@ -51,10 +51,10 @@ export type ServerDeps = OperationDeps & {
   readonly keys: KeyStore
   /** What the server is called, in addition to loopback. */
   readonly names: OwnNames
-  /** The addresses of proxies whose `X-Forwarded-*` headers are believed. Default: nobody's. */
-  readonly trustedProxies?: BlockList
-  /** Absent: the server speaks plain HTTP. */
-  readonly tls?: Pick<Tls, 'createServer'>
+  /** The addresses of proxies whose `X-Forwarded-*` headers are believed. */
+  readonly trustedProxies: BlockList
+  /** Undefined: the server speaks plain HTTP. */
+  readonly tls: Pick<Tls, 'createServer'> | undefined
   /** What answers `POST /mcp`. Default: the tools. Conformance tests put servers of their own there. */
   readonly mcpServers?: (deps: CallDeps) => McpServers
 }
@@ -78,7 +78,7 @@ export async function buildServer(deps: ServerDeps): Promise<FastifyInstance> {
   app.server.maxHeadersCount = 0
   app.server.on('checkExpectation', answerExpectation)
   const closing = addOrderlyClose(app)
-  const way = createWay(deps.trustedProxies ?? new BlockList())
+  const way = createWay(deps.trustedProxies)
   addRequestLog(app, way, logger)
   addProblems(app, logger)
   addJsonBodies(app)

@@ -4,6 +4,7 @@
  * Stopping goes backwards: it removes `server.json`, answers waiting calls with what is known, then closes connections.
  * It touches no job: jobs live in Redis.
  */
+import { BlockList } from 'node:net'
 import { ensureFirstKey, openKeyStore } from '@muster/access'
 import { MusterError } from '@muster/contract'
 import { openConfiguredInventory } from '@muster/inventory'
@@ -66,10 +67,10 @@ export async function startServer(options: {
     logger,
     names,
     limits,
-    ...(sealer === undefined ? {} : { sealer }),
+    sealer,
     policy: config.MUSTER_ADHOC_HOSTS,
-    ...(tls === undefined ? {} : { tls }),
-    ...(config.MUSTER_TRUSTED_PROXIES === undefined ? {} : { trustedProxies: config.MUSTER_TRUSTED_PROXIES }),
+    tls,
+    trustedProxies: config.MUSTER_TRUSTED_PROXIES ?? new BlockList(),
   })
   life.closers.add('http', () => app.close(), config.MUSTER_SHUTDOWN_GRACE_S * 1_000)
   await app.listen({ host, port }).catch((error: unknown) => {

@@ -8,6 +8,7 @@ import { randomBytes } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { hostname } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
+import { knownHostsFiles } from '@muster/contract'
 import { openWorkerInventory } from '@muster/inventory'
 import {
   consumeTickets,
@@ -90,7 +91,7 @@ export async function startWorker(options: {
   setMaxListeners(0, closing.signal)
   const dialSlots = openDialSlots(ledger, workerId)
   life.closers.add('dial slots', () => dialSlots.close())
-  const knownHosts = loadKnownHosts(knownHostsFiles(config), {
+  const knownHosts = loadKnownHosts(knownHostsFiles(config.MUSTER_KNOWN_HOSTS, config.HOME), {
     instead: `${config.HOME}/.ssh/known_hosts`,
     readText: readTrustedFile,
   })
@@ -138,11 +139,6 @@ export async function startWorker(options: {
     graceMs + STOP_COMMANDS_MS + 2_000,
   )
   logger.info({ worker: workerId, concurrency: config.MUSTER_WORKER_CONCURRENCY }, 'ready')
-}
-
-function knownHostsFiles(config: WorkerConfig): string[] {
-  const given = config.MUSTER_KNOWN_HOSTS ?? `${config.HOME}/.ssh/known_hosts:/etc/ssh/ssh_known_hosts`
-  return given.split(':').map((file) => file.replace(/^~(?=\/)/, config.HOME))
 }
 
 /**

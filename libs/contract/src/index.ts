@@ -118,9 +118,11 @@ export {
   fingerprintOf,
   hashedName,
   type KnownHosts,
+  knownHostsFiles,
   knownHostsName,
   knownHostsNames,
   parseKnownHosts,
+  SSH_PORT,
 } from './text/known-hosts.ts'
 export { type MessageId, type MessageIdSearch, searchMessageId } from './text/message-id.ts'
 export { isEncryptedKey, isPrivateKey } from './text/private-key.ts'

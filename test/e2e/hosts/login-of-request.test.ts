@@ -19,7 +19,7 @@ import { allOfRedis, allProcesses, groupsOf, redisOf } from '../../support/stack
 import { type Stack, startStack } from '../../support/stack/stack.ts'
 
 const run = promisify(execFile)
-const PASSPHRASE = 'kanarie-phrase-7Wd3'
+const PASSPHRASE = 'canary-phrase-7Wd3'
 
 beforeEach((context) => {
   if (inject('sshd').password === null) context.skip('only root can give the account a password to log in with')
@@ -150,7 +150,7 @@ test('what excludes or needs another is refused, and no refusal repeats a secret
   const { stack, host } = await startWith()
   const { plain, encrypted } = await keyFiles()
   const [key, locked] = [await readFile(plain, 'utf8'), await readFile(encrypted, 'utf8')]
-  const SECRET = 'kanarie-refused-5Tz1'
+  const SECRET = 'canary-refused-5Tz1'
   const refused: [unknown, string][] = [
     [{ private_key: key, identity_file: '~/k' }, 'of identity_file, credential and private_key, give one'],
     [{ private_key: key, credential: 'lab' }, 'of identity_file, credential and private_key, give one'],

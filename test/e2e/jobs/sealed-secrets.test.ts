@@ -8,10 +8,10 @@ import { gateFile } from '../../support/stack/gate.ts'
 import { groupsOf, redisOf, runOf, startForSecrets } from '../../support/stack/secret-stack.ts'
 import type { Stack } from '../../support/stack/stack.ts'
 
-const TOKEN = 'kanarie-env-4Jx8'
-const STDIN = 'first kanarie line\nsecond kanarie line\n'
+const TOKEN = 'canary-env-4Jx8'
+const STDIN = 'first canary line\nsecond canary line\n'
 /** Proves what it was given, and leaves a trace that it ran. */
-const PROOF = '[ "$TOKEN" = "kanarie-$A-4Jx8" ] && cat | wc -c'
+const PROOF = '[ "$TOKEN" = "canary-$A-4Jx8" ] && cat | wc -c'
 const REQUEST = { targets: 'h1', command: PROOF, env: { A: 'env' }, secret_env: { TOKEN }, secret_stdin: STDIN }
 
 const unreadable = (detail: unknown) => ({
@@ -207,11 +207,11 @@ describe('the password for sudo of a request', () => {
     const right = await stack.submit({ ...sudo, sudo_password: sudoer.password })
     expect(await stack.ended(right.job_id)).toMatchObject({ state: 'succeeded' })
     expect(await groupsOf(stack, right.job_id)).toMatchObject([{ stdout: 'root\n' }])
-    const wrong = await stack.submit({ ...sudo, sudo_password: 'kanarie-wrong' })
+    const wrong = await stack.submit({ ...sudo, sudo_password: 'canary-wrong' })
     await stack.ended(wrong.job_id)
     const denied = await runOf(stack, wrong.job_id)
     expect(denied).toMatchObject({ state: 'failed', reason: 'sudo_denied', remote: 'not_started' })
-    expect(denied.detail).not.toContain('kanarie')
+    expect(denied.detail).not.toContain('canary')
     const none = await stack.submit(sudo)
     await stack.ended(none.job_id)
     expect(await runOf(stack, none.job_id)).toMatchObject({ reason: 'sudo_password_required' })

@@ -18,7 +18,7 @@ import {
 } from '../../support/stack/secret-stack.ts'
 import type { Stack } from '../../support/stack/stack.ts'
 
-const CANARY = { env: 'kanarie-env-4Jx8', stdin: 'kanarie-stdin-9Qm2' }
+const CANARY = { env: 'canary-env-4Jx8', stdin: 'canary-stdin-9Qm2' }
 /** Says what it was given without printing it. */
 const SUMS = 'printf %s "$TOKEN" | sha256sum | cut -c1-8; sha256sum | cut -c1-8'
 const SUMS_OF_CANARIES = 'c03aa540\n086e4a5e\n'

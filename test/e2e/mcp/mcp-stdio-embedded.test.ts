@@ -61,9 +61,9 @@ describe('muster mcp where nothing runs', () => {
 
 test('it seals secrets for its own workers from its first start on', async () => {
   const mcp = startMcp({ ...(await homeWithFleet(1)), LOG_LEVEL: 'trace' })
-  const TOKEN = 'kanarie-4Jx8'
+  const TOKEN = 'canary-4Jx8'
   const command = 'printf %s "$TOKEN" | wc -c; cat | wc -l'
-  const secrets = { secret_env: { TOKEN }, secret_stdin: 'kanarie-line\n' }
+  const secrets = { secret_env: { TOKEN }, secret_stdin: 'canary-line\n' }
   const answer = await mcp.call(1, 'run_command', { targets: '@*', command, ...secrets, wait_s: 20 })
   expect(jobOf(answer)).toMatchObject({ state: 'succeeded' })
   expect(JSON.stringify(answer)).toContain(`${TOKEN.length}\\n1`)
@@ -72,7 +72,7 @@ test('it seals secrets for its own workers from its first start on', async () =>
     isError: true,
     content: [{ text: expect.stringMatching(/^secrets_not_kept: /) }],
   })
-  expect(`${JSON.stringify([answer, again])}${mcp.said()}`).not.toContain('kanarie')
+  expect(`${JSON.stringify([answer, again])}${mcp.said()}`).not.toContain('canary')
 }, 60_000)
 
 describe('muster mcp whose stack cannot come up', () => {

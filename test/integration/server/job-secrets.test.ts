@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { startTestServer } from '../../support/server/server.ts'
 import { allOfRedis } from '../../support/stack/secret-stack.ts'
 
-const PASSWORD = 'kanarie-password-7Wz5'
+const PASSWORD = 'canary-password-7Wz5'
 const REQUEST = { targets: 'web01', command: 'id', sudo: true, sudo_password: PASSWORD }
 
 test('a server without the public key of the workers refuses them, names them and says what to set', async () => {
@@ -89,7 +89,7 @@ test('a secret is in no log, no answer and nothing in Redis, also when the reque
   const stored = await allOfRedis(server.ledger.redis, `${server.ledger.keys.base}*`)
   const seen = [...texts, ...server.lines, JSON.stringify(body), stored].join('\n')
   expect(seen).toContain('job submitted')
-  for (const form of [PASSWORD, 'kanarie', Buffer.from(PASSWORD).toString('base64').slice(0, -2)]) {
+  for (const form of [PASSWORD, 'canary', Buffer.from(PASSWORD).toString('base64').slice(0, -2)]) {
     expect(seen).not.toContain(form)
   }
   for (const kind of ['hex', 'base64', 'base64url'] as const) {

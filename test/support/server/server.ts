@@ -14,6 +14,7 @@ import { makeWorkerKeys, openSealer } from '@muster/trust'
 import { inject, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { FIRST, makeKey as makeKeyBy } from '../access/keys.ts'
+import { OPEN_SERVER } from './open-server.ts'
 
 /** The hosts of test servers; none of them exists. */
 export const INVENTORY_YAML = `
@@ -68,12 +69,13 @@ export async function startTestServer(
   const key = (await readFile(join(dataDir, 'api-key'), 'utf8')).trim()
   const keys = options.sealsSecrets === true ? await makeWorkerKeys(dataDir) : undefined
   const app = await buildServer({
-    ...(keys !== undefined && { sealer: await openSealer(keys.publicFile) }),
+    ...OPEN_SERVER,
     ledger,
     inventory: { current: () => inventory },
     keys: openKeyStore(ledger),
     logger,
     names: { listensOn: '127.0.0.1', allowedHosts: options.allowedHosts ?? [], hasTls: false },
+    ...(keys === undefined ? {} : { sealer: await openSealer(keys.publicFile) }),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.trustedProxies === undefined ? {} : { trustedProxies: options.trustedProxies }),
   })

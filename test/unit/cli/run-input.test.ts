@@ -140,7 +140,7 @@ describe('of secrets', () => {
 
   test.each([
     ['a variable that is not set', ['--secret-env', 'GONE'], 'GONE is not set in your environment; export it, or use'],
-    ['a value on the command line', ['--secret-env', 'A=kanarie'], 'a value on a command line can be seen by others'],
+    ['a value on the command line', ['--secret-env', 'A=canary'], 'a value on a command line can be seen by others'],
     ['a variable twice', ['--secret-env', 'PATH,PATH'], 'PATH is given more than once'],
     ['a password and stdin from one pipe', ['--ask-sudo-pass', '--secret-stdin'], 'cannot both read stdin'],
     ['stdin in two ways', ['--secret-stdin', '--stdin', '-'], 'cannot both read stdin'],
@@ -149,14 +149,14 @@ describe('of secrets', () => {
     const answered = await secretsOf({}, args, '')
     expect(answered.fields).toEqual({})
     expect(answered.said).toContain(said)
-    expect(answered.said).not.toContain('kanarie')
+    expect(answered.said).not.toContain('canary')
   })
 
   test('none is in the line that repeats a command', async () => {
     const args = ['run', 'web01', '--sudo', '--ask-sudo-pass', '--secret-env', 'TOKEN', '--', 'id']
-    const env = { ...NOWHERE, TOKEN: 'kanarie-token' }
-    const { said } = await musterFed(env, 'kanarie-password', ...args)
-    expect(said).not.toContain('kanarie')
+    const env = { ...NOWHERE, TOKEN: 'canary-token' }
+    const { said } = await musterFed(env, 'canary-password', ...args)
+    expect(said).not.toContain('canary')
   })
 })
 

@@ -227,7 +227,7 @@ test('an entry of any bytes is read as it was printed, and half of one is left o
 })
 
 test('a next call repeats how hosts are reached, and no secret of that: it names those to give again', () => {
-  const connect = { port: 2222, password: 'kanarie-look-4Gh7', private_key: 'kanarie-look-key', passphrase: 'phrase' }
+  const connect = { port: 2222, password: 'canary-look-4Gh7', private_key: 'canary-look-key', passphrase: 'phrase' }
   const input = { targets: 'root@10.0.0.5', connect, wait_s: 20, idempotency_key: 'first' }
   const look = { tool: 'test_connection', title: 'test', argv: ['true'], execTimeoutS: 10, input } as const
   expect(callAgain(look, 'more', { idempotency_key: 'again' })).toEqual({

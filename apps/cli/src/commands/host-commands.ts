@@ -1,10 +1,11 @@
 /** The commands about hosts: `hosts`, `targets`, `ping`. */
-import { escapeLine, type Host, MusterError, OPERATIONS, type Output, visibleJson } from '@muster/contract'
+import { escapeLine, MusterError, OPERATIONS, type Output, visibleJson } from '@muster/contract'
 import { checkedInput } from '../line/checked-input.ts'
 import { JSON_SWITCH, type ServerCommand } from '../line/command.ts'
 import { CONNECT_SWITCHES, connectOf } from '../line/connect-flags.ts'
 import { EXIT } from '../line/exit-status.ts'
 import { flagsOf } from '../line/flags.ts'
+import { listHosts } from '../line/host-pages.ts'
 import { LOGIN_SWITCHES } from '../line/login-input.ts'
 import { secretsFrom } from '../line/secret-input.ts'
 import { hostTable, notTakenText, resolvedText } from '../render/render-hosts.ts'
@@ -14,13 +15,7 @@ export const hostsCommand: ServerCommand = {
   flags: [],
   switches: [JSON_SWITCH],
   act: async (cli, { words, switches }) => {
-    const targets = words.length === 0 ? '@*' : words.join(',')
-    const hosts: Host[] = []
-    for (let cursor: string | null | undefined; cursor !== null; ) {
-      const page = await cli.client.call('list_hosts', checkedInput('list_hosts', { targets, limit: 1_000, cursor }))
-      hosts.push(...page.hosts)
-      cursor = page.next_cursor
-    }
+    const hosts = await listHosts(cli.client, words.length === 0 ? '@*' : words.join(','))
     const asText = () => `${hostTable(hosts)}${notTakenText(hosts)}`
     cli.out(switches.has('json') ? `${visibleJson({ hosts, total: hosts.length })}\n` : asText())
     return 0

@@ -11,14 +11,6 @@ import type { ShownKey } from './scan-host.ts'
 const SALT_BYTES = 20
 const NEWLINE = 0x0a
 
-/** The files of the setting MUSTER_KNOWN_HOSTS, or the usual ones, as workers read them. */
-export function knownHostsFiles(setting: string | undefined, home: string): readonly [string, ...string[]] {
-  const [first = '', ...others] = (setting ?? '~/.ssh/known_hosts:/etc/ssh/ssh_known_hosts')
-    .split(':')
-    .map((file) => file.replace(/^~(?=\/)/, home))
-  return [first, ...others]
-}
-
 /**
  * What the files say now. The first is the one to write to.
  * @throws {MusterError} invalid_config when that one cannot be read; any other then counts as empty, as for workers

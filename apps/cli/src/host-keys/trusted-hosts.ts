@@ -2,13 +2,12 @@
  * Which hosts `muster trust` is about, and whose known_hosts count for them: those of the person's own stack, which are
  * on this machine, or those of workers elsewhere, which nobody here can write.
  */
-import { type Host, MusterError, parseRequestHost } from '@muster/contract'
+import { type Host, knownHostsFiles, MusterError, parseRequestHost, SSH_PORT } from '@muster/contract'
 import { parseConfig, readServerFile, type Settings } from '@muster/runtime'
 import { createClient } from '../client/client.ts'
 import { CliConfig } from '../client/config.ts'
 import { configuredServer, findServer } from '../client/find-server.ts'
-import { checkedInput } from '../line/checked-input.ts'
-import { knownHostsFiles } from './known-hosts-file.ts'
+import { listHosts } from '../line/host-pages.ts'
 
 /** A host to trust. */
 export type TrustedHost = Pick<Host, 'name' | 'address' | 'port' | 'jump'> & {
@@ -42,12 +41,8 @@ export async function findTrustedHosts(
   const address = configured ?? (await findServer(settings))
   const isOwn = local?.url.replace(/\/$/, '') === address.url
   const client = createClient(address)
-  const hosts: TrustedHost[] = []
-  for (let cursor: string | null | undefined; cursor !== null; ) {
-    const page = await client.call('list_hosts', checkedInput('list_hosts', { targets, limit: 1_000, cursor }))
-    hosts.push(...page.hosts.map((host) => trustedHost(host, files, `${home}/.ssh/known_hosts`)))
-    cursor = page.next_cursor
-  }
+  const listed = await listHosts(client, targets)
+  const hosts = listed.map((host) => trustedHost(host, files, `${home}/.ssh/known_hosts`))
   return { hosts, elsewhere: isOwn ? undefined : address.url }
 }
 
@@ -68,7 +63,7 @@ function trustedHost(host: Host, files: TrustedHost['files'], usual: string): Tr
 
 function namedHost(word: string): Omit<TrustedHost, 'files'> {
   const host = parseRequestHost(word)
-  if (host !== undefined) return { name: word, address: host.address, port: host.port ?? 22, jump: null }
+  if (host !== undefined) return { name: word, address: host.address, port: host.port ?? SSH_PORT, jump: null }
   const what = `"${word}" is not of the form user@host or user@host:port`
   const advice = 'start one with "muster up", log in to one with "muster login", or set MUSTER_URL'
   throw new MusterError('invalid_request', `${what}, and no server runs here that could say what it is: ${advice}`)

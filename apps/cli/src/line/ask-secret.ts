@@ -39,6 +39,19 @@ export async function askSecret(stdin: Stdin, ask: (text: string) => void, quest
   }
 }
 
+/**
+ * The secret that a flag has us ask for.
+ * @throws {MusterError} `invalid_request` when none was given
+ */
+export async function secretOf(
+  { askSecret: ask }: { readonly askSecret: (question: string) => Promise<string> },
+  asked: { readonly flag: string; readonly what: 'password' | 'passphrase'; readonly question: string },
+): Promise<string> {
+  const secret = (await ask(asked.question)).replace(/\r?\n$/, '')
+  if (secret !== '') return secret
+  throw new MusterError('invalid_request', `--${asked.flag}: no ${asked.what} was given`)
+}
+
 async function readAll(stdin: AsyncIterable<Buffer | string>): Promise<string> {
   let text = ''
   for await (const piece of stdin) {

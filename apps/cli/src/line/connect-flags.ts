@@ -1,24 +1,15 @@
 /** The flags for hosts that a command line names itself, `user@host`: those of ssh where ssh has one. */
-import { type CommandLine, numberOrText, type Switch } from './flags.ts'
+import { Connect } from '@muster/contract'
+import { type CommandLine, flagsOf, numberOrText, type Switch } from './flags.ts'
 
-/** Each flag, and the field of `connect` that it is. */
-const FLAGS = [
-  { name: 'login-user', short: 'l', field: 'user', description: 'Log in as this user, where the target names none.' },
-  { name: 'port', short: 'p', field: 'port', description: 'The port of SSH, where the target names none.' },
-  {
-    name: 'jump',
-    short: 'J',
-    field: 'jump',
-    description: 'Go through this host: one of the inventory, or user@host:port; several, separated by ",".',
-  },
-  {
-    name: 'identity-file',
-    field: 'identity_file',
-    description: 'Log in with this key file on the worker, in a directory that its operator has named for that.',
-  },
-  { name: 'credential', field: 'credential', description: 'Log in with this entry of credentials in the inventory.' },
-  { name: 'host-key', field: 'host_key', description: 'The host must show the key with this fingerprint: SHA256:…' },
-] as const
+/** Where a flag is spelled as in ssh, and not as its field. */
+const SPELLED: Readonly<Record<string, { readonly name?: string; readonly short: string }>> = {
+  user: { name: 'login-user', short: 'l' },
+  port: { short: 'p' },
+  jump: { short: 'J' },
+}
+
+const FLAGS = flagsOf(Connect).map((flag) => ({ ...flag, ...SPELLED[flag.field] }))
 
 /** Those of its fields that are secrets (login-input.ts). */
 const SECRETS = [
@@ -28,10 +19,9 @@ const SECRETS = [
 ] as const
 
 /** The switches of the commands that reach hosts. They are for hosts that the inventory does not have. */
-export const CONNECT_SWITCHES: readonly Switch[] = FLAGS.map(({ field: _field, ...flag }) => ({
-  ...flag,
-  takesValue: true,
-}))
+export const CONNECT_SWITCHES: readonly Switch[] = FLAGS.map(({ name, short, description }) => {
+  return { name, ...(short === undefined ? {} : { short }), takesValue: true, description }
+})
 
 /** A field of `connect` as the command line spells it; `connect` itself where no single field is meant. */
 export function connectFlagOf(field: PropertyKey | undefined): string {
@@ -44,9 +34,9 @@ export function connectOf(
   { switches }: CommandLine,
   login: Readonly<Record<string, string>> = {},
 ): { connect?: Record<string, unknown> } {
-  const given = FLAGS.flatMap(({ name, field }) => {
+  const given = FLAGS.flatMap(({ name, field, kind }) => {
     const value = switches.get(name)
-    return value === undefined ? [] : [[field, field === 'port' ? numberOrText(String(value)) : value] as const]
+    return value === undefined ? [] : [[field, kind === 'number' ? numberOrText(String(value)) : value] as const]
   })
   const connect = { ...Object.fromEntries(given), ...login }
   return Object.keys(connect).length === 0 ? {} : { connect }

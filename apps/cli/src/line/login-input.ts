@@ -3,6 +3,7 @@
  * that is asked for. Both are sealed; neither is ever on a command line.
  */
 import { isEncryptedKey, isPrivateKey, MusterError } from '@muster/contract'
+import { secretOf } from './ask-secret.ts'
 import type { Cli } from './command.ts'
 import type { CommandLine, Switch } from './flags.ts'
 import { readInputFile } from './input-file.ts'
@@ -21,6 +22,11 @@ export const LOGIN_SWITCHES: readonly Switch[] = [
     description: 'Ask for the password of user@host, without showing it; in a pipe, read it from stdin.',
   },
 ]
+
+const LOGIN = { flag: 'ask-pass', what: 'password', question: 'Password to log in: ' } as const
+
+const passphraseOf = (file: string) =>
+  ({ flag: 'private-key', what: 'passphrase', question: `Passphrase of ${file}: ` }) as const
 
 /**
  * The key, without its passphrase; undefined when the command line names none.
@@ -53,14 +59,8 @@ export async function loginSecretsFrom(
   }
   const secrets = {
     ...(key === undefined ? {} : { private_key: key.text }),
-    ...(isEncrypted ? { passphrase: await asked(cli, `Passphrase of ${key.file}: `, 'private-key') } : {}),
-    ...(switches.has('ask-pass') ? { password: await asked(cli, 'Password to log in: ', 'ask-pass') } : {}),
+    ...(isEncrypted ? { passphrase: await secretOf(cli, passphraseOf(key.file)) } : {}),
+    ...(switches.has('ask-pass') ? { password: await secretOf(cli, LOGIN) } : {}),
   }
   return Object.keys(secrets).length === 0 ? undefined : secrets
-}
-
-async function asked({ askSecret }: Cli, question: string, flag: string): Promise<string> {
-  const secret = (await askSecret(question)).replace(/\r?\n$/, '')
-  if (secret !== '') return secret
-  throw new MusterError('invalid_request', `--${flag}: no pass${flag === 'ask-pass' ? 'word' : 'phrase'} was given`)
 }

@@ -4,10 +4,13 @@
  */
 import { parseEnv } from 'node:util'
 import { MusterError, shellWord } from '@muster/contract'
+import { secretOf } from './ask-secret.ts'
 import type { Cli } from './command.ts'
 import type { CommandLine, Flag, Switch } from './flags.ts'
 import { readInputFile } from './input-file.ts'
 import { keyOf, LOGIN_SWITCHES, loginSecretsFrom } from './login-input.ts'
+
+const SUDO = { flag: 'ask-sudo-pass', what: 'password', question: 'Password for sudo: ' } as const
 
 /** The fields of an operation that are given in this way. */
 export const SECRET_FIELDS = ['sudo_password', 'secret_env', 'secret_stdin'] as const
@@ -72,14 +75,8 @@ export async function secretsFrom(
       : {}),
   }
   const login = await loginSecretsFrom(cli, line, { key, stdinUsers: users })
-  const sudo = line.switches.has('ask-sudo-pass') ? { sudo_password: await passwordOf(cli) } : {}
+  const sudo = line.switches.has('ask-sudo-pass') ? { sudo_password: await secretOf(cli, SUDO) } : {}
   return { ...secrets, ...(login === undefined ? {} : { connect: login }), ...sudo }
-}
-
-async function passwordOf({ askSecret }: Cli): Promise<string> {
-  const password = (await askSecret('Password for sudo: ')).replace(/\r?\n$/, '')
-  if (password === '') throw new MusterError('invalid_request', '--ask-sudo-pass: no password was given')
-  return password
 }
 
 async function variablesOf({ env }: Cli, { fields, switches }: CommandLine): Promise<Record<string, string>> {

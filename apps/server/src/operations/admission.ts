@@ -31,10 +31,7 @@ export type Admission = {
 const WORKING: ReadonlySet<Scope> = new Set<Scope>(['jobs:run', 'hosts:inspect'])
 
 /** Makes the admission of one server. All servers of a ledger count together, and only calls of valid keys. */
-export function createAdmission(
-  ledger: Ledger,
-  { callsPerMin, jobsPerMin }: RateLimits = { callsPerMin: 0, jobsPerMin: 0 },
-): Admission {
+export function createAdmission(ledger: Ledger, { callsPerMin, jobsPerMin }: RateLimits): Admission {
   const refusals = createRefusals()
   const refuse = ({ keyId, countsWith }: Principal, refusal: CallRefusal) => {
     if (refusal === undefined) return

@@ -5,6 +5,7 @@ import {
   type JobListAnswer,
   type NextCall,
   type Output,
+  SSH_PORT,
   type TargetsAnswer,
 } from '@muster/contract'
 import type { Fields } from '../operations/call/request-input.ts'
@@ -19,8 +20,6 @@ const ROWS_LIMIT = 20
 const NAMES_CHARS = 1_000
 /** Most labels, and most values of each, that are counted. */
 const LABELS_LIMIT = 6
-/** Port of SSH. */
-const USUAL_PORT = 22
 
 /** A page of jobs, one row for each. */
 export function toJobList({ jobs, next_cursor: cursor }: Output<'list_jobs'>, fields: Fields): JobListAnswer {
@@ -73,7 +72,7 @@ function toRow(host: Output<'list_hosts'>['hosts'][number]): NonNullable<HostLis
     name,
     ...(aliases.length === 0 ? {} : { aliases }),
     address,
-    ...(port === USUAL_PORT ? {} : { port }),
+    ...(port === SSH_PORT ? {} : { port }),
     user,
     ...(jump === null ? {} : { jump }),
     ...(groups.length === 0 ? {} : { groups }),

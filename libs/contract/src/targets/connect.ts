@@ -23,7 +23,7 @@ export const Connect = z
       .describe('The user to log in as, where the target names none.'),
     port: z.number().int().min(1).max(65_535).optional().describe('The port, where the target names none; else 22.'),
     jump: Jump.optional().describe(
-      'The host to go through: one of the inventory, or user@host:port; several are gone through in their order.',
+      'The host to go through: one of the inventory, or user@host:port; several, in their order, separated by ",".',
     ),
     identity_file: z
       .string()

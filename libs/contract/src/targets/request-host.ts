@@ -5,6 +5,7 @@
  * The grammar is closed: nothing in it can be an option of a program, a shell's sign or a token such as `%h`.
  */
 import { z } from 'zod'
+import { SSH_PORT } from '../text/known-hosts.ts'
 import { expected, isHostName, matchAt } from './host-range.ts'
 
 /** A host that a request names: its address in one spelling, IPv6 without brackets. */
@@ -19,8 +20,6 @@ export type RequestHost = {
 /** A user to log in as: letters, digits, ".", "_", "-", "+"; it begins with a letter, a digit or "_". */
 export const LOGIN_USER = /^[A-Za-z0-9_][A-Za-z0-9._+-]{0,63}$/
 
-/** The port of SSH unless another is given. */
-const SSH_PORT = 22
 const PORT_LIMIT = 65_535
 
 /** Longest name of a host of a request: user, address and port. */

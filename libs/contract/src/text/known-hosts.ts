@@ -7,6 +7,9 @@
  */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 
+/** The port of SSH unless another is given. */
+export const SSH_PORT = 22
+
 /** How a host's key stands in the files. `certificate_only`: only an authority is listed for the host. */
 type HostKeyStanding = 'known' | 'unknown' | 'changed' | 'revoked' | 'certificate_only'
 
@@ -25,16 +28,24 @@ export type KnownHosts = {
 type Entry = { readonly marker: string | undefined; readonly type: string; readonly key: Buffer }
 type PatternEntry = Entry & { readonly matches: (name: string) => boolean }
 
+/** The files of the setting MUSTER_KNOWN_HOSTS, separated by ":", with `~` for `home`; the usual ones without it. */
+export function knownHostsFiles(setting: string | undefined, home: string): readonly [string, ...string[]] {
+  const [first = '', ...others] = (setting ?? '~/.ssh/known_hosts:/etc/ssh/ssh_known_hosts')
+    .split(':')
+    .map((file) => file.replace(/^~(?=\/)/, home))
+  return [first, ...others]
+}
+
 /** The name a host is listed under: `[address]:port` for any port but 22. */
 export function knownHostsName(address: string, port: number): string {
-  return port === 22 ? address.toLowerCase() : `[${address.toLowerCase()}]:${port}`
+  return port === SSH_PORT ? address.toLowerCase() : `[${address.toLowerCase()}]:${port}`
 }
 
 /** The names to look a host up by: the first, then those that count only if nothing is listed for the first. */
 export function knownHostsNames(host: { address: string; port: number; hostKeyAlias?: string }): string[] {
   const { address, port, hostKeyAlias } = host
   if (hostKeyAlias !== undefined) return [hostKeyAlias.toLowerCase()]
-  return [...new Set([knownHostsName(address, port), knownHostsName(address, 22)])]
+  return [...new Set([knownHostsName(address, port), knownHostsName(address, SSH_PORT)])]
 }
 
 /** A key's fingerprint, as OpenSSH writes it: `SHA256:…`. */

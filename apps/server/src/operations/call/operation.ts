@@ -11,12 +11,12 @@ export type OperationDeps = {
   readonly ledger: Ledger
   readonly inventory: { current(): Inventory }
   readonly logger: Logger
-  /** Which hosts requests may name that the inventory does not have. Absent: none. */
-  readonly policy?: AdhocPolicy
-  /** How often a key may call. Absent: without limit. */
-  readonly limits?: RateLimits
-  /** Seals secrets for the workers. Absent: this server takes none. */
-  readonly sealer?: Sealer
+  /** Which hosts requests may name that the inventory does not have. */
+  readonly policy: AdhocPolicy
+  /** How often a key may call. */
+  readonly limits: RateLimits
+  /** Seals secrets for the workers. Undefined: this server takes none. */
+  readonly sealer: Sealer | undefined
 }
 
 /** Most calls of one key per minute on this server; 0 is no limit. */

@@ -8,11 +8,7 @@ import { resolveHosts } from './select-hosts.ts'
  * A page of hosts, without credentials.
  * @throws {MusterError} invalid_target, unknown_target, no_targets; invalid_request for a cursor that no page gave out
  */
-export function listHosts(
-  inventory: Inventory,
-  input: Input<'list_hosts'>,
-  policy?: AdhocPolicy,
-): Output<'list_hosts'> {
+export function listHosts(inventory: Inventory, input: Input<'list_hosts'>, policy: AdhocPolicy): Output<'list_hosts'> {
   const names = resolveHosts(inventory, input.targets)
   const start = input.cursor === undefined ? 0 : readCursor(input.cursor)
   const end = start + input.limit
@@ -23,7 +19,7 @@ export function listHosts(
   return { hosts, total: names.length, next_cursor: end < names.length ? writeCursor(end) : null }
 }
 
-function publicHost(host: InventoryHost, policy: AdhocPolicy | undefined): Host {
+function publicHost(host: InventoryHost, policy: AdhocPolicy): Host {
   const { name, aliases, address, port, user, jump = null, groups, labels, notTaken = [] } = host
   const { hostKeyAlias = null, knownHostsFiles = [] } = host
   const disabled = host.disabled ?? refusalOfNamed(host, policy) ?? null

@@ -16,9 +16,9 @@ import {
 type Connect = NonNullable<Input<'submit_job'>['connect']>
 
 /** Why a job may not run on this host, or not by this way; undefined where nothing of it is named by the request. */
-export function refusalOfNamed(host: InventoryHost, policy: AdhocPolicy | undefined): string | undefined {
+export function refusalOfNamed(host: InventoryHost, policy: AdhocPolicy): string | undefined {
   for (const one of namedOnTheWay(host)) {
-    const refusal = policy === undefined ? 'this server lets requests name no hosts' : policy.refusesHost(one)
+    const refusal = policy.refusesHost(one)
     if (refusal !== undefined) return one === host ? refusal : `${one.name}, on the way: ${refusal}`
   }
   return undefined
@@ -31,7 +31,7 @@ export function refusalOfNamed(host: InventoryHost, policy: AdhocPolicy | undefi
 export function requireNamedHosts(
   caller: Principal,
   hosts: readonly InventoryHost[],
-  { policy, inventory }: { policy: AdhocPolicy | undefined; inventory: Inventory },
+  { policy, inventory }: { policy: AdhocPolicy; inventory: Inventory },
 ): void {
   const { keyId, limits } = caller
   const onTheWay = new Set<string>()

@@ -16,7 +16,7 @@ export async function resolveTargets(
   ledger: Ledger,
   known: Inventory,
   input: Input<'resolve_targets'>,
-  policy?: AdhocPolicy,
+  policy: AdhocPolicy,
 ): Promise<Output<'resolve_targets'>> {
   const { hosts, seed } = selectHosts(known, input)
   const shown = hosts.slice(0, input.hosts_limit)
@@ -27,8 +27,8 @@ export async function resolveTargets(
     hosts_omitted: hosts.length - shown.length,
     labels: countLabels(hosts, known),
     unavailable: [
-      ...disabledHosts(hosts, (host) => known.find(host, input.connect)?.disabled),
-      ...deniedHosts(hosts, (host) => {
+      ...hostsWith('host_disabled', hosts, (host) => known.find(host, input.connect)?.disabled),
+      ...hostsWith('policy_denied', hosts, (host) => {
         const found = known.find(host, input.connect)
         return found && refusalOfNamed(found, policy)
       }),
@@ -53,14 +53,13 @@ function mostFrequent(values: ReadonlyMap<string, number>): Record<string, numbe
   return Object.fromEntries([...values].sort(([, a], [, b]) => b - a).slice(0, VALUES_LIMIT))
 }
 
-type WhyNot = (host: string) => string | undefined
-
-function disabledHosts(hosts: readonly string[], whyNot: WhyNot): HostsUnavailable[] {
-  return [...grouped(hosts, whyNot)].map(([detail, names]) => unavailable('host_disabled', detail, names))
-}
-
-function deniedHosts(hosts: readonly string[], whyNot: WhyNot): HostsUnavailable[] {
-  return [...grouped(hosts, whyNot)].map(([detail, names]) => unavailable('policy_denied', detail, names))
+/** The hosts for which `whyNot` says why no job would start on them. */
+function hostsWith(
+  reason: HostsUnavailable['reason'],
+  hosts: readonly string[],
+  whyNot: (host: string) => string | undefined,
+): HostsUnavailable[] {
+  return [...grouped(hosts, whyNot)].map(([detail, names]) => unavailable(reason, detail, names))
 }
 
 function brokenHosts(hosts: readonly string[], breakers: ReadonlyMap<string, OpenBreaker>): HostsUnavailable[] {
