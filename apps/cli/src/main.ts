@@ -15,7 +15,13 @@ import {
   waitCommand,
 } from './commands/job-commands.ts'
 import { keysCommand } from './commands/keys-command.ts'
-import { loginCommand, logoutCommand, trustCommand, workerKeysCommand } from './commands/local-commands.ts'
+import {
+  loginCommand,
+  logoutCommand,
+  serverKeysCommand,
+  trustCommand,
+  workerKeysCommand,
+} from './commands/local-commands.ts'
 import { onServer } from './commands/on-server.ts'
 import { outputCommand } from './commands/output-command.ts'
 import { rerunCommand } from './commands/rerun-command.ts'
@@ -46,6 +52,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ['login', loginCommand],
   ['logout', logoutCommand],
   ['worker-keys', workerKeysCommand],
+  ['server-keys', serverKeysCommand],
   ['trust', trustCommand],
   ['up', upCommand],
   ['mcp', mcpCommand],

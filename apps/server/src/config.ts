@@ -37,6 +37,7 @@ const Variables = z.object({
   MUSTER_TRUSTED_PROXIES: Networks.optional(),
   MUSTER_API_KEY: z.string().optional().meta({ secret: true, description: 'an API key of your own' }),
   MUSTER_WORKER_PUBLIC_KEY_FILE: z.string().optional(),
+  MUSTER_SERVER_KEY_FILE: z.string().optional(),
   MUSTER_RATE_LIMIT_PER_MIN: PerMinute.default(12_000),
   MUSTER_SUBMIT_LIMIT_PER_MIN: PerMinute.default(600),
   MUSTER_DATA_DIR: z.string().describe('the directory of the first API key'),

@@ -13,6 +13,7 @@ export const WorkerConfig = z.object({
     .default('muster'),
   MUSTER_KNOWN_HOSTS: z.string().optional(),
   MUSTER_WORKER_KEY_FILE: z.string().optional(),
+  MUSTER_SERVER_PUBLIC_KEY_FILE: z.string().optional(),
   MUSTER_WORKER_PROCESSES: z.coerce.number().int().min(1).max(256).default(availableParallelism()),
   MUSTER_WORKER_CONCURRENCY: z.coerce.number().int().min(1).max(2_000).default(200),
   MUSTER_SHUTDOWN_GRACE_S: z.coerce.number().min(0).max(3_600).default(20),

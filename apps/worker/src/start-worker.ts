@@ -21,7 +21,7 @@ import {
 } from '@muster/ledger'
 import { type Life, type Logger, readTrustedFile, type SecretScrubber } from '@muster/runtime'
 import { loadKnownHosts, openPool, triedDigest } from '@muster/ssh'
-import { readWorkerKeys } from '@muster/trust'
+import { readPrivateKeys, WORKER_KEYS } from '@muster/trust'
 import type { WorkerConfig } from './config.ts'
 import { createHeldRuns } from './hold/held-runs.ts'
 import { createSecretsOfJobs } from './hold/job-secrets.ts'
@@ -146,7 +146,7 @@ export async function startWorker(options: {
  * @throws {MusterError} invalid_config when it has a file that cannot be used
  */
 async function checkKeys(keyFile: string | undefined, logger: Logger): Promise<void> {
-  if (keyFile !== undefined) return void (await readWorkerKeys(keyFile))
+  if (keyFile !== undefined) return void (await readPrivateKeys(WORKER_KEYS, keyFile))
   const lost = 'runs of jobs with passwords or other secrets end here as skipped, secrets_unreadable'
   logger.info(`MUSTER_WORKER_KEY_FILE is not set: ${lost} (muster worker-keys make)`)
 }

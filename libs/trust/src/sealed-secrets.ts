@@ -9,7 +9,8 @@ import { createHash } from 'node:crypto'
 import { JobSecrets } from '@muster/contract'
 import { CompactEncrypt, compactDecrypt, decodeProtectedHeader, errors, importJWK } from 'jose'
 import { z } from 'zod'
-import { readWorkerPublicKeys, type WorkerKey } from './worker-keys.ts'
+import { readPublicKeys } from './key-files.ts'
+import { WORKER_KEYS, type WorkerKey } from './key-sets.ts'
 
 const ALGORITHM = 'ECDH-ES'
 const ENCRYPTION = 'A256GCM'
@@ -49,10 +50,11 @@ export type Opened = { readonly secrets: JobSecrets } | { readonly unreadable: s
  * @throws {MusterError} invalid_config when it cannot be used now
  */
 export async function openSealer(publicKeyFile: string): Promise<Sealer> {
-  await readWorkerPublicKeys(publicKeyFile)
+  const read = async () => (await readPublicKeys(WORKER_KEYS, publicKeyFile)).filter(({ kty }) => kty === 'OKP')
+  await read()
   return {
     seal: async (secrets, what) => {
-      const [newest] = await readWorkerPublicKeys(publicKeyFile)
+      const [newest] = await read()
       const key = await importJWK({ ...newest }, ALGORITHM)
       const text = new TextEncoder().encode(JSON.stringify(JobSecrets.parse(secrets)))
       const header = { alg: ALGORITHM, enc: ENCRYPTION, typ: KIND, kid: newest?.kid ?? '', ...claimsOf(what) }
@@ -71,9 +73,10 @@ export async function openSecrets(keys: readonly WorkerKey[], sealed: string, wh
   if (header.job !== claims.job) return { unreadable: `the sealed secrets are those of job ${header.job.slice(0, 40)}` }
   if (header.hosts !== claims.hosts) return { unreadable: 'the secrets were sealed for other hosts' }
   if (header.work !== claims.work) return { unreadable: 'the secrets were sealed for another command' }
-  const key = keys.find(({ kid }) => kid === header.kid)
+  const sealing = keys.filter(({ kty }) => kty === 'OKP')
+  const key = sealing.find(({ kid }) => kid === header.kid)
   if (key === undefined) {
-    const held = keys.map(({ kid }) => kid).join(', ')
+    const held = sealing.map(({ kid }) => kid).join(', ')
     const sealedWith = header.kid.slice(0, 100)
     return { unreadable: `the secrets were sealed with the key ${sealedWith}, and this worker has ${held}` }
   }

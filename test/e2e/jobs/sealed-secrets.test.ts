@@ -1,7 +1,7 @@
 /** Secrets of a job, end to end: sealed by the server, opened by the worker, gone with the job; or nothing runs. */
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { dropOldWorkerKeys, makeWorkerKeys, rotateWorkerKeys } from '@muster/trust'
+import { dropOldKeys, makeKeys, rotateKeys, WORKER_KEYS } from '@muster/trust'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CAN_MAKE_SUDOERS, makeSudoer, type Sudoer } from '../../support/ssh/sudoer.ts'
 import { gateFile } from '../../support/stack/gate.ts'
@@ -130,8 +130,8 @@ describe('nothing runs without the secrets', () => {
   test('whose key is gone from the file, which is read anew for each job', async () => {
     const stack = await startForSecrets({ workers: 0 })
     const { run, jobId } = await afterChange(stack, async () => {
-      await rotateWorkerKeys(stack.dataDir)
-      await dropOldWorkerKeys(stack.dataDir)
+      await rotateKeys(WORKER_KEYS, stack.dataDir)
+      await dropOldKeys(WORKER_KEYS, stack.dataDir)
     })
     expect(run).toMatchObject(unreadable(expect.stringMatching(/^the secrets were sealed with the key \S+, and this/)))
     expect(jobId).not.toBe('')
@@ -152,9 +152,12 @@ test('what was sealed before a rotation is opened after it, and a new key needs 
     return JSON.parse(Buffer.from(header, 'base64url').toString()).kid
   }
   const before = await stack.submit(REQUEST)
-  const { keyId } = await rotateWorkerKeys(stack.dataDir)
+  const { made } = await rotateKeys(WORKER_KEYS, stack.dataDir)
   const after = await stack.submit(REQUEST)
-  expect([await keyIdOf(before.job_id), await keyIdOf(after.job_id)]).toEqual([expect.not.stringMatching(keyId), keyId])
+  expect([await keyIdOf(before.job_id), await keyIdOf(after.job_id)]).toEqual([
+    expect.not.stringMatching(made[0] ?? ''),
+    made[0],
+  ])
   await stack.startWorker()
   for (const { job_id } of [before, after]) expect(await stack.ended(job_id)).toMatchObject({ state: 'succeeded' })
 }, 60_000)
@@ -259,6 +262,6 @@ test('a worker whose key file cannot be used does not start, and says what to co
   const stack = await startForSecrets({ workers: 0 })
   await rm(join(stack.dataDir, 'worker-keys.json'))
   await expect(stack.startWorker()).rejects.toThrow(/worker-keys\.json cannot be used: there is no such file/)
-  await makeWorkerKeys(stack.dataDir)
+  await makeKeys(WORKER_KEYS, stack.dataDir)
   await stack.startWorker()
 }, 60_000)

@@ -10,7 +10,7 @@ import { parseInventory } from '@muster/inventory'
 import { openLedger } from '@muster/ledger'
 import { createLogger } from '@muster/runtime'
 import { buildServer } from '@muster/server'
-import { makeWorkerKeys, openSealer } from '@muster/trust'
+import { makeKeys, openSealer, WORKER_KEYS } from '@muster/trust'
 import { inject, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { FIRST, makeKey as makeKeyBy } from '../access/keys.ts'
@@ -67,7 +67,7 @@ export async function startTestServer(
   const inventory = parseInventory(options.inventoryYaml ?? INVENTORY_YAML, 'inventory.yaml', defaults)
   const firstKey = await ensureFirstKey(ledger, { dataDir })
   const key = (await readFile(join(dataDir, 'api-key'), 'utf8')).trim()
-  const keys = options.sealsSecrets === true ? await makeWorkerKeys(dataDir) : undefined
+  const keys = options.sealsSecrets === true ? await makeKeys(WORKER_KEYS, dataDir) : undefined
   const app = await buildServer({
     ...OPEN_SERVER,
     ledger,

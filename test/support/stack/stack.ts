@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { isTerminalJob, type JobReport, OPERATIONS, type Request } from '@muster/contract'
 import { type RunningProcess, startProcess } from '@muster/runtime'
-import { makeWorkerKeys } from '@muster/trust'
+import { makeKeys, WORKER_KEYS } from '@muster/trust'
 import { inject, onTestFinished } from 'vitest'
 import { secretDirs } from './fleet-files.ts'
 
@@ -70,7 +70,7 @@ export async function startStack(options: {
     LOG_LEVEL: 'warn',
     ...options.env,
   }
-  const { privateFile, publicFile } = await makeWorkerKeys(dataDir)
+  const { privateFile, publicFile } = await makeKeys(WORKER_KEYS, dataDir)
   const keyOf = (app: string): Record<string, string> =>
     app === 'worker' ? { MUSTER_WORKER_KEY_FILE: privateFile } : { MUSTER_WORKER_PUBLIC_KEY_FILE: publicFile }
   const start = async (app: string, own: Record<string, string> = {}) => {

@@ -2,14 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import {
-  dropOldWorkerKeys,
-  makeWorkerKeys,
-  openSealer,
-  openSecrets,
-  readWorkerKeys,
-  rotateWorkerKeys,
-} from '@muster/trust'
+import { dropOldKeys, makeKeys, openSealer, openSecrets, readPrivateKeys, rotateKeys, WORKER_KEYS } from '@muster/trust'
 import { CompactEncrypt, importJWK } from 'jose'
 import { expect, onTestFinished, test } from 'vitest'
 
@@ -23,11 +16,12 @@ const WHAT = { jobId: 'job_a', hosts: ['web1', 'web2'], work: 'digest' }
 async function sealed() {
   const directory = await mkdtemp(join(tmpdir(), 'muster-sealed-'))
   onTestFinished(() => rm(directory, { recursive: true, force: true }))
-  const { privateFile, publicFile, keyId } = await makeWorkerKeys(directory)
+  const { privateFile, publicFile, made } = await makeKeys(WORKER_KEYS, directory)
   const sealer = await openSealer(publicFile)
   const text = await sealer.seal(SECRETS, WHAT)
-  const open = async (given: string, what = WHAT) => await openSecrets(await readWorkerKeys(privateFile), given, what)
-  return { directory, privateFile, sealer, text, keyId, open }
+  const open = async (given: string, what = WHAT) =>
+    await openSecrets(await readPrivateKeys(WORKER_KEYS, privateFile), given, what)
+  return { directory, privateFile, sealer, text, keyId: made[0], open }
 }
 
 test('what was sealed is opened, and shows nothing on its way', async () => {
@@ -83,19 +77,19 @@ function flipped(part: string): string {
 
 test('after a rotation the old is readable and the new has the new key; dropped keys open nothing', async () => {
   const { directory, sealer, text, open, keyId } = await sealed()
-  const rotated = await rotateWorkerKeys(directory)
+  const rotated = await rotateKeys(WORKER_KEYS, directory)
   const newer = await sealer.seal(SECRETS, WHAT)
   expect([await open(text), await open(newer)]).toEqual([{ secrets: SECRETS }, { secrets: SECRETS }])
-  await dropOldWorkerKeys(directory)
+  await dropOldKeys(WORKER_KEYS, directory)
   expect(await open(newer)).toEqual({ secrets: SECRETS })
   expect(await open(text)).toEqual({
-    unreadable: `the secrets were sealed with the key ${keyId}, and this worker has ${rotated.keyId}`,
+    unreadable: `the secrets were sealed with the key ${keyId}, and this worker has ${rotated.made[0]}`,
   })
 })
 
 test('a secret that this version does not know is not left out', async () => {
   const { privateFile, text, open } = await sealed()
-  const [key] = await readWorkerKeys(privateFile)
+  const [key] = await readPrivateKeys(WORKER_KEYS, privateFile)
   const header = JSON.parse(Buffer.from(text.split('.')[0] ?? '', 'base64url').toString())
   const { epk: _epk, ...claims } = header
   const newer = await new CompactEncrypt(Buffer.from(JSON.stringify({ ...SECRETS, secret_file: 'x' })))

@@ -15,7 +15,7 @@ import {
   startRedis,
   toolEnvironment,
 } from '@muster/runtime'
-import { ensureWorkerKeys } from '@muster/trust'
+import { ensureKeys, WORKER_KEYS } from '@muster/trust'
 import { serverEnvironment, workerEnvironment } from './part-environment.ts'
 
 const SERVER = fileURLToPath(new URL('../../../server/dist/main.js', import.meta.url))
@@ -81,7 +81,7 @@ export async function startStack(options: StackOptions): Promise<{ url: string }
 /** The keys of the workers, made at the first start, unless the settings name some. */
 async function keyFiles(env: Environment, dataDir: string): Promise<Record<string, string>> {
   if (env.MUSTER_WORKER_KEY_FILE || env.MUSTER_WORKER_PUBLIC_KEY_FILE) return {}
-  const { privateFile, publicFile } = await ensureWorkerKeys(dataDir)
+  const { privateFile, publicFile } = await ensureKeys(WORKER_KEYS, dataDir)
   return { MUSTER_WORKER_KEY_FILE: privateFile, MUSTER_WORKER_PUBLIC_KEY_FILE: publicFile }
 }
 

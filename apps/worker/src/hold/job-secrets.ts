@@ -5,7 +5,7 @@
 import { firstChars, type JobSecrets, MusterError, valuesOf } from '@muster/contract'
 import { type Claim, type Ledger, readSealed } from '@muster/ledger'
 import { prepareMasks, type SecretScrubber, type StreamMasks } from '@muster/runtime'
-import { openSecrets, readWorkerKeys } from '@muster/trust'
+import { openSecrets, readPrivateKeys, WORKER_KEYS } from '@muster/trust'
 import type { RunSpec } from './run-specs.ts'
 
 /** A longer text is masked by its lines, and a longer line by its beginning. */
@@ -61,7 +61,7 @@ export function createSecretsOfJobs(
   const open = async (jobId: string, work: string): Promise<Open | Unreadable> => {
     if (keyFile === undefined) return { unreadable: 'this worker has no MUSTER_WORKER_KEY_FILE to open secrets with' }
     try {
-      const keys = await readWorkerKeys(keyFile)
+      const keys = await readPrivateKeys(WORKER_KEYS, keyFile)
       const sealed = await readSealed(ledger, jobId)
       if (sealed === undefined) return { unreadable: 'Redis has no sealed secrets for the job' }
       const { hosts } = sealed

@@ -1,0 +1,101 @@
+/**
+ * Servers sign what workers do, and workers check it: a JWS (RFC 7515) by Ed25519 for each job, and one for each order
+ * that widens it. What the claims say is no matter of this file.
+ */
+import type { KeyObject } from 'node:crypto'
+import { CompactSign, compactVerify, decodeProtectedHeader, errors } from 'jose'
+import { z } from 'zod'
+import { keepPublicKeys, keepSigningKey, type OnKeyTrouble } from './kept-keys.ts'
+import { SERVER_KEYS } from './key-sets.ts'
+
+const ALGORITHM = 'EdDSA'
+
+/** What is signed: a job as it was submitted, or an order that changes one. */
+type WorkKind = 'job' | 'order'
+
+/** Signs work. */
+export type WorkSigner = {
+  /** The signed claims, as text of one line. They are what JSON keeps of them. */
+  sign(kind: WorkKind, claims: object): Promise<string>
+}
+
+/** The claims, as they were signed; or why they are not believed, in words for a person. */
+export type CheckedWork = { readonly claims: unknown } | { readonly refused: string }
+
+/** Checks signed work. */
+export type WorkChecker = {
+  /** Never throws for what the text is. */
+  check(kind: WorkKind, text: string): Promise<CheckedWork>
+}
+
+const Header = z.object({ alg: z.string(), kid: z.string(), typ: z.string() })
+
+/**
+ * Signs by the private keys of servers.
+ * @param onTrouble told when the file cannot be used any more; the keys that it held are used until it can
+ * @throws {MusterError} invalid_config when the file cannot be used now
+ */
+export async function openWorkSigner(serverKeyFile: string, onTrouble: OnKeyTrouble): Promise<WorkSigner> {
+  const kept = await keepSigningKey({ set: SERVER_KEYS, file: serverKeyFile, kind: 'Ed25519' }, onTrouble)
+  return {
+    sign: async (kind, claims) => {
+      const signing = await kept.fresh()
+      if (signing === undefined) throw new Error(`${serverKeyFile} was accepted without a key that signs work`)
+      const header = { alg: ALGORITHM, kid: signing.kid, typ: typeOf(kind) }
+      return await new CompactSign(Buffer.from(JSON.stringify(claims))).setProtectedHeader(header).sign(signing.key)
+    },
+  }
+}
+
+/**
+ * Checks by the public keys of servers.
+ * @param onTrouble told when the file cannot be used any more; the keys that it held are used until it can
+ * @throws {MusterError} invalid_config when the file cannot be used now
+ */
+export async function openWorkChecker(serverPublicKeyFile: string, onTrouble: OnKeyTrouble): Promise<WorkChecker> {
+  const kept = await keepPublicKeys({ set: SERVER_KEYS, file: serverPublicKeyFile, kind: 'Ed25519' }, onTrouble)
+  return {
+    check: async (kind, text) => {
+      const header = headerOf(text)
+      if (header === undefined) return { refused: 'the signature is damaged' }
+      if (header.typ !== typeOf(kind)) return { refused: `what is signed is another thing: ${shown(header.typ)}` }
+      const keys = await kept.fresh()
+      const key = keys.get(header.kid)
+      if (key === undefined) {
+        const known = [...keys.keys()].join(', ')
+        return { refused: `it is signed with the key ${shown(header.kid)}, and this worker knows ${known}` }
+      }
+      if (header.alg !== ALGORITHM) return { refused: `it is signed by ${shown(header.alg)}, not by ${ALGORITHM}` }
+      return await verified(text, key)
+    },
+  }
+}
+
+async function verified(text: string, key: KeyObject): Promise<CheckedWork> {
+  try {
+    const { payload } = await compactVerify(text, key, { algorithms: [ALGORITHM] })
+    return { claims: JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload)) }
+  } catch (error) {
+    if (error instanceof errors.JWSSignatureVerificationFailed) return { refused: 'the signature does not fit' }
+    if (!(error instanceof errors.JOSEError || error instanceof TypeError || error instanceof SyntaxError)) throw error
+    return { refused: 'the signature is damaged' }
+  }
+}
+
+function headerOf(text: string): z.infer<typeof Header> | undefined {
+  try {
+    return Header.safeParse(decodeProtectedHeader(text)).data
+  } catch {
+    // No JWS at all.
+    return undefined
+  }
+}
+
+function typeOf(kind: WorkKind): string {
+  return `muster-${kind}+jws`
+}
+
+/** It may be anything: whoever writes to Redis has chosen it. */
+function shown(text: string): string {
+  return JSON.stringify(text.slice(0, 100))
+}
