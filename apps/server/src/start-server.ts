@@ -68,6 +68,7 @@ export async function startServer(options: {
     names,
     limits,
     sealer,
+    signWork: undefined,
     policy: config.MUSTER_ADHOC_HOSTS,
     tls,
     trustedProxies: config.MUSTER_TRUSTED_PROXIES ?? new BlockList(),

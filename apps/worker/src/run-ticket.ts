@@ -9,6 +9,7 @@ import { MusterError } from '@muster/contract'
 import { type Claim, claimRun, finishRun, type RunEnd, type Ticket } from '@muster/ledger'
 import type { HeldRun, HeldRuns } from './hold/held-runs.ts'
 import type { SecretsOfJobs } from './hold/job-secrets.ts'
+import type { OwnStarts } from './hold/own-starts.ts'
 import { patiently } from './hold/patience.ts'
 import { type EndAndCleanUp, mayHaveRun, neverStarted, type TicketEnd } from './hold/run-end.ts'
 import type { RunSpec, RunSpecs } from './hold/run-specs.ts'
@@ -22,6 +23,7 @@ export type TicketDeps = ReachDeps &
   DurableDeps & {
     readonly workerId: string
     readonly specs: RunSpecs
+    readonly starts: OwnStarts
     readonly jobSecrets: SecretsOfJobs
     readonly held: HeldRuns
   }
@@ -67,6 +69,7 @@ async function carryOut(deps: TicketDeps, run: HeldRun): Promise<EndAndCleanUp> 
   const spec = await deps.specs.of(claim).catch(asDamage)
   if (spec instanceof MusterError) return { end: endWithout('policy_denied', claim, spec.message) }
   if (spec === undefined) return { end: neverStarted('skipped', 'policy_denied', 'the job is gone') }
+  if ('refused' in spec) return { end: endWithout('signature_invalid', claim, spec.refused) }
   const held = await deps.jobSecrets.hold(claim, spec)
   if ('unreadable' in held) return { end: endWithout('secrets_unreadable', claim, held.unreadable) }
   try {
@@ -87,13 +90,31 @@ async function carryOutWith(deps: TicketDeps, run: HeldRun, spec: RunSpec): Prom
   const { claim } = run
   if (claim.startedAgoMs !== undefined) return await orLost(deps, takeOver(deps, run, spec, claim.startedAgoMs))
 
+  const { starts } = spec
+  if (starts === undefined) return (await startNow(deps, run, spec)).ended
+  if (!deps.starts.take(claim, starts)) {
+    const detail = `this worker has sent the command to the host as often as was signed, ${starts.sends} times`
+    return { end: neverStarted('skipped', 'signature_invalid', detail) }
+  }
+  const { ended, isSent } = await startNow(deps, run, spec)
+  if (!isSent) deps.starts.giveBack(claim)
+  return ended
+}
+
+/** Starts the command and follows it. `isSent`: it may have been sent to the host. */
+async function startNow(
+  deps: TicketDeps,
+  run: HeldRun,
+  spec: RunSpec,
+): Promise<{ readonly ended: EndAndCleanUp; readonly isSent: boolean }> {
   const dispatched = await reachAndDispatch(deps, run, spec).catch((error: unknown) => {
     deps.log.error({ err: error }, 'a fault of ours before dispatch')
     const detail = 'a fault in the worker, before the command was sent; its log has more'
     return { end: neverStarted('unreachable', 'worker_lost', detail, true) }
   })
-  if ('end' in dispatched) return dispatched
-  return await orLost(deps, (spec.isDurable ? runDurable : runAttached)(deps, run, spec, dispatched))
+  if ('end' in dispatched) return { ended: dispatched, isSent: false }
+  const ended = await orLost(deps, (spec.isDurable ? runDurable : runAttached)(deps, run, spec, dispatched))
+  return { ended, isSent: ended.end === 'not ours' || ended.end.remote !== 'not_started' }
 }
 
 /** Returns the error of a damaged job, and rethrows any other: trying again cannot repair damage. */
@@ -103,7 +124,11 @@ function asDamage(error: unknown): MusterError {
 }
 
 /** The end of a run of which this worker lacks a part, so that it can neither start nor be followed. */
-function endWithout(reason: 'policy_denied' | 'secrets_unreadable', { startedAgoMs }: Claim, why: string): RunEnd {
+function endWithout(
+  reason: 'policy_denied' | 'secrets_unreadable' | 'signature_invalid',
+  { startedAgoMs }: Claim,
+  why: string,
+): RunEnd {
   if (startedAgoMs === undefined) return neverStarted('skipped', reason, why)
   return mayHaveRun(reason === 'policy_denied' ? 'result_missing' : reason, why)
 }

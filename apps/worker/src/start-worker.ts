@@ -25,6 +25,7 @@ import { readPrivateKeys, WORKER_KEYS } from '@muster/trust'
 import type { WorkerConfig } from './config.ts'
 import { createHeldRuns } from './hold/held-runs.ts'
 import { createSecretsOfJobs } from './hold/job-secrets.ts'
+import { OwnStarts } from './hold/own-starts.ts'
 import { createRunSpecs } from './hold/run-specs.ts'
 import { AskedSecrets } from './reach/asked-secrets.ts'
 import { askCommand } from './reach/credential-command.ts'
@@ -74,7 +75,8 @@ export async function startWorker(options: {
   const watch = await watchJobs(ledger, onError)
   life.closers.add('job watch', () => watch.stop())
 
-  const held = createHeldRuns(ledger, watch)
+  const specs = createRunSpecs(ledger, { check: undefined, log: logger })
+  const held = createHeldRuns(ledger, watch, { mayTake: specs.mayTake, onError })
   const onLapse = () => {
     logger.warn('the lease had run out; checking which runs are still ours')
     held.checkClaims().catch(onError)
@@ -109,16 +111,17 @@ export async function startWorker(options: {
     proxies: { programs: proxyPrograms, env },
     policy: config.MUSTER_ADHOC_HOSTS,
   })
-  const specs = createRunSpecs(ledger)
-  const triedWith: TriedWith = async (name, kind, jobId) => {
-    const connect = await specs.connectOf(jobId)
-    const without = { sudoUser: undefined, sudoPassword: undefined, login: undefined }
-    const found = await hosts.find(name, { ...without, keyHosts: [], connect, run: undefined, signal: closing.signal })
+  const triedWith: TriedWith = async (run, kind) => {
+    const reach = await specs.reachOf(run)
+    if (reach === undefined) return undefined
+    const without = { sudoUser: undefined, sudoPassword: undefined, login: undefined, keyHosts: [], run: undefined }
+    const found = await hosts.find(run.host, { ...without, ...reach, signal: closing.signal })
     if (!('host' in found)) return undefined
     const known = await knownHosts.read(found.host.knownHostsFiles)
     return await triedDigest(found.host, kind, { known, salt })
   }
-  const running = { specs, jobSecrets, pool, held, closing: closing.signal, log: logger }
+  const starts = new OwnStarts()
+  const running = { specs, starts, jobSecrets, pool, held, closing: closing.signal, log: logger }
   const deps = { ledger, workerId, hosts, triedWith, ...running }
   const consumer = consumeTickets(ledger, {
     concurrency: slots,

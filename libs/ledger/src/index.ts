@@ -4,7 +4,21 @@ export type { OutcomeGroup } from './gather/output-groups.ts'
 export { readRunGroups } from './gather/run-groups.ts'
 export { byCause, type Cause, causeOf } from './job/causes.ts'
 export { readSpec } from './job/job-texts.ts'
+export { lastStartMs } from './job/last-start.ts'
+export { batchOf, concurrencyOf, rolloutOf } from './job/rollout.ts'
 export { readSealed, type SealedSecrets, workDigest } from './job/sealed-secrets.ts'
+export {
+  digestOf,
+  HOSTS_PER_DIGEST,
+  JobClaims,
+  OrderClaims,
+  orderNames,
+  readHostsOfDigest,
+  readSigned,
+  readSignedFields,
+  type SignWork,
+  whatDiffers,
+} from './job/signed-work.ts'
 export { type OpenBreaker, openBreakers } from './read/breakers.ts'
 export { jobsOfKeys, listJobs } from './read/list-jobs.ts'
 export { listRuns } from './read/list-runs.ts'

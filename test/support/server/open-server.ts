@@ -10,6 +10,7 @@ export const OPEN_SERVER = {
   limits: { callsPerMin: 0, jobsPerMin: 0 },
   policy,
   sealer: undefined,
+  signWork: undefined,
   tls: undefined,
   trustedProxies: new BlockList(),
 }

@@ -34,6 +34,7 @@ const REASONS: Record<Reason, string> = {
   policy_denied: 'the API key of the job may not touch the host, or the worker could not read the job',
   key_revoked: 'the API key that submitted it was revoked or has expired',
   secrets_unreadable: 'the worker could not read the secrets of the job, and does not run it without them',
+  signature_invalid: 'what Redis says of the job is not what its server has signed, and the worker does not run it',
 }
 
 /** A state in words: `waiting to retry` for `retry_wait`; the other names speak for themselves. */

@@ -42,8 +42,15 @@ export type HeldRuns = {
   shutDown(): void
 }
 
-/** Keeps track of the runs of a worker. */
-export function createHeldRuns(ledger: Ledger, watch: JobWatch): HeldRuns {
+/**
+ * Keeps track of the runs of a worker. `mayTake` says whether commands of a job may take so long; `onError` hears when
+ * that could not be found out, and it is asked again at the next look.
+ */
+export function createHeldRuns(
+  ledger: Ledger,
+  watch: JobWatch,
+  rules: { mayTake: (jobId: string, execTimeoutMs: number) => Promise<boolean>; onError: (error: unknown) => void },
+): HeldRuns {
   const held = new Map<Claim, (cause: RunStop) => void>()
   let isShutDown = false
   return {
@@ -58,11 +65,18 @@ export function createHeldRuns(ledger: Ledger, watch: JobWatch): HeldRuns {
       }
       const raises = new Set<(execTimeoutMs: number) => void>()
       let lastExecTimeoutMs: number | undefined
+      const raise = (execTimeoutMs: number) => {
+        lastExecTimeoutMs = execTimeoutMs
+        for (const raiseOne of raises) raiseOne(execTimeoutMs)
+      }
+      const raiseIfAllowed = async (execTimeoutMs: number) => {
+        if (await rules.mayTake(claim.jobId, execTimeoutMs)) raise(execTimeoutMs)
+      }
       const unwatch = watch.watch(claim.jobId, claim.index, {
         onStop: stopFor,
         onExecTimeout: (execTimeoutMs) => {
-          lastExecTimeoutMs = execTimeoutMs
-          for (const raise of raises) raise(execTimeoutMs)
+          const present = Math.max(claim.execTimeoutMs, lastExecTimeoutMs ?? 0)
+          if (execTimeoutMs > present) raiseIfAllowed(execTimeoutMs).catch(rules.onError)
         },
       })
       // The sweep ends the job too, but only at its next turn.

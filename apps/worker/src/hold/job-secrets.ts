@@ -58,12 +58,14 @@ export function createSecretsOfJobs(
 ): SecretsOfJobs {
   const known = new Map<string, Kept>()
 
-  const open = async (jobId: string, work: string): Promise<Open | Unreadable> => {
+  const open = async (jobId: string, { work, refusalOfSealed }: RunSpec): Promise<Open | Unreadable> => {
     if (keyFile === undefined) return { unreadable: 'this worker has no MUSTER_WORKER_KEY_FILE to open secrets with' }
     try {
       const keys = await readPrivateKeys(WORKER_KEYS, keyFile)
       const sealed = await readSealed(ledger, jobId)
       if (sealed === undefined) return { unreadable: 'Redis has no sealed secrets for the job' }
+      const refused = await refusalOfSealed(sealed)
+      if (refused !== undefined) return { unreadable: refused }
       const { hosts } = sealed
       const opened = await openSecrets(keys, sealed.text, { jobId: sealed.jobId, hosts, work })
       if ('unreadable' in opened) return opened
@@ -98,7 +100,7 @@ export function createSecretsOfJobs(
     hold: async (claim, spec) => {
       if (spec.secretNames.length === 0) return { spec, release: () => {} }
       const { jobId, host } = claim
-      const kept = known.get(jobId) ?? { opening: open(jobId, spec.work), holders: 0, timer: undefined }
+      const kept = known.get(jobId) ?? { opening: open(jobId, spec), holders: 0, timer: undefined }
       known.set(jobId, kept)
       clearTimeout(kept.timer)
       kept.holders += 1

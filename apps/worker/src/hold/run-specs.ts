@@ -3,9 +3,11 @@
  * Only the most recently used jobs are kept: a worker sees many, and each may bring a script and a stdin of 16 MiB.
  */
 import type { Connect, JobSpec, LoginSecrets } from '@muster/contract'
-import { type Claim, type Ledger, readSpec, workDigest } from '@muster/ledger'
-import type { StreamMasks } from '@muster/runtime'
+import { type Claim, type Ledger, readSpec, type SealedSecrets, workDigest } from '@muster/ledger'
+import type { Logger, StreamMasks } from '@muster/runtime'
 import type { RemoteCommand } from '@muster/ssh'
+import type { SignedStarts } from './own-starts.ts'
+import { type CheckWork, type Refused, SignedJob } from './signed-job.ts'
 
 /** Most jobs whose specs are kept. */
 const KEPT = 50
@@ -30,6 +32,10 @@ export type RunSpec = {
   readonly secretNames: readonly string[]
   /** A digest of what runs, for which the secrets are sealed. */
   readonly work: string
+  /** Why sealed secrets are not those that came with the job. Undefined: they are, or nothing was to be signed. */
+  readonly refusalOfSealed: (sealed: SealedSecrets) => Promise<string | undefined>
+  /** How the job may start, as it was signed. Undefined: this worker checks no signatures. */
+  readonly starts: SignedStarts | undefined
   /** Masks the secrets of the job in a text of ours, which may quote the host. */
   readonly scrub: (text: string) => string
   /** Masks them in what the command prints. Undefined: there are none. */
@@ -55,30 +61,54 @@ type RunLimits = {
 /** Looks up specs. */
 export type RunSpecs = {
   /**
-   * The spec of the claimed run. Undefined when its job is gone.
+   * The spec of the claimed run; refused when that is not as it was signed. Undefined when its job is gone.
    * @throws {MusterError} job_damaged
    */
-  of(claim: Claim): Promise<RunSpec | undefined>
-  /** How the job reaches the hosts that its request names itself. Undefined when it does not say, or cannot be read. */
-  connectOf(jobId: string): Promise<Connect | undefined>
+  of(claim: Claim): Promise<RunSpec | Refused | undefined>
+  /**
+   * How the job of a run reaches the hosts that its request names itself; `connect` is undefined when it does not say.
+   * Undefined when it cannot be read, or is not as it was signed.
+   */
+  reachOf(run: Pick<Claim, 'jobId' | 'index' | 'host'>): Promise<{ readonly connect: Connect | undefined } | undefined>
+  /**
+   * Whether commands of the job may take so long: a limit that nobody has signed is not taken over.
+   * @throws {MusterError} job_damaged
+   */
+  mayTake(jobId: string, execTimeoutMs: number): Promise<boolean>
 }
 
 type Kept = { readonly reading: Promise<KeptJob | undefined>; bytes: number }
 
 /** The options of a job. Script and stdin are bytes, converted once: many runs may send them at the same time. */
 type JobInBytes = Omit<JobSpec, 'script' | 'stdin'> & { readonly script?: Buffer; readonly stdin?: Buffer }
-type KeptJob = JobInBytes & { readonly keyHosts: readonly string[]; readonly work: string }
+type KeptJob = JobInBytes & {
+  readonly keyHosts: readonly string[]
+  readonly work: string
+  /** Undefined: this worker checks no signatures. */
+  readonly signed: SignedJob | Refused | undefined
+}
 
-/** Reads specs from the ledger. */
-export function createRunSpecs(ledger: Ledger): RunSpecs {
+/** Reads specs from the ledger. Without `check`, nothing has to be signed. */
+export function createRunSpecs(
+  ledger: Ledger,
+  { check, log }: { check: CheckWork | undefined; log: Logger },
+): RunSpecs {
   const known = new Map<string, Kept>()
+  let refusedCount = 0
+  const readJob = async (jobId: string): Promise<KeptJob | undefined> => {
+    const job = await readSpec(ledger, jobId)
+    if (job === undefined) return undefined
+    const { spec, keyHosts, texts } = job
+    const signed = check && (await SignedJob.open(ledger, check, { jobId, spec, texts }))
+    return { ...inBytes(spec), keyHosts, work: workOf(spec), signed }
+  }
   const read = (jobId: string) => {
-    const reading = readSpec(ledger, jobId).then(
-      (job) => job && { ...inBytes(job.spec), keyHosts: job.keyHosts, work: workOf(job.spec) },
-    )
+    const reading = readJob(jobId)
     const kept: Kept = { reading, bytes: 0 }
     kept.reading.then(
       (job) => {
+        // The next run looks again: an operator may have mended the key file since.
+        if (job?.signed !== undefined && 'refused' in job.signed && known.get(jobId) === kept) known.delete(jobId)
         kept.bytes = (job?.script?.length ?? 0) + (job?.stdin?.length ?? 0)
         forgetOldest(known)
       },
@@ -93,14 +123,29 @@ export function createRunSpecs(ledger: Ledger): RunSpecs {
     return kept.reading
   }
   return {
-    of: async ({ jobId, execTimeoutMs }) => {
+    of: async (claim) => {
+      const { jobId, host, index, attempt, execTimeoutMs } = claim
       const job = await find(jobId)
-      return job === undefined ? undefined : toRunSpec(job, execTimeoutMs)
+      if (job === undefined) return undefined
+      const { signed } = job
+      const refused = signed && ('refused' in signed ? signed.refused : await signed.refusalOf(claim))
+      if (refused === undefined) return toRunSpec(job, execTimeoutMs)
+      refusedCount += 1
+      const run = { job_id: jobId, host, index, attempt }
+      log.warn({ ...run, refused: refusedCount }, `not run, because it is not what was signed: ${refused}`)
+      return { refused }
     },
-    connectOf: async (jobId) => {
+    reachOf: async (run) => {
       // The run itself says what is wrong with its job.
-      const job = await find(jobId).catch(() => undefined)
-      return job?.connect
+      const job = await find(run.jobId).catch(() => undefined)
+      const { signed } = job ?? {}
+      const isSigned = signed === undefined || (!('refused' in signed) && (await signed.isHostOf(run)))
+      return job && isSigned ? { connect: job.connect } : undefined
+    },
+    mayTake: async (jobId, execTimeoutMs) => {
+      const signed = (await find(jobId))?.signed
+      if (signed === undefined) return true
+      return !('refused' in signed) && (await signed.mayTake(execTimeoutMs))
     },
   }
 }
@@ -121,6 +166,7 @@ function inBytes({ script, stdin, ...rest }: JobSpec): JobInBytes {
 /** Times are in seconds up to here, and in milliseconds from here on. */
 function toRunSpec(job: KeptJob, execTimeoutMs: number): RunSpec {
   const { stdin, cwd, env, health_check: check } = job
+  const signed = job.signed instanceof SignedJob ? job.signed : undefined
   return {
     command: {
       form: formOf(job),
@@ -136,6 +182,8 @@ function toRunSpec(job: KeptJob, execTimeoutMs: number): RunSpec {
     login: undefined,
     secretNames: job.secrets ?? [],
     work: job.work,
+    refusalOfSealed: async (sealed) => (signed === undefined ? undefined : await signed.refusalOfSealed(sealed)),
+    starts: signed && { total: signed.total, sends: signed.sends, untilMs: signed.startsUntilMs },
     scrub: (text) => text,
     masks: undefined,
     isDurable: job.durable,

@@ -127,7 +127,7 @@ function endOfStop(run: HeldRun): TicketEnd | undefined {
 /** Adds a digest of what the host was tried with, if the failure counts against the host. */
 async function withTried(triedWith: TriedWith, run: HeldRun, end: TicketEnd): Promise<TicketEnd> {
   if (end === 'not ours' || end.isHostsFault !== true) return end
-  const tried = await triedWith(run.claim.host, end.reason === 'auth_failed' ? 'auth' : 'connect', run.claim.jobId)
+  const tried = await triedWith(run.claim, end.reason === 'auth_failed' ? 'auth' : 'connect')
   return tried === undefined ? end : { ...end, tried }
 }
 

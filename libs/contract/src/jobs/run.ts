@@ -64,6 +64,7 @@ export const Reason = z
     'policy_denied',
     'key_revoked',
     'secrets_unreadable',
+    'signature_invalid',
   ])
   .meta({ id: 'Reason' })
 export type Reason = z.infer<typeof Reason>

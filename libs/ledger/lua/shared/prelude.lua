@@ -76,6 +76,11 @@ end
 -- Tells the workers that hold runs of this job to look at it: it is to stop, or its exec timeout was raised.
 local function order() redis.call('PUBLISH', base .. ':orders', job_id) end
 
+-- Keeps what the server has signed of the job under this name; '' when it does not sign.
+local function keep_signed(name, signed)
+  if signed ~= '' then redis.call('HSET', job .. ':signed', name, signed) end
+end
+
 local function add_notice(index, notice)
   local key = run_key(index)
   local before = redis.call('HGET', key, 'notice')

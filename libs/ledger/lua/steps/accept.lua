@@ -3,15 +3,16 @@
 -- `idempotency_key` is a key of Redis or ''; `within_ms` the time limit of the job or ''; `script_bytes`, `stdin_bytes`
 -- and `secrets_bytes` the lengths of the texts beside it or ''; `shared_machines` the machines of hosts that are not
 -- one by themselves, as 'index:machine,index:machine'; `hourly` how many jobs within an hour the key and those above it
--- may submit, as 'key:jobs,key:jobs'. After the fields and their values come the hosts.
+-- may submit, as 'key:jobs,key:jobs'; `signed` is what the server has signed of the job, or ''. After the fields and
+-- their values come the hosts.
 -- Returns {'accepted', tickets...}, {'seen', job ID}, {'conflict', job ID}, {'full'}, {'incomplete', which text} or
 -- {'spent', key, its jobs within an hour, milliseconds until the next}.
 local idempotency_key, digest, idempotency_s = ARGV[3], ARGV[4], ARGV[5]
 local start_within_ms, within_ms = ARGV[6], ARGV[7]
 local script_bytes, stdin_bytes, secrets_bytes = ARGV[8], ARGV[9], ARGV[10]
-local shared_machines, hourly = ARGV[11], ARGV[12]
-local field_count = ARGV[13]
-local fields_from = 14
+local shared_machines, hourly, signed = ARGV[11], ARGV[12], ARGV[13]
+local field_count = ARGV[14]
+local fields_from = 15
 local hosts_from = fields_from + 2 * field_count
 
 local texts = {script = script_bytes, stdin = stdin_bytes, secrets = secrets_bytes}
@@ -67,7 +68,7 @@ local function count_job(now)
 end
 
 local function fields_size()
-  local size = 0
+  local size = #signed
   for i = fields_from, hosts_from - 1 do size = size + #ARGV[i] end
   return size
 end
@@ -76,6 +77,7 @@ local function store_job(now)
   local total = #ARGV - hosts_from + 1
   redis.call('HSET', job, 'state', 'queued', 'total', total, 'next', 0, 'created', now, 'n:pending', total, 'done', 0,
     'start_deadline', now + start_within_ms, unpack(ARGV, fields_from, hosts_from - 1))
+  keep_signed('job', signed)
   if within_ms ~= '' then redis.call('HSET', job, 'job_deadline', now + within_ms, 'job_within_ms', within_ms) end
   for name, bytes in pairs(texts) do
     if bytes ~= '' then

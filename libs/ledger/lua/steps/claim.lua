@@ -10,7 +10,8 @@ local index, attempt, reissue, worker, nonce, tried = ARGV[3], ARGV[4], ARGV[5],
 
 -- `how` is 'start' or 'attach'; `started_ago_ms` is '' when it is to start, `job_left_ms` when the job has no time
 -- limit.
-local CLAIMED_FIELDS = {'epoch', 'host', 'how', 'started_ago_ms', 'job_left_ms', 'exec_timeout_ms'}
+local CLAIMED_FIELDS = {'epoch', 'host', 'how', 'started_ago_ms', 'job_left_ms', 'exec_timeout_ms',
+  'concurrency'}
 
 let_in()
 local now = now_ms()
@@ -19,7 +20,8 @@ local run = read(key, 'state', 'attempt', 'reissue', 'host', 'nonce', 'epoch', '
   'kept_state')
 
 local function read_facts()
-  return read(job, 'state', 'stop', 'batch_due', 'start_deadline', 'job_deadline', 'key_id', 'exec_timeout_ms')
+  return read(job, 'state', 'stop', 'batch_due', 'start_deadline', 'job_deadline', 'key_id', 'exec_timeout_ms',
+    'concurrency')
 end
 
 local facts = read_facts()
@@ -29,7 +31,7 @@ local function claimed(epoch, how)
   -- Redis' clock may have been set back since.
   if how == 'attach' then claim.started_ago_ms = math.max(0, now - run.started) end
   if facts.job_deadline then claim.job_left_ms = facts.job_deadline - now end
-  claim.exec_timeout_ms = facts.exec_timeout_ms
+  claim.exec_timeout_ms, claim.concurrency = facts.exec_timeout_ms, facts.concurrency
   local words = {}
   for i, field in ipairs(CLAIMED_FIELDS) do words[i] = tostring(claim[field]) end
   return reply('claimed', unpack(words))

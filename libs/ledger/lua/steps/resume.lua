@@ -1,7 +1,8 @@
 -- Lets a job that is paused at a gate go on with its next batch.
 -- `batch` is the batch that has ended, from 0, so that a request which is sent twice opens one gate; or ''.
+-- `signed` is the order of the server to go on after that batch, or ''.
 -- Returns {'resumed', tickets...}, {'not_paused'} or {'unknown'}.
-local batch = ARGV[3]
+local batch, signed = ARGV[3], ARGV[4]
 
 let_in()
 local now = now_ms()
@@ -16,6 +17,7 @@ if is_another or facts.state ~= 'paused' or facts.next == facts.total then
   if has_moved then changed() end
   return {'not_paused'}
 end
+keep_signed('gate:' .. batch, signed)
 redis.call('HSET', job, 'state', facts.started and 'running' or 'queued')
 begin_batch(now)
 release(now)

@@ -1,11 +1,13 @@
 -- Changes how many runs of a job may be in flight. When more are in flight already, none of them is stopped.
+-- `signed` is the order of the server, or ''.
 -- Returns {'changed', tickets...}, {'ended'} or {'unknown'}.
-local concurrency = ARGV[3]
+local concurrency, signed = ARGV[3], ARGV[4]
 
 let_in()
 local facts = read(job, 'state', 'ended')
 if not facts.state then return {'unknown'} end
 if facts.ended then return {'ended'} end
+keep_signed('concurrency', signed)
 redis.call('HSET', job, 'concurrency', concurrency)
 local now = now_ms()
 release(now)

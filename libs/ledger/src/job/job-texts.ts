@@ -64,13 +64,14 @@ export async function dropTexts({ redis, keys }: Ledger, jobId: string, texts: r
 
 /**
  * The command and the options of a job, as they were submitted, and the target expressions that must all select a host
- * for its API key to touch it. Undefined when there is no such job.
+ * for its API key to touch it. `texts` are all texts of it as they are stored, but for its sealed secrets. Undefined
+ * when there is no such job.
  * @throws {MusterError} job_damaged, also when a text has lost some of its bytes; ledger_unavailable
  */
 export async function readSpec(
   ledger: Ledger,
   jobId: string,
-): Promise<{ spec: JobSpec; keyHosts: readonly string[] } | undefined> {
+): Promise<{ spec: JobSpec; keyHosts: readonly string[]; texts: Record<string, string> } | undefined> {
   const { redis, keys } = ledger
   const [specText, keyHostsText, ...lengths] = await ask(
     redis,
@@ -80,11 +81,16 @@ export async function readSpec(
   if (specText === undefined || specText === null) return undefined
   const spec = await orDamaged(jobId, () => JobSpec.parse(JSON.parse(specText)))
   const keyHosts = await orDamaged(jobId, () => KeyHosts.parse(JSON.parse(keyHostsText ?? '[]')))
+  const texts: Record<string, string> = { spec: specText }
+  if (keyHostsText !== undefined && keyHostsText !== null) texts.key_hosts = keyHostsText
   for (const [i, name] of TEXT_NAMES.entries()) {
     const length = Number(lengths[i] ?? 0)
-    if (length > 0) spec[name] = await readText(ledger, jobId, { name, length })
+    if (length === 0) continue
+    const text = await readText(ledger, jobId, { name, length })
+    texts[name] = text
+    spec[name] = text
   }
-  return { spec, keyHosts }
+  return { spec, keyHosts, texts }
 }
 
 /**

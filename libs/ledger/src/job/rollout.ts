@@ -55,3 +55,13 @@ export function batchCount(sizes: readonly number[], total: number): number {
   }
   return sizes.length + Math.ceil(left / (sizes.at(-1) ?? total))
 }
+
+/** The batch, counted from 0, that a run is in; the last size repeats. */
+export function batchOf(index: number, sizes: readonly number[]): number {
+  let left = index
+  for (const [i, size] of sizes.entries()) {
+    if (left < size) return i
+    left -= size
+  }
+  return sizes.length + Math.floor(left / (sizes.at(-1) ?? Number.POSITIVE_INFINITY))
+}

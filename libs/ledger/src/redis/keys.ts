@@ -24,6 +24,8 @@ export function keysOf(prefix: string) {
     text: (jobId: string, name: 'script' | 'stdin' | 'secrets') => `${base}:job:${jobId}:${name}`,
     /** List: the frozen host names, in order. */
     hosts: (jobId: string) => `${base}:job:${jobId}:hosts`,
+    /** Hash: what a server has signed of a job: `job`, and the orders that widen it (signed-work.ts). */
+    signed: (jobId: string) => `${base}:job:${jobId}:signed`,
     /** Set: indexes of the runs that were released and have not ended. */
     open: (jobId: string) => `${base}:job:${jobId}:open`,
     /** Sorted set: indexes of hosts that showed a host key after another host; the score is that other host's index. */

@@ -28,6 +28,7 @@ export const SCRIPTS = {
       'secretsBytes',
       'sharedMachines',
       'hourly',
+      'signed',
       'fieldCount',
     ],
     rest: 'fields',
@@ -95,13 +96,13 @@ export const SCRIPTS = {
   }),
   'hand-over': loadScript({ file: 'steps/hand-over', isOfJob: true, keys: [], args: CLAIM }),
   cancel: loadScript({ file: 'steps/cancel', isOfJob: true, keys: [], args: [], rest: 'indexes' }),
-  extend: loadScript({ file: 'steps/extend', isOfJob: true, keys: [], args: ['execTimeoutMs'] }),
-  resume: loadScript({ file: 'steps/resume', isOfJob: true, keys: [], args: ['batch'] }),
+  extend: loadScript({ file: 'steps/extend', isOfJob: true, keys: [], args: ['execTimeoutMs', 'signed'] }),
+  resume: loadScript({ file: 'steps/resume', isOfJob: true, keys: [], args: ['batch', 'signed'] }),
   'set-concurrency': loadScript({
     file: 'steps/set-concurrency',
     isOfJob: true,
     keys: [],
-    args: ['concurrency'],
+    args: ['concurrency', 'signed'],
   }),
   'keep-secret': loadScript({
     file: 'steps/keep-secret',
@@ -171,4 +172,12 @@ export type ScriptName = keyof typeof SCRIPTS
 export const TICKET_FIELDS = ['job_id', 'title', 'index', 'host', 'attempt', 'reissue'] as const
 
 /** What a claim is told before the tickets that it lets go: CLAIMED_FIELDS in claim.lua. */
-export const CLAIMED_FIELDS = ['epoch', 'host', 'how', 'started_ago_ms', 'job_left_ms', 'exec_timeout_ms'] as const
+export const CLAIMED_FIELDS = [
+  'epoch',
+  'host',
+  'how',
+  'started_ago_ms',
+  'job_left_ms',
+  'exec_timeout_ms',
+  'concurrency',
+] as const

@@ -4,6 +4,7 @@
  */
 import { MusterError } from '@muster/contract'
 import { z } from 'zod'
+import { type SignWork, signedOrder } from '../job/signed-work.ts'
 import { hostsOfJob } from '../read/read-job.ts'
 import { ask, type Ledger } from '../redis/open-ledger.ts'
 import { runScript } from '../redis/scripts.ts'
@@ -39,8 +40,14 @@ export async function extendJob(
   ledger: Ledger,
   jobId: string,
   execTimeoutMs: number,
+  sign?: SignWork,
 ): Promise<'raised' | 'ended' | 'unknown'> {
-  const given = { jobId, execTimeoutMs: Math.round(execTimeoutMs) }
+  const wantedMs = Math.round(execTimeoutMs)
+  const given = {
+    jobId,
+    execTimeoutMs: wantedMs,
+    signed: await signedOrder(sign, jobId, { exec_timeout_ms: wantedMs }),
+  }
   const answer = z.string().parse(await ask(ledger.redis, () => runScript(ledger, 'extend', given), jobId))
   const word = z.enum(['raised', 'ended', 'unknown']).safeParse(answer)
   if (word.success) return word.data

@@ -38,6 +38,8 @@ export type Claim = {
   readonly jobLeftMs?: number
   /** How long the command may take; the limit may be raised later. */
   readonly execTimeoutMs: number
+  /** How many runs of the job may be in flight at once. */
+  readonly concurrency: number
 }
 
 const Answer = z.array(z.string()).min(1)
@@ -51,12 +53,16 @@ const Claimed = z.object({
   started_ago_ms: optionalMs,
   job_left_ms: optionalMs,
   exec_timeout_ms: z.coerce.number(),
+  concurrency: z.coerce.number(),
 })
 
 /**
- * Returns a digest of what a job would try at a host, to reach it or to log in. Undefined when that is not known.
+ * Returns a digest of what a run would try at its host, to reach it or to log in. Undefined when that is not known.
  */
-export type TriedWith = (host: string, kind: 'connect' | 'auth', jobId: string) => Promise<string | undefined>
+export type TriedWith = (
+  run: Pick<Claim, 'jobId' | 'index' | 'host'>,
+  kind: 'connect' | 'auth',
+) => Promise<string | undefined>
 
 /**
  * Takes the run that a ticket asks for. Undefined when there is nothing to do: another worker holds the run, it has
@@ -80,7 +86,7 @@ export async function claimRun(
   if (answer[0] === 'tried with') {
     const [word, host = '', kind, ...tickets] = answer
     await releaseTickets(ledger, [word, ...tickets])
-    answer = await tryWith((await triedWith?.(host, kind === 'auth' ? 'auth' : 'connect', jobId)) ?? '-')
+    answer = await tryWith((await triedWith?.({ jobId, index, host }, kind === 'auth' ? 'auth' : 'connect')) ?? '-')
   }
   const [word, ...rest] = answer
   if (word !== 'claimed') {
@@ -99,6 +105,7 @@ export async function claimRun(
     nonce,
     worker,
     execTimeoutMs: told.exec_timeout_ms,
+    concurrency: told.concurrency,
     ...(startedAgoMs === undefined ? {} : { startedAgoMs }),
     ...(jobLeftMs === undefined ? {} : { jobLeftMs }),
   }

@@ -2,6 +2,7 @@
 import type { Concurrency } from '@muster/contract'
 import { z } from 'zod'
 import { concurrencyOf } from '../job/rollout.ts'
+import { type SignWork, signedOrder } from '../job/signed-work.ts'
 import { ask, type Ledger } from '../redis/open-ledger.ts'
 import { runScript } from '../redis/scripts.ts'
 import { releaseTickets } from '../tickets/ticket-queue.ts'
@@ -16,10 +17,20 @@ export async function resumeJob(
   ledger: Ledger,
   jobId: string,
   batch?: number,
+  sign?: SignWork,
 ): Promise<'resumed' | 'not_paused' | 'unknown'> {
-  const answer = await ask(ledger.redis, () => runScript(ledger, 'resume', { jobId, batch: batch ?? '' }), jobId)
+  const after = sign === undefined ? batch : (batch ?? (await presentBatch(ledger, jobId)))
+  const signed = await signedOrder(sign, jobId, after === undefined ? undefined : { after_batch: after })
+  const given = { jobId, batch: after ?? '', signed }
+  const answer = await ask(ledger.redis, () => runScript(ledger, 'resume', given), jobId)
   const word = await releaseTickets(ledger, answer)
   return z.enum(['resumed', 'not_paused', 'unknown']).parse(word)
+}
+
+/** The batch that a job has reached, counted from 0. Undefined for a job without batches. */
+async function presentBatch({ redis, keys }: Ledger, jobId: string): Promise<number | undefined> {
+  const batch = await ask(redis, () => redis.hget(keys.job(jobId), 'batch'), jobId)
+  return batch === null ? undefined : z.coerce.number().int().min(0).parse(batch)
 }
 
 /**
@@ -32,10 +43,12 @@ export async function setConcurrency(
   ledger: Ledger,
   jobId: string,
   concurrency: Concurrency,
+  sign?: SignWork,
 ): Promise<'changed' | 'ended' | 'unknown'> {
   const { redis, keys } = ledger
   const total = await ask(redis, () => redis.llen(keys.hosts(jobId)), jobId)
-  const given = { jobId, concurrency: concurrencyOf(concurrency, total) }
+  const signed = await signedOrder(sign, jobId, { concurrency })
+  const given = { jobId, concurrency: concurrencyOf(concurrency, total), signed }
   const answer = await ask(redis, () => runScript(ledger, 'set-concurrency', given), jobId)
   const word = await releaseTickets(ledger, answer)
   return z.enum(['changed', 'ended', 'unknown']).parse(word)

@@ -8,12 +8,16 @@ import { z } from 'zod'
 import { dropTexts, type JobText, splitTexts, storeTexts, type TextName } from '../job/job-texts.ts'
 import { rolloutOf } from '../job/rollout.ts'
 import { workDigest } from '../job/sealed-secrets.ts'
+import { jobClaims, type SignWork } from '../job/signed-work.ts'
 import { sharedMachines } from '../read/job-notices.ts'
 import { ask, FULL, type Ledger } from '../redis/open-ledger.ts'
 import { runScript } from '../redis/scripts.ts'
 import { releaseTickets } from '../tickets/ticket-queue.ts'
 
 const Answer = z.array(z.string())
+
+/** A field of the record of a job, and its value. */
+type Field = [string, string | number]
 
 /** How many seconds an idempotency key stands for its job. */
 const IDEMPOTENCY_S = 24 * 3600
@@ -71,6 +75,8 @@ export type NewJob = {
   seed?: number
   /** The job that this one reruns, on the hosts that had ended in these states. Absent when this is no rerun. */
   rerun?: { of: string; states: readonly string[] }
+  /** Signs what the workers are to do. Absent: nothing is signed. */
+  sign?: SignWork
   /** Whether it tests the connection, and so goes past a breaker that is open because the host could not be reached. */
   isTest?: boolean
 }
@@ -96,7 +102,7 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
   const elsewhere = machines.flatMap((machine, i) => (machine === job.hosts[i] ? [] : [`${i}:${machine}`]))
   const rollout = rolloutOf(spec, job.hosts.length)
   const asked = selectionOf(job.request, job.request.seed)
-  const fields: Array<[string, string | number]> = [
+  const fields: Field[] = [
     ['concurrency', rollout.concurrency],
     ['max_errors', rollout.maxErrors],
     ['on_budget', spec.on_budget],
@@ -135,6 +141,7 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
   if (secrets !== undefined && 'isKept' in secrets && secrets.isKept) fields.push(['keep_secrets', 1])
   const besides = [...texts, ...(await sealed(job, jobId, whole))]
   const areStored = await storeTexts(ledger, jobId, besides)
+  const signed = await signedJob(job, { jobId, spec: whole, fields, besides })
   const lengthOf = (name: TextName) => besides.find((text) => text.name === name)?.bytes.length ?? ''
   const asIs = job.rerun ?? [targets, asked, specText, ...texts.map(({ sha256 }) => sha256)]
   const sameRequest = secrets !== undefined && 'mac' in secrets ? [asIs, secrets.mac, secrets.isKept] : asIs
@@ -150,6 +157,7 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
     secretsBytes: lengthOf('secrets'),
     sharedMachines: elsewhere.join(','),
     hourly: sharesText(shares, 'max_jobs_per_hour'),
+    signed,
     fieldCount: fields.length,
   }
   const following = [...fields.flat(), ...job.hosts]
@@ -173,6 +181,22 @@ async function sealed({ secrets, hosts }: NewJob, jobId: string, spec: JobSpec):
   if (secrets === undefined || !('seal' in secrets)) return []
   const text = await secrets.seal({ jobId, hosts, work: workDigest(spec) })
   return [{ name: 'secrets', bytes: Buffer.from(text) }]
+}
+
+/** What the server has signed of the job; '' when it does not sign. */
+async function signedJob(
+  { hosts, sign }: NewJob,
+  { jobId, spec, fields, besides }: { jobId: string; spec: JobSpec; fields: Field[]; besides: readonly JobText[] },
+): Promise<string> {
+  if (sign === undefined) return ''
+  const stored = Object.fromEntries(fields.map(([name, value]) => [name, String(value)]))
+  const { spec: specText = '', key_hosts: keyHosts } = stored
+  const texts = {
+    spec: specText,
+    ...(keyHosts !== undefined && { key_hosts: keyHosts }),
+    ...Object.fromEntries(besides.map(({ name, bytes }) => [name, bytes])),
+  }
+  return await sign('job', jobClaims({ jobId, spec, hosts, nowMs: Date.now() }, { texts, fields: stored }))
 }
 
 function conflict(jobId: string): MusterError {

@@ -2,7 +2,7 @@
 import type { Principal } from '@muster/access'
 import type { OPERATIONS, OperationName, Output } from '@muster/contract'
 import type { AdhocPolicy, Inventory } from '@muster/inventory'
-import type { Ledger } from '@muster/ledger'
+import type { Ledger, SignWork } from '@muster/ledger'
 import type { Logger } from '@muster/runtime'
 import type { Sealer } from '@muster/trust'
 
@@ -17,6 +17,8 @@ export type OperationDeps = {
   readonly limits: RateLimits
   /** Seals secrets for the workers. Undefined: this server takes none. */
   readonly sealer: Sealer | undefined
+  /** Signs jobs, and orders that widen them. Undefined: workers that check signatures run nothing of this server. */
+  readonly signWork: SignWork | undefined
 }
 
 /** Most calls of one key per minute on this server; 0 is no limit. */

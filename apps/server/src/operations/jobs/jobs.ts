@@ -102,13 +102,13 @@ async function selectOfJob(
  * @throws {MusterError} not_found, job_ended, key_limit; invalid_request if the limit is lower than the present one
  */
 export async function requestExtend(
-  { ledger, inventory, logger }: OperationDeps,
+  { ledger, inventory, logger, signWork }: OperationDeps,
   { job_id: jobId, exec_timeout_s: execTimeoutS }: Input<'extend_job'>,
   caller: Caller,
 ): Promise<JobReport> {
   await requireOwnLimits({ ledger, inventory }, jobId, caller)
   requireExecTimeout(caller, execTimeoutS)
-  const outcome = await extendJob(ledger, jobId, execTimeoutS * 1_000)
+  const outcome = await extendJob(ledger, jobId, execTimeoutS * 1_000, signWork)
   const report = await reportOfChange(ledger, jobId, outcome, 'its exec timeout cannot be raised any more')
   logger.info({ job_id: jobId, exec_timeout_s: execTimeoutS, key_id: caller.keyId }, 'exec timeout raised')
   return report
@@ -119,12 +119,12 @@ export async function requestExtend(
  * @throws {MusterError} not_found, job_not_paused, key_limit
  */
 export async function requestResume(
-  { ledger, inventory, logger }: OperationDeps,
+  { ledger, inventory, logger, signWork }: OperationDeps,
   { job_id: jobId, batch }: Input<'resume_job'>,
   caller: Caller,
 ): Promise<JobReport> {
   await requireOwnLimits({ ledger, inventory }, jobId, caller)
-  const outcome = await resumeJob(ledger, jobId, batch === undefined ? undefined : batch - 1)
+  const outcome = await resumeJob(ledger, jobId, batch === undefined ? undefined : batch - 1, signWork)
   if (outcome === 'unknown') throw noSuchJob(jobId)
   const report = await reportOf(ledger, jobId)
   if (outcome === 'not_paused') {
@@ -142,13 +142,13 @@ export async function requestResume(
  * @throws {MusterError} not_found, job_ended, key_limit
  */
 export async function requestConcurrency(
-  { ledger, inventory, logger }: OperationDeps,
+  { ledger, inventory, logger, signWork }: OperationDeps,
   { job_id: jobId, concurrency }: Input<'set_concurrency'>,
   caller: Caller,
 ): Promise<JobReport> {
   const total = await requireOwnLimits({ ledger, inventory }, jobId, caller)
   requireConcurrency(caller, concurrency, total)
-  const outcome = await setConcurrency(ledger, jobId, concurrency)
+  const outcome = await setConcurrency(ledger, jobId, concurrency, signWork)
   const report = await reportOfChange(ledger, jobId, outcome, 'its concurrency cannot be changed any more')
   logger.info({ job_id: jobId, concurrency: report.concurrency, key_id: caller.keyId }, 'concurrency changed')
   return report

@@ -61,9 +61,9 @@ async function submitFor(
 
 /** Has the ledger accept a job, if the key of the caller allows it. Every job of a server passes here. */
 async function accept(
-  { ledger, inventory, policy }: OperationDeps,
+  { ledger, inventory, policy, signWork }: OperationDeps,
   caller: Caller,
-  job: Omit<NewJob, 'machines' | 'owner' | 'keyId' | 'keyLimits' | 'traceparent'>,
+  job: Omit<NewJob, 'machines' | 'owner' | 'keyId' | 'keyLimits' | 'traceparent' | 'sign'>,
   isOurs: boolean,
 ): ReturnType<typeof submitJob> {
   const known = inventory.current()
@@ -82,6 +82,7 @@ async function accept(
     keyId,
     keyLimits: { hosts: limits.hosts, shares },
     ...(traceparent === undefined ? {} : { traceparent }),
+    ...(signWork === undefined ? {} : { sign: signWork }),
   })
 }
 

@@ -1,0 +1,186 @@
+/**
+ * What a server signs: of a job everything that a worker acts on, and of the orders that widen it what was asked for.
+ * libs/trust signs and checks signatures. What is told here by number or by digest is in the record of the job, too,
+ * and a worker compares the two.
+ *
+ * A cancel only narrows what is done, and is not signed.
+ */
+import { createHash } from 'node:crypto'
+import { Concurrency, type JobSpec } from '@muster/contract'
+import { z } from 'zod'
+import { ask, type Ledger } from '../redis/open-ledger.ts'
+import { lastStartMs } from './last-start.ts'
+
+/** Signs a job, or an order that widens one. */
+export type SignWork = (kind: 'job' | 'order', claims: object) => Promise<string>
+
+/** Hosts of the frozen set that share a digest: a worker reads so many to be sure of one. */
+export const HOSTS_PER_DIGEST = 256
+
+/** The short fields of a job's record that are signed as they stand; one that is absent must be absent. */
+export const SIGNED_FIELDS = [
+  'owner',
+  'key_id',
+  'key_runs',
+  'max_errors',
+  'on_budget',
+  'host_limit',
+  'host_kind',
+  'start_within_ms',
+  'kill_grace_ms',
+  'retries',
+  'backoff_ms',
+  'retry_on',
+  'health_timeout_ms',
+  'force',
+  'batches',
+  'batch_pause_ms',
+  'gate',
+  'secrets_of',
+  'keep_secrets',
+] as const
+
+const millis = z.number().int().min(0)
+
+/** What is signed of a job. Times are milliseconds since 1970, by the clock of the server. */
+export const JobClaims = z.object({
+  job: z.string(),
+  signed_at: millis,
+  /** The last moment at which an attempt may start; orders may move it. */
+  not_after: millis,
+  total: z.number().int().min(1),
+  /** A digest of each {@link HOSTS_PER_DIGEST} names of the frozen set, in order. */
+  hosts: z.array(z.string()),
+  /** Digests of the texts of the job: `spec`, `key_hosts`, and those beside the record. */
+  texts: z.record(z.string(), z.string()),
+  /** {@link SIGNED_FIELDS}, as they are stored. */
+  fields: z.record(z.string(), z.string()),
+})
+export type JobClaims = z.infer<typeof JobClaims>
+
+/** What is signed of an order: one of its last three fields says what it widens. */
+export const OrderClaims = z.object({
+  job: z.string(),
+  signed_at: millis,
+  exec_timeout_ms: millis.optional(),
+  concurrency: Concurrency.optional(),
+  /** The batch, counted from 0, after which the job may go on. */
+  after_batch: z.number().int().min(0).optional(),
+})
+export type OrderClaims = z.infer<typeof OrderClaims>
+
+/** Where the last order of each kind is kept; each gate has its own. */
+export const orderNames = {
+  execTimeout: 'exec_timeout',
+  concurrency: 'concurrency',
+  gate: (afterBatch: number) => `gate:${afterBatch}`,
+} as const
+
+/** The texts and the short fields of a job, as they are stored. */
+export type JobRecord = {
+  readonly texts: Readonly<Record<string, string | Buffer>>
+  readonly fields: Readonly<Record<string, string | undefined>>
+}
+
+/** What a server signs of a job that it is about to submit. */
+export function jobClaims(
+  { jobId, spec, hosts, nowMs }: { jobId: string; spec: JobSpec; hosts: readonly string[]; nowMs: number },
+  { texts, fields }: JobRecord,
+): JobClaims {
+  return {
+    job: jobId,
+    signed_at: nowMs,
+    not_after: nowMs + lastStartMs(spec, hosts.length),
+    total: hosts.length,
+    hosts: hostDigests(hosts),
+    texts: Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, digestOf(text)])),
+    fields: Object.fromEntries(
+      SIGNED_FIELDS.flatMap((name) => (fields[name] === undefined ? [] : [[name, fields[name]] as const])),
+    ),
+  }
+}
+
+/** A signed order for a job; '' when the server does not sign, or there is nothing to order. */
+export async function signedOrder(
+  sign: SignWork | undefined,
+  jobId: string,
+  order: Omit<OrderClaims, 'job' | 'signed_at'> | undefined,
+): Promise<string> {
+  if (sign === undefined || order === undefined) return ''
+  return await sign('order', { job: jobId, signed_at: Date.now(), ...order } satisfies OrderClaims)
+}
+
+/** What of a record is not as it was signed, in words; undefined when all is. Sealed secrets are compared when read. */
+export function whatDiffers(claims: JobClaims, { texts, fields }: JobRecord): string | undefined {
+  for (const name of new Set([...Object.keys(claims.texts), ...Object.keys(texts)])) {
+    const [signed, text] = [claims.texts[name], texts[name]]
+    if (name === 'secrets') continue
+    if (text === undefined || signed !== digestOf(text)) return TEXT_WORDS[name] ?? name
+  }
+  const names = new Set([...SIGNED_FIELDS, ...Object.keys(claims.fields)])
+  const name = [...names].find((each) => claims.fields[each] !== fields[each])
+  return name === undefined
+    ? undefined
+    : `${name} (${shown(fields[name])}, and ${shown(claims.fields[name])} was signed)`
+}
+
+const TEXT_WORDS: Readonly<Record<string, string>> = {
+  spec: 'the command or an option of it',
+  key_hosts: 'the hosts that its API key may touch',
+  script: 'its script',
+  stdin: 'its stdin',
+}
+
+function shown(value: string | undefined): string {
+  return value === undefined ? 'none' : JSON.stringify(value.slice(0, 60))
+}
+
+/** The digest of a text of a job. */
+export function digestOf(text: string | Buffer): string {
+  return createHash('sha256').update(text).digest('base64url')
+}
+
+/** Digests of the hosts of a job, in chunks. */
+export function hostDigests(hosts: readonly string[]): string[] {
+  const digests: string[] = []
+  for (let from = 0; from < hosts.length; from += HOSTS_PER_DIGEST) {
+    digests.push(digestOf(JSON.stringify(hosts.slice(from, from + HOSTS_PER_DIGEST))))
+  }
+  return digests
+}
+
+/**
+ * What was signed of a job under these names: `job`, or one of {@link orderNames}. Undefined where there is nothing.
+ * @throws {MusterError} ledger_unavailable
+ */
+export async function readSigned(
+  { redis, keys }: Ledger,
+  jobId: string,
+  names: readonly string[],
+): Promise<Array<string | undefined>> {
+  const found = await ask(redis, () => redis.hmget(keys.signed(jobId), ...names), jobId)
+  return found.map((text) => text ?? undefined)
+}
+
+/**
+ * Those hosts of the frozen set that share a digest, counted from 0.
+ * @throws {MusterError} ledger_unavailable
+ */
+export async function readHostsOfDigest({ redis, keys }: Ledger, jobId: string, chunk: number): Promise<string[]> {
+  const from = chunk * HOSTS_PER_DIGEST
+  return await ask(redis, () => redis.lrange(keys.hosts(jobId), from, from + HOSTS_PER_DIGEST - 1), jobId)
+}
+
+/**
+ * The short fields of a job that were signed, as they are stored now. `names`: those of the claims.
+ * @throws {MusterError} ledger_unavailable
+ */
+export async function readSignedFields(
+  { redis, keys }: Ledger,
+  jobId: string,
+  names: readonly string[],
+): Promise<JobRecord['fields']> {
+  const all = [...new Set([...SIGNED_FIELDS, ...names])]
+  const found = await ask(redis, () => redis.hmget(keys.job(jobId), ...all), jobId)
+  return Object.fromEntries(all.map((name, i) => [name, found[i] ?? undefined]))
+}

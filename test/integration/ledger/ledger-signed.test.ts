@@ -1,0 +1,91 @@
+/** What is stored of signatures: beside the job with its acceptance, and each order with the change that it allows. */
+import { Submit } from '@muster/contract'
+import {
+  extendJob,
+  JobClaims,
+  type Ledger,
+  OrderClaims,
+  readSigned,
+  readSignedFields,
+  readSpec,
+  resumeJob,
+  setConcurrency,
+  submitJob,
+  whatDiffers,
+} from '@muster/ledger'
+import { expect, test } from 'vitest'
+import { openTestLedger } from '../../support/ledger/ledger.ts'
+import { workOff } from '../../support/ledger/ledger-worker.ts'
+
+/** What is "signed" here can be read again. */
+const sign = async (kind: 'job' | 'order', claims: object) => JSON.stringify({ kind, ...claims })
+
+async function submit(ledger: Ledger, request: Record<string, unknown>, count = 3): Promise<string> {
+  const hosts = Array.from({ length: count }, (_, i) => `h${i}`)
+  const sealing = { names: ['sudo_password'], seal: async () => 'sealed', mac: 'm', isKept: true }
+  const keyLimits = { hosts: ['@web'], shares: [{ key_id: 'k', max_jobs_per_hour: 9, max_concurrency: 2 }] }
+  const parsed = Submit.parse({ targets: '@*', command: 'true', sudo: true, ...request })
+  const job = { request: parsed, hosts, owner: 'me', keyId: 'k', keyLimits, secrets: sealing, sign }
+  await ledger.redis.hset(ledger.keys.apiKeys, 'k', '{}')
+  return (await submitJob(ledger, job)).jobId
+}
+
+async function orderOf(ledger: Ledger, jobId: string, name: string) {
+  const [text] = await readSigned(ledger, jobId, [name])
+  return text === undefined ? undefined : OrderClaims.parse(JSON.parse(text))
+}
+
+test.each([
+  ['small', { command: 'true' }],
+  ['large', { command: undefined, script: `#!/bin/sh\n${'#'.repeat(40_000)}\n`, stdin: 'x'.repeat(40_000) }],
+  [
+    'in batches',
+    { batches: [1, '50%'], gate: 'manual', batch_pause_s: 2, retry_on: [3], health_check: { command: 'true' } },
+  ],
+  ['forced', { force: true, read_only: true, max_errors: 1, on_budget: 'cancel', host_limit: 2 }],
+])('a job, %s, is signed as it is stored', async (_name, request) => {
+  const ledger = await openTestLedger()
+  const jobId = await submit(ledger, request)
+  const [text = ''] = await readSigned(ledger, jobId, ['job'])
+  const claims = JobClaims.parse(JSON.parse(text))
+  const texts = (await readSpec(ledger, jobId))?.texts ?? {}
+  const fields = await readSignedFields(ledger, jobId, Object.keys(claims.fields))
+  expect(whatDiffers(claims, { texts, fields })).toBeUndefined()
+  expect(Object.keys(claims.texts).sort()).toEqual([...Object.keys(texts), 'secrets'].sort())
+  expect(claims).toMatchObject({ job: jobId, total: 3, fields: { owner: 'me', key_id: 'k', key_runs: 'k:2' } })
+})
+
+test('an order is stored with what it changes, and not when it changes nothing', async () => {
+  const ledger = await openTestLedger()
+  const jobId = await submit(ledger, { batches: [1], gate: 'manual', exec_timeout_s: 60 })
+  await extendJob(ledger, jobId, 90_000, sign)
+  await setConcurrency(ledger, jobId, '50%', sign)
+  expect(await orderOf(ledger, jobId, 'exec_timeout')).toMatchObject({ job: jobId, exec_timeout_ms: 90_000 })
+  expect(await orderOf(ledger, jobId, 'concurrency')).toMatchObject({ job: jobId, concurrency: '50%' })
+  await expect(extendJob(ledger, jobId, 80_000, sign)).rejects.toThrow('less than the present limit')
+  expect(await orderOf(ledger, jobId, 'exec_timeout')).toMatchObject({ exec_timeout_ms: 90_000 })
+  // It is not paused yet.
+  expect(await resumeJob(ledger, jobId, undefined, sign)).toBe('not_paused')
+  expect(await orderOf(ledger, jobId, 'gate:0')).toBeUndefined()
+  for (const batch of [0, 1]) {
+    await workOff(ledger, jobId)
+    expect(await resumeJob(ledger, jobId, batch + 1, sign)).toBe('not_paused')
+    expect(await resumeJob(ledger, jobId, batch === 0 ? undefined : batch, sign)).toBe('resumed')
+    expect(await orderOf(ledger, jobId, `gate:${batch}`)).toMatchObject({ job: jobId, after_batch: batch })
+  }
+  await workOff(ledger, jobId)
+  expect(await extendJob(ledger, jobId, 95_000, sign)).toBe('ended')
+  expect(await orderOf(ledger, jobId, 'exec_timeout')).toMatchObject({ exec_timeout_ms: 90_000 })
+  expect(await ledger.redis.hkeys(ledger.keys.signed(jobId))).toHaveLength(5)
+})
+
+test('a server that signs nothing stores nothing', async () => {
+  const ledger = await openTestLedger()
+  const request = Submit.parse({ targets: '@*', command: 'true', canary: 1, gate: 'manual' })
+  const { jobId } = await submitJob(ledger, { request, hosts: ['a', 'b'], owner: 'me' })
+  await extendJob(ledger, jobId, 900_000)
+  await setConcurrency(ledger, jobId, 9)
+  await workOff(ledger, jobId)
+  expect(await resumeJob(ledger, jobId)).toBe('resumed')
+  expect(await ledger.redis.exists(ledger.keys.signed(jobId))).toBe(0)
+})
