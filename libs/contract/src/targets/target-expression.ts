@@ -94,8 +94,17 @@ function readTerm(reader: Reader): TargetTerm {
     case '{':
       return readLabels(reader)
     default:
+      refuseWithoutUser(reader)
       return readRequestHost(reader) ?? readPattern(reader)
   }
+}
+
+/** An address that no host of the inventory has as its name: with a port, or of IPv6. */
+const NO_NAME = /(?:\[[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]|[A-Za-z0-9._-]*:[A-Za-z0-9.:]*[0-9A-Fa-f])(?::\d+)?(?![\w@/:])/y
+
+function refuseWithoutUser({ text, at }: Reader): void {
+  const address = matchAt(NO_NAME, text, at)
+  if (address !== '') throw expected(`a user before such an address, as in root@${address},`, text, at)
 }
 
 function readRequestHost(reader: Reader): TargetTerm | undefined {
