@@ -29,7 +29,7 @@ import { OwnStarts } from './hold/own-starts.ts'
 import { createRunSpecs } from './hold/run-specs.ts'
 import { AskedSecrets } from './reach/asked-secrets.ts'
 import { askCommand } from './reach/credential-command.ts'
-import { reachableHosts } from './reach/reachable-hosts.ts'
+import { ReachableHosts } from './reach/reachable-hosts.ts'
 import { runTicket } from './run-ticket.ts'
 
 /** How long killing commands and confirming it may take, after the drain. */
@@ -105,11 +105,12 @@ export async function startWorker(options: {
   const commands = { programs, env, passedOn: config.MUSTER_CREDENTIAL_COMMAND_ENV, log: logger }
   const asked = new AskedSecrets((ref, host) => askCommand(ref, host, commands), scrubber)
   const secrets = { env: { ...env, SSH_SERVERS: config.SSH_SERVERS }, directories, asked }
-  const hosts = reachableHosts({
+  const hosts = new ReachableHosts({
     inventory: () => inventory.current(),
     secrets,
     proxies: { programs: proxyPrograms, env },
     policy: config.MUSTER_ADHOC_HOSTS,
+    log: logger,
   })
   const triedWith: TriedWith = async (run, kind) => {
     const reach = await specs.reachOf(run)

@@ -23,6 +23,7 @@ import type {
 } from './hosts/inventory-host.ts'
 import { machineOf } from './hosts/machine.ts'
 import { invalidInventory } from './hosts/mistakes.ts'
+import { wayOf } from './hosts/way.ts'
 import { buildGroups } from './join/groups.ts'
 import { type JoinedHosts, joinHosts } from './join/join-hosts.ts'
 import { type KnownMachines, requestHostOf } from './request/request-hosts.ts'
@@ -139,21 +140,8 @@ function inventoryOf(
 
 /** What is needed to go through a host. */
 function hopOf({ host }: HopDraft): Hop {
-  const { name, address, port, user, hostKeyAlias, algorithms, credentials } = host
-  const { proxy, knownHostsFiles, hostKeys, keyExchanges } = host
-  return Object.freeze({
-    name,
-    address,
-    port,
-    user,
-    ...(hostKeyAlias !== undefined && { hostKeyAlias }),
-    ...(proxy && { proxy }),
-    ...(algorithms !== undefined && { algorithms }),
-    ...(knownHostsFiles && { knownHostsFiles }),
-    ...(hostKeys && { hostKeys }),
-    ...(keyExchanges && { keyExchanges }),
-    credentials,
-  })
+  const { name, user, credentials } = host
+  return Object.freeze({ name, user, credentials, ...wayOf(host) })
 }
 
 /** What `requestHostOf` asks. */

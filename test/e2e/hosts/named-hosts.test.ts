@@ -3,7 +3,7 @@
  * and what they share with hosts of the inventory. A real sshd on many addresses is behind all of them.
  */
 import { createHash } from 'node:crypto'
-import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { OPERATIONS, Problem, type Request } from '@muster/contract'
@@ -209,7 +209,9 @@ test('credentials of the inventory stay with its users; those of its section go 
 
 test('a key file that a request names is read from the named directories alone, wherever links lead', async () => {
   const { user, port, keys } = inject('sshd')
-  const stack = await startWith({ MUSTER_ADHOC_HOSTS: '127.0.0.0/16', MUSTER_ADHOC_KEY_DIRS: '~/keys' })
+  const log = join(await homeWithKey(), 'log')
+  const env = { MUSTER_ADHOC_HOSTS: '127.0.0.0/16', MUSTER_ADHOC_KEY_DIRS: '~/keys', MUSTER_LOG_FILE: log }
+  const stack = await startWith(env)
   const home = stack.env.HOME ?? ''
   await mkdir(join(home, 'keys'), { mode: 0o700 })
   await copyFile(keys.ed25519, join(home, 'keys/deploy'))
@@ -221,6 +223,27 @@ test('a key file that a request names is read from the named directories alone, 
     const { problem } = await run(file)
     expect(problem?.detail, file).toContain('lies outside the directories for it; move it into one of')
     expect(problem?.detail).toContain('MUSTER_ADHOC_KEY_DIRS')
+  }
+  // What a request names is judged as it is written, before anything is looked at.
+  await symlink(join(home, 'keys/deploy'), join(home, 'linked'))
+  expect((await run('~/linked')).problem?.detail).toContain('lies outside the directories for it')
+  // Where links lead, and what is there, is for the operator alone.
+  await mkdir(join(home, 'keys/real'))
+  await writeFile(join(home, 'keys/real/open'), await readFile(keys.ed25519), { mode: 0o644 })
+  await chmod(join(home, 'keys/real/open'), 0o666)
+  await symlink(join(home, 'keys/real/open'), join(home, 'keys/by-link'))
+  await symlink(join(home, 'secret'), join(home, 'keys/there'))
+  await symlink(join(home, 'is-not-there'), join(home, 'keys/nowhere'))
+  const told = async (name: string) => ((await run(`~/keys/${name}`)).problem?.detail ?? '').replaceAll(name, 'NAME')
+  expect(await told('there')).toContain(
+    'is not used: it is a link that leads elsewhere; the log of the worker says more',
+  )
+  expect(await told('nowhere')).toBe(await told('there'))
+  expect(await told('by-link')).toContain('the owner or mode of what it leads to is not right')
+  for (const name of ['there', 'by-link']) expect(await told(name)).not.toMatch(/secret|real/)
+  const logged = await readFile(log, 'utf8')
+  for (const there of ['secret and lies outside', 'is-not-there and lies outside', 'chmod o-w']) {
+    expect(logged).toContain(there)
   }
   // Without ~/.ssh among them, what ssh would try by itself is not offered either.
   const { problem } = await problemOf(stack, { targets: `${user}@127.0.1.1:${port}`, command: 'true' })

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { link, mkdir, readFile, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
-import { readKey, readSecret, type SecretSources } from '@muster/inventory'
+import { filesOfKey, readKey, readSecret, type SecretSources } from '@muster/inventory'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { openTestInventory, temporaryDirectory } from '../../support/inventory/test-inventory.ts'
 
@@ -298,5 +298,41 @@ describe('a key file', () => {
     const file = await put(join(home, 'keys/k'), pem)
     await put(`${file}.pub`, 'ssh-ed25519 AAAA', 0o644)
     expect(String((await key(file, true)).publicHalf)).toBe('ssh-ed25519 AAAA')
+  })
+})
+
+describe('a key that a request names', () => {
+  const ofRequest = (identityFile: string) => ({ kind: 'key', identityFile, isOfRequest: true }) as const
+  const told = async (identityFile: string) => {
+    const directories = { ...from.directories, forRequests: [join(home, 'keys')] }
+    return await readKey(ofRequest(identityFile), directories).then(
+      ({ pem }) => pem.toString(),
+      (error: unknown) => ({ message: String(error), log: error instanceof Error ? String(error.cause) : '' }),
+    )
+  }
+
+  it('is read from the directories for that, and judged by its path before anything is looked at', async () => {
+    const key = await put(join(home, 'keys/deploy'), 'a key')
+    await symlink(key, join(home, 'link-into-it'))
+    expect(await told(key)).toBe('a key')
+    for (const path of [join(home, 'link-into-it'), `${home}/keys/../link-into-it`, `${home}/keys-old/x`]) {
+      expect(await told(path)).toMatchObject({
+        message: expect.stringContaining('lies outside the directories for it'),
+      })
+      expect(filesOfKey(ofRequest(path), { ...from.directories, forRequests: [join(home, 'keys')] })).toEqual([])
+    }
+  })
+
+  it('is refused without a word of where its link leads, or what is there; the log has it', async () => {
+    await mkdir(join(home, 'keys'))
+    await symlink(join(home, '.netrc'), join(home, 'keys/there'))
+    await symlink(join(home, '.absent'), join(home, 'keys/nowhere'))
+    const why = 'it is a link that leads elsewhere; the log of the worker says more'
+    const message = (name: string) => `MusterError: the key file ${join(home, 'keys', name)} is not used: ${why}`
+    expect(await told(join(home, 'keys/there'))).toMatchObject({
+      message: message('there'),
+      log: expect.stringContaining(`it leads to ${join(home, '.netrc')} and lies outside`),
+    })
+    expect(await told(join(home, 'keys/nowhere'))).toMatchObject({ message: message('nowhere') })
   })
 })

@@ -280,6 +280,14 @@ describe('a ProxyCommand', () => {
     const { host } = await open(text, { proxyPrograms: programs })
     expect([host('a')?.machine, host('b')?.machine, host('c')?.machine]).toEqual(['a', 'b', 'b'])
   })
+
+  it('leads to the machine for another user, too, whom a request names', async () => {
+    const text = 'Host b\n HostName h.example\n User bob\n ProxyCommand nc %h %p\n'
+    const { source } = await open(text, { proxyPrograms: programs })
+    const [bob, root] = ['bob@b', 'root@b'].map((name) => source.current().find(name))
+    expect(bob?.name).toBe('b')
+    expect(root).toMatchObject({ name: 'root@b', machine: 'b', isOfRequest: true, proxy: bob?.proxy })
+  })
 })
 
 describe('an agent that a config names', () => {

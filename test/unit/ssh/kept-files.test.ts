@@ -83,3 +83,20 @@ test('a failure is reported to those who asked, and not kept', async () => {
   writeFileSync(one.file, 'back')
   expect(await one.ask()).toBe('back')
 })
+
+test('a disk that does not answer is waited for 10 s, and not asked by more calls until it has', async () => {
+  const one = kept('stuck', 'content')
+  let goOn = (_content: string) => {}
+  one.read.mockImplementationOnce(() => new Promise((resolve) => (goOn = resolve)))
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  const late = `no answer from the disk within 10 s for ${one.file}`
+  const first = expect(one.ask()).rejects.toThrow(late)
+  await vi.waitFor(() => expect(one.read).toHaveBeenCalledTimes(1))
+  const others = [1, 2, 3].map(() => expect(one.ask()).rejects.toThrow(late))
+  await vi.advanceTimersByTimeAsync(10_000)
+  await Promise.all([first, ...others])
+  expect(one.read).toHaveBeenCalledTimes(1)
+  const patient = one.ask()
+  goOn('content of long ago')
+  expect(await patient).toBe('content')
+})

@@ -1,30 +1,21 @@
 /**
- * Finds everything needed to log in to a host. Passwords are read from their files each time they are needed, keys
- * whenever their files have changed; programs that give secrets are asked as often as the inventory says.
- * Only workers hold them, and send them only to the hosts they belong to.
+ * Finds everything needed to log in to a host and to use sudo there, or says why it must not be tried. Only workers
+ * hold secrets, and send them only to the hosts they belong to.
  */
-import { type Connect, type LoginSecrets, MusterError, type Reason, type TerminalRunState } from '@muster/contract'
+import { type Connect, MusterError, type Reason, type TerminalRunState } from '@muster/contract'
 import {
-  type AdhocPolicy,
-  type CredentialRef,
-  certificateFileOf,
   chosenWay,
-  type Hop,
   hostsOutside,
   type Inventory,
   type InventoryHost,
-  type KeyContent,
   namedOnTheWay,
-  readKey,
-  requestCredentials,
+  SecretRefused,
 } from '@muster/inventory'
-import { checkSudoPassword, keepFiles, type SshHost, type Sudo } from '@muster/ssh'
+import { checkSudoPassword, type SshHost, type Sudo } from '@muster/ssh'
 import { CommandFailed } from './credential-command.ts'
-import { withLoginOf } from './login-of-request.ts'
-import { type ProxyOptions, ProxyRefused, proxyOf } from './proxy-of-host.ts'
-import { type Readers, type ReadKey, readCredentials } from './read-credentials.ts'
-import { certifyRun, type RunToCertify } from './run-certificate.ts'
-import { type RunSecretSources, SecretsOfRun } from './secrets-of-run.ts'
+import { ProxyRefused } from './proxy-of-host.ts'
+import { SecretsOfRun } from './secrets-of-run.ts'
+import { type ForNamed, type HostSources, type OfRun, SshHosts } from './ssh-hosts.ts'
 
 /** Why a host cannot be tried at all. `isRetryable`: that may pass. */
 export type NotReachable = {
@@ -52,179 +43,117 @@ export type ReachableHost = {
 /** Whom a run becomes on the host, if it does, and the password that came with its job for that. */
 type WantedSudo = { readonly sudoUser: string | undefined; readonly sudoPassword: string | undefined }
 
-/** What the request says of the hosts that it names itself: how they are reached, and what came with it to log in. */
-type ForNamed = { readonly connect: Connect | undefined; readonly login: LoginSecrets | undefined }
-
-/** What is read and made for one run. */
-type OfRun = {
-  readonly secrets: SecretsOfRun
-  readonly run: RunToCertify | undefined
-  /** Set for a host to go through. */
-  readonly isJump?: true
-}
-
-/** Looks up hosts. */
-export type ReachableHosts = {
-  /**
-   * Returns the host with its credentials, or why it cannot be tried. Without `sudoUser`, sudo is not used; a
-   * `sudoPassword` goes before that of the inventory. `keyHosts` are target expressions that must all select the host
-   * in the inventory of this worker, and the hosts on the way to it that the request chose. `connect` says how those
-   * that it names are reached, and `login` is offered to them alone.
-   */
-  find(
-    name: string,
-    wanted: WantedSudo &
-      ForNamed & {
-        readonly keyHosts: readonly string[]
-        /** What a certificate for the run says. Undefined: it is not to log in, and none is made. */
-        readonly run: RunToCertify | undefined
-        /** Stops waiting for a program that should give a secret. */
-        readonly signal: AbortSignal
-      },
-  ): Promise<ReachableHost | NotReachable>
-}
+/** What is wanted of a host. */
+type Wanted = WantedSudo &
+  ForNamed &
+  Pick<OfRun, 'run'> & {
+    /** Target expressions that must all select the host in the inventory of this worker, and the chosen way to it. */
+    readonly keyHosts: readonly string[]
+    /** Stops waiting for a program that should give a secret. */
+    readonly signal: AbortSignal
+  }
 
 /** Looks hosts up in the current inventory, so that a reload takes effect with the next run. */
-export function reachableHosts(options: {
-  inventory: () => Inventory
-  secrets: RunSecretSources
-  proxies: ProxyOptions
-  policy: AdhocPolicy
-}): ReachableHosts {
-  const { secrets, policy } = options
-  const keys = new Map<string, () => Promise<KeyContent>>()
-  const readKept: ReadKey = (ref) => {
-    const { identityFile: file, isOfOpenSsh = false, isOfRequest = false, certificateFile = '' } = ref
-    // What one may read, the other may not.
-    const name = JSON.stringify([isOfOpenSsh, isOfRequest, file, certificateFile])
-    const files = [file, `${file}.pub`, certificateFileOf(ref)]
-    const read = keys.get(name) ?? keepFiles(files, () => readKey(ref, secrets.directories))
-    keys.set(name, read)
-    return read()
+export class ReachableHosts {
+  readonly #sources: HostSources
+  readonly #sshHosts: SshHosts
+
+  constructor(sources: HostSources) {
+    this.#sources = sources
+    this.#sshHosts = new SshHosts(sources)
   }
-  const refsOf = async (host: InventoryHost, { connect, login }: ForNamed) => {
-    if (host.isOfRequest !== true) return host.credentials
-    // Whoever brings what to log in with wants nothing else offered.
-    if (login !== undefined && connect?.identity_file === undefined) return []
-    const { home, forRequests: keyDirectories = [] } = secrets.directories
-    const { credentials } = options.inventory()
-    const agentSocket = secrets.env.SSH_AUTH_SOCK
-    return await requestCredentials(host, connect, { credentials, home, keyDirectories, agentSocket })
+
+  /**
+   * Returns the host with its credentials, or why it cannot be tried. Without `sudoUser`, sudo is not used; a
+   * `sudoPassword` goes before that of the inventory. `connect` says how the hosts are reached that the request names
+   * itself, and `login` is offered to them alone.
+   */
+  async find(name: string, { keyHosts, run, signal, ...wanted }: Wanted): Promise<ReachableHost | NotReachable> {
+    const { inventory, secrets } = this.#sources
+    const host = findHost(inventory(), name, wanted.connect)
+    if ('reason' in host) return host
+    const refusal = this.#refusalOf(host, keyHosts)
+    return refusal ?? (await this.#reachable(host, wanted, { secrets: new SecretsOfRun(secrets, signal), run }))
   }
-  const toSshHost = async (
-    host: Hop,
-    refs: readonly CredentialRef[],
-    jump: SshHost | undefined,
-    ofRun: OfRun,
-  ): Promise<SshHost> => {
-    const read: Readers['read'] = (ref, certificate) => {
-      return ofRun.secrets.read(ref, { ...host, ...(certificate && { certificate }) })
+
+  /** Why no run may go there, however it logs in. */
+  #refusalOf(host: InventoryHost, keyHosts: readonly string[]): NotReachable | undefined {
+    const { inventory, policy } = this.#sources
+    for (const one of namedOnTheWay(host)) {
+      const refusal = policy.refusesHost(one)
+      if (refusal !== undefined) return skipped('policy_denied', `${one.name}: ${refusal} (on this worker)`)
     }
-    const makeRunKey: Readers['makeRunKey'] = async (by) =>
-      ofRun.run && (await certifyRun(by, ofRun.run, { ...host, isJump: ofRun.isJump === true }, { read, readKept }))
-    const readers = { agent: secrets.env.SSH_AUTH_SOCK, read, readKept, makeRunKey }
-    const proxy = await proxyOf(host, options.proxies)
-    const credentials = await readCredentials(refs, readers)
-    const isForOneRun = jump?.isForOneRun === true || credentials.some(({ kind }) => kind === 'run_key')
-    return {
-      name: host.name,
-      address: host.address,
-      port: host.port,
-      user: host.user,
-      credentials,
-      ...(isForOneRun && { isForOneRun }),
-      ...(host.hostKeyAlias === undefined ? {} : { hostKeyAlias: host.hostKeyAlias }),
-      ...(host.algorithms === undefined ? {} : { algorithms: host.algorithms }),
-      ...(host.knownHostsFiles && { knownHostsFiles: host.knownHostsFiles }),
-      ...(host.hostKeys && { hostKeys: host.hostKeys }),
-      ...(host.keyExchanges && { keyExchanges: host.keyExchanges }),
-      ...(proxy && { proxy }),
-      ...(jump === undefined ? {} : { jump }),
+    const touched = [host, ...chosenWay(host)].map((one) => one.name)
+    if (hostsOutside(inventory(), keyHosts, touched).length > 0) {
+      const why = `by the inventory of this worker, the API key of the job may not touch ${host.name}`
+      return skipped('policy_denied', why)
     }
+    if (host.disabled === undefined) return undefined
+    return skipped('host_disabled', `disabled in the inventory: ${host.disabled}`)
   }
-  const asRequested = (host: InventoryHost, { connect, login }: ForNamed, found: SshHost) => {
-    if (host.isOfRequest !== true) return {}
-    const fingerprint = connect?.host_key
-    return {
-      refusesAddress: (address: string) => policy.refusesAddress(host, address),
-      ...(login !== undefined && { credentials: withLoginOf(login, found.credentials) }),
-      ...(fingerprint === undefined ? {} : { pinnedKey: { fingerprint, isEnough: policy.mayBePinned(host) } }),
-    }
-  }
-  /** The host and those to go through, each with credentials of its own. */
-  const withWay = async (host: InventoryHost, given: ForNamed, ofRun: OfRun): Promise<SshHost> => {
-    const { jump, hops = [], jumpHost } = host
-    const known = jumpHost ?? (jump === undefined || hops.length > 0 ? undefined : options.inventory().hosts.get(jump))
-    const ofHop: OfRun = { ...ofRun, isJump: true }
-    // What the request says is for the host itself.
-    let last = known && (await withWay(known, { connect: undefined, login: undefined }, ofHop))
-    for (const hop of hops) last = await toSshHost(hop, hop.credentials, last, ofHop)
-    const found = await toSshHost(host, await refsOf(host, given), last, ofRun)
-    return { ...found, ...asRequested(host, given, found) }
-  }
-  const reachable = async (
+
+  async #reachable(
     host: InventoryHost,
     wanted: WantedSudo & ForNamed,
     ofRun: OfRun,
-  ): Promise<ReachableHost | NotReachable> => {
-    const { sudoUser: user, sudoPassword } = wanted
-    const renewed = async () => ((await ofRun.secrets.renew()) ? await reachable(host, wanted, ofRun) : undefined)
-    let phase: Omit<NotReachable, 'detail'> = { state: 'unreachable', reason: 'auth_failed' }
+  ): Promise<ReachableHost | NotReachable> {
+    const renewed = async () => ((await ofRun.secrets.renew()) ? await this.#reachable(host, wanted, ofRun) : undefined)
+    const { env, connectTimeoutMs } = host
     try {
-      const { env, connectTimeoutMs } = host
-      const sshHost = { ...(await withWay(host, wanted, ofRun)), ...(env && { env }) }
-      const limit = connectTimeoutMs === undefined ? {} : { connectTimeoutMs }
-      const found = { host: sshHost, missing: ofRun.secrets.failures, renewed, ...limit }
-      if (user === undefined) return { ...found, sudo: undefined }
-      if (sudoPassword !== undefined) return { ...found, sudo: { user, password: sudoPassword } }
-      if (host.sudoPassword === undefined) return { ...found, sudo: { user } }
-      phase = { state: 'failed', reason: 'sudo_password_required' }
-      const password = await ofRun.secrets.read(host.sudoPassword, host)
-      checkSudoPassword(password)
-      return { ...found, sudo: { user, password } }
+      const sshHost = await this.#sshHosts.of(host, wanted, ofRun)
+      const sudo = await sudoOf(host, wanted, ofRun)
+      if (sudo !== undefined && 'reason' in sudo) return sudo
+      return {
+        host: { ...sshHost, ...(env && { env }) },
+        sudo,
+        ...(connectTimeoutMs !== undefined && { connectTimeoutMs }),
+        missing: ofRun.secrets.failures,
+        renewed,
+      }
     } catch (error) {
-      if (!(error instanceof MusterError)) throw error
-      if (error instanceof ProxyRefused) phase = { state: 'unreachable', reason: 'jump_failed' }
-      return { ...phase, detail: error.message, isRetryable: error instanceof CommandFailed }
+      if (error instanceof SecretRefused && error.cause !== undefined) {
+        this.#sources.log.warn({ err: error, host: host.name }, 'a key file that a request names is not used')
+      }
+      return notThere('unreachable', error instanceof ProxyRefused ? 'jump_failed' : 'auth_failed', error)
     }
-  }
-  return {
-    find: async (name, { keyHosts, run, signal, ...wanted }) => {
-      const inventory = options.inventory()
-      const host = findHost(inventory, name, wanted.connect)
-      if (host instanceof MusterError) return { state: 'skipped', reason: 'policy_denied', detail: host.message }
-      if (host === undefined) {
-        return { state: 'skipped', reason: 'host_disabled', detail: `${name} is not in the inventory of this worker` }
-      }
-      for (const one of namedOnTheWay(host)) {
-        const refusal = policy.refusesHost(one)
-        if (refusal === undefined) continue
-        return { state: 'skipped', reason: 'policy_denied', detail: `${one.name}: ${refusal} (on this worker)` }
-      }
-      const touched = [host, ...chosenWay(host)].map((one) => one.name)
-      if (hostsOutside(inventory, keyHosts, touched).length > 0) {
-        const detail = `by the inventory of this worker, the API key of the job may not touch ${name}`
-        return { state: 'skipped', reason: 'policy_denied', detail }
-      }
-      if (host.disabled !== undefined) {
-        const detail = `disabled in the inventory: ${host.disabled}`
-        return { state: 'skipped', reason: 'host_disabled', detail }
-      }
-      return await reachable(host, wanted, { secrets: new SecretsOfRun(secrets, signal), run })
-    },
   }
 }
 
-/** The host; or why a host that the request names contradicts the inventory of this worker. */
-function findHost(
-  inventory: Inventory,
-  name: string,
-  connect: Connect | undefined,
-): InventoryHost | MusterError | undefined {
+/** How the run uses sudo; undefined when it does not. */
+async function sudoOf(
+  host: InventoryHost,
+  { sudoUser: user, sudoPassword }: WantedSudo,
+  { secrets }: OfRun,
+): Promise<Sudo | NotReachable | undefined> {
+  if (user === undefined) return undefined
+  if (sudoPassword !== undefined) return { user, password: sudoPassword }
+  if (host.sudoPassword === undefined) return { user }
   try {
-    return inventory.find(name, connect)
+    const password = await secrets.read(host.sudoPassword, host)
+    checkSudoPassword(password)
+    return { user, password }
   } catch (error) {
-    if (error instanceof MusterError) return error
+    return notThere('failed', 'sudo_password_required', error)
+  }
+}
+
+/** The host; or why there is none, or why one that the request names contradicts the inventory of this worker. */
+function findHost(inventory: Inventory, name: string, connect: Connect | undefined): InventoryHost | NotReachable {
+  try {
+    const found = inventory.find(name, connect)
+    return found ?? skipped('host_disabled', `${name} is not in the inventory of this worker`)
+  } catch (error) {
+    if (error instanceof MusterError) return skipped('policy_denied', error.message)
     throw error
   }
+}
+
+function skipped(reason: Reason, detail: string): NotReachable {
+  return { state: 'skipped', reason, detail }
+}
+
+/** Something without which the host is not tried. */
+function notThere(state: TerminalRunState, reason: Reason, error: unknown): NotReachable {
+  if (!(error instanceof MusterError)) throw error
+  return { state, reason, detail: error.message, isRetryable: error instanceof CommandFailed }
 }

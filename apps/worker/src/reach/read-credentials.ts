@@ -13,7 +13,7 @@ import type { Credential } from '@muster/ssh'
 import type { AskedCertificate } from './credential-command.ts'
 
 /** Reads the files of a key. */
-export type ReadKey = (ref: KeyRef) => Promise<KeyContent>
+type ReadKey = (ref: KeyRef) => Promise<KeyContent>
 
 /** How the parts of a credential are read; `agent` is the socket of the worker's own. */
 export type Readers = {

@@ -6,6 +6,7 @@
  */
 import type { HostMatcher } from './host-matcher.ts'
 import type { Mistake, Position } from './mistakes.ts'
+import type { Way } from './way.ts'
 
 /** Where a secret is kept. `file` holds an absolute path; `ssh_servers` the name of a host in `SSH_SERVERS`. */
 export type KeptSecretRef =
@@ -71,15 +72,12 @@ export type NotTaken = {
 }
 
 /** A host of the inventory, deeply frozen. */
-export type InventoryHost = {
+export type InventoryHost = Way & {
   readonly name: string
   /** Other names of the host, in the order of their definition. */
   readonly aliases: readonly string[]
   /** The name of the first host with this address, port and jump hosts: this one, unless hosts differ only in user. */
   readonly machine: string
-  /** A host name or an IP address, IPv6 without brackets. */
-  readonly address: string
-  readonly port: number
   readonly user: string
   /**
    * The name of the jump host, a host of this inventory; with `hops`, how its config writes them. Absent when the host
@@ -88,21 +86,10 @@ export type InventoryHost = {
   readonly jump?: string
   /** The hosts to go through, in order, where they are more than one of the inventory by its name. */
   readonly hops?: readonly Hop[]
-  /** The program to reach the host through, by its absolute path, and its arguments. Absent: over the network. */
-  readonly proxy?: readonly [string, ...string[]]
-  /** The name to look up in known_hosts. Absent: the address. */
-  readonly hostKeyAlias?: string
-  /** Files of known hosts in place of the user's own. */
-  readonly knownHostsFiles?: readonly string[]
-  /** The algorithms to offer, in this order. Absent: the usual ones. */
-  readonly hostKeys?: readonly string[]
-  readonly keyExchanges?: readonly string[]
   /** How long to wait for the host where a job does not say. */
   readonly connectTimeoutMs?: number
   /** Variables to ask the host to set. */
   readonly env?: Readonly<Record<string, string>>
-  /** `legacy` allows the algorithms that hosts from before 2016 need. Absent: today's only. */
-  readonly algorithms?: 'legacy'
   readonly labels: Readonly<Record<string, string>>
   /** Tried in this order. Empty when nothing was configured and none of the usual ones exists. */
   readonly credentials: readonly CredentialRef[]
@@ -124,20 +111,7 @@ export type InventoryHost = {
 }
 
 /** A host that is only gone through: no command runs there. */
-export type Hop = Pick<
-  InventoryHost,
-  | 'name'
-  | 'address'
-  | 'port'
-  | 'user'
-  | 'hostKeyAlias'
-  | 'proxy'
-  | 'knownHostsFiles'
-  | 'hostKeys'
-  | 'keyExchanges'
-  | 'algorithms'
-  | 'credentials'
->
+export type Hop = Way & Pick<InventoryHost, 'name' | 'user' | 'credentials'>
 
 /** A name and where it is given. */
 export type NameDraft = { readonly name: string; readonly position: Position }

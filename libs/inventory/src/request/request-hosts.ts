@@ -14,6 +14,7 @@ import {
 } from '@muster/contract'
 import type { InventoryHost } from '../hosts/inventory-host.ts'
 import { stepOf } from '../hosts/machine.ts'
+import { wayOf } from '../hosts/way.ts'
 
 /** The port of SSH unless another is given. */
 const SSH_PORT = 22
@@ -89,8 +90,7 @@ function asUser(host: InventoryHost, user: string, known: KnownMachines): Invent
   const same = there.find((one) => one.user === user)
   if (same !== undefined) return same
   const [first = host] = there
-  const { address, port, jump, hops, hostKeyAlias, algorithms, disabled = host.disabled } = first
-  const { knownHostsFiles, hostKeys, keyExchanges, connectTimeoutMs } = first
+  const { address, port, jump, hops, connectTimeoutMs, disabled = host.disabled } = first
   // It is found again by its name, wherever the name is read.
   const plain = plainRequestAddress(first.name)
   const isFound = plain !== undefined && known.find(plain) === first
@@ -100,17 +100,11 @@ function asUser(host: InventoryHost, user: string, known: KnownMachines): Invent
   return Object.freeze({
     ...nothingElse,
     name: writeRequestHost(isFound ? { user, address: plain } : { user, address, port }),
+    ...wayOf(first),
     machine: first.name,
-    address,
-    port,
     user,
     ...(jump === undefined ? {} : { jump }),
     ...(hops === undefined ? {} : { hops }),
-    ...(hostKeyAlias === undefined ? {} : { hostKeyAlias }),
-    ...(algorithms === undefined ? {} : { algorithms }),
-    ...(knownHostsFiles === undefined ? {} : { knownHostsFiles }),
-    ...(hostKeys === undefined ? {} : { hostKeys }),
-    ...(keyExchanges === undefined ? {} : { keyExchanges }),
     ...(connectTimeoutMs === undefined ? {} : { connectTimeoutMs }),
     ...(disabled === undefined ? {} : { disabled }),
   })

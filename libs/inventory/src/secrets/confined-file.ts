@@ -11,8 +11,10 @@ import { MusterError } from '@muster/contract'
 import {
   directoriesFor,
   directoryOf,
+  isForRequests,
   namesOf,
   type SecretDirectories,
+  type SecretDirectory,
   shown,
   type Use,
   type Way,
@@ -36,10 +38,16 @@ const SETTINGS = {
   'key of a request': 'MUSTER_ADHOC_KEY_DIRS',
 } as const satisfies Record<Use, string>
 
+const OUTSIDE = 'lies outside the directories for it'
+const IN_LOG = 'the log of the worker says more'
+
 /** A link that has taken the place of the file is not followed, and a pipe is not waited for. */
 const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
-/** The file may not be used. It may be there, and may be readable: a reference to it is a mistake of the inventory. */
+/**
+ * The file may not be used. It may be there, and may be readable: a reference to it is a mistake of the inventory. Its
+ * `cause`, if it has one, says more, and is for the log of the worker alone.
+ */
 export class SecretRefused extends MusterError {}
 
 /** What a file is called in error texts, and what it is for. */
@@ -101,46 +109,61 @@ async function withConfined<T extends Buffer | undefined>(
 async function openAndCheck<T extends Buffer | undefined>(
   path: string,
   directories: SecretDirectories,
-  { name, use, isPrivate }: FileNeed,
+  need: FileNeed,
   act: (handle: FileHandle) => Promise<T>,
 ): Promise<T> {
-  const refused = (why: string) => new SecretRefused('invalid_config', `the ${name} ${path} is not used: ${why}`)
-  const way = await whereItLeads(path)
-  const within = way && directoryOf(way.file, await directoriesFor(directories, use))
-  if (way === undefined || within === undefined || within === 'foreign') {
-    const names = namesOf(directories, use)
-    throw refused(elsewhere(path, { way, isForeign: within === 'foreign', names, setting: SETTINGS[use] }))
-  }
+  const { way, within } = await place(path, directories, need)
   const handle = await openUnlinked(way.file)
   try {
     if (!(await isAt(handle, way.file))) throw new Changed()
     const stats = await handle.stat()
     const fault = formFault(stats) ?? linkFault(stats)
-    if (fault !== undefined) throw refused(fault)
+    if (fault !== undefined) throw refused(path, need, fault)
     const content = await act(handle)
     const checked = { path: way.file, stats, directories: [...way.through, ...within.through] }
-    const strict = await strictModesFault(checked, within, isPrivate(way.file, content))
-    if (strict !== undefined) throw refused(strict)
-    return content
+    const strict = await strictModesFault(checked, within, need.isPrivate(way.file, content))
+    if (strict === undefined) return content
+    if (!isHidden(path, way, need)) throw refused(path, need, strict)
+    throw refused(path, need, `the owner or mode of what it leads to is not right; ${IN_LOG}`, strict)
   } finally {
     await handle.close()
   }
 }
 
-function elsewhere(
+/** Where the file really lies, and in which of the directories. */
+async function place(
   path: string,
-  {
-    way,
-    isForeign,
-    names,
-    setting,
-  }: { way: Way | undefined; isForeign: boolean; names: readonly string[]; setting: string },
-): string {
-  if (way === undefined) return 'it is a link in a circle'
+  directories: SecretDirectories,
+  need: FileNeed,
+): Promise<{ readonly way: Way; readonly within: SecretDirectory }> {
+  const advice = adviceFor(namesOf(directories, need.use), SETTINGS[need.use])
+  if (need.use === 'key of a request' && !isForRequests(path, directories)) {
+    throw refused(path, need, `it ${OUTSIDE}; ${advice}`)
+  }
+  const way = await whereItLeads(path)
+  if (way === undefined) throw refused(path, need, 'it is a link in a circle')
+  const within = directoryOf(way.file, await directoriesFor(directories, need.use))
+  if (within !== undefined && within !== 'foreign') return { way, within }
+  const fault = within === 'foreign' ? 'is there for other programs' : OUTSIDE
   const where = way.file === path ? 'it' : `it leads to ${shown(way.file)} and`
-  const fault = isForeign ? 'is there for other programs' : 'lies outside the directories for it'
+  if (!isHidden(path, way, need)) throw refused(path, need, `${where} ${fault}; ${advice}`)
+  throw refused(path, need, `it is a link that leads elsewhere; ${IN_LOG}`, `${where} ${fault}`)
+}
+
+/** Who sends a request is not told where links of the worker lead, nor what is there. */
+function isHidden(path: string, way: Way, { use }: FileNeed): boolean {
+  return use === 'key of a request' && way.file !== path
+}
+
+/** @param log what the log of the worker says instead */
+function refused(path: string, { name }: FileNeed, why: string, log?: string): SecretRefused {
+  const text = (said: string) => `the ${name} ${path} is not used: ${said}`
+  return new SecretRefused('invalid_config', text(why), log === undefined ? {} : { cause: new Error(text(log)) })
+}
+
+function adviceFor(names: readonly string[], setting: string): string {
   const move = names.length === 0 ? '' : `move it into one of ${names.join(', ')}, or `
-  return `${where} ${fault}; ${move}name its directory in ${setting}`
+  return `${move}name its directory in ${setting}`
 }
 
 async function openUnlinked(file: string): Promise<FileHandle> {

@@ -7,7 +7,7 @@ import { open } from 'node:fs/promises'
 import { MusterError } from '@muster/contract'
 import type { CredentialRef } from '../hosts/inventory-host.ts'
 import { type FileNeed, readConfined, readRegular, SecretRefused } from './confined-file.ts'
-import type { SecretDirectories } from './secret-directories.ts'
+import { isForRequests, type SecretDirectories } from './secret-directories.ts'
 import { readFault } from './strict-modes.ts'
 
 /**
@@ -32,8 +32,14 @@ export const KEY_FILE: FileNeed = {
 const REQUEST_KEY_FILE: FileNeed = { ...KEY_FILE, use: 'key of a request' }
 
 /** The file with the certificate of a key: the one that is named, or where OpenSSH looks for it. */
-export function certificateFileOf({ identityFile, certificateFile }: KeyRef): string {
+function certificateFileOf({ identityFile, certificateFile }: KeyRef): string {
   return certificateFile ?? `${identityFile.replace(/\.pub$/, '')}-cert.pub`
+}
+
+/** The files that `readKey` would read, where the worker may look at them at all: a request may name any path. */
+export function filesOfKey(ref: KeyRef, directories: SecretDirectories): readonly string[] {
+  const { identityFile: file, isOfRequest = false } = ref
+  return isOfRequest && !isForRequests(file, directories) ? [] : [file, `${file}.pub`, certificateFileOf(ref)]
 }
 
 /**

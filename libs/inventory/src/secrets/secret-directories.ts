@@ -6,7 +6,7 @@
  * file.
  */
 import { lstat, readlink } from 'node:fs/promises'
-import { dirname, join, relative } from 'node:path'
+import { dirname, join, relative, resolve } from 'node:path'
 import { shellWord } from '@muster/contract'
 
 /**
@@ -87,6 +87,14 @@ async function directoryAt(
   return way === undefined ? undefined : { path: way.file, through: way.through, trust, holds }
 }
 
+/**
+ * Whether a request may have this path looked at: it is written as one in a directory of keys for requests. Anything
+ * else could be a disk that does not answer, or tell what there is.
+ */
+export function isForRequests(path: string, { forRequests = [] }: SecretDirectories): boolean {
+  return forRequests.some((directory) => partsBelow(directory, resolve(path)) !== undefined)
+}
+
 /** The directories as a person would name them, for error texts. */
 export function namesOf({ home, named, inventory, forRequests = [] }: SecretDirectories, use: Use): string[] {
   if (use === 'key of a request') return forRequests.map(shown)
@@ -109,10 +117,16 @@ export function directoryOf(
   directories: readonly SecretDirectory[],
 ): SecretDirectory | 'foreign' | undefined {
   const around = directories.flatMap((within) => {
-    const below = relative(within.path, file).split('/')
-    return below[0] === '' || below[0] === '..' ? [] : [{ within, isHeld: within.holds(below) }]
+    const below = partsBelow(within.path, file)
+    return below === undefined ? [] : [{ within, isHeld: within.holds(below) }]
   })
   return around.find(({ isHeld }) => isHeld)?.within ?? (around.length > 0 ? 'foreign' : undefined)
+}
+
+/** The path of a file from a directory that it is in; undefined when it is not. */
+function partsBelow(directory: string, file: string): readonly string[] | undefined {
+  const below = relative(directory, file).split('/')
+  return below[0] === '' || below[0] === '..' ? undefined : below
 }
 
 /** Where a path leads, and the directories on the way whose links were followed; all are real paths. */

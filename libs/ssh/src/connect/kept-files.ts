@@ -3,13 +3,18 @@
  * do not read the same key a thousand times. Does not interpret the files.
  */
 import { stat } from 'node:fs/promises'
+import { MusterError } from '@muster/contract'
 
 /** Within this time of a change another one may look the same: some file systems keep time in steps of 2 s. */
 const UNSURE_MS = 2_000
 
+/** Files that take longer are on a disk that is not there. */
+const LIMIT_MS = 10_000
+
 /**
  * Returns a function that returns what `read` made of these files, as they are at the time of the call or later. It
  * reads again when a file has changed, and while one is so new that a change could go unseen. A rejection is not kept.
+ * A call that has no answer after 10 s is rejected; the next ones do not look while the disk has not answered.
  *
  * Calls at the same time share a look at the files that has not begun yet: one that has begun may be older than the
  * call.
@@ -29,11 +34,24 @@ export function keepFiles<T>(files: readonly string[], read: () => Promise<T>): 
     return content
   }
   return () => {
-    if (next !== undefined) return next
-    const asked = last.then(look)
-    last = asked.catch(() => {})
-    next = asked
-    return asked
+    if (next === undefined) {
+      next = last.then(look)
+      last = next.catch(() => {})
+    }
+    return inTime(next, files)
+  }
+}
+
+async function inTime<T>(asked: Promise<T>, files: readonly string[]): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    const why = `no answer from the disk within ${LIMIT_MS / 1_000} s for ${files.join(', ')}`
+    timer = setTimeout(() => reject(new MusterError('invalid_config', why)), LIMIT_MS)
+  })
+  try {
+    return await Promise.race([asked, late])
+  } finally {
+    clearTimeout(timer)
   }
 }
 
