@@ -97,6 +97,26 @@ test('a run that is stopped does not wait, and takes the program from nobody els
   expect((await patient).value).toBe('s')
 })
 
+test('a program is not run for runs that were all stopped before its turn, and is for one that is left', async () => {
+  const { secrets, questions } = asked()
+  const busy = Array.from({ length: 8 }, (_, index) => secrets.get(REF, host(`busy${index}`), never))
+  const stop = new AbortController()
+  const stopped = ['a', 'a', 'b'].map((name) => secrets.get(REF, host(name), stop.signal))
+  const patient = secrets.get(REF, host('b'), never)
+  stop.abort('cancelled_by_user')
+  for (const one of stopped) await expect(one).rejects.toThrow('stopped before its secret was there')
+  await expect(secrets.get(REF, host('c'), stop.signal)).rejects.toThrow('stopped before its secret was there')
+  for (const question of questions) question.answer('s')
+  await Promise.all(busy)
+  await expect.poll(() => questions.map((question) => question.host).slice(8)).toEqual(['b'])
+  questions[8]?.answer('of b')
+  expect((await patient).value).toBe('of b')
+  // Whoever asks later is a new question.
+  const later = secrets.get(REF, host('a'), never)
+  questions[9]?.answer('of a')
+  expect((await later).value).toBe('of a')
+})
+
 test('the log knows the newest secrets, and forgets those of long ago', async () => {
   const { secrets, questions, scrubber } = asked()
   const value = (index: number) => `secret-number-${index};`

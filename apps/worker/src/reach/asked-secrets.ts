@@ -23,12 +23,15 @@ export type AskedSecret = { readonly value: string; readonly isKept: boolean }
 /** Asks the program. */
 export type Ask = (ref: GivenSecretRef, host: AskedHost) => Promise<string>
 
+/** A question, and the signals of the runs that asked it; one that aborts waits no longer. */
+type Running = { readonly answer: Promise<string>; readonly waiting: Set<AbortSignal> }
+
 /** All secrets that programs have given to this worker. */
 export class AskedSecrets {
   readonly #ask: Ask
   readonly #scrubber: SecretScrubber
   readonly #kept = new Map<string, { readonly value: string; readonly untilMs: number }>()
-  readonly #running = new Map<string, Promise<string>>()
+  readonly #running = new Map<string, Running>()
   readonly #masked = new Set<string>()
   readonly #waiting: (() => void)[] = []
   #free = RUNS_AT_ONCE
@@ -48,12 +51,21 @@ export class AskedSecrets {
     const isGood = kept !== undefined && performance.now() < kept.untilMs && kept.value !== refused
     if (isGood) return { value: kept.value, isKept: true }
     this.#kept.delete(key)
-    const run = this.#running.get(key) ?? this.#begin(key, ref, host)
-    return { value: await unlessAborted(run, signal), isKept: false }
+    if (signal.aborted) throw stopped()
+    const running = this.#running.get(key) ?? this.#begin(key, ref, host, signal)
+    running.waiting.add(signal)
+    return { value: await unlessAborted(running.answer, signal), isKept: false }
   }
 
-  #begin(key: string, ref: GivenSecretRef, host: AskedHost): Promise<string> {
-    const run = this.#inTurn(ref, host).then(
+  #begin(key: string, ref: GivenSecretRef, host: AskedHost, signal: AbortSignal): Running {
+    const waiting = new Set([signal])
+    const ask = async () => {
+      // A program is not run for nobody: it may count, or lock, what it gives.
+      if ([...waiting].some(({ aborted }) => !aborted)) return await this.#ask(ref, host)
+      this.#running.delete(key)
+      throw stopped()
+    }
+    const answer = this.#inTurn(ref, ask).then(
       (value) => {
         this.#running.delete(key)
         if (ref.gives !== 'certificate') this.#mask(value)
@@ -61,17 +73,18 @@ export class AskedSecrets {
         return value
       },
       (error: unknown) => {
-        this.#running.delete(key)
+        if (this.#running.get(key) === running) this.#running.delete(key)
         throw error
       },
     )
-    this.#running.set(key, run)
+    const running = { answer, waiting }
+    this.#running.set(key, running)
     // Everybody who waits may have left.
-    run.catch(() => {})
-    return run
+    answer.catch(() => {})
+    return running
   }
 
-  async #inTurn(ref: GivenSecretRef, host: AskedHost): Promise<string> {
+  async #inTurn(ref: GivenSecretRef, ask: () => Promise<string>): Promise<string> {
     const askedMs = performance.now()
     if (this.#free > 0) this.#free -= 1
     else await new Promise<void>((resolve) => this.#waiting.push(resolve))
@@ -79,7 +92,7 @@ export class AskedSecrets {
       const isLate = performance.now() - askedMs > TURN_MS
       const why = `has not had its turn within ${TURN_MS / 1_000} s; ${RUNS_AT_ONCE} run at once`
       if (isLate) throw new CommandFailed('invalid_config', `the credential command ${ref.argv[0]} ${why}`)
-      return await this.#ask(ref, host)
+      return await ask()
     } finally {
       const next = this.#waiting.shift()
       if (next === undefined) this.#free += 1
@@ -113,15 +126,18 @@ export class AskedSecrets {
 
 /** Waits for it, but not beyond the signal. */
 async function unlessAborted<T>(awaited: Promise<T>, signal: AbortSignal): Promise<T> {
-  const stopped = new CommandFailed('invalid_config', 'the run was stopped before its secret was there')
-  if (signal.aborted) throw stopped
+  if (signal.aborted) throw stopped()
   const listening = new AbortController()
   const aborted = new Promise<never>((_resolve, reject) => {
-    signal.addEventListener('abort', () => reject(stopped), { signal: listening.signal })
+    signal.addEventListener('abort', () => reject(stopped()), { signal: listening.signal })
   })
   try {
     return await Promise.race([awaited, aborted])
   } finally {
     listening.abort()
   }
+}
+
+function stopped(): CommandFailed {
+  return new CommandFailed('invalid_config', 'the run was stopped before its secret was there')
 }
