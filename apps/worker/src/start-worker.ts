@@ -10,17 +10,9 @@ import { hostname } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import { knownHostsFiles } from '@muster/contract'
 import { openWorkerInventory } from '@muster/inventory'
-import {
-  consumeTickets,
-  openDialSlots,
-  openLedger,
-  startClockwork,
-  startHeartbeat,
-  type TriedWith,
-  watchJobs,
-} from '@muster/ledger'
+import { consumeTickets, openDialSlots, openLedger, startClockwork, startHeartbeat, watchJobs } from '@muster/ledger'
 import { type Life, type Logger, readTrustedFile, type SecretScrubber } from '@muster/runtime'
-import { loadKnownHosts, openPool, triedDigest } from '@muster/ssh'
+import { loadKnownHosts, openPool } from '@muster/ssh'
 import { readPrivateKeys, WORKER_KEYS } from '@muster/trust'
 import type { WorkerConfig } from './config.ts'
 import { createHeldRuns } from './hold/held-runs.ts'
@@ -30,6 +22,7 @@ import { createRunSpecs } from './hold/run-specs.ts'
 import { AskedSecrets } from './reach/asked-secrets.ts'
 import { askCommand } from './reach/credential-command.ts'
 import { ReachableHosts } from './reach/reachable-hosts.ts'
+import { tellTriedWith } from './reach/tried-with.ts'
 import { runTicket } from './run-ticket.ts'
 
 /** How long killing commands and confirming it may take, after the drain. */
@@ -112,15 +105,7 @@ export async function startWorker(options: {
     policy: config.MUSTER_ADHOC_HOSTS,
     log: logger,
   })
-  const triedWith: TriedWith = async (run, kind) => {
-    const reach = await specs.reachOf(run)
-    if (reach === undefined) return undefined
-    const without = { sudoUser: undefined, sudoPassword: undefined, login: undefined, keyHosts: [], run: undefined }
-    const found = await hosts.find(run.host, { ...without, ...reach, signal: closing.signal })
-    if (!('host' in found)) return undefined
-    const known = await knownHosts.read(found.host.knownHostsFiles)
-    return await triedDigest(found.host, kind, { known, salt })
-  }
+  const triedWith = tellTriedWith({ specs, jobSecrets, hosts, knownHosts, salt, closing: closing.signal })
   const starts = new OwnStarts()
   const running = { specs, starts, jobSecrets, pool, held, closing: closing.signal, log: logger }
   const deps = { ledger, workerId, hosts, triedWith, ...running }

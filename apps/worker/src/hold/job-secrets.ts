@@ -34,7 +34,7 @@ export type SecretsOfJobs = {
    * The run with the secrets of its job.
    * @throws {MusterError} ledger_unavailable
    */
-  hold(claim: Claim, spec: RunSpec): Promise<HeldSecrets | Unreadable>
+  hold(run: Pick<Claim, 'jobId' | 'host'>, spec: RunSpec): Promise<HeldSecrets | Unreadable>
   /** Forgets what no run holds. */
   close(): void
 }
@@ -97,9 +97,9 @@ export function createSecretsOfJobs(
   }
 
   return {
-    hold: async (claim, spec) => {
+    hold: async (run, spec) => {
       if (spec.secretNames.length === 0) return { spec, release: () => {} }
-      const { jobId, host } = claim
+      const { jobId, host } = run
       const kept = known.get(jobId) ?? { opening: open(jobId, spec), holders: 0, timer: undefined }
       known.set(jobId, kept)
       clearTimeout(kept.timer)

@@ -66,10 +66,10 @@ export type RunSpecs = {
    */
   of(claim: Claim): Promise<RunSpec | Refused | undefined>
   /**
-   * How the job of a run reaches the hosts that its request names itself; `connect` is undefined when it does not say.
-   * Undefined when it cannot be read, or is not as it was signed.
+   * The spec of a run that is not claimed yet, to tell how its host is reached. Undefined when it cannot be read, or is
+   * not as it was signed.
    */
-  reachOf(run: Pick<Claim, 'jobId' | 'index' | 'host'>): Promise<{ readonly connect: Connect | undefined } | undefined>
+  toReach(run: Pick<Claim, 'jobId' | 'index' | 'host'>): Promise<RunSpec | undefined>
   /**
    * Whether commands of the job may take so long: a limit that nobody has signed is not taken over.
    * @throws {MusterError} job_damaged
@@ -135,12 +135,12 @@ export function createRunSpecs(
       log.warn({ ...run, refused: refusedCount }, `not run, because it is not what was signed: ${refused}`)
       return { refused }
     },
-    reachOf: async (run) => {
+    toReach: async (run) => {
       // The run itself says what is wrong with its job.
       const job = await find(run.jobId).catch(() => undefined)
       const { signed } = job ?? {}
       const isSigned = signed === undefined || (!('refused' in signed) && (await signed.isHostOf(run)))
-      return job && isSigned ? { connect: job.connect } : undefined
+      return job && isSigned ? toRunSpec(job, job.exec_timeout_s * 1_000) : undefined
     },
     mayTake: async (jobId, execTimeoutMs) => {
       const signed = (await find(jobId))?.signed
