@@ -13,7 +13,8 @@ COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/libs ./libs
 COPY --from=build /app/apps ./apps
-RUN mkdir -p /data /config /logs && chown node:node /data /config /logs \
+RUN mkdir -p /data /config /logs /worker-keys /server-keys /public-keys \
+ && chown node:node /data /config /logs /worker-keys /server-keys /public-keys \
  && ln -s /app/apps/cli/bin/muster.js /usr/local/bin/muster
 USER node
 # Listens on loopback unless MUSTER_HOST says otherwise, which needs MUSTER_TLS_CERT_FILE and MUSTER_TLS_KEY_FILE, or

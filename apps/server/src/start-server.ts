@@ -17,6 +17,7 @@ import { isLoopback } from './http/host-name.ts'
 import { openTls, type Tls } from './http/tls.ts'
 import { type Operator, tellFirstKey } from './operator.ts'
 import { buildServer } from './server.ts'
+import { tellMissingKeys } from './tell-keys.ts'
 
 /** Starts the server and resolves with its address once it listens. */
 export async function startServer(options: {
@@ -56,10 +57,7 @@ export async function startServer(options: {
   const limits = { callsPerMin: config.MUSTER_RATE_LIMIT_PER_MIN, jobsPerMin: config.MUSTER_SUBMIT_LIMIT_PER_MIN }
   const { MUSTER_WORKER_PUBLIC_KEY_FILE: publicKeyFile } = config
   const sealer = publicKeyFile === undefined ? undefined : await openSealer(publicKeyFile)
-  if (sealer === undefined) {
-    const lost = 'passwords and other secrets in requests are refused'
-    logger.info(`MUSTER_WORKER_PUBLIC_KEY_FILE is not set: ${lost} (muster worker-keys make)`)
-  }
+  await tellMissingKeys(config, logger)
   const app = await buildServer({
     ledger,
     inventory,

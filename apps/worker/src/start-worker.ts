@@ -13,7 +13,6 @@ import { openWorkerInventory } from '@muster/inventory'
 import { consumeTickets, openDialSlots, openLedger, startClockwork, startHeartbeat, watchJobs } from '@muster/ledger'
 import { type Life, type Logger, readTrustedFile, type SecretScrubber } from '@muster/runtime'
 import { loadKnownHosts, openPool } from '@muster/ssh'
-import { readPrivateKeys, WORKER_KEYS } from '@muster/trust'
 import type { WorkerConfig } from './config.ts'
 import { createHeldRuns } from './hold/held-runs.ts'
 import { createSecretsOfJobs } from './hold/job-secrets.ts'
@@ -24,6 +23,7 @@ import { askCommand } from './reach/credential-command.ts'
 import { ReachableHosts } from './reach/reachable-hosts.ts'
 import { tellTriedWith } from './reach/tried-with.ts'
 import { runTicket } from './run-ticket.ts'
+import { tellMissingKeys } from './tell-keys.ts'
 
 /** How long killing commands and confirming it may take, after the drain. */
 const STOP_COMMANDS_MS = 15_000
@@ -55,7 +55,7 @@ export async function startWorker(options: {
   life.closers.add('ledger', () => ledger.close())
 
   const keyFile = config.MUSTER_WORKER_KEY_FILE
-  await checkKeys(keyFile, logger)
+  await tellMissingKeys(config, logger)
   const jobSecrets = createSecretsOfJobs(ledger, { keyFile, scrubber })
   life.closers.add('secrets of jobs', async () => jobSecrets.close())
 
@@ -128,14 +128,4 @@ export async function startWorker(options: {
     graceMs + STOP_COMMANDS_MS + 2_000,
   )
   logger.info({ worker: workerId, concurrency: config.MUSTER_WORKER_CONCURRENCY }, 'ready')
-}
-
-/**
- * Tells a worker without keys what it cannot do.
- * @throws {MusterError} invalid_config when it has a file that cannot be used
- */
-async function checkKeys(keyFile: string | undefined, logger: Logger): Promise<void> {
-  if (keyFile !== undefined) return void (await readPrivateKeys(WORKER_KEYS, keyFile))
-  const lost = 'runs of jobs with passwords or other secrets end here as skipped, secrets_unreadable'
-  logger.info(`MUSTER_WORKER_KEY_FILE is not set: ${lost} (muster worker-keys make)`)
 }

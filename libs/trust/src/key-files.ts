@@ -6,7 +6,16 @@ import { join } from 'node:path'
 import { MusterError, shellWord } from '@muster/contract'
 import { readTrustedFile } from '@muster/runtime'
 import { z } from 'zod'
-import { type AnyKey, type KeyKind, type KeySet, kindOf, newKey, SERVER_KEYS, WORKER_KEYS } from './key-sets.ts'
+import {
+  type AnyKey,
+  hasKind,
+  type KeyKind,
+  type KeySet,
+  kindOf,
+  newKey,
+  SERVER_KEYS,
+  WORKER_KEYS,
+} from './key-sets.ts'
 import { whileLocked, writeWhole } from './whole-file.ts'
 
 const JwkSet = z.object({ keys: z.array(z.looseObject({})).min(1).max(100) })
@@ -36,9 +45,11 @@ export async function readPrivateKeys<K extends AnyKey, P extends AnyKey>(
   set: KeySet<K, P>,
   file: string,
 ): Promise<K[]> {
-  const keys = await readSet(set, file, { isSecret: true })
-  if (keys.some(isPrivate)) return parsed(set, file, set.privateKey, keys)
-  throw refused(file, `it holds public halves only; ${set.holders} need the private keys, as in ${set.name}.json`)
+  // A public file in its place is one that others may read, which is not what is wrong with it.
+  if (!(await readSet(set, file, { isSecret: false })).some(isPrivate)) {
+    throw refused(file, `it holds public halves only; ${set.holders} need the private keys, as in ${set.name}.json`)
+  }
+  return parsed(set, file, set.privateKey, await readSet(set, file, { isSecret: true }))
 }
 
 /**
@@ -179,7 +190,8 @@ function parsed<K extends AnyKey>(
   keys: readonly unknown[],
 ): K[] {
   const found = z.array(schema).safeParse(keys)
-  const lacks = (kind: KeyKind) => found.data?.some((key) => kindOf(key) === kind) === false
+  const isPublic = !keys.some(isPrivate)
+  const lacks = (kind: KeyKind) => !(isPublic && kind === 'oct') && !hasKind(found.data ?? [], kind)
   if (found.success && !needed.some(lacks)) return found.data
   const isOfOthers = name === 'worker-keys' ? holdsKeysOf(SERVER_KEYS, keys) : holdsKeysOf(WORKER_KEYS, keys)
   if (isOfOthers) throw refused(file, `it holds keys of ${others}; what is needed here is one of muster ${name}`)

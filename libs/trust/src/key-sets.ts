@@ -53,7 +53,7 @@ export type KeySet<K extends AnyKey, P extends AnyKey> = {
   readonly others: 'workers' | 'servers'
   /** What new files hold. */
   readonly kinds: readonly KeyKind[]
-  /** What a file may not lack. Files of workers that 0.2 made have no P-256. */
+  /** What a file may not lack, as far as it can have it. Files of workers that 0.2 made have no P-256. */
   readonly needed: readonly KeyKind[]
   readonly privateKey: z.ZodType<K>
   readonly publicKey: z.ZodType<P>
@@ -76,7 +76,7 @@ export const SERVER_KEYS: KeySet<ServerKey, ServerPublicKey> = {
   holders: 'servers',
   others: 'workers',
   kinds: ['Ed25519', 'oct'],
-  needed: ['Ed25519'],
+  needed: ['Ed25519', 'oct'],
   privateKey: ServerKey,
   publicKey: WorkHalf,
 }
@@ -84,6 +84,11 @@ export const SERVER_KEYS: KeySet<ServerKey, ServerPublicKey> = {
 /** Which kind a key is of. */
 export function kindOf(key: AnyKey): KeyKind {
   return key.kty === 'oct' ? 'oct' : key.crv
+}
+
+/** Whether one of the keys is of this kind. */
+export function hasKind(keys: readonly AnyKey[], kind: KeyKind): boolean {
+  return keys.some((key) => kindOf(key) === kind)
 }
 
 /** A new key of the kind, with its private half. */

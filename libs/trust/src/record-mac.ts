@@ -19,8 +19,7 @@ export type RecordMac = {
 
 /** Gives the MAC of the moment. */
 export type RecordMacs = {
-  /** Undefined when the file holds no such key. */
-  fresh(): Promise<RecordMac | undefined>
+  fresh(): Promise<RecordMac>
 }
 
 /**
@@ -36,7 +35,7 @@ export async function openRecordMacs(serverKeyFile: string, onTrouble: OnKeyTrou
     fresh: async () => {
       const keys = await kept.fresh()
       const current = signingKey(keys)
-      if (current === undefined) return undefined
+      if (current === undefined) throw new Error(`${serverKeyFile} was accepted without a key for records`)
       return {
         make: (apiKeyId, text) => `${current.kid}.${macOf(current.k, apiKeyId, text).toString('base64url')}`,
         fits: (apiKeyId, text, mac) => {

@@ -49,6 +49,8 @@ describe('muster mcp where nothing runs', () => {
     expect((await readdir(join(env.HOME, '.local/state/muster'))).toSorted()).toEqual([
       'api-key',
       'redis',
+      'server-keys.json',
+      'server-keys.pub.json',
       'server.json',
       'worker-keys.json',
       'worker-keys.pub.json',

@@ -35,10 +35,11 @@ test('a server gets its API key and the hosts, and no secret of a host', () => {
   expect(serverEnvironment({ SSH_SERVERS_FILE: '/secret' }, 'a:h:u:p')).toEqual({ SSH_SERVERS: 'a:h:u' })
 })
 
-test('the private keys of workers are named to workers alone', () => {
-  const keys = { MUSTER_WORKER_KEY_FILE: '/private', MUSTER_WORKER_PUBLIC_KEY_FILE: '/public' }
-  expect(serverEnvironment(keys, undefined)).toEqual({ MUSTER_WORKER_PUBLIC_KEY_FILE: '/public' })
-  expect(workerEnvironment(keys)).toMatchObject({ MUSTER_WORKER_KEY_FILE: '/private' })
+test('the private keys of workers are named to workers alone, and those of servers to the server alone', () => {
+  const halves = { MUSTER_WORKER_PUBLIC_KEY_FILE: '/w.pub', MUSTER_SERVER_PUBLIC_KEY_FILE: '/s.pub' }
+  const keys = { ...halves, MUSTER_WORKER_KEY_FILE: '/w', MUSTER_SERVER_KEY_FILE: '/s' }
+  expect(serverEnvironment(keys, undefined)).toEqual({ ...halves, MUSTER_SERVER_KEY_FILE: '/s' })
+  expect(workerEnvironment(keys)).toEqual({ ...halves, MUSTER_WORKER_KEY_FILE: '/w' })
 })
 
 test('the process of the stack gets what its parts need, and nothing that loads code', () => {

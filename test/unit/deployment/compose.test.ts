@@ -76,6 +76,26 @@ describe('docker-compose.yml', () => {
     expect(without.error?.issues).toMatchObject([{ path: ['MUSTER_HOST'] }])
   })
 
+  test('the server never sees the private keys of workers, nor a worker those of servers', () => {
+    const seen = (name: string) => {
+      const { volumes, environment } = services[name] ?? {}
+      const volume = volumes?.filter((one) => /^(worker|server|public)-keys:/.test(one))
+      const files = Object.entries(environment ?? {}).filter(([variable]) =>
+        /_(WORKER|SERVER)_.*KEY_FILE$/.test(variable),
+      )
+      return { volume, files: files.map(([, file]) => file) }
+    }
+    const files = ['/public-keys/worker-keys.pub.json', '/public-keys/server-keys.pub.json']
+    expect(seen('server')).toEqual({
+      volume: ['public-keys:/public-keys:ro', 'server-keys:/server-keys:ro'],
+      files: [...files, '/server-keys/server-keys.json'],
+    })
+    expect(seen('worker')).toEqual({
+      volume: ['public-keys:/public-keys:ro', 'worker-keys:/worker-keys:ro'],
+      files: [...files, '/worker-keys/worker-keys.json'],
+    })
+  })
+
   test('every variable it sets is documented', () => {
     const documented = readFileSync('docs/configuration.md', 'utf8')
     for (const service of Object.values(services)) {

@@ -118,7 +118,6 @@ describe.each([
     await expect(readPublic(privateFile)).rejects.toThrow(
       `it holds private keys, which only ${holders} may have; give ${others} ${name}.pub.json`,
     )
-    await chmod(publicFile, 0o600)
     await expect(read(publicFile)).rejects.toThrow(`public halves only; ${holders} need the private keys`)
   })
 
@@ -175,10 +174,14 @@ test.each([
   expect(JSON.stringify(error, Object.getOwnPropertyNames(error))).not.toContain('canary')
 })
 
-test('a set without a key that it needs is refused', async () => {
-  const directory = await emptyDirectory()
-  const { privateFile } = await makeKeys(WORKER_KEYS, directory)
-  const keys = await readPrivateKeys(WORKER_KEYS, privateFile)
-  await writeFile(privateFile, JSON.stringify({ keys: keys.filter((key) => kindOf(key) === 'P-256') }), { mode: 0o600 })
-  await expect(readPrivateKeys(WORKER_KEYS, privateFile)).rejects.toThrow('the set without X25519')
+test.each([
+  ['worker-keys', WORKER_KEYS, 'X25519'],
+  ['server-keys', SERVER_KEYS, 'Ed25519'],
+  ['server-keys', SERVER_KEYS, 'oct'],
+] as const)('%s without a key that is needed are refused', async (_name, set, kind) => {
+  const { make, read } = set === WORKER_KEYS ? actsOn(WORKER_KEYS) : actsOn(SERVER_KEYS)
+  const { privateFile } = await make(await emptyDirectory())
+  const others = (await read(privateFile)).filter((key) => kindOf(key) !== kind)
+  await writeFile(privateFile, JSON.stringify({ keys: others }), { mode: 0o600 })
+  await expect(read(privateFile)).rejects.toThrow(`the set without`)
 })

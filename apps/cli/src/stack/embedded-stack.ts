@@ -15,7 +15,7 @@ import {
   startRedis,
   toolEnvironment,
 } from '@muster/runtime'
-import { ensureKeys, WORKER_KEYS } from '@muster/trust'
+import { ensureKeys, SERVER_KEYS, WORKER_KEYS } from '@muster/trust'
 import { serverEnvironment, workerEnvironment } from './part-environment.ts'
 
 const SERVER = fileURLToPath(new URL('../../../server/dist/main.js', import.meta.url))
@@ -78,11 +78,18 @@ export async function startStack(options: StackOptions): Promise<{ url: string }
   return { url: (await readServerFile(dataDir)).url }
 }
 
-/** The keys of the workers, made at the first start, unless the settings name some. */
+/** The keys of workers and of the server, made at the first start, unless the settings name some. */
 async function keyFiles(env: Environment, dataDir: string): Promise<Record<string, string>> {
-  if (env.MUSTER_WORKER_KEY_FILE || env.MUSTER_WORKER_PUBLIC_KEY_FILE) return {}
-  const { privateFile, publicFile } = await ensureKeys(WORKER_KEYS, dataDir)
-  return { MUSTER_WORKER_KEY_FILE: privateFile, MUSTER_WORKER_PUBLIC_KEY_FILE: publicFile }
+  const files: Record<string, string> = {}
+  if (!env.MUSTER_WORKER_KEY_FILE && !env.MUSTER_WORKER_PUBLIC_KEY_FILE) {
+    const { privateFile, publicFile } = await ensureKeys(WORKER_KEYS, dataDir)
+    Object.assign(files, { MUSTER_WORKER_KEY_FILE: privateFile, MUSTER_WORKER_PUBLIC_KEY_FILE: publicFile })
+  }
+  if (!env.MUSTER_SERVER_KEY_FILE && !env.MUSTER_SERVER_PUBLIC_KEY_FILE) {
+    const { privateFile, publicFile } = await ensureKeys(SERVER_KEYS, dataDir)
+    Object.assign(files, { MUSTER_SERVER_KEY_FILE: privateFile, MUSTER_SERVER_PUBLIC_KEY_FILE: publicFile })
+  }
+  return files
 }
 
 /**

@@ -11,8 +11,9 @@ const HOST_SECRET = /^MUSTER_SECRET_/
 /** Where a client finds a server, and the key that it sends or a server accepts. */
 const OF_CLIENTS = /^MUSTER_(URL|SERVER|ALLOW_HTTP|API_KEY)(_FILE)?$/
 const OF_SERVER = /^MUSTER_API_KEY(_FILE)?$/
-/** The private keys of workers, which open what a server has sealed for them. */
-const OF_WORKERS = 'MUSTER_WORKER_KEY_FILE'
+/** The private keys of each part, which the other one must not have. */
+const KEYS_OF_WORKERS = 'MUSTER_WORKER_KEY_FILE'
+const KEYS_OF_SERVER = 'MUSTER_SERVER_KEY_FILE'
 const AGENT = 'SSH_AUTH_SOCK'
 
 /** The variables that the operator lists for programs which give secrets to a worker. */
@@ -29,7 +30,8 @@ export function stackEnvironment(env: Environment): Environment {
 
 /** For a worker: with the passwords of hosts and the SSH agent. */
 export function workerEnvironment(env: Environment): Environment {
-  const isWanted = (name: string) => name === AGENT || (isOwnName(name) && !OF_CLIENTS.test(name))
+  const isWanted = (name: string) =>
+    name === AGENT || (isOwnName(name) && name !== KEYS_OF_SERVER && !OF_CLIENTS.test(name))
   return { ...plainEnvironment(env), ...ofCommands(env), ...picked(env, isWanted) }
 }
 
@@ -38,7 +40,7 @@ export function serverEnvironment(env: Environment, sshServers: string | undefin
   const isWanted = (name: string) =>
     isOwnName(name) &&
     !HOST_SECRET.test(name) &&
-    name !== OF_WORKERS &&
+    name !== KEYS_OF_WORKERS &&
     (OF_SERVER.test(name) || !OF_CLIENTS.test(name)) &&
     !/^SSH_SERVERS(_FILE)?$/.test(name)
   const hosts = sshServers === undefined ? {} : { SSH_SERVERS: withoutPasswords(sshServers) }
