@@ -14,6 +14,7 @@ import { muster, musterFed } from '../../support/cli/muster-process.ts'
 import { use } from '../../support/mcp/tool-call.ts'
 import { apart } from '../../support/runtime/apart.ts'
 import { ownRedis } from '../../support/runtime/own-redis.ts'
+import { strangeKey } from '../../support/ssh/strange-key.ts'
 import { gateFile } from '../../support/stack/gate.ts'
 import { allOfRedis, allProcesses, groupsOf, redisOf } from '../../support/stack/secret-stack.ts'
 import { type Stack, startStack } from '../../support/stack/stack.ts'
@@ -70,6 +71,19 @@ test('a command runs by password, by a key, and by an encrypted key, none of whi
   const half = await muster(stack.env, ...words('127.0.1.4', '-i', join(directory, 'key.pub')))
   expect(half.said).toContain('is no private key; a .pub file is the public half')
 }, 90_000)
+
+test('the passphrase of a key file on the worker is given with the request, and a refusal says how', async () => {
+  const { encrypted, directory } = await keyFiles()
+  const { stack, host } = await startWith({
+    env: { MUSTER_ADHOC_HOSTS: '127.0.0.0/8', MUSTER_ADHOC_KEY_DIRS: directory },
+  })
+  const words = (...flags: string[]) => ['run', '--identity-file', encrypted, ...flags, host('127.0.1.1'), '--', 'true']
+  const without = await muster(stack.env, ...words())
+  const advice = 'no passphrase is given: give connect.passphrase (--ask-passphrase) with the request'
+  expect(without.out.toString()).toContain(advice)
+  const given = await musterFed(stack.env, `${PASSPHRASE}\n`, ...words('--ask-passphrase'))
+  expect(given.status, given.said + given.out.toString()).toBe(0)
+}, 60_000)
 
 test('on a terminal both are asked for, one after the other, and neither is shown', async () => {
   const { stack, host, password } = await startWith()
@@ -128,19 +142,24 @@ test('a wrong password is held off by the breaker of the host, and the right one
 
 test('no host of the inventory is offered them, also not to go through', async () => {
   const { user, port, keys } = inject('sshd')
+  const strange = join((await keyFiles()).directory, 'strange')
+  await writeFile(strange, strangeKey(), { mode: 0o600 })
   const inventory = [
     'hosts:',
-    `  own: { address: 127.0.1.1, port: ${port}, user: ${user}, identity_file: /is-not-there }`,
-    `  way: { address: 127.0.1.2, port: ${port}, user: ${user}, identity_file: /is-not-there }`,
+    `  own: { address: 127.0.1.1, port: ${port}, user: ${user}, identity_file: ${strange} }`,
+    `  way: { address: 127.0.1.2, port: ${port}, user: ${user}, identity_file: ${strange} }`,
     '',
   ].join('\n')
   const { stack, host, password } = await startWith({ inventory })
   const both = await ended(stack, { targets: `own,${host('127.0.1.3')}`, command: 'true', connect: { password } })
   expect(both).toMatchObject({ state: 'partial', problems: [{ hosts: 'own', reason: 'auth_failed' }] })
   const through = { targets: host('127.0.1.4'), connect: { password, jump: 'way' }, command: 'true' }
-  expect((await ended(stack, through)).problems).toMatchObject([{ reason: expect.stringMatching(/auth|jump/) }])
+  const note = 'what the request says to log in with is for the host behind it alone; this one logs in with '
+  const refusedBy = (detail: string) => [{ reason: 'jump_failed', detail: expect.stringContaining(note + detail) }]
+  expect((await ended(stack, through)).problems).toMatchObject(refusedBy('its credentials in the inventory'))
   const named = { ...through, connect: { password, jump: host('127.0.1.5') } }
-  expect((await ended(stack, named)).problems).toMatchObject([{ reason: expect.stringMatching(/auth|jump/) }])
+  const fitting = 'what fits it in the section "credentials" of the inventory, and, if ~/.ssh is one of'
+  expect((await ended(stack, named)).problems).toMatchObject(refusedBy(fitting))
   const alone = await stack.ask('POST', '/v1/jobs', { targets: 'own', connect: { password }, command: 'true' })
   expect(Problem.parse(alone.body).detail).toContain('leave connect out')
   // Another user of its machine is a host that the request names.

@@ -14,7 +14,7 @@ const FLAGS = flagsOf(Connect).map((flag) => ({ ...flag, ...SPELLED[flag.field] 
 /** Those of its fields that are secrets (login-input.ts). */
 const SECRETS = [
   { name: 'private-key', field: 'private_key' },
-  { name: 'private-key', field: 'passphrase' },
+  { name: 'ask-passphrase', field: 'passphrase' },
   { name: 'ask-pass', field: 'password' },
 ] as const
 

@@ -21,9 +21,20 @@ export const LOGIN_SWITCHES: readonly Switch[] = [
     takesValue: false,
     description: 'Ask for the password of user@host, without showing it; in a pipe, read it from stdin.',
   },
+  {
+    name: 'ask-passphrase',
+    takesValue: false,
+    description: 'Ask for the passphrase of --identity-file, in the same way.',
+  },
 ]
 
 const LOGIN = { flag: 'ask-pass', what: 'password', question: 'Password to log in: ' } as const
+
+const PASSPHRASE = {
+  flag: 'ask-passphrase',
+  what: 'passphrase',
+  question: 'Passphrase of the key file on the worker: ',
+} as const
 
 const passphraseOf = (file: string) =>
   ({ flag: 'private-key', what: 'passphrase', question: `Passphrase of ${file}: ` }) as const
@@ -60,6 +71,7 @@ export async function loginSecretsFrom(
   const secrets = {
     ...(key === undefined ? {} : { private_key: key.text }),
     ...(isEncrypted ? { passphrase: await secretOf(cli, passphraseOf(key.file)) } : {}),
+    ...(switches.has('ask-passphrase') ? { passphrase: await secretOf(cli, PASSPHRASE) } : {}),
     ...(switches.has('ask-pass') ? { password: await secretOf(cli, LOGIN) } : {}),
   }
   return Object.keys(secrets).length === 0 ? undefined : secrets

@@ -47,7 +47,7 @@ export const SECRET_SWITCHES: readonly Switch[] = [
 /** Which flags would read our stdin. */
 export function stdinUsers({ switches }: CommandLine, { hasTerminal }: Pick<Cli, 'hasTerminal'>): string[] {
   const files = ['script', 'stdin', 'secret-env-file', 'private-key'].filter((name) => switches.get(name) === '-')
-  const questions = ['ask-pass', 'ask-sudo-pass'].filter((name) => switches.has(name) && !hasTerminal)
+  const questions = ['ask-pass', 'ask-passphrase', 'ask-sudo-pass'].filter((name) => switches.has(name) && !hasTerminal)
   const input = switches.has('secret-stdin') ? ['secret-stdin'] : []
   return [...files, ...input, ...questions].map((name) => `--${name}`)
 }

@@ -13,9 +13,10 @@ import {
 } from '@muster/inventory'
 import { checkSudoPassword, type SshHost, type Sudo } from '@muster/ssh'
 import { CommandFailed } from './credential-command.ts'
+import type { ForNamed } from './login-of-request.ts'
 import { ProxyRefused } from './proxy-of-host.ts'
 import { SecretsOfRun } from './secrets-of-run.ts'
-import { type ForNamed, type HostSources, type OfRun, SshHosts } from './ssh-hosts.ts'
+import { type HostSources, type OfRun, SshHosts } from './ssh-hosts.ts'
 
 /** Why a host cannot be tried at all. `isRetryable`: that may pass. */
 export type NotReachable = {

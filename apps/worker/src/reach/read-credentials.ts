@@ -12,6 +12,9 @@ import {
 import type { Credential } from '@muster/ssh'
 import type { AskedCertificate } from './credential-command.ts'
 
+/** How a request gives the passphrase of the key file that it names. */
+const OF_REQUEST = 'give connect.passphrase (--ask-passphrase) with the request'
+
 /** Reads the files of a key. */
 type ReadKey = (ref: KeyRef) => Promise<KeyContent>
 
@@ -49,7 +52,8 @@ async function readCredential(ref: CredentialRef, readers: Readers): Promise<Cre
     case 'password':
       return { kind: 'password', password: await read(ref.secret) }
     case 'key': {
-      const key = { kind: 'key', source: ref.identityFile, ...(await readKept(ref)) } as const
+      const advice = ref.isOfRequest === true ? { passphraseAdvice: OF_REQUEST } : {}
+      const key = { kind: 'key', source: ref.identityFile, ...(await readKept(ref)), ...advice } as const
       const agent = ref.agent ?? own ?? ''
       const held = agent === '' ? key : { ...key, agent: await ownAgent(agent, own) }
       return ref.passphrase === undefined ? held : { ...held, passphrase: await read(ref.passphrase) }

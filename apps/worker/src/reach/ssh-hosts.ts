@@ -3,7 +3,6 @@
  * read from their files each time they are needed, keys whenever their files have changed; programs that give secrets
  * are asked as often as the inventory says.
  */
-import type { Connect, LoginSecrets } from '@muster/contract'
 import {
   type AdhocPolicy,
   type CredentialRef,
@@ -16,14 +15,11 @@ import {
 import type { Logger } from '@muster/runtime'
 import type { SshHost } from '@muster/ssh'
 import { KeptKeys } from './kept-keys.ts'
-import { withLoginOf } from './login-of-request.ts'
+import { type ForNamed, noteForHop, withLoginOf } from './login-of-request.ts'
 import { type ProxyOptions, proxyOf } from './proxy-of-host.ts'
 import { type Readers, readCredentials } from './read-credentials.ts'
 import { certifyRun, type RunToCertify } from './run-certificate.ts'
 import type { RunSecretSources, SecretsOfRun } from './secrets-of-run.ts'
-
-/** What the request says of the hosts that it names itself: how they are reached, and what came with it to log in. */
-export type ForNamed = { readonly connect: Connect | undefined; readonly login: LoginSecrets | undefined }
 
 /** What is read and made for one run. */
 export type OfRun = {
@@ -41,6 +37,9 @@ export type HostSources = {
   readonly log: Logger
 }
 
+/** For hosts of the inventory, and for those to go through. */
+const NOTHING: ForNamed = { connect: undefined, login: undefined }
+
 /** Makes hosts ready to log in to. */
 export class SshHosts {
   readonly #sources: HostSources
@@ -57,17 +56,36 @@ export class SshHosts {
    * @throws {MusterError} as `readCredentials`, `requestCredentials` and `proxyOf` do
    */
   async of(host: InventoryHost, given: ForNamed, ofRun: OfRun): Promise<SshHost> {
-    return await this.#withWay(host, given, { ...ofRun, isJump: false })
+    const ofHost = host.isOfRequest === true ? given : NOTHING
+    return await this.#behind(await this.#wayTo(host, ofHost, ofRun), host, ofHost, { ...ofRun, isJump: false })
   }
 
-  async #withWay(host: InventoryHost, given: ForNamed, ofRun: OfRun & { isJump: boolean }): Promise<SshHost> {
+  /** The last of the hosts to go through; undefined when there are none. */
+  async #wayTo(host: InventoryHost, given: ForNamed, ofRun: OfRun): Promise<SshHost | undefined> {
     const { jump, hops = [], jumpHost } = host
     const byName = jump === undefined || hops.length > 0 ? undefined : this.#sources.inventory().hosts.get(jump)
     const first = jumpHost ?? byName
     const ofHop = { ...ofRun, isJump: true }
-    let last = first && (await this.#withWay(first, { connect: undefined, login: undefined }, ofHop))
-    for (const hop of hops) last = await this.#withCredentials(hop, hop.credentials, last, ofHop)
-    const found = await this.#withCredentials(host, await this.#refsOf(host, given), last, ofRun)
+    const noted = (hop: SshHost, isOfRequest = false): SshHost => {
+      const loginNote = noteForHop(given, isOfRequest)
+      return { ...hop, ...(loginNote !== undefined && { loginNote }) }
+    }
+    let last: SshHost | undefined
+    if (first !== undefined) {
+      const before = await this.#wayTo(first, given, ofRun)
+      last = noted(await this.#behind(before, first, NOTHING, ofHop), first.isOfRequest)
+    }
+    for (const hop of hops) last = noted(await this.#withCredentials(hop, hop.credentials, last, ofHop))
+    return last
+  }
+
+  async #behind(
+    jump: SshHost | undefined,
+    host: InventoryHost,
+    given: ForNamed,
+    ofRun: OfRun & { isJump: boolean },
+  ): Promise<SshHost> {
+    const found = await this.#withCredentials(host, await this.#refsOf(host, given), jump, ofRun)
     return host.isOfRequest === true ? this.#asRequested(host, given, found) : found
   }
 

@@ -30,6 +30,8 @@ export type SshHost = HostIdentity & {
     /** The whole environment; nothing is inherited. */
     readonly env: Readonly<Record<string, string | undefined>>
   }
+  /** What else to tell where it refuses the log-in, such as what it was not offered. */
+  readonly loginNote?: string
   /** The host to go through, with its own credentials; verified under its own name. */
   readonly jump?: SshHost
 }
@@ -70,7 +72,8 @@ export function refused(why: Failure): Refused {
 
 /** The failure, with the host it happened at in its `detail`. */
 export function atHost(host: SshHost, why: Failure): Failure {
-  return { ...why, detail: `${host.name} (${where(host)}): ${why.detail}` }
+  const note = why.reason === 'auth_failed' && host.loginNote !== undefined ? `; ${host.loginNote}` : ''
+  return { ...why, detail: `${host.name} (${where(host)}): ${why.detail}${note}` }
 }
 
 /** The user, address and port of a host, for people. */

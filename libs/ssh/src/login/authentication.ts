@@ -21,6 +21,8 @@ export type Credential =
       readonly pem: Buffer | string
       /** Absent when the key is not encrypted. */
       readonly passphrase?: string
+      /** How a missing passphrase is given. Absent: as an inventory does. */
+      readonly passphraseAdvice?: string
       /** The key's file name, for error texts. */
       readonly source: string
       /** The content of the `.pub` file beside it. Absent where there is none. */

@@ -13,8 +13,16 @@ import { sshString } from './wire.ts'
 /** A key to log in with, or why it cannot be used, with its public half where that can be read. */
 export type UsableKey = { readonly key: ParsedKey } | { readonly problem: string; readonly publicKey?: ParsedKey }
 
-/** A key file: its content, its name for problems, and its passphrase. */
-export type KeyFile = { readonly pem: Buffer | string; readonly source: string; readonly passphrase?: string }
+/** A key file. */
+export type KeyFile = {
+  readonly pem: Buffer | string
+  /** Its name, for problems. */
+  readonly source: string
+  /** Absent when it is not encrypted. */
+  readonly passphrase?: string
+  /** How a missing passphrase is given. Absent: as an inventory does. */
+  readonly passphraseAdvice?: string
+}
 
 /** How an OpenSSH key begins. */
 const MAGIC = Buffer.from('openssh-key-v1\0')
@@ -31,8 +39,8 @@ const remembered = new Map<string, UsableKey>()
 /** The key in this file (OpenSSH, PEM, PKCS#8, or an RSA key of PuTTY's format 2). The same text is read only once. */
 export function readPrivateKey(file: KeyFile): UsableKey {
   const secret = file.passphrase === undefined ? 'none' : `given ${file.passphrase}`
-  const hash = createHash('sha256').update(file.source).update('\0').update(secret).update('\0').update(file.pem)
-  const digest = hash.digest('hex')
+  const told = [file.source, file.passphraseAdvice ?? '', secret]
+  const digest = createHash('sha256').update(JSON.stringify(told)).update(file.pem).digest('hex')
   const known = remembered.get(digest)
   if (known !== undefined) return known
   const usable = parse(file)
@@ -57,7 +65,9 @@ export function parsedEd25519(key: KeyObject): ParsedKey {
   return made
 }
 
-function parse({ pem, source, passphrase }: KeyFile): UsableKey {
+const ADVICE = 'name passphrase_file or passphrase_env beside it'
+
+function parse({ pem, source, passphrase, passphraseAdvice = ADVICE }: KeyFile): UsableKey {
   const text = readKeyText(pem, source)
   if (text.kind === 'neither') return { problem: text.problem }
   if (text.kind === 'public') {
@@ -77,7 +87,7 @@ function parse({ pem, source, passphrase }: KeyFile): UsableKey {
   const publicKey = container && parsedPublic(container.publicKey)
   const withPublic = (problem: string) => ({ problem, ...(publicKey && { publicKey }) })
   if (isEncrypted && passphrase === undefined) {
-    return withPublic('it is encrypted, and no passphrase is given: name passphrase_file or passphrase_env beside it')
+    return withPublic(`it is encrypted, and no passphrase is given: ${passphraseAdvice}`)
   }
   const key = parsePrivate(text, passphrase)
   if (typeof key === 'string') return withPublic(key)
