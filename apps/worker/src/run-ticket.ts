@@ -11,7 +11,7 @@ import type { HeldRun, HeldRuns } from './hold/held-runs.ts'
 import type { SecretsOfJobs } from './hold/job-secrets.ts'
 import type { OwnStarts } from './hold/own-starts.ts'
 import { patiently } from './hold/patience.ts'
-import { type EndAndCleanUp, mayHaveRun, neverStarted, type TicketEnd } from './hold/run-end.ts'
+import { type EndAndCleanUp, mayHaveRun, neverStarted, type TicketEnd, withReached } from './hold/run-end.ts'
 import type { RunSpec, RunSpecs } from './hold/run-specs.ts'
 import { type ReachDeps, reachAndDispatch } from './reach/reach-and-dispatch.ts'
 import type { DurableDeps } from './run/durable-follow.ts'
@@ -113,8 +113,11 @@ async function startNow(
     return { end: neverStarted('unreachable', 'worker_lost', detail, true) }
   })
   if ('end' in dispatched) return { ended: dispatched, isSent: false }
-  const ended = await orLost(deps, (spec.isDurable ? runDurable : runAttached)(deps, run, spec, dispatched))
-  return { ended, isSent: ended.end === 'not ours' || ended.end.remote !== 'not_started' }
+  const { reached } = dispatched.checkout.connection
+  const running = (spec.isDurable ? runDurable : runAttached)(deps, run, spec, dispatched)
+  const { end, ...cleanUp } = await orLost(deps, running)
+  const isSent = end === 'not ours' || end.remote !== 'not_started'
+  return { ended: { end: withReached(end, reached), ...cleanUp }, isSent }
 }
 
 /** Returns the error of a damaged job, and rethrows any other: trying again cannot repair damage. */

@@ -66,6 +66,7 @@ export {
   StreamSummary,
   signalDetail,
   TerminalRunState,
+  Voucher,
 } from './jobs/run.ts'
 export {
   JobSecrets,

@@ -30,7 +30,7 @@ export { findRun } from './read/read-run.ts'
 export { reportJob } from './read/report-job.ts'
 export { listenToJob, waitForJob } from './read/wait-for-job.ts'
 export { ledgerNowMs } from './redis/ledger-time.ts'
-export { ask, type Ledger, openLedger } from './redis/open-ledger.ts'
+export { ask, type EndKeys, type Ledger, openLedger, type UnverifiedEnd } from './redis/open-ledger.ts'
 export { cancelJob, extendJob } from './steps/cancel-job.ts'
 export {
   appendOutput,

@@ -108,8 +108,9 @@ test('a run reports what its last attempt reached; but once one has started, wha
   expect(await reached()).toBeUndefined()
 
   const ran = await claimFirst(ledger, jobId)
-  await dispatchRun(ledger, ran, { connectMs: 1, mode: 'attached', reached: reachedAt('10.0.0.2') })
-  await endAs(ledger, ran, 'failed')
+  const second = { reached: reachedAt('10.0.0.2') }
+  await dispatchRun(ledger, ran, { connectMs: 1, mode: 'attached', ...second })
+  await finishRun(ledger, ran, { ...ENDS.failed, detail: null, signal: null, isRetryable: false, ...second })
   await refuse({ reached: reachedAt('10.0.0.3') })
   expect(await reached()).toBe('10.0.0.2')
 

@@ -124,6 +124,7 @@ export const RUN_ENDED = {
   remote: 'ended',
   safe_to_retry: false,
   reason: null,
+  vouched_by: 'worker',
   detail: null,
   exit_code: 0,
   signal: null,

@@ -15,6 +15,7 @@ const LOST = Run.parse({
   remote: 'unknown',
   safe_to_retry: false,
   reason: 'worker_lost',
+  vouched_by: 'ledger',
   detail: null,
   exit_code: null,
   signal: null,

@@ -7,7 +7,7 @@ const LATER_MS = Date.now() + 3_600_000
 
 function claimOf(jobId: string, index: number): Claim {
   const nobody = { host: 'h', attempt: 1, epoch: 1, nonce: 'n', worker: 'w', execTimeoutMs: 1, concurrency: 1 }
-  return { jobId, index, ...nobody }
+  return { jobId, index, total: 3, ...nobody }
 }
 
 test('a command is sent to each host as often as was signed, and a start that was given back does not count', () => {

@@ -35,6 +35,7 @@ const REASONS: Record<Reason, string> = {
   key_revoked: 'the API key that submitted it was revoked or has expired',
   secrets_unreadable: 'the worker could not read the secrets of the job, and does not run it without them',
   signature_invalid: 'what Redis says of the job is not what its server has signed, and the worker does not run it',
+  end_unverified: 'what Redis says of its end is covered by no signature of a worker',
 }
 
 /** A state in words: `waiting to retry` for `retry_wait`; the other names speak for themselves. */

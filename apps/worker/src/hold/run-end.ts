@@ -1,5 +1,6 @@
 /** The ends of runs, in the form that the ledger takes. Pure. */
 import { createHash } from 'node:crypto'
+import type { Reached } from '@muster/contract'
 import type { RunEnd } from '@muster/ledger'
 import type { ExecEnd } from '@muster/ssh'
 
@@ -15,6 +16,11 @@ export function endOfCommand(end: ExecEnd): RunEnd {
   const digest = createHash('sha256').update(`${stdout.sha256} ${stderr.sha256}`).digest('base64url')
   const output = { stdout, stderr, complete: outputComplete, digest }
   return { state, remote, reason, detail, exitCode, signal, isRetryable, output }
+}
+
+/** The end, with what the connection reached over which the command was sent, or was found. */
+export function withReached(end: TicketEnd, reached: Reached): TicketEnd {
+  return end === 'not ours' ? end : { ...end, reached }
 }
 
 /**

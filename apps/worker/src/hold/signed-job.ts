@@ -101,6 +101,7 @@ export class SignedJob {
    */
   async refusalOf(claim: Claim): Promise<string | undefined> {
     return (
+      this.#refusedTotal(claim) ??
       this.#refusedAttempt(claim) ??
       (await this.#refusedHost(claim)) ??
       (await this.#refusedLimits(claim)) ??
@@ -137,6 +138,11 @@ export class SignedJob {
     const claims = jobId === job ? this.#claims : await claimsOf(this.#ledger, this.#check, jobId)
     if ('refused' in claims) return `of the job that keeps its secrets: ${claims.refused}`
     return claims.texts.secrets === digestOf(text) ? undefined : 'the sealed secrets are not those that were signed'
+  }
+
+  /** The worker signs for the end of a run of so many. */
+  #refusedTotal({ total }: Claim): string | undefined {
+    return total === this.total ? undefined : `the job is said to have ${total} hosts, and was signed for ${this.total}`
   }
 
   #refusedAttempt({ attempt }: Claim): string | undefined {

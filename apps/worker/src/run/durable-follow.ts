@@ -27,6 +27,7 @@ import {
   mayHaveRun,
   neverStarted,
   type TicketEnd,
+  withReached,
 } from '../hold/run-end.ts'
 import type { RunSpec } from '../hold/run-specs.ts'
 import { type Dispatched, timeoutFor } from '../reach/reach-and-dispatch.ts'
@@ -157,7 +158,8 @@ class DurableFollow {
     await flush()
     const isReusable = checked.kind === 'ended' && endedByItself(checked.end) && checked.end.reason !== 'health_check'
     const end = checked.kind === 'ended' ? endOfCommand(checked.end) : endWithoutStart(checked, run)
-    return { end, cleanUp: (isStored) => this.#cleanUp(checkout, { isReusable, isStored }) }
+    const { reached } = checkout.connection
+    return { end: withReached(end, reached), cleanUp: (isStored) => this.#cleanUp(checkout, { isReusable, isStored }) }
   }
 
   async #reach(): Promise<Checkout | string> {

@@ -65,6 +65,7 @@ export const Reason = z
     'key_revoked',
     'secrets_unreadable',
     'signature_invalid',
+    'end_unverified',
   ])
   .meta({ id: 'Reason' })
 export type Reason = z.infer<typeof Reason>
@@ -102,6 +103,13 @@ export const LateResult = z
   .meta({ id: 'LateResult' })
 export type LateResult = z.infer<typeof LateResult>
 
+/**
+ * Who vouches for the end of a run. `worker`: its signature covers how the run ended, and on which host. `ledger`: the
+ * run ended without a worker, and Redis alone says so.
+ */
+export const Voucher = z.enum(['worker', 'ledger']).meta({ id: 'Voucher' })
+export type Voucher = z.infer<typeof Voucher>
+
 /** What keeps a command running: the connection that started it (attached), or the host itself (durable). */
 export const RunMode = z.enum(['attached', 'durable']).meta({ id: 'RunMode' })
 export type RunMode = z.infer<typeof RunMode>
@@ -116,6 +124,9 @@ export const Run = z
     remote: Remote,
     safe_to_retry: z.boolean().describe('Whether the command certainly has not started.'),
     reason: Reason.nullable(),
+    vouched_by: Voucher.nullable().describe(
+      'Null until the end; where the end is unverified; and from a server without public keys of workers.',
+    ),
     detail: readBy(
       'jobs:read:output',
       z

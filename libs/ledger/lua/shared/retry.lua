@@ -34,7 +34,7 @@ local function retry(index, from, to, remote, reason, exit_code, is_retryable, n
 
   local shown = remote
   if has_started then
-    redis.call('HSET', key, 'kept_state', to, 'kept_remote', remote, 'kept_reason', reason)
+    keep_end(key, to, remote, reason)
   else
     shown = run.kept_remote or remote
     -- The output of the earlier attempt was put aside when this one was dispatched; this one did not start after all.
@@ -43,7 +43,7 @@ local function retry(index, from, to, remote, reason, exit_code, is_retryable, n
   leave_host(index, run, now)
   rest(index)
   local attempt = run.attempt + 1
-  redis.call('HDEL', key, 'reason', 'reissue', 'called')
+  redis.call('HDEL', key, 'reason', 'reissue', 'called', 'signed')
   redis.call('HSET', key, 'state', 'retry_wait', 'remote', shown, 'retry_at', due, 'retried', retried + 1,
     'attempt', attempt)
   if reason ~= '' then redis.call('HSET', key, 'reason', reason) end

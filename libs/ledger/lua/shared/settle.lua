@@ -40,7 +40,7 @@ local function end_of(index, run, from, to, remote, reason)
   local key = run_key(index)
   redis.call('HSET', key, 'notice', 'attempt ' .. (run.attempt or '?') .. ' did not start: ' .. reason)
   redis.call('SADD', noticed, index)
-  redis.call('HDEL', key, 'detail')
+  bring_back_end(key)
   return run.kept_state, run.kept_remote, run.kept_reason
 end
 

@@ -11,7 +11,7 @@ local index, attempt, reissue, worker, nonce, tried = ARGV[3], ARGV[4], ARGV[5],
 -- `how` is 'start' or 'attach'; `started_ago_ms` is '' when it is to start, `job_left_ms` when the job has no time
 -- limit.
 local CLAIMED_FIELDS = {'epoch', 'host', 'how', 'started_ago_ms', 'job_left_ms', 'exec_timeout_ms',
-  'concurrency'}
+  'concurrency', 'total'}
 
 let_in()
 local now = now_ms()
@@ -21,7 +21,7 @@ local run = read(key, 'state', 'attempt', 'reissue', 'host', 'nonce', 'epoch', '
 
 local function read_facts()
   return read(job, 'state', 'stop', 'batch_due', 'start_deadline', 'job_deadline', 'key_id', 'exec_timeout_ms',
-    'concurrency')
+    'concurrency', 'total')
 end
 
 local facts = read_facts()
@@ -31,7 +31,7 @@ local function claimed(epoch, how)
   -- Redis' clock may have been set back since.
   if how == 'attach' then claim.started_ago_ms = math.max(0, now - run.started) end
   if facts.job_deadline then claim.job_left_ms = facts.job_deadline - now end
-  claim.exec_timeout_ms, claim.concurrency = facts.exec_timeout_ms, facts.concurrency
+  claim.exec_timeout_ms, claim.concurrency, claim.total = facts.exec_timeout_ms, facts.concurrency, facts.total
   local words = {}
   for i, field in ipairs(CLAIMED_FIELDS) do words[i] = tostring(claim[field]) end
   return reply('claimed', unpack(words))

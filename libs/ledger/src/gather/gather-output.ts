@@ -3,8 +3,9 @@
  * host of each group. output-groups.ts makes the groups.
  */
 import { setImmediate as letOthersRun } from 'node:timers/promises'
-import { foldHosts, type GatheredOutput, JobState, type OutputGroup, type OutputMask } from '@muster/contract'
+import { foldHosts, type GatheredOutput, type OutputGroup, type OutputMask } from '@muster/contract'
 import { readStoredJob } from '../job/stored-job.ts'
+import { collectEnds, stateByRuns } from '../read/ended-job.ts'
 import { collectByState } from '../read/group-by-state.ts'
 import { type Outcome, readOutcomes } from '../read/read-outcomes.ts'
 import { readBeginning } from '../read/read-output.ts'
@@ -32,7 +33,12 @@ export async function gatherOutput(
   const masks = new Set(options.masks)
   const printed = collectGroups()
   const without = collectByState()
-  for await (const run of readOutcomes(ledger, jobId, job)) (hasOutput(run) ? printed : without).add(run)
+  const ends = collectEnds()
+  for await (const run of readOutcomes(ledger, jobId, job)) {
+    ends.add(run)
+    if (hasOutput(run)) printed.add(run)
+    else without.add(run)
+  }
   const exact = printed.groups()
   await letOthersRun()
   const { groups, uncomparedHosts } =
@@ -49,7 +55,7 @@ export async function gatherOutput(
   await letOthersRun()
   return {
     job_id: jobId,
-    state: JobState.parse(job.state),
+    state: await stateByRuns(ledger, job, ends.ended()),
     total: job.total,
     groups: told.map((group, i) => ({ ...group, is_reference: shown[i] === reference, diff: diffs[i] ?? null })),
     without_output: without.rows(),

@@ -1,7 +1,8 @@
 /** Groups the runs of a job that printed the same, without reading what they printed. */
 import { setImmediate as letOthersRun } from 'node:timers/promises'
-import { JobState } from '@muster/contract'
+import type { JobState } from '@muster/contract'
 import { readStoredJob } from '../job/stored-job.ts'
+import { collectEnds, stateByRuns } from '../read/ended-job.ts'
 import { type Outcome, readOutcomes } from '../read/read-outcomes.ts'
 import type { Ledger } from '../redis/open-ledger.ts'
 import { collectGroups, hasOutput, inOrder, type OutcomeGroup } from './output-groups.ts'
@@ -24,10 +25,13 @@ export async function readRunGroups(ledger: Ledger, jobId: string): Promise<RunG
   if (job === undefined) return undefined
   const printed = collectGroups()
   const without: Outcome[] = []
+  const ends = collectEnds()
   for await (const run of readOutcomes(ledger, jobId, job)) {
+    ends.add(run)
     if (hasOutput(run)) printed.add(run)
     else without.push(run)
   }
   await letOthersRun()
-  return { state: JobState.parse(job.state), total: job.total, groups: inOrder(printed.groups()), without }
+  const state = await stateByRuns(ledger, job, ends.ended())
+  return { state, total: job.total, groups: inOrder(printed.groups()), without }
 }

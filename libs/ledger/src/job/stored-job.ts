@@ -1,5 +1,5 @@
 /** A job as Redis holds it, without its counts. Only the Lua scripts write it. */
-import { MusterError, Reason, TerminalRunState } from '@muster/contract'
+import { JobState, MusterError, Reason, TerminalRunState } from '@muster/contract'
 import { z } from 'zod'
 import { ask, type Ledger } from '../redis/open-ledger.ts'
 import { LAST_MS } from './stored-run.ts'
@@ -10,7 +10,9 @@ const bytes = z.coerce.number().int().optional()
 
 /** The fields of a job. The counts are read separately. */
 export const StoredJob = z.object({
-  state: z.string(),
+  state: JobState,
+  /** Why nothing of it starts any more. */
+  stop: z.string().optional(),
   title: z.string(),
   targets: z.string(),
   total: z.coerce.number().int(),

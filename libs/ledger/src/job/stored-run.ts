@@ -36,9 +36,11 @@ export const StoredRun = z.object({
   /** Present in every run that has ended: a field that was lost must not read as "not started". */
   remote: Remote.optional(),
   attempt: whole.default(1),
+  /** The attempt whose end is that of the run; absent unless others have followed that did not start. */
+  end_attempt: whole.optional(),
   mode: RunMode.optional(),
   notice: z.string().optional(),
-  late_result: json.pipe(LateResult).optional(),
+  late_result: json.pipe(LateResult.extend({ signed: z.string().optional() })).optional(),
   retry_at: millis,
   /** Since when it waits for its turn at the host. */
   waits: millis,
@@ -66,7 +68,11 @@ export const StoredRun = z.object({
   stdout_sha256: sha256,
   stderr_sha256: sha256,
   incomplete: z.string().optional(),
+  /** Set where Redis has not all the output that its worker handed in. */
+  missing: z.string().optional(),
   digest: z.string().default(''),
+  /** The signature of the worker over its end (signed-end.ts). */
+  signed: z.string().optional(),
 })
 export type StoredRun = z.infer<typeof StoredRun> & { readonly remote: Remote }
 

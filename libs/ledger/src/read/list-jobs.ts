@@ -40,7 +40,9 @@ export async function listJobs(
     seen = found.length === page.limit ? found.at(-1) : jobIds.at(-1)
     if (seen === undefined) break
   }
-  const jobs = await Promise.all(found.map((jobId) => findJob(ledger, jobId).catch(unlessDamaged)))
+  const jobs: (Job | undefined)[] = []
+  // One after the other: all runs of an ended job are read once.
+  for (const jobId of found) jobs.push(await findJob(ledger, jobId).catch(unlessDamaged))
   const isWanted = (job: Job | undefined) => job !== undefined && (page.state ?? job.state) === job.state
   return {
     jobs: jobs.filter((job) => job !== undefined).filter(isWanted),

@@ -6,6 +6,7 @@ import { isTerminalRun, type Run, type RunState } from '@muster/contract'
 import { z } from 'zod'
 import { readStoredJob, type StoredJob } from '../job/stored-job.ts'
 import { ask, type Ledger } from '../redis/open-ledger.ts'
+import { endedRuns } from './ended-job.ts'
 import { type PagedList, readCursor, writeCursor } from './page-cursor.ts'
 import { inTurns, range, readAll } from './read-in-turns.ts'
 import { readRuns, unreleasedEnd } from './read-run.ts'
@@ -43,10 +44,16 @@ export async function listRuns(
     const indexes = range(start, Math.min(job.total, start + limit + 1))
     return { runs: await readPage(ledger, jobId, job, indexes.slice(0, limit)), next_cursor: cursorTo(indexes[limit]) }
   }
-  const candidates = await candidatesOf(ledger, jobId, job, { state, start })
+  const ended = await endedRuns(ledger, jobId, job)
+  // Redis lists none of the runs as lost whose ends are unverified.
+  const isHidden = state === 'lost' && ended !== undefined && ended.unverified.length > 0
+  const candidates = isHidden
+    ? range(start, Math.min(job.total, start + SCAN_LIMIT + 1))
+    : await candidatesOf(ledger, jobId, job, { state, start, count: ended?.counts[state] })
   const looked = candidates.slice(0, SCAN_LIMIT)
+  const pick = isHidden ? verifiedInState : inState
   const found: number[] = []
-  for await (const index of inTurns(looked, STATES_CHUNK, (part) => inState(ledger, jobId, job, part, state))) {
+  for await (const index of inTurns(looked, STATES_CHUNK, (part) => pick(ledger, jobId, job, part, state))) {
     found.push(index)
     // The first run that does not fit begins the next page.
     if (found.length > limit) break
@@ -87,15 +94,27 @@ async function inState(
   return indexes.filter((index, i) => (states[i] ?? unreleasedEnd(index, job).state) === state)
 }
 
+/** The same, by what somebody vouches for. */
+async function verifiedInState(
+  ledger: Ledger,
+  jobId: string,
+  job: StoredJob,
+  indexes: readonly number[],
+  state: RunState,
+): Promise<number[]> {
+  const runs = await readRuns(ledger, jobId, job, indexes)
+  return runs.filter((run) => run.state === state).map(({ index }) => index)
+}
+
 /** The indexes from `start` on of runs that may be in the state, in order: one more than a page looks at is enough. */
 async function candidatesOf(
   { redis, keys }: Ledger,
   jobId: string,
   { total, rest_from: restFrom, rest_state: restState }: StoredJob,
-  { state, start }: { state: RunState; start: number },
+  { state, start, count }: { state: RunState; start: number; count: number | undefined },
 ): Promise<number[]> {
   const [counted, next] = await ask(redis, () => redis.hmget(keys.job(jobId), `n:${state}`, 'next'))
-  if (Number(counted) === 0) return []
+  if ((count ?? Number(counted)) === 0) return []
   const from = (first: number) =>
     range(Math.max(start, first), Math.min(total, Math.max(start, first) + SCAN_LIMIT + 1))
   if (state === 'pending') return from(Number(next))

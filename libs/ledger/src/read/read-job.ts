@@ -3,6 +3,7 @@ import { type Batch, Counts, Job, RunState, Selection } from '@muster/contract'
 import { batchCount, isErrorState } from '../job/rollout.ts'
 import { isoTime, orDamaged, StoredJob } from '../job/stored-job.ts'
 import { ask, type Ledger } from '../redis/open-ledger.ts'
+import { endedRuns, withEndedRuns } from './ended-job.ts'
 
 /**
  * A job with its counts. Undefined when there is no such job.
@@ -10,7 +11,9 @@ import { ask, type Ledger } from '../redis/open-ledger.ts'
  */
 export async function findJob(ledger: Ledger, jobId: string): Promise<Job | undefined> {
   const fields = await ask(ledger.redis, () => ledger.redis.hgetall(ledger.keys.job(jobId)), jobId)
-  return fields.state === undefined ? undefined : await orDamaged(jobId, () => readJobFields(jobId, fields).job)
+  if (fields.state === undefined) return undefined
+  const { job, stored } = await orDamaged(jobId, () => readJobFields(jobId, fields))
+  return withEndedRuns(job, stored, await endedRuns(ledger, jobId, stored))
 }
 
 /**
@@ -31,7 +34,7 @@ export async function hostsOfJob({ redis, keys }: Ledger, jobId: string): Promis
 }
 
 /**
- * A job by the fields of its hash, as callers see it and as it is stored.
+ * A job by the fields of its hash, as it is stored and as callers see it while it goes on (ended-job.ts).
  * @throws {ZodError} when the record is damaged
  */
 export function readJobFields(jobId: string, fields: Record<string, string>): { job: Job; stored: StoredJob } {

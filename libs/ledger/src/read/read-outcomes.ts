@@ -1,11 +1,12 @@
 /** Reads how all runs of a job stand: the few fields of each that gathering and looking need, in parts. */
 import { isTerminalRun, type Run } from '@muster/contract'
 import { z } from 'zod'
+import { freshVouch, SIGNED_END_FIELDS } from '../job/signed-end.ts'
 import type { StoredJob } from '../job/stored-job.ts'
-import { readStoredRun } from '../job/stored-run.ts'
+import type { StoredRun } from '../job/stored-run.ts'
 import type { Ledger } from '../redis/open-ledger.ts'
 import { inTurns, range, readAll } from './read-in-turns.ts'
-import { barredDetail, unreleasedRun } from './read-run.ts'
+import { barredDetail, isOutputComplete, readEnd } from './read-run.ts'
 
 /** Runs read in one round trip. */
 const CHUNK = 200
@@ -26,18 +27,10 @@ export type Outcome = Pick<
 }
 
 const FIELDS = [
-  'state',
-  'remote',
-  'reason',
-  'detail',
-  'exit_code',
-  'signal',
-  'stdout',
-  'stderr',
+  ...SIGNED_END_FIELDS,
   'stdout_omitted',
   'stderr_omitted',
-  'incomplete',
-  'digest',
+  'missing',
   'connect_ms',
   'barred_kind',
   'barred_until',
@@ -58,15 +51,27 @@ export function readOutcomes(ledger: Ledger, jobId: string, job: StoredJob): Asy
       ...indexes.map((index) => ['hmget', keys.run(jobId, index), ...FIELDS]),
     ])
     const hosts = Names.parse(names)
-    return indexes.map((index, i) => toOutcome(index, hosts[i] ?? '', runs[i], job))
+    const vouch = await freshVouch(ledger)
+    return indexes.map((index, i) => {
+      const fields = fieldsOf(runs[i])
+      const host = hosts[i] ?? ''
+      return toOutcome(index, host, readEnd(vouch, jobId, job, { index, fields, host }))
+    })
   })
 }
 
-function toOutcome(index: number, host: string, answer: unknown, job: StoredJob): Outcome {
+/** The fields that are there. */
+function fieldsOf(answer: unknown): Record<string, string> {
   const values = Stored.parse(answer)
-  const fields = Object.fromEntries(FIELDS.flatMap((name, i) => (values[i] == null ? [] : [[name, values[i]]])))
-  const isThere = Object.keys(fields).length > 0
-  const run = isThere ? readStoredRun(fields) : unreleasedRun(index, job)
+  const fields: Record<string, string> = {}
+  for (const [i, name] of FIELDS.entries()) {
+    const value = values[i]
+    if (value != null) fields[name] = value
+  }
+  return fields
+}
+
+function toOutcome(index: number, host: string, run: StoredRun): Outcome {
   return {
     host,
     index,
@@ -76,7 +81,7 @@ function toOutcome(index: number, host: string, answer: unknown, job: StoredJob)
     exit_code: run.exit_code ?? null,
     signal: run.signal ?? null,
     remote: run.remote,
-    output_complete: run.incomplete === undefined && run.remote !== 'unknown',
+    output_complete: isOutputComplete(run),
     hasEnded: isTerminalRun(run.state),
     connect_ms: run.connect_ms ?? null,
     bytes: { stdout: run.stdout, stderr: run.stderr },

@@ -1,11 +1,9 @@
 /** Reads what a rerun needs: the command and options of a job, and those of its hosts that ended in certain states. */
 import { foldHosts, type Input, type TerminalRunState } from '@muster/contract'
 import { readSpec } from '../job/job-texts.ts'
-import { readStoredJob, type StoredJob } from '../job/stored-job.ts'
+import { readStoredJob } from '../job/stored-job.ts'
 import { ask, type Ledger } from '../redis/open-ledger.ts'
-
-/** Runs whose state is read in one round trip. */
-const CHUNK = 2_000
+import { readOutcomes } from './read-outcomes.ts'
 
 /** A job to run again. */
 export type Rerun = {
@@ -31,7 +29,8 @@ export async function readRerun(
   const job = await readStoredJob(ledger, jobId)
   if (job === undefined) return undefined
   const hosts: string[] = []
-  for (let from = 0; from < job.total; from += CHUNK) hosts.push(...(await endedAs(ledger, jobId, job, from, states)))
+  const wanted: ReadonlySet<string> = new Set(states)
+  for await (const { host, state } of readOutcomes(ledger, jobId, job)) if (wanted.has(state)) hosts.push(host)
   const read = await readSpec(ledger, jobId)
   if (read === undefined) return undefined
   const { secrets: secretNames = [], ...spec } = read.spec
@@ -44,22 +43,4 @@ async function keeperOf({ redis, keys }: Ledger, jobId: string): Promise<string 
   const fields = ['secrets_of', 'keep_secrets'] as const
   const [keptBy, isKept] = await ask(redis, () => redis.hmget(keys.job(jobId), ...fields), jobId)
   return keptBy ?? (isKept === null ? undefined : jobId)
-}
-
-async function endedAs(
-  { redis, keys }: Ledger,
-  jobId: string,
-  job: StoredJob,
-  from: number,
-  states: readonly string[],
-): Promise<string[]> {
-  const names = await ask(redis, () => redis.lrange(keys.hosts(jobId), from, from + CHUNK - 1))
-  const stored = await ask(redis, () =>
-    Promise.all(names.map((_, i) => redis.hget(keys.run(jobId, from + i), 'state'))),
-  )
-  return names.filter((_, i) => {
-    const isRest = job.rest_from !== undefined && from + i >= job.rest_from
-    const state = stored[i] ?? (isRest ? job.rest_state : undefined)
-    return state !== undefined && states.includes(state)
-  })
 }

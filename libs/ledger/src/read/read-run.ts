@@ -1,6 +1,15 @@
 /** Reads runs: one by its host, or some by their indexes. list-runs.ts makes pages of them. */
-import { isSafeToRetry, isTerminalRun, type Reason, type Run, type RunState, UNLESS_FORCED } from '@muster/contract'
+import {
+  isSafeToRetry,
+  isTerminalRun,
+  type LateResult,
+  type Reason,
+  type Run,
+  type RunState,
+  UNLESS_FORCED,
+} from '@muster/contract'
 import { z } from 'zod'
+import { freshVouch, type Vouch, type VouchedRun } from '../job/signed-end.ts'
 import { isoTime, readStoredJob, type StoredJob } from '../job/stored-job.ts'
 import { readStoredRun, type StoredRun } from '../job/stored-run.ts'
 import { ask, type Ledger } from '../redis/open-ledger.ts'
@@ -38,13 +47,14 @@ export async function findRunWithDigest(ledger: Ledger, jobId: string, host: str
   if (job === undefined) return undefined
   const index = await ask(ledger.redis, () => ledger.redis.lpos(ledger.keys.hosts(jobId), host), jobId)
   if (index === null) return undefined
-  const [run] = await readRuns(ledger, jobId, job, [index])
+  // The host by which the run was found is the one that its end must be of, whatever the record says.
+  const [run] = await readRuns(ledger, jobId, job, [index], [host])
   return run === undefined ? undefined : { run, index }
 }
 
 /**
  * Returns the runs with these indexes, in one round trip. Others read the hosts of damaged or unreleased runs, and who
- * holds the machines that runs wait for.
+ * holds the machines that runs wait for. `names` are the hosts, where they are known; else the records name them.
  * @throws {MusterError} ledger_unavailable
  */
 export async function readRuns(
@@ -52,13 +62,17 @@ export async function readRuns(
   jobId: string,
   job: StoredJob,
   indexes: readonly number[],
+  names: readonly string[] = [],
 ): Promise<RunWithDigest[]> {
   const answers = await readAll(
     ledger,
     indexes.map((index) => ['hgetall', ledger.keys.run(jobId, index)]),
   )
-  const stored = indexes.map((index, i) => ({ index, fields: Hash.parse(answers[i]) }))
-  const nameless = stored.filter(({ fields }) => fields.host === undefined).map(({ index }) => index)
+  const stored = indexes.map((index, i) => {
+    const fields = Hash.parse(answers[i])
+    return { index, fields, host: names[i] ?? fields.host }
+  })
+  const nameless = stored.filter(({ host }) => host === undefined).map(({ index }) => index)
   const hosts = await readHosts(ledger, jobId, nameless)
   const waiting = stored.filter(({ fields }) => fields.state === 'queued' && fields.waits !== undefined)
   const holders = await readHolders(
@@ -66,22 +80,34 @@ export async function readRuns(
     jobId,
     waiting.map(({ index }) => index),
   )
-  return stored.map(({ index, fields }) => {
-    const run = runOf(jobId, job, { index, fields, host: hosts.get(index) ?? '' })
+  const vouch = await freshVouch(ledger)
+  return stored.map(({ index, fields, host = hosts.get(index) ?? '' }) => {
+    const run = runOf(vouch, jobId, job, { index, fields, host })
     const holder = holders.get(index)
     return holder === undefined ? run : { ...run, detail: `${WAITS}: ${holderText(holder)}` }
   })
 }
 
-/** A run by its record. An empty record is that of a run that was never released; `host` counts where none is named. */
-export function runOf(
-  jobId: string,
-  job: StoredJob,
-  { index, fields, host }: { index: number; fields: Readonly<Record<string, string>>; host: string },
-): RunWithDigest {
+/** The record of a run, as Redis has it, and the host that it is of. */
+type RunRecord = {
+  readonly index: number
+  readonly fields: Readonly<Record<string, string>>
+  readonly host: string
+}
+
+/** A run by its record. An empty record is that of a run that was never released. */
+export function runOf(vouch: Vouch, jobId: string, job: StoredJob, record: RunRecord): RunWithDigest {
+  const run = readEnd(vouch, jobId, job, record)
+  const isUnverified = run.reason === 'end_unverified'
+  const storedState = isUnverified ? run.state : (record.fields.state ?? run.state)
+  return { ...toRun(jobId, record.index, record.host, run), storedState }
+}
+
+/** What the record of a run says, as far as somebody vouches for it. Every answer about a run begins here. */
+export function readEnd(vouch: Vouch, jobId: string, job: StoredJob, { index, fields, host }: RunRecord): VouchedRun {
   const isThere = Object.keys(fields).length > 0
   const run = isThere ? readStoredRun(fields) : unreleasedRun(index, job)
-  return { ...toRun(jobId, index, run.host ?? host, run), storedState: fields.state ?? run.state }
+  return vouch({ jobId, index, host, total: job.total }, fields, run)
 }
 
 /** The hosts of runs that do not name theirs, by index. */
@@ -120,12 +146,12 @@ export function unreleasedEnd(
 }
 
 /** The record that a run which was never released would have. */
-export function unreleasedRun(index: number, job: StoredJob): StoredRun {
+function unreleasedRun(index: number, job: StoredJob): StoredRun {
   const nothing = { stdout: 0, stderr: 0, stdout_omitted: 0, stderr_omitted: 0, digest: '' }
   return { remote: 'not_started', attempt: 0, ...unreleasedEnd(index, job), ...nothing }
 }
 
-function toRun(jobId: string, index: number, host: string, run: StoredRun): Omit<RunWithDigest, 'storedState'> {
+function toRun(jobId: string, index: number, host: string, run: VouchedRun): Omit<RunWithDigest, 'storedState'> {
   return {
     job_id: jobId,
     host,
@@ -134,6 +160,7 @@ function toRun(jobId: string, index: number, host: string, run: StoredRun): Omit
     remote: run.remote,
     safe_to_retry: isTerminalRun(run.state) && isSafeToRetry(run.remote),
     reason: run.reason ?? null,
+    vouched_by: run.vouchedBy,
     detail: run.detail ?? waitingDetail(run),
     exit_code: run.exit_code ?? null,
     signal: run.signal ?? null,
@@ -141,7 +168,7 @@ function toRun(jobId: string, index: number, host: string, run: StoredRun): Omit
     retry_at: isoTime(run.retry_at),
     mode: run.mode ?? (run.started === undefined ? null : 'attached'),
     notice: run.notice ?? null,
-    late_result: run.late_result ?? null,
+    late_result: lateOf(run),
     worker: run.worker || null,
     queued_at: isoTime(run.queued),
     connecting_at: isoTime(run.connecting),
@@ -163,9 +190,20 @@ function toRun(jobId: string, index: number, host: string, run: StoredRun): Omit
       omitted_bytes: run.stderr_omitted,
       sha256: run.stderr_sha256 ?? emptySha256(run, run.stderr),
     },
-    output_complete: run.incomplete === undefined && run.remote !== 'unknown',
+    output_complete: isOutputComplete(run),
     digest: run.digest,
   }
+}
+
+function lateOf({ late_result: late }: StoredRun): LateResult | null {
+  if (late === undefined) return null
+  const { signed: _signed, ...shown } = late
+  return shown
+}
+
+/** Whether all that the command printed is known. */
+export function isOutputComplete({ incomplete, missing, remote }: StoredRun): boolean {
+  return incomplete === undefined && missing === undefined && remote !== 'unknown'
 }
 
 /** Why a run waits, or was not tried, in words. Null when there is nothing to add. */

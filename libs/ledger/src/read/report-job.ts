@@ -1,14 +1,26 @@
 /** The report of a job: its counts, its command, and what went wrong in it so far. One round trip (report.lua). */
-import { foldHosts, JobId, type JobReport, JobSpec, RolloutOptions, shellWord, shortened } from '@muster/contract'
+import {
+  foldHosts,
+  type Job,
+  JobId,
+  type JobReport,
+  JobSpec,
+  RolloutOptions,
+  type Run,
+  shellWord,
+  shortened,
+} from '@muster/contract'
 import { z } from 'zod'
+import { freshVouch, type Vouch } from '../job/signed-end.ts'
 import { isoTime, orDamaged } from '../job/stored-job.ts'
 import { ask, type Ledger } from '../redis/open-ledger.ts'
 import { runScript } from '../redis/scripts.ts'
+import { type EndedRuns, endedRuns, withEndedRuns } from './ended-job.ts'
 import { groupByState } from './group-by-state.ts'
 import { HOLDER_FIELDS } from './holders.ts'
 import { HOSTS_LIMIT, noticesOf } from './job-notices.ts'
 import { readJobFields } from './read-job.ts'
-import { runOf } from './read-run.ts'
+import { readRuns, runOf } from './read-run.ts'
 
 /** Longest command text a report shows. */
 const COMMAND_LIMIT_CHARS = 2_000
@@ -67,37 +79,60 @@ const Report = z
  * @throws {MusterError} job_damaged; ledger_unavailable
  */
 export async function reportJob(ledger: Ledger, jobId: string): Promise<JobReport | undefined> {
-  const read = () => runScript(ledger, 'report', { jobId, ...LIMITS })
-  const answer = await ask(ledger.redis, read, jobId)
+  const answer = await ask(ledger.redis, () => runScript(ledger, 'report', { jobId, ...LIMITS }), jobId)
   if (Array.isArray(answer) && answer.length === 0) return undefined
-  return await orDamaged(jobId, () => toReport(jobId, Report.parse(answer)))
+  const read = await orDamaged(jobId, () => Report.parse(answer))
+  const { job, stored } = await orDamaged(jobId, () => readJobFields(jobId, read.fields))
+  const ended = await endedRuns(ledger, jobId, stored)
+  // Redis may list none of those whose ends are unverified among the runs that went wrong.
+  const listed = new Set(read.problems.map(({ index }) => index))
+  const unlisted = ended?.unverified.filter((index) => !listed.has(index)).slice(0, LIMITS.wrongLimit) ?? []
+  const unverified = await readRuns(ledger, jobId, stored, unlisted)
+  const vouch = await freshVouch(ledger)
+  return await orDamaged(jobId, () => toReport(vouch, jobId, { ...read, job, stored, ended, unverified }))
 }
 
-function toReport(jobId: string, read: z.infer<typeof Report>): JobReport {
-  const { job, stored } = readJobFields(jobId, read.fields)
-  const problems = read.problems.map((run) => runOf(jobId, stored, run))
+/** What is read of a job, and how its runs have ended if that is known. */
+type Found = z.infer<typeof Report> &
+  ReturnType<typeof readJobFields> & {
+    readonly ended: EndedRuns | undefined
+    readonly unverified: readonly Run[]
+  }
+
+function toReport(vouch: Vouch, jobId: string, read: Found): JobReport {
+  const { stored, ended } = read
+  const job = withEndedRuns(read.job, stored, ended)
+  const listed = read.problems.map((run) => runOf(vouch, jobId, stored, run))
   // Those that ended before the rest by themselves are among the problems.
   const rest = read.unreleased
-    .map((run) => runOf(jobId, stored, run))
+    .map((run) => runOf(vouch, jobId, stored, run))
     .filter((run) => run.queued_at === null && run.ended_at === isoTime(stored.rest_at))
+  // A run may be in several of them. They come as they ended; names fold best in the order of the set.
+  const byIndex = new Map([...listed, ...rest, ...read.unverified].map((run) => [run.index, run]))
+  const problems = [...byIndex.values()].sort((a, b) => a.index - b.index)
+  const wrong = ended === undefined ? read.wrong + stored.rest_count : wrongOf(job)
   const spec = JobSpec.parse(JSON.parse(stored.spec))
   return {
     ...job,
     command: commandText(spec, read.script),
     arguments: spec.script_args?.length ? shortened(wordsText(spec.script_args), COMMAND_LIMIT_CHARS) : null,
     options: optionsOf(spec),
-    // They come in the order in which they ended; names fold best in that of the set.
-    problems: groupByState([...problems, ...rest].sort((a, b) => a.index - b.index)),
-    problems_omitted: read.wrong - problems.length + stored.rest_count - rest.length,
+    problems: groupByState(problems),
+    problems_omitted: Math.max(0, wrong - problems.length),
     notices: noticesOf(
       stored,
-      read.noticed.map((run) => runOf(jobId, stored, run)),
+      read.noticed.map((run) => runOf(vouch, jobId, stored, run)),
       read.sameKey,
       read.waiting,
     ),
     tripped_by: stored.tripped_at === undefined ? null : foldHosts(read.tripped),
     reruns: JobId.array().parse(read.reruns),
   }
+}
+
+/** How many runs of a job that has ended did not succeed. */
+function wrongOf({ total, counts }: Job): number {
+  return total - (counts.succeeded ?? 0)
 }
 
 /** `beginning` is that of a script that is kept apart from the other options, as it is large. */

@@ -7,10 +7,35 @@ import { Queue } from 'bullmq'
 import { Redis, type RedisOptions } from 'ioredis'
 import { type Keys, keysOf, TICKET_QUEUE } from './keys.ts'
 
+/**
+ * How the ends of runs are vouched for. A worker signs; a server checks with the public halves of the workers' keys.
+ */
+export type EndKeys = {
+  /** Signs a text; undefined while there is no key to sign with. Absent: this process ends runs unsigned. */
+  readonly sign?: (text: string) => Promise<string | undefined>
+  /** Checks a batch of ends by the keys as they are now; undefined while there are none. Absent: none is checked. */
+  readonly freshCheck?: () => Promise<CheckEnd | undefined>
+  /** Hears of each end that it was read and that nobody vouches for; of the same one again and again. */
+  readonly onUnverified?: (run: UnverifiedEnd) => void
+}
+
+/** Whether this signature of a worker covers this text. */
+export type CheckEnd = (text: string, signature: string) => boolean
+
+/** A run whose end no worker vouches for. */
+export type UnverifiedEnd = {
+  readonly jobId: string
+  readonly index: number
+  readonly host: string
+  /** What Redis says of its end, in words. */
+  readonly claimed: string
+}
+
 /** An open ledger. */
 export type Ledger = {
   readonly redis: Redis
   readonly keys: Keys
+  readonly ends: EndKeys
   /** The queue of tickets, for Bull Board. */
   readonly tickets: Queue
   /** A second connection, which only listens. It is made on first use and closed with the ledger. */
@@ -53,6 +78,8 @@ export async function openLedger(options: {
   prefix?: string
   /** While Redis is away, a server fails fast and a worker waits. */
   role: 'server' | 'worker'
+  /** Absent: nothing is signed, and nothing checked. */
+  ends?: EndKeys
   /** Hears of connection errors; ioredis reconnects by itself. */
   onError?: (error: Error) => void
 }): Promise<Ledger> {
@@ -79,6 +106,7 @@ export async function openLedger(options: {
   return {
     redis,
     keys,
+    ends: options.ends ?? {},
     tickets,
     listener: () => {
       listener ??= connect(PATIENT)

@@ -84,7 +84,6 @@ export const SCRIPTS = {
       'tried',
       'notice',
       'reached',
-      'lateResult',
       'stdoutBytes',
       'stdoutLeftOut',
       'stdoutTail',
@@ -93,6 +92,12 @@ export const SCRIPTS = {
       'stderrTail',
     ],
     rest: 'fields',
+  }),
+  'keep-late-result': loadScript({
+    file: 'steps/keep-late-result',
+    isOfJob: true,
+    keys: [],
+    args: [...CLAIM, 'lateResult'],
   }),
   'hand-over': loadScript({ file: 'steps/hand-over', isOfJob: true, keys: [], args: CLAIM }),
   cancel: loadScript({ file: 'steps/cancel', isOfJob: true, keys: [], args: [], rest: 'indexes' }),
@@ -180,4 +185,5 @@ export const CLAIMED_FIELDS = [
   'job_left_ms',
   'exec_timeout_ms',
   'concurrency',
+  'total',
 ] as const

@@ -32,6 +32,8 @@ export type Claim = {
   readonly nonce: string
   /** The worker's ID. */
   readonly worker: string
+  /** How many hosts the job has. */
+  readonly total: number
   /** How long ago the command of a durable run was started, which goes on at its host. Absent: it is to be started. */
   readonly startedAgoMs?: number
   /** How long the job may still take, from the claim on. Absent: it has no limit. */
@@ -54,6 +56,7 @@ const Claimed = z.object({
   job_left_ms: optionalMs,
   exec_timeout_ms: z.coerce.number(),
   concurrency: z.coerce.number(),
+  total: z.coerce.number(),
 })
 
 /**
@@ -104,6 +107,7 @@ export async function claimRun(
     epoch: told.epoch,
     nonce,
     worker,
+    total: told.total,
     execTimeoutMs: told.exec_timeout_ms,
     concurrency: told.concurrency,
     ...(startedAgoMs === undefined ? {} : { startedAgoMs }),

@@ -4,6 +4,7 @@
  */
 import type { OutputStream, Reached, Reason, Remote, TerminalRunState } from '@muster/contract'
 import { z } from 'zod'
+import { endText, lateText } from '../job/signed-end.ts'
 import type { Ledger } from '../redis/open-ledger.ts'
 import { runScript } from '../redis/scripts.ts'
 import { releaseTickets } from '../tickets/ticket-queue.ts'
@@ -34,7 +35,7 @@ export type RunEnd = {
   readonly isHostsFault?: boolean
   /** A digest of what the host was tried with; its breaker holds off nothing else. Absent when that is not known. */
   readonly tried?: string
-  /** How far an attempt got that never started. Absent: not even a TCP connection was made, or the command was sent. */
+  /** What the attempt reached, as far as this worker saw it. Absent: it made no TCP connection. */
   readonly reached?: Reached
   /** Absent when the command was never sent. */
   readonly output?: {
@@ -67,10 +68,8 @@ export async function finishRun(
   waitForRoom: () => Promise<boolean> = async () => false,
 ): Promise<'finished' | 'retrying' | 'fenced'> {
   const tails = await storeTails(ledger, claim, end, waitForRoom)
-  const { worker } = claim
-  const { state, remote, reason, detail, exitCode, signal, isRetryable } = end
-  const at = new Date().toISOString()
-  const late = { state, remote, reason, detail, exit_code: exitCode, signal, worker, at }
+  const { state, remote, reason, exitCode, isRetryable } = end
+  const reached = end.reached === undefined ? '' : JSON.stringify(end.reached)
   const [stdout, stderr] = [end.output?.stdout, end.output?.stderr]
   const given = {
     to: state,
@@ -81,8 +80,7 @@ export async function finishRun(
     isHostsFault: end.isHostsFault === true ? '1' : '0',
     tried: end.tried ?? '',
     notice: end.notice ?? '',
-    reached: end.reached === undefined ? '' : JSON.stringify(end.reached),
-    lateResult: JSON.stringify(late),
+    reached,
     stdoutBytes: stdout?.bytes ?? 0,
     stdoutLeftOut: stdout?.omittedBytes ?? 0,
     stdoutTail: tails.stdout,
@@ -91,8 +89,35 @@ export async function finishRun(
     stderrTail: tails.stderr,
     ...claimed(claim),
   }
-  const answer = await runScript(ledger, 'finish', given, fieldsOf(end).flat())
-  return FinishAnswer.parse(await releaseTickets(ledger, answer))
+  const fields = fieldsOf(claim, end)
+  const signed = await ledger.ends.sign?.(textOf(claim, end, { reached, fields }))
+  if (signed !== undefined) fields.push(['signed', signed])
+  const answer = await runScript(ledger, 'finish', given, fields.flat())
+  const word = FinishAnswer.parse(await releaseTickets(ledger, answer))
+  if (word === 'fenced' && remote !== 'not_started') await keepLate(ledger, claim, end)
+  return word
+}
+
+/** What the worker signs: the fields of the record as they will be when the run has ended. */
+function textOf(
+  claim: Claim,
+  { state, remote, reason }: RunEnd,
+  { reached, fields }: { reached: string; fields: ReadonlyArray<readonly [string, string | number]> },
+): string {
+  const told = Object.fromEntries(fields.map(([name, value]) => [name, String(value)]))
+  const { attempt, worker } = claim
+  const record = { state, remote, reason: reason ?? '', reached, worker, attempt: String(attempt), ...told }
+  return endText(claim, record)
+}
+
+/** Keeps what was found of a run that was settled without this worker. */
+async function keepLate(ledger: Ledger, claim: Claim, end: RunEnd): Promise<void> {
+  const { state, remote, reason, detail, exitCode, signal } = end
+  const at = new Date().toISOString()
+  const late = { state, remote, reason, detail, exit_code: exitCode, signal, worker: claim.worker, at }
+  const signed = await ledger.ends.sign?.(lateText(claim, late))
+  const lateResult = JSON.stringify({ ...late, signed })
+  await runScript(ledger, 'keep-late-result', { lateResult, ...claimed(claim) })
 }
 
 /**
@@ -118,7 +143,7 @@ async function storeTails(
   return taken
 }
 
-function fieldsOf(end: RunEnd): Array<[string, string | number]> {
+function fieldsOf({ startedAgoMs }: Claim, end: RunEnd): Array<[string, string | number]> {
   const fields: Array<[string, string | number]> = []
   if (end.detail !== null) fields.push(['detail', end.detail])
   if (end.exitCode !== null) fields.push(['exit_code', end.exitCode])
@@ -129,6 +154,8 @@ function fieldsOf(end: RunEnd): Array<[string, string | number]> {
   const isEmpty = complete && stdout.bytes === 0 && stderr.bytes === 0
   for (const [stream, { bytes, sha256, omittedBytes }] of Object.entries({ stdout, stderr })) {
     if (bytes > 0) fields.push([stream, bytes], [`${stream}_sha256`, sha256])
+    // The worker before may have stored some, of which this one knows nothing.
+    else if (startedAgoMs !== undefined) fields.push([stream, 0])
     if (omittedBytes > 0) fields.push([`${stream}_omitted`, omittedBytes])
   }
   fields.push(['digest', isEmpty ? EMPTY_DIGEST : digest])
