@@ -8,9 +8,9 @@ import { BlockList } from 'node:net'
 import { ensureFirstKey, openKeyStore } from '@muster/access'
 import { MusterError } from '@muster/contract'
 import { openConfiguredInventory } from '@muster/inventory'
-import { openLedger, startClockwork } from '@muster/ledger'
+import { openLedger, type SignWork, startClockwork } from '@muster/ledger'
 import { type Life, type Logger, makeDataDirectory, readTrustedFile } from '@muster/runtime'
-import { openSealer } from '@muster/trust'
+import { openSealer, openWorkSigner } from '@muster/trust'
 import { announceServer } from './announce-server.ts'
 import type { ServerConfig } from './config.ts'
 import { isLoopback } from './http/host-name.ts'
@@ -66,7 +66,7 @@ export async function startServer(options: {
     names,
     limits,
     sealer,
-    signWork: undefined,
+    signWork: await openSigning(config.MUSTER_SERVER_KEY_FILE, logger),
     policy: config.MUSTER_ADHOC_HOSTS,
     tls,
     trustedProxies: config.MUSTER_TRUSTED_PROXIES ?? new BlockList(),
@@ -86,6 +86,17 @@ export async function startServer(options: {
   }
   logger.info({ url: announcement.url, hosts: inventory.current().hosts.size }, 'ready')
   return { url: announcement.url }
+}
+
+/**
+ * What signs jobs and orders. Undefined without keys: the server signs nothing.
+ * @throws {MusterError} invalid_config when it has a file that cannot be used
+ */
+async function openSigning(keyFile: string | undefined, logger: Logger): Promise<SignWork | undefined> {
+  if (keyFile === undefined) return undefined
+  const onTrouble = (error: unknown) =>
+    logger.warn({ err: error }, 'the keys of servers cannot be read anew; the key read before signs on')
+  return (await openWorkSigner(keyFile, onTrouble)).sign
 }
 
 async function openConfiguredTls(config: ServerConfig, logger: Logger): Promise<Tls | undefined> {

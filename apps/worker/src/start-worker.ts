@@ -13,11 +13,13 @@ import { openWorkerInventory } from '@muster/inventory'
 import { consumeTickets, openDialSlots, openLedger, startClockwork, startHeartbeat, watchJobs } from '@muster/ledger'
 import { type Life, type Logger, readTrustedFile, type SecretScrubber } from '@muster/runtime'
 import { loadKnownHosts, openPool } from '@muster/ssh'
+import { openWorkChecker } from '@muster/trust'
 import type { WorkerConfig } from './config.ts'
 import { createHeldRuns } from './hold/held-runs.ts'
 import { createSecretsOfJobs } from './hold/job-secrets.ts'
 import { OwnStarts } from './hold/own-starts.ts'
 import { createRunSpecs } from './hold/run-specs.ts'
+import type { CheckWork } from './hold/signed-job.ts'
 import { AskedSecrets } from './reach/asked-secrets.ts'
 import { askCommand } from './reach/credential-command.ts'
 import { ReachableHosts } from './reach/reachable-hosts.ts'
@@ -68,7 +70,8 @@ export async function startWorker(options: {
   const watch = await watchJobs(ledger, onError)
   life.closers.add('job watch', () => watch.stop())
 
-  const specs = createRunSpecs(ledger, { check: undefined, log: logger })
+  const check = await openCheck(config.MUSTER_SERVER_PUBLIC_KEY_FILE, logger)
+  const specs = createRunSpecs(ledger, { check, log: logger })
   const held = createHeldRuns(ledger, watch, { mayTake: specs.mayTake, onError })
   const onLapse = () => {
     logger.warn('the lease had run out; checking which runs are still ours')
@@ -128,4 +131,15 @@ export async function startWorker(options: {
     graceMs + STOP_COMMANDS_MS + 2_000,
   )
   logger.info({ worker: workerId, concurrency: config.MUSTER_WORKER_CONCURRENCY }, 'ready')
+}
+
+/**
+ * What checks signed work. Undefined without the keys of servers: the worker runs what Redis says.
+ * @throws {MusterError} invalid_config when it has a file that cannot be used
+ */
+async function openCheck(keyFile: string | undefined, logger: Logger): Promise<CheckWork | undefined> {
+  if (keyFile === undefined) return undefined
+  const onTrouble = (error: unknown) =>
+    logger.warn({ err: error }, 'the keys of servers cannot be read anew; work is checked by those read before')
+  return (await openWorkChecker(keyFile, onTrouble)).check
 }

@@ -1,11 +1,12 @@
 /**
  * Servers and workers whose date is an hour wrong: what is due comes in seconds, every job ends, nothing runs twice.
+ * Nothing is signed here: a worker refuses work of a clock that is that wrong (signed-work.test.ts).
  */
 import { describe, test } from 'vitest'
 import { STORY_HOSTS, tellClockStory } from '../../support/stack/clock-story.ts'
 import { fleetFiles } from '../../support/stack/fleet-files.ts'
 import { FAKETIME, wrongBy } from '../../support/stack/skewed-clock.ts'
-import { startStack } from '../../support/stack/stack.ts'
+import { startStack, UNSIGNED } from '../../support/stack/stack.ts'
 
 const HOUR_S = 3_600
 
@@ -20,7 +21,12 @@ describe.skipIf(FAKETIME === undefined)('with libfaketime', () => {
   ])(
     'an hour wrong: $clock: retries, deadlines and dead workers are seen to all the same',
     async ({ server, workers }) => {
-      const stack = await startStack({ ...fleetFiles(STORY_HOSTS), workers: 0, serverEnv: wrongBy(server) })
+      const stack = await startStack({
+        ...fleetFiles(STORY_HOSTS),
+        workers: 0,
+        env: UNSIGNED,
+        serverEnv: wrongBy(server),
+      })
       for (const seconds of workers) await stack.startWorker(wrongBy(seconds))
       await tellClockStory(stack)
     },

@@ -1,6 +1,7 @@
 /**
  * Clocks that are set while jobs run: of servers and workers that began an hour wrong, and of Redis. What was stored
- * before by the other clock holds nothing up.
+ * before by the other clock holds nothing up. Where the clock that signed was wrong, nothing is signed here: workers
+ * refuse that (signed-work.test.ts).
  */
 import { freePort } from '@muster/runtime'
 import { describe, expect, test } from 'vitest'
@@ -8,14 +9,14 @@ import { ownRedis } from '../../support/runtime/own-redis.ts'
 import { STORY_HOSTS, tellClockStory } from '../../support/stack/clock-story.ts'
 import { fleetFiles } from '../../support/stack/fleet-files.ts'
 import { clockToSet, FAKETIME, wrongBy } from '../../support/stack/skewed-clock.ts'
-import { startStack } from '../../support/stack/stack.ts'
+import { startStack, UNSIGNED } from '../../support/stack/stack.ts'
 
 const HOUR_S = 3_600
 
 describe.skipIf(FAKETIME === undefined)('with libfaketime', () => {
   test('a server and a worker that ran an hour fast and were corrected', async () => {
     const clock = await clockToSet(HOUR_S)
-    const stack = await startStack({ ...fleetFiles(STORY_HOSTS), env: clock.env })
+    const stack = await startStack({ ...fleetFiles(STORY_HOSTS), env: { ...UNSIGNED, ...clock.env } })
     await tellClockStory(stack, () => clock.setTo(0))
   }, 90_000)
 
@@ -26,8 +27,8 @@ describe.skipIf(FAKETIME === undefined)('with libfaketime', () => {
   }, 90_000)
 
   test('a server and a worker that ran an hour fast, and were started again with the right time', async () => {
-    const port = { MUSTER_PORT: String(await freePort()) }
-    const stack = await startStack({ ...fleetFiles(STORY_HOSTS), env: port, workers: 0, serverEnv: wrongBy(HOUR_S) })
+    const env = { ...UNSIGNED, MUSTER_PORT: String(await freePort()) }
+    const stack = await startStack({ ...fleetFiles(STORY_HOSTS), env, workers: 0, serverEnv: wrongBy(HOUR_S) })
     await stack.startWorker(wrongBy(HOUR_S))
     await tellClockStory(stack, async () => {
       await stack.restartServer({})

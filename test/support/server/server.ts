@@ -10,7 +10,7 @@ import { parseInventory } from '@muster/inventory'
 import { openLedger } from '@muster/ledger'
 import { createLogger } from '@muster/runtime'
 import { buildServer } from '@muster/server'
-import { makeKeys, openSealer, WORKER_KEYS } from '@muster/trust'
+import { ensureKeys, makeKeys, openSealer, openWorkSigner, SERVER_KEYS, WORKER_KEYS } from '@muster/trust'
 import { inject, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { FIRST, makeKey as makeKeyBy } from '../access/keys.ts'
@@ -68,8 +68,11 @@ export async function startTestServer(
   const firstKey = await ensureFirstKey(ledger, { dataDir })
   const key = (await readFile(join(dataDir, 'api-key'), 'utf8')).trim()
   const keys = options.sealsSecrets === true ? await makeKeys(WORKER_KEYS, dataDir) : undefined
+  const signing = await ensureKeys(SERVER_KEYS, dataDir)
+  const onTrouble = (error: unknown) => logger.warn({ err: error }, 'the keys cannot be read')
   const app = await buildServer({
     ...OPEN_SERVER,
+    signWork: (await openWorkSigner(signing.privateFile, onTrouble)).sign,
     ledger,
     inventory: { current: () => inventory },
     keys: openKeyStore(ledger),

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { isTerminalJob, type JobReport, OPERATIONS, type Request } from '@muster/contract'
 import { type RunningProcess, startProcess } from '@muster/runtime'
-import { makeKeys, WORKER_KEYS } from '@muster/trust'
+import { makeKeys, SERVER_KEYS, WORKER_KEYS } from '@muster/trust'
 import { inject, onTestFinished } from 'vitest'
 import { secretDirs } from './fleet-files.ts'
 
@@ -34,6 +34,9 @@ export type Stack = {
   /** Waits until the job has ended. */
   ended(jobId: string): Promise<JobReport>
 }
+
+/** The environment of a Muster whose server signs no work, and whose workers check none. */
+export const UNSIGNED = { MUSTER_SERVER_KEY_FILE: '', MUSTER_SERVER_PUBLIC_KEY_FILE: '' }
 
 /** Starts it. `inventory` is the text of the file, `knownHosts` that of the host keys to trust. */
 export async function startStack(options: {
@@ -70,9 +73,12 @@ export async function startStack(options: {
     LOG_LEVEL: 'warn',
     ...options.env,
   }
-  const { privateFile, publicFile } = await makeKeys(WORKER_KEYS, dataDir)
-  const keyOf = (app: string): Record<string, string> =>
-    app === 'worker' ? { MUSTER_WORKER_KEY_FILE: privateFile } : { MUSTER_WORKER_PUBLIC_KEY_FILE: publicFile }
+  const ofWorkers = await makeKeys(WORKER_KEYS, dataDir)
+  const ofServers = await makeKeys(SERVER_KEYS, dataDir)
+  const keysOf = (app: string): Record<string, string> =>
+    app === 'worker'
+      ? { MUSTER_WORKER_KEY_FILE: ofWorkers.privateFile, MUSTER_SERVER_PUBLIC_KEY_FILE: ofServers.publicFile }
+      : { MUSTER_WORKER_PUBLIC_KEY_FILE: ofWorkers.publicFile, MUSTER_SERVER_KEY_FILE: ofServers.privateFile }
   const start = async (app: string, own: Record<string, string> = {}) => {
     const by = app === 'worker' ? (options.workerBy ?? []) : []
     const [command = '', ...args] = [...by, process.execPath, resolve('apps', app, 'dist/main.js')]
@@ -80,7 +86,7 @@ export async function startStack(options: {
       name: app,
       command,
       args,
-      env: { ...keyOf(app), ...env, ...own },
+      env: { ...keysOf(app), ...env, ...own },
       ready: 'message',
     })
     onTestFinished(() => child.stop())
