@@ -27,7 +27,7 @@ import type { OperationDeps } from './operations/call/operation.ts'
 import { createOperations } from './operations/operations.ts'
 import { addDocumentation } from './rest/documentation.ts'
 import { addRest } from './rest/rest.ts'
-import { createTools } from './tools/tools.ts'
+import { createProfiles } from './tools/profiles.ts'
 
 /** Longest body of a request, unless its route sets another limit. */
 const BODY_LIMIT_BYTES = 1024 * 1024
@@ -90,7 +90,7 @@ export async function buildServer(deps: ServerDeps): Promise<FastifyInstance> {
   addHealth(app, deps)
   addRest(app, { operations, callerOf, keyWatch: createKeyWatch(keys), logger })
   const createServers = deps.mcpServers ?? createMcpServers
-  const servers = createServers({ tools: createTools(operations, ledger), operations, ledger, logger })
+  const servers = createServers({ tools: createProfiles(operations, ledger), operations, ledger, logger })
   await addMcp(app, { servers, callerOf, logger })
   await addDocumentation(app)
   await addBoard(app, ledger, logger)

@@ -8,6 +8,7 @@ export {
   HostTest,
 } from './answers/inspection.ts'
 export { NextCall } from './answers/next-call.ts'
+export { CommandResult, DirectoryLines, DiskPercents, SshConnectionTest } from './answers/original-answers.ts'
 export {
   AnswerGroup,
   AnswerOutput,
@@ -28,6 +29,7 @@ export {
   JobSpec,
   JobState,
   Submit,
+  WAIT_LIMIT_S,
 } from './jobs/job.ts'
 export { JobEvent } from './jobs/job-events.ts'
 export { JobReport } from './jobs/job-report.ts'
@@ -130,5 +132,7 @@ export { isEncryptedKey, isPrivateKey } from './text/private-key.ts'
 export { scriptMistake } from './text/script-text.ts'
 export { shellWord } from './text/shell-word.ts'
 export { decodeUtf8 } from './text/utf8.ts'
+export { ORIGINAL_TOOLS, type OriginalTool, type OriginalToolName } from './tools/original-tools.ts'
 export type { Tool } from './tools/tool.ts'
+export { BESIDE_ORIGINAL, ToolProfile, toolProfileOf } from './tools/tool-profile.ts'
 export { inputOfTool, isToolName, outputOfTool, TOOL_NAMES, TOOLS, type ToolName } from './tools/tools.ts'

@@ -11,33 +11,33 @@ import { type Env, MUSTER } from './mcp-stdio.ts'
 
 const INFO = { name: 'test', version: '0' }
 
-/** A client of the older SDK; it and what it started end with the test. */
-async function connectLegacySdk(env: Env): Promise<LegacyClient> {
+/** A client of the older SDK; it and what it started end with the test. `args` are those of `muster mcp`. */
+async function connectLegacySdk(env: Env, ...args: string[]): Promise<LegacyClient> {
   const client = new LegacyClient(INFO)
   onTestFinished(() => client.close())
-  await client.connect(new LegacyTransport(startOf(env)))
+  await client.connect(new LegacyTransport(startOf(env, args)))
   return client
 }
 
 /** A client of the newer SDK; `auto` asks which generation the server speaks. */
-export async function connectModernSdk(env: Env, mode: 'legacy' | 'auto'): Promise<Client> {
+export async function connectModernSdk(env: Env, mode: 'legacy' | 'auto', ...args: string[]): Promise<Client> {
   const client = new Client(INFO, { versionNegotiation: { mode } })
   onTestFinished(() => client.close())
-  await client.connect(new StdioClientTransport(startOf(env)))
+  await client.connect(new StdioClientTransport(startOf(env, args)))
   return client
 }
 
 /** Each of them, by what it is called in the names of tests. */
 export const STDIO_CLIENTS = {
   'a v1 client': connectLegacySdk,
-  'a v2 client in legacy mode': (env: Env) => connectModernSdk(env, 'legacy'),
-  'a v2 client in modern mode': (env: Env) => connectModernSdk(env, 'auto'),
+  'a v2 client in legacy mode': (env: Env, ...args: string[]) => connectModernSdk(env, 'legacy', ...args),
+  'a v2 client in modern mode': (env: Env, ...args: string[]) => connectModernSdk(env, 'auto', ...args),
 } as const
 
-function startOf(env: Env) {
+function startOf(env: Env, args: readonly string[]) {
   const set = Object.entries(apart(env)).flatMap(([name, value]) =>
     value === undefined ? [] : [[name, value] as const],
   )
   const stderr = 'ignore' as const
-  return { command: process.execPath, args: [MUSTER, 'mcp'], cwd: '/', stderr, env: Object.fromEntries(set) }
+  return { command: process.execPath, args: [MUSTER, 'mcp', ...args], cwd: '/', stderr, env: Object.fromEntries(set) }
 }

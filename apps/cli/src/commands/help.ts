@@ -30,7 +30,7 @@ export const OVERVIEW = `muster: run a shell command on one host or on many, and
   muster login <url> [--name NAME]             keep a server and its key; the key is read from stdin
   muster logout <name>                         forget a server and its key
   muster up [--install]                        Redis, server and workers on this machine, in the foreground
-  muster mcp [--install]                       the tools on stdin and stdout, for AI clients (docs/mcp.md)
+  muster mcp [--install] [--tools original]    the tools on stdin and stdout, for AI clients (docs/mcp.md)
   muster worker-keys                           list the keys that secrets are sealed with and workers sign ends with
   muster server-keys                           list the keys that servers sign work and protect API keys with
   muster worker-keys make|rotate|drop [dir]    make them, add new ones, drop all but the newest

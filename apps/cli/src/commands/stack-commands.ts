@@ -1,6 +1,6 @@
 /** The commands that bring up the stack: `up`, `mcp`, and what `mcp` starts. */
 import { join } from 'node:path'
-import { MusterError } from '@muster/contract'
+import { MusterError, ToolProfile, toolProfileOf } from '@muster/contract'
 import {
   createLogger,
   type Life,
@@ -73,9 +73,18 @@ export const mcpStackCommand: Command = {
 /** `muster mcp`: the tools on stdin and stdout, for AI clients. */
 export const mcpCommand: Command = {
   ...STACK,
-  switches: [...STACK.switches, SERVER_SWITCH],
+  switches: [
+    ...STACK.switches,
+    {
+      name: 'tools',
+      takesValue: true,
+      description: `The set of tools to offer: ${ToolProfile.options.join(' or ')}.`,
+    },
+    SERVER_SWITCH,
+  ],
   run: async (program, line) => {
     refuseWords('mcp', line)
+    const profile = toolProfileOf(textOf(line, 'tools'), '--tools')
     const { env, say } = program
     const cwd = workingDirectory()
     leaveWorkingDirectory(env)
@@ -91,7 +100,7 @@ export const mcpCommand: Command = {
         stdout.on('error', () => life.finish('the client is gone'))
         const readSettings = () => settingsOf(program, line, { absoluteOnly: true, cwd })
         const given = { server: textOf(line, 'server'), allowInstall: line.switches.has('install') }
-        await mcp({ life, readSettings, ...given, stdin, write, say })
+        await mcp({ life, readSettings, profile, ...given, stdin, write, say })
       },
     })
     return 0

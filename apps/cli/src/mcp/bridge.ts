@@ -15,7 +15,7 @@ import {
   type JSONRPCRequest,
   PARSE_ERROR,
 } from '@modelcontextprotocol/client'
-import { type JsonTrouble, troubleInJson } from '@muster/contract'
+import { type JsonTrouble, type ToolProfile, troubleInJson } from '@muster/contract'
 import { z } from 'zod'
 import type { ServerAddress } from '../client/server-url.ts'
 import type { ServerFinder } from './find-server.ts'
@@ -47,10 +47,12 @@ const WithId = z.looseObject({ id: z.union([z.string(), z.number()]) })
 /** Makes the bridge. `write` gets whole messages for the client, `say` lines for a person. */
 export function createMcpBridge(options: {
   readonly servers: ServerFinder
+  /** The set of tools that every request asks for. */
+  readonly profile: ToolProfile
   readonly write: (message: object) => void
   readonly say: (line: string) => void
 }): McpBridge {
-  const { servers, write, say } = options
+  const { servers, profile, write, say } = options
   const flights = new Set<Flight>()
   let protocolVersion: string | undefined
 
@@ -69,7 +71,7 @@ export function createMcpBridge(options: {
       return
     }
     const onMessage = (message: JSONRPCMessage) => receive(request, message)
-    const reached = await reach(servers, request, { signal, protocolVersion, onMessage })
+    const reached = await reach(servers, request, { signal, profile, protocolVersion, onMessage })
     if (signal.aborted) return
     if ('failure' in reached) {
       write(refusalOf(request, reached.failure))

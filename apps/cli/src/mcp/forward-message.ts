@@ -13,6 +13,7 @@ import {
   SdkHttpError,
   StreamableHTTPClientTransport,
 } from '@modelcontextprotocol/client'
+import type { ToolProfile } from '@muster/contract'
 import type { ServerAddress } from '../client/server-url.ts'
 import { untrusted } from '../client/tls-authority.ts'
 
@@ -48,16 +49,17 @@ export async function forwardMessage(
   request: JSONRPCRequest,
   options: {
     readonly server: ServerAddress
+    readonly profile: ToolProfile
     /** The revision that an older client has negotiated; newer clients name it in each message. */
     readonly protocolVersion: string | undefined
     readonly signal: AbortSignal
     readonly onMessage: (message: JSONRPCMessage) => void
   },
 ): Promise<Forwarded> {
-  const { server, protocolVersion, signal, onMessage } = options
+  const { server, profile, protocolVersion, signal, onMessage } = options
   if (signal.aborted) return { kind: 'cancelled' }
   let isStream = false
-  const transport = new StreamableHTTPClientTransport(new URL(`${server.url}/mcp`), {
+  const transport = new StreamableHTTPClientTransport(new URL(`${server.url}${pathOf(profile)}`), {
     // A connection of its own: on one kept open, nobody could tell whether a server that went away got the request.
     requestInit: { headers: { authorization: `Bearer ${server.apiKey}`, connection: 'close' } },
     ...(protocolVersion === undefined ? {} : { protocolVersion }),
@@ -115,4 +117,8 @@ function failureOf(error: unknown, signal: AbortSignal): Forwarded {
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
   const detail = cause instanceof Error && cause.message !== '' ? cause.message : String(code ?? cause)
   return { kind: NEVER_CONNECTED.has(code) ? 'unreached' : 'cut', detail }
+}
+
+function pathOf(profile: ToolProfile): string {
+  return profile === 'default' ? '/mcp' : `/mcp?tools=${profile}`
 }

@@ -4,7 +4,7 @@
  * The tools are those of the server's `POST /mcp`; this only leads there.
  */
 import type { Readable } from 'node:stream'
-import { MusterError } from '@muster/contract'
+import { MusterError, type ToolProfile } from '@muster/contract'
 import { type Life, parseConfig, type Settings } from '@muster/runtime'
 import { CliConfig } from '../client/config.ts'
 import { configuredServer, localKey } from '../client/find-server.ts'
@@ -23,6 +23,8 @@ export type McpOptions = {
   readonly readSettings: () => Promise<Settings>
   /** The value of `--server`. */
   readonly server: string | undefined
+  /** That of `--tools`. */
+  readonly profile: ToolProfile
   readonly allowInstall: boolean
   readonly stdin: Readable
   /** Writes to standard output; nothing else may. */
@@ -32,9 +34,9 @@ export type McpOptions = {
 
 /** Starts to serve. The process ends when its standard input ends. */
 export async function mcp(options: McpOptions): Promise<void> {
-  const { life, stdin, write, say } = options
+  const { life, profile, stdin, write, say } = options
   const servers = await openServers(options)
-  const bridge = createMcpBridge({ servers, write: (message) => write(`${JSON.stringify(message)}\n`), say })
+  const bridge = createMcpBridge({ servers, profile, write: (message) => write(`${JSON.stringify(message)}\n`), say })
   life.closers.add('requests in flight', () => bridge.end())
   stdin.on('data', (bytes: Buffer) => bridge.take(bytes))
   stdin.on('error', () => life.finish('standard input cannot be read'))

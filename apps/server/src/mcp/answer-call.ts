@@ -17,7 +17,8 @@ import type { CallDeps, McpContext, ToolCall } from './request.ts'
  * @throws {ProtocolError} for an unknown tool
  */
 export async function answerCall(deps: CallDeps, context: McpContext, call: ToolCall): Promise<ToolResult> {
-  const { tools, logger } = deps
+  const { logger } = deps
+  const tools = deps.tools[context.profile]
   const caller = callerOfCall(context, call)
   let isFault = false
   const onFault = (error: unknown) => {

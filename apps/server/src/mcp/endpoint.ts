@@ -6,12 +6,14 @@
  * request.
  */
 import { classifyInboundRequest } from '@modelcontextprotocol/server'
+import { MusterError, type ToolProfile, toolProfileOf } from '@muster/contract'
 import type { Logger } from '@muster/runtime'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { z } from 'zod'
 import type { CallerOf } from '../http/caller.ts'
 import { serveLegacy } from './legacy.ts'
-import { addMessageBodies } from './message-body.ts'
-import { refuseMessages } from './messages.ts'
+import { addMessageBodies, RefusedBody } from './message-body.ts'
+import { idIn, refuseMessages } from './messages.ts'
 import { createModernLeg } from './modern.ts'
 import type { McpServers } from './request.ts'
 import { sendRpcError } from './rpc-errors.ts'
@@ -30,10 +32,11 @@ export async function addMcp(
       url: '/mcp',
       errorHandler: (error, request, reply) => sendRpcError(reply, request, error, logger),
       handler: async (request, reply) => {
+        const profile = profileOf(request)
         const refusal = refuseMessages(request.body)
         // A refusal with an ID answers that one request; without an ID it refuses the whole body.
         if (refusal !== undefined) return reply.code(refusal.id === null ? 400 : 200).send(refusal)
-        const context = { caller: callerOf(request, reply), requestId: request.id }
+        const context = { caller: callerOf(request, reply), profile, requestId: request.id }
         takeOver(reply)
         try {
           if (isLegacy(request)) await serveLegacy(servers, context, request, reply.raw)
@@ -52,6 +55,20 @@ export async function addMcp(
       handler: async () => undefined,
     })
   })
+}
+
+const Query = z.looseObject({ tools: z.unknown().optional() })
+
+/**
+ * The set of tools that the address of a request names.
+ * @throws {RefusedBody} when there is no such set
+ */
+function profileOf({ query, body }: FastifyRequest): ToolProfile {
+  try {
+    return toolProfileOf(Query.parse(query).tools, 'tools')
+  } catch (error) {
+    throw error instanceof MusterError ? new RefusedBody(error, idIn(body)) : error
+  }
 }
 
 /** Applies the SDK's own rule. Whatever it does not call legacy, refusals included, the modern leg answers. */

@@ -10,7 +10,7 @@ import { CallToolRequestSchema, ListToolsRequestSchema } from '@modelcontextprot
 import { VERSION } from '@muster/contract'
 import type { FastifyRequest } from 'fastify'
 import { answerCall } from './answer-call.ts'
-import { INSTRUCTIONS } from './instructions.ts'
+import { instructionsOf } from './instructions.ts'
 import { wantsProgress } from './messages.ts'
 import type { CallDeps, McpContext, McpServers, ProgressNotice } from './request.ts'
 
@@ -43,9 +43,11 @@ export async function serveLegacy(
 export function createLegacyServer(deps: CallDeps, context: McpContext): Server {
   const server = new Server(
     { name: 'muster', version: VERSION },
-    { capabilities: { tools: { listChanged: false } }, instructions: INSTRUCTIONS },
+    { capabilities: { tools: { listChanged: false } }, instructions: instructionsOf(context.profile) },
   )
-  server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: [...deps.tools.list(context.caller.scopes)] }))
+  server.setRequestHandler(ListToolsRequestSchema, () => ({
+    tools: [...deps.tools[context.profile].list(context.caller.scopes)],
+  }))
   server.setRequestHandler(CallToolRequestSchema, async ({ params }, { signal, sendNotification }) => {
     const { name, arguments: fields = {}, _meta: meta = {} } = params
     const notify = (progress: ProgressNotice) =>

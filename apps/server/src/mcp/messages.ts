@@ -5,6 +5,7 @@
  * The SDKs check everything else.
  */
 import { ProtocolErrorCode } from '@modelcontextprotocol/server'
+import type { MessageId } from '@muster/contract'
 import { z } from 'zod'
 import { type RpcRefusal, rpcRefusal } from './rpc-errors.ts'
 
@@ -32,10 +33,14 @@ export function refuseMessages(body: unknown): RpcRefusal | undefined {
   for (const message of messages) {
     const trouble = troubleOf(message)
     if (trouble === undefined) continue
-    const id = Array.isArray(body) ? null : (Identified.safeParse(message).data?.id ?? null)
-    return rpcRefusal(ProtocolErrorCode.InvalidParams, trouble, id)
+    return rpcRefusal(ProtocolErrorCode.InvalidParams, trouble, idIn(body))
   }
   return undefined
+}
+
+/** The ID of the one request of a body; null for a batch, and where there is none. */
+export function idIn(body: unknown): MessageId {
+  return Identified.safeParse(body).data?.id ?? null
 }
 
 /** Whether a message of the body asks for progress, which takes a stream as an answer. */

@@ -10,7 +10,7 @@ import { createMcpHandler, Server } from '@modelcontextprotocol/server'
 import { VERSION } from '@muster/contract'
 import type { Logger } from '@muster/runtime'
 import type { FastifyRequest } from 'fastify'
-import { INSTRUCTIONS } from './instructions.ts'
+import { instructionsOf } from './instructions.ts'
 import type { CallDeps, McpContext, McpServers, ProgressNotice } from './request.ts'
 import { addTasks, answerWithTask, TASKS_CAPABILITY } from './tasks.ts'
 
@@ -61,11 +61,13 @@ export function createModernServer(deps: CallDeps, context: McpContext): Server 
     { name: 'muster', version: VERSION },
     {
       capabilities: { tools: { listChanged: false }, extensions: TASKS_CAPABILITY },
-      instructions: INSTRUCTIONS,
+      instructions: instructionsOf(context.profile),
       cacheHints: { 'tools/list': CACHE, 'server/discover': CACHE },
     },
   )
-  server.setRequestHandler('tools/list', () => ({ tools: [...deps.tools.list(context.caller.scopes)] }))
+  server.setRequestHandler('tools/list', () => ({
+    tools: [...deps.tools[context.profile].list(context.caller.scopes)],
+  }))
   server.setRequestHandler('tools/call', async ({ params }, { mcpReq }) => {
     const { name, arguments: fields = {} } = params
     const { signal, _meta: meta = {} } = mcpReq

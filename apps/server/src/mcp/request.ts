@@ -1,6 +1,7 @@
 /** The types of a request to the MCP endpoint and of a tool call in it. They name no generation of the protocol. */
 import type { Server as LegacyServer } from '@modelcontextprotocol/sdk/server/index.js'
 import type { McpServer, Server } from '@modelcontextprotocol/server'
+import type { ToolProfile } from '@muster/contract'
 import type { Ledger } from '@muster/ledger'
 import type { Logger } from '@muster/runtime'
 import type { Caller } from '../operations/call/operation.ts'
@@ -11,6 +12,8 @@ import type { Tools } from '../tools/tools.ts'
 /** The one request that a server is made for. */
 export type McpContext = {
   readonly caller: Caller
+  /** The set of tools that the caller has asked for. */
+  readonly profile: ToolProfile
   /** The ID in the header `X-Request-Id` and in the log. */
   readonly requestId: string
 }
@@ -30,7 +33,7 @@ export type McpServers = {
 
 /** What answering a call needs. */
 export type CallDeps = {
-  readonly tools: Tools
+  readonly tools: Readonly<Record<ToolProfile, Tools>>
   readonly operations: Operations
   readonly ledger: Ledger
   readonly logger: Logger

@@ -23,9 +23,7 @@ import { createGroupCache } from './group-cache.ts'
 import { isShownWithOutput, toJobAnswer } from './job-answer.ts'
 import { toHostList, toJobList, toTargets } from './list-answers.ts'
 import { type Gather, shortGroups } from './short-groups.ts'
-
-/** A call of one tool: what it answers, as text or as an object. */
-type Call = (fields: Fields, caller: Caller) => Promise<unknown>
+import type { Call } from './tools.ts'
 
 /** The row of a tool over the operation N. */
 type ToolOver<N extends OperationName> = {
@@ -38,12 +36,13 @@ type ToolOver<N extends OperationName> = {
 type ShorterTool = { [T in ToolName]: (typeof TOOLS)[T] extends { readonly output: object } ? T : never }[ToolName]
 
 /**
- * Calls tools over the operations of a server.
+ * Calls tools over the operations of a server. `offered` are the names of those that an answer may advise to call next.
  * @throws {MusterError} what the operation throws; invalid_request for a field that the tool does not list
  */
 export function createCallTool(
   operations: Operations,
   ledger: Ledger,
+  offered: ReadonlySet<string>,
 ): (name: ToolName, fields: Fields, caller: Caller) => Promise<unknown> {
   const carryOut = <N extends OperationName>(tool: ToolOver<N>, fields: Fields, caller: Caller): Promise<Answer<N>> => {
     // A tool takes fewer fields than its operation: a field it does not list is as good as misspelt.
@@ -59,7 +58,7 @@ export function createCallTool(
     ): Call =>
     async (fields, caller) =>
       shorten(await carryOut(tool, fields, caller), fields, caller)
-  const answerJob = createJobAnswers(ledger)
+  const answerJob = createJobAnswers(ledger, offered)
   const ofJob = (report: JobReport, _fields: Fields, caller: Caller) =>
     answerJob(report, caller, { withCommand: false })
   const shorterCalls: { readonly [T in ShorterTool]: Call } & { readonly [T in ToolName]?: Call } = {
@@ -83,6 +82,7 @@ export function createCallTool(
 /** Makes answers of the reports of jobs: with output for callers who may read it, and with next calls they may make. */
 function createJobAnswers(
   ledger: Ledger,
+  offered: ReadonlySet<string>,
 ): (report: JobReport, caller: Caller, options: { withCommand: boolean }) => Promise<JobAnswer> {
   const groups = createGroupCache()
   const may = ({ scopes }: Caller, operation: OperationName) => scopes.has(OPERATIONS[operation].scope)
@@ -95,7 +95,7 @@ function createJobAnswers(
         ? await groups.get(`${job_id} ${changes}`, () => shortGroups(gather))
         : undefined
     const answer = toJobAnswer(report, output, { withCommand, now: await ledgerNowMs(ledger) })
-    const isOpen = ({ tool }: NextCall) => isToolName(tool) && may(caller, TOOLS[tool].operation)
+    const isOpen = ({ tool }: NextCall) => isToolName(tool) && offered.has(tool) && may(caller, TOOLS[tool].operation)
     return { ...answer, next: answer.next.filter(isOpen) }
   }
 }

@@ -43,6 +43,14 @@ export function toolSchemasOf(name: ToolName): { inputSchema: ObjectSchema; outp
     : { inputSchema, outputSchema: outline(outputSchemaOf(output)) }
 }
 
+/** What a tool takes and answers, with all that is said of it: for a profile of few tools. */
+export function wholeSchemasOf(
+  input: z.ZodType,
+  output: z.ZodType,
+): { inputSchema: ObjectSchema; outputSchema: ObjectSchema } {
+  return { inputSchema: inputSchemaOf(input), outputSchema: outputSchemaOf(output) }
+}
+
 /** A schema without what need not be listed, and without descriptions. */
 function leaveOut(schema: JsonSchema): JsonSchema {
   const entries = Object.entries(schema).flatMap(([key, value]) => {

@@ -3,13 +3,10 @@
  *
  * No SDK is used here: both protocol generations send the same lists and results.
  */
-import { isToolName, OPERATIONS, type Scope, TOOL_NAMES, TOOLS, type Tool, toProblem } from '@muster/contract'
-import type { Ledger } from '@muster/ledger'
+import { type Scope, TOOL_NAMES, TOOLS, type Tool, type ToolName, toProblem } from '@muster/contract'
 import type { Caller } from '../operations/call/operation.ts'
 import type { Fields } from '../operations/call/request-input.ts'
 import type { JsonSchema } from '../operations/operation-schemas.ts'
-import type { Operations } from '../operations/operations.ts'
-import { createCallTool } from './call-tool.ts'
 import { refusalOf, resultOf, type ToolResult } from './tool-result.ts'
 import { toolSchemasOf } from './tool-schemas.ts'
 
@@ -22,6 +19,17 @@ export type ListedTool = {
   readonly annotations: Tool['hints']
 }
 
+/** Carries out a call of one tool; what it answers, as text or as an object. */
+export type Call = (fields: Fields, caller: Caller) => Promise<unknown>
+
+/** A tool that a server offers. */
+export type OfferedTool = {
+  readonly listed: ListedTool
+  /** What a key must be allowed to do to use it. */
+  readonly scope: Scope
+  readonly call: Call
+}
+
 /** The tools of a server. */
 export type Tools = {
   /** The tools that a key with these scopes may use, always in the same order. */
@@ -30,25 +38,24 @@ export type Tools = {
   call(name: string, fields: Fields, caller: Caller, onFault: (error: unknown) => void): Promise<ToolResult | undefined>
 }
 
-/** All tools as they are listed. */
-export function listTools(): ListedTool[] {
+/** All tools of the default profile as they are listed. */
+export function listTools(): (ListedTool & { readonly name: ToolName })[] {
   return TOOL_NAMES.map((name) => {
     const { description, hints }: Tool = TOOLS[name]
     return { name, description, ...toolSchemasOf(name), annotations: hints }
   })
 }
 
-/** The tools over the operations of a server. */
-export function createTools(operations: Operations, ledger: Ledger): Tools {
-  const listed = listTools()
-  const callTool = createCallTool(operations, ledger)
+/** The tools of a server, of these that it offers. */
+export function createTools(offered: readonly OfferedTool[]): Tools {
+  const byName = new Map(offered.map((tool) => [tool.listed.name, tool]))
   return {
-    list: (scopes) =>
-      listed.filter(({ name }) => isToolName(name) && scopes.has(OPERATIONS[TOOLS[name].operation].scope)),
+    list: (scopes) => offered.filter(({ scope }) => scopes.has(scope)).map(({ listed }) => listed),
     call: async (name, fields, caller, onFault) => {
-      if (!isToolName(name)) return undefined
+      const tool = byName.get(name)
+      if (tool === undefined) return undefined
       try {
-        return resultOf(await callTool(name, fields, caller))
+        return resultOf(await tool.call(fields, caller))
       } catch (error) {
         const problem = toProblem(error)
         if (problem.status >= 500) onFault(error)

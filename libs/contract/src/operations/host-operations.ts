@@ -13,7 +13,7 @@ import { cursor, limitOf, nextCursor, type Operation } from './operation.ts'
 const PATH_LIMIT_CHARS = 4_095
 
 /** A path on hosts. It is passed on as one argument, whatever characters it has. */
-const HostPath = z
+export const HostPath = z
   .string()
   .min(1)
   .max(PATH_LIMIT_CHARS)

@@ -88,7 +88,7 @@ function fromText(query: Fields, shape: z.ZodRawShape): Fields {
       const isList = withoutDefault(shape[field]) instanceof z.ZodArray
       if (isList) return [field, [text].flat().flatMap(elementsOf)]
       if (Array.isArray(text)) throw misplaced(field, `it is given ${text.length} times; give it once`)
-      return [field, typeof text === 'string' ? convert(text, shape[field]) : text]
+      return [field, typeof text === 'string' ? valueOfText(text, shape[field]) : text]
     }),
   )
 }
@@ -103,9 +103,12 @@ function withoutDefault(field: unknown): unknown {
   return field
 }
 
-/** Text that is not a number stays text, so that the schema refuses it and names what was received. */
-function convert(text: string, given: unknown): unknown {
-  const field = withoutDefault(given)
+/**
+ * The number or boolean that a text stands for, where its field is one. What is no number stays text, so that the
+ * schema refuses it and names what was received.
+ */
+export function valueOfText(text: string, schema: unknown): unknown {
+  const field = withoutDefault(schema)
   if (field instanceof z.ZodNumber && /^-?\d+(\.\d+)?$/.test(text)) return Number(text)
   if (field instanceof z.ZodBoolean && /^(true|false)$/.test(text)) return text === 'true'
   return text

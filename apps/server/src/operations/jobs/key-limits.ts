@@ -20,13 +20,15 @@ import type { Fields } from '../call/request-input.ts'
 
 type Request = Omit<Input<'submit_job'>, 'idempotency_key' | 'wait_s' | 'keep_secrets'>
 
-/** The fields of a submit that a number of the key limits. Each has a default, which the limit may lower. */
+/** The fields of a call that a number of the key limits. Each has a default, which the limit may lower. */
 const LIMITED = {
   concurrency: 'max_concurrency',
   exec_timeout_s: 'max_exec_timeout_s',
+  /** What the profile `original` calls it. */
+  timeout: 'max_exec_timeout_s',
   output_limit_bytes: 'max_output_bytes',
 } as const
-const LIMITED_FIELDS = ['concurrency', 'exec_timeout_s', 'output_limit_bytes'] as const
+const LIMITED_FIELDS = ['concurrency', 'exec_timeout_s', 'timeout', 'output_limit_bytes'] as const
 
 /** Longest list of host names in a refusal. */
 const NAMES_CHARS = 200
