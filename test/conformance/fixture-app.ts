@@ -25,13 +25,15 @@ export async function startFixture(
   const { env, prefix, inventoryYaml } = product
   const ledger = await openLedger({ redisUrl: env.REDIS_URL ?? '', prefix, role: 'server' })
   closers.add('fixture ledger', () => ledger.close())
+  const keyLedger = { ...ledger, macs: undefined }
   const defaults = { home: env.MUSTER_DATA_DIR ?? '', user: 'nobody', credentials: [] }
   const inventory = parseInventory(inventoryYaml, 'inventory.yaml', defaults)
   const app = await buildServer({
     ...OPEN_SERVER,
     ledger,
     inventory: { current: () => inventory },
-    keys: openKeyStore(ledger),
+    keyLedger,
+    keys: openKeyStore(keyLedger),
     names: { listensOn: '127.0.0.1', allowedHosts: [], hasTls: false },
     logger: createLogger({ name: 'fixture', level: 'error', write: (line) => process.stderr.write(line) }),
     mcpServers,

@@ -20,6 +20,13 @@ const Networks = z.string().transform((text, context): BlockList => {
   return z.NEVER
 })
 
+const DAY_MS = 86_400_000
+
+const AdoptUntil = z.iso
+  .datetime({ offset: true })
+  .refine((text) => Date.parse(text) < Date.now() + DAY_MS, 'a time at most a day ahead')
+  .describe('until when records of API keys without a MAC get one, at most a day ahead')
+
 const PerMinute = z.coerce.number().int().min(0).max(1_000_000).describe('calls a minute; 0 is no limit')
 
 const Variables = z.object({
@@ -38,6 +45,7 @@ const Variables = z.object({
   MUSTER_API_KEY: z.string().optional().meta({ secret: true, description: 'an API key of your own' }),
   MUSTER_WORKER_PUBLIC_KEY_FILE: z.string().optional(),
   MUSTER_SERVER_KEY_FILE: z.string().optional(),
+  MUSTER_ADOPT_KEYS_UNTIL: AdoptUntil.optional(),
   MUSTER_RATE_LIMIT_PER_MIN: PerMinute.default(12_000),
   MUSTER_SUBMIT_LIMIT_PER_MIN: PerMinute.default(600),
   MUSTER_DATA_DIR: z.string().describe('the directory of the first API key'),

@@ -15,6 +15,7 @@ import { announceServer } from './announce-server.ts'
 import type { ServerConfig } from './config.ts'
 import { isLoopback } from './http/host-name.ts'
 import { openTls, type Tls } from './http/tls.ts'
+import { openKeyLedger } from './key-ledger.ts'
 import { type Operator, tellFirstKey } from './operator.ts'
 import { buildServer } from './server.ts'
 import { tellMissingKeys } from './tell-keys.ts'
@@ -50,18 +51,20 @@ export async function startServer(options: {
   const clockwork = await startClockwork(ledger, onClockworkError)
   life.closers.add('clockwork', () => clockwork.stop())
 
+  await tellMissingKeys(config, logger)
+  const keyLedger = await openKeyLedger(ledger, config, { logger, life })
   const { MUSTER_DATA_DIR: dataDir, MUSTER_HOST: host, MUSTER_PORT: port } = config
-  tellFirstKey(await ensureFirstKey(ledger, { dataDir, givenKey: config.MUSTER_API_KEY }), logger, operator)
+  tellFirstKey(await ensureFirstKey(keyLedger, { dataDir, givenKey: config.MUSTER_API_KEY }), logger, operator)
 
   const names = { listensOn: host, allowedHosts: config.MUSTER_ALLOWED_HOSTS ?? [], hasTls: tls !== undefined }
   const limits = { callsPerMin: config.MUSTER_RATE_LIMIT_PER_MIN, jobsPerMin: config.MUSTER_SUBMIT_LIMIT_PER_MIN }
   const { MUSTER_WORKER_PUBLIC_KEY_FILE: publicKeyFile } = config
   const sealer = publicKeyFile === undefined ? undefined : await openSealer(publicKeyFile)
-  await tellMissingKeys(config, logger)
   const app = await buildServer({
     ledger,
     inventory,
-    keys: openKeyStore(ledger),
+    keyLedger,
+    keys: openKeyStore(keyLedger),
     logger,
     names,
     limits,

@@ -8,8 +8,9 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { MusterError } from '@muster/contract'
-import { ask, type Ledger } from '@muster/ledger'
-import { readRecord, readRecords, storedText } from './key-record.ts'
+import { ask } from '@muster/ledger'
+import { type KeyLedger, recordForm } from './key-ledger.ts'
+import { newText, readRecord, readRecords } from './key-record.ts'
 import { digestOf, KEY_FORM, makeKey, parseKey } from './key-text.ts'
 
 /** The ID of the key that the first server makes. It is fixed, so that only one server can win it. */
@@ -38,7 +39,7 @@ export type FirstKey =
  * @throws {MusterError} ledger_full; ledger_unavailable
  */
 export async function ensureFirstKey(
-  ledger: Ledger,
+  ledger: KeyLedger,
   options: { dataDir: string; givenKey?: string | undefined },
 ): Promise<FirstKey> {
   if (options.givenKey !== undefined) return acceptGivenKey(ledger, options.givenKey)
@@ -51,7 +52,7 @@ export async function ensureFirstKey(
   return (await isInFile(ledger, file)) ? { kind: 'known', file } : { kind: 'elsewhere', file, advice: advice(ledger) }
 }
 
-async function acceptGivenKey(ledger: Ledger, key: string): Promise<FirstKey> {
+async function acceptGivenKey(ledger: KeyLedger, key: string): Promise<FirstKey> {
   const parsed = parseKey(key)
   if (parsed === undefined) {
     const message = `MUSTER_API_KEY (not shown, it is a secret) is not valid; accepted: ${KEY_FORM}`
@@ -67,14 +68,16 @@ async function acceptGivenKey(ledger: Ledger, key: string): Promise<FirstKey> {
   const replaced = records.filter((record) => record.source === 'given' && record.key.key_id !== keyId)
   for (const { key: old } of replaced) await ask(redis, () => redis.hdel(keys.apiKeys, old.key_id))
   if (known === undefined) {
-    const text = storedText(key, { source: 'given', created_at: new Date().toISOString() })
-    await ask(redis, () => redis.hset(keys.apiKeys, keyId, text))
+    const { stored } = await recordForm(ledger)
+    const said = newText(key, { source: 'given', created_at: new Date().toISOString() })
+    await ask(redis, () => redis.hset(keys.apiKeys, keyId, stored(keyId, said)))
   }
   return { kind: 'given', keyId, revokedAt: known?.key.revoked_at ?? null }
 }
 
 /** The key, or undefined when another server was faster. */
-async function makeFirstKey({ redis, keys }: Ledger, dataDir: string, file: string): Promise<string | undefined> {
+async function makeFirstKey(ledger: KeyLedger, dataDir: string, file: string): Promise<string | undefined> {
+  const { redis, keys } = ledger
   const key = makeKey(FIRST_KEY_ID)
   // Write the file first: a server that dies in between leaves a file without a key, never a key that nobody knows.
   const draft = join(dataDir, `.api-key-${randomBytes(6).toString('hex')}`)
@@ -83,7 +86,9 @@ async function makeFirstKey({ redis, keys }: Ledger, dataDir: string, file: stri
     await writeFile(draft, `${key}\n`, { mode: 0o600, flag: 'wx' })
   })
   try {
-    const record = storedText(key, { source: 'made', created_at: new Date().toISOString() })
+    const { stored } = await recordForm(ledger)
+    const said = newText(key, { source: 'made', created_at: new Date().toISOString() })
+    const record = stored(FIRST_KEY_ID, said)
     const won = await ask(redis, () => redis.hsetnx(keys.apiKeys, FIRST_KEY_ID, record))
     if (won === 0) return undefined
     await writing(file, () => rename(draft, file)).catch(async (error: unknown) => {
@@ -107,12 +112,12 @@ async function writing(file: string, write: () => Promise<void>): Promise<void> 
 }
 
 /** Waits for the faster server to write the file, in case both share the data directory. */
-async function untilInFile(ledger: Ledger, file: string): Promise<void> {
+async function untilInFile(ledger: KeyLedger, file: string): Promise<void> {
   const deadlineMs = performance.now() + OTHER_SERVER_MS
   while (!(await isInFile(ledger, file)) && performance.now() < deadlineMs) await setTimeout(LOOK_EVERY_MS)
 }
 
-async function isInFile(ledger: Ledger, file: string): Promise<boolean> {
+async function isInFile(ledger: KeyLedger, file: string): Promise<boolean> {
   const record = await readRecord(ledger, FIRST_KEY_ID)
   try {
     const key = (await readFile(file, 'utf8')).trim()
@@ -123,7 +128,7 @@ async function isInFile(ledger: Ledger, file: string): Promise<boolean> {
   }
 }
 
-function advice(ledger: Ledger): string {
+function advice(ledger: KeyLedger): string {
   return (
     'start the server with a key of your own in MUSTER_API_KEY, or let it make a new one: ' +
     `redis-cli hdel '${ledger.keys.apiKeys}' ${FIRST_KEY_ID}, and start the server again`

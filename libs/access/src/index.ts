@@ -1,4 +1,6 @@
 export { ensureFirstKey, type FirstKey } from './first-key.ts'
+export type { KeyLedger } from './key-ledger.ts'
 export { createKey, listKeys, type RevokedFamily, revokeKey, rotateKey } from './manage-keys.ts'
 export { type KeyShare, type Principal, requireScope } from './principal.ts'
+export { renewMacs } from './renew-macs.ts'
 export { type KeyStore, openKeyStore } from './verify-key.ts'

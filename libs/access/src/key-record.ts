@@ -2,6 +2,7 @@
 import { ALL_SCOPES, type ApiKey, KeyId, KeyLimits, KeyOwner, NO_LIMITS, Scope } from '@muster/contract'
 import { ask, type Ledger } from '@muster/ledger'
 import { z } from 'zod'
+import { type KeyLedger, type RecordForm, recordForm } from './key-ledger.ts'
 import { digestOf } from './key-text.ts'
 import type { KeyShare, Principal } from './principal.ts'
 
@@ -56,37 +57,39 @@ export type KeyRecord = {
   readonly countsWith: string
   /** The stored text, to tell whether the record has changed since. */
   readonly text: string
+  /** What the record says, without its MAC. */
+  readonly said: string
 }
 
-/** The stored form of a new key. */
-export function storedText(key: string, facts: KeyFacts): string {
+/** What the record of a new key says. */
+export function newText(key: string, facts: KeyFacts): string {
   return JSON.stringify({ sha256: digestOf(key).toString('hex'), ...facts } satisfies z.input<typeof StoredKey>)
 }
 
-/** The stored form of a record that is revoked since `at`, in ISO 8601. */
+/** What a record says that is revoked since `at`, in ISO 8601. */
 export function revokedText(record: KeyRecord, at: string): string {
   return changedText(record, { revoked_at: at })
 }
 
-/** The stored form of a record with the secret of `key`. The one before is accepted until `until`, in ISO 8601. */
+/** What a record says with the secret of `key`. The one before is accepted until `until`, in ISO 8601. */
 export function rotatedText(record: KeyRecord, key: string, until: string): string {
   const sha256 = digestOf(key).toString('hex')
   return changedText(record, { sha256, old_secret: { sha256: record.sha256, until } })
 }
 
 /** Whatever else the record says stays as it was written, so that a record of an earlier version stays one. */
-function changedText({ text }: KeyRecord, change: Partial<z.input<typeof StoredKey>>): string {
-  return JSON.stringify({ ...z.looseObject({}).parse(JSON.parse(text)), ...change })
+function changedText({ said }: KeyRecord, change: Partial<z.input<typeof StoredKey>>): string {
+  return JSON.stringify({ ...z.looseObject({}).parse(JSON.parse(said)), ...change })
 }
 
 /** @throws {ZodError | SyntaxError} when the record is damaged */
-function recordOf(keyId: string, text: string): KeyRecord {
-  const stored = StoredKey.parse(JSON.parse(text))
+function recordOf(keyId: string, { said, text }: Pick<KeyRecord, 'said' | 'text'>): KeyRecord {
+  const stored = StoredKey.parse(JSON.parse(said))
   const { sha256, source, format, owner = keyId, old_secret: oldSecret, shares, ...others } = stored
   const { counts_with: countsWith = keyId, ...rest } = others
   const scopes = scopesOf(stored.scopes ?? ALL_SCOPES, format)
   const key = { key_id: keyId, owner, ...rest, scopes, old_secret_until: oldSecret?.until ?? null }
-  return { key, sha256, oldSecret, source, shares, countsWith, text }
+  return { key, sha256, oldSecret, source, shares, countsWith, text, said }
 }
 
 /** What a stored key may do. A key from before there was a scope for output keeps reading it. */
@@ -102,27 +105,36 @@ export function principalOf({ key, shares, countsWith }: KeyRecord): Principal {
 }
 
 /**
- * The record of a key ID; undefined when there is none, or it is damaged: a key of which nobody can say what it may do
- * may do nothing.
+ * The record of a key ID; undefined when there is none, somebody wrote it by hand, or it is damaged: a key of which
+ * nobody can say what it may do may do nothing.
  * @throws {MusterError} ledger_unavailable
  */
-export async function readRecord({ redis, keys }: Ledger, keyId: string): Promise<KeyRecord | undefined> {
+export async function readRecord(ledger: KeyLedger, keyId: string): Promise<KeyRecord | undefined> {
+  const { redis, keys } = ledger
   const text = await ask(redis, () => redis.hget(keys.apiKeys, keyId))
-  return text === null ? undefined : orUndefined(keyId, text)
+  return text === null ? undefined : orUndefined(keyId, text, await recordForm(ledger))
 }
 
 /**
- * All records that are not damaged, in no particular order.
+ * All records but those that {@link readRecord} would not give, in no particular order.
  * @throws {MusterError} ledger_unavailable
  */
-export async function readRecords({ redis, keys }: Ledger): Promise<KeyRecord[]> {
-  const stored = await ask(redis, () => redis.hgetall(keys.apiKeys))
-  return Object.entries(stored).flatMap(([keyId, text]) => orUndefined(keyId, text) ?? [])
+export async function readRecords(ledger: KeyLedger): Promise<KeyRecord[]> {
+  const { redis, keys } = ledger
+  const [stored, form] = await Promise.all([ask(redis, () => redis.hgetall(keys.apiKeys)), recordForm(ledger)])
+  return Object.entries(stored).flatMap(([keyId, text]) => orUndefined(keyId, text, form) ?? [])
 }
 
-function orUndefined(keyId: string, text: string): KeyRecord | undefined {
+/** Whether it is what the record of a key says. */
+export function isReadable(keyId: string, said: string): boolean {
+  return orUndefined(keyId, said, { said: () => said }) !== undefined
+}
+
+function orUndefined(keyId: string, text: string, form: Pick<RecordForm, 'said'>): KeyRecord | undefined {
+  const said = form.said(keyId, text)
+  if (said === undefined) return undefined
   try {
-    return recordOf(keyId, text)
+    return recordOf(keyId, { said, text })
   } catch (error) {
     if (error instanceof z.ZodError || error instanceof SyntaxError) return undefined
     throw error
@@ -133,7 +145,7 @@ function orUndefined(keyId: string, text: string): KeyRecord | undefined {
  * The time of Redis in milliseconds since 1970. Keys expire by this clock, so that all servers agree.
  * @throws {MusterError} ledger_unavailable
  */
-export async function ledgerTimeMs({ redis }: Ledger): Promise<number> {
+export async function ledgerTimeMs({ redis }: Pick<Ledger, 'redis'>): Promise<number> {
   const [seconds, micros] = await ask(redis, () => redis.time())
   return Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000)
 }

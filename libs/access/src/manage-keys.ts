@@ -7,20 +7,21 @@
  */
 import { randomInt } from 'node:crypto'
 import { type ApiKey, type Input, isUnlimited, MusterError, READ_ONLY_SCOPES, type Scope } from '@muster/contract'
-import { ask, type Ledger } from '@muster/ledger'
+import { ask } from '@muster/ledger'
 import { limitsOfChild, requireWithin, sharesOfChild } from './key-bounds.ts'
 import { familyOf, isTheirs, requireMayRevoke, requireMayRotate } from './key-family.ts'
+import { type KeyLedger, recordForm } from './key-ledger.ts'
 import {
   isoTime,
   isValidAt,
   type KeyFacts,
   type KeyRecord,
   ledgerTimeMs,
+  newText,
   readRecord,
   readRecords,
   revokedText,
   rotatedText,
-  storedText,
 } from './key-record.ts'
 import { makeKey } from './key-text.ts'
 import type { Principal } from './principal.ts'
@@ -60,7 +61,7 @@ return 1`
  * @throws {MusterError} unauthorized when the maker is not valid any more; ledger_full; ledger_unavailable
  */
 export async function createKey(
-  ledger: Ledger,
+  ledger: KeyLedger,
   maker: Principal,
   asked: Input<'create_key'>,
 ): Promise<{ key: string; record: ApiKey }> {
@@ -87,7 +88,8 @@ export async function createKey(
     const { source: _source, format: _format, counts_with: _counts, shares, ...told } = facts
     const record: ApiKey = { key_id: keyId, ...told, revoked_at: null, old_secret_until: null }
     requireWithin(above, { key: record, shares }, 'making a key')
-    const given = [keyId, storedText(key, facts), maker.keyId, above.text]
+    const { stored } = await recordForm(ledger)
+    const given = [keyId, stored(keyId, newText(key, facts)), maker.keyId, above.text]
     const word = await ask(redis, () => redis.eval(CREATE_LUA, 1, keys.apiKeys, ...given))
     if (word === 'stored') return { key, record }
   }
@@ -97,7 +99,7 @@ export async function createKey(
  * All keys that `reader` may see, the newest first: those of the same owner, or, with `jobs:all`, of all.
  * @throws {MusterError} ledger_unavailable
  */
-export async function listKeys(ledger: Ledger, reader: Principal): Promise<ApiKey[]> {
+export async function listKeys(ledger: KeyLedger, reader: Principal): Promise<ApiKey[]> {
   const records = await readRecords(ledger)
   return records
     .map(({ key }) => key)
@@ -115,7 +117,7 @@ export async function listKeys(ledger: Ledger, reader: Principal): Promise<ApiKe
  * @throws {MusterError} ledger_full, ledger_unavailable
  */
 export async function rotateKey(
-  ledger: Ledger,
+  ledger: KeyLedger,
   rotator: Principal,
   keyId: string,
   graceMs: number,
@@ -133,7 +135,8 @@ export async function rotateKey(
     requireWithin(own, record, `rotating the key ${keyId}`)
     const key = makeKey(keyId)
     const until = isoTime(nowMs + graceMs)
-    const change = [own.key.key_id, own.text, keyId, record.text, rotatedText(record, key, until)]
+    const { stored } = await recordForm(ledger)
+    const change = [own.key.key_id, own.text, keyId, record.text, stored(keyId, rotatedText(record, key, until))]
     const isChanged = await ask(redis, () => redis.eval(CHANGE_LUA, 1, keys.apiKeys, ...change))
     if (isChanged === 1) return { key, record: { ...record.key, old_secret_until: until } }
   }
@@ -152,7 +155,7 @@ export type RevokedFamily = {
  * @throws {MusterError} key_limit for a key that the revoker comes from; insufficient_scope
  * @throws {MusterError} last_key when no other could manage all keys; ledger_unavailable
  */
-export async function revokeKey(ledger: Ledger, revoker: Principal, keyId: string): Promise<RevokedFamily> {
+export async function revokeKey(ledger: KeyLedger, revoker: Principal, keyId: string): Promise<RevokedFamily> {
   const { redis, keys } = ledger
   const at = isoTime(await ledgerTimeMs(ledger))
   const children = new Set<string>()
@@ -169,7 +172,11 @@ export async function revokeKey(ledger: Ledger, revoker: Principal, keyId: strin
     }
     const other = records.find((one) => !family.has(one) && canManageAll(one))
     if (valid.some(canManageAll) && other === undefined) throw lastKey(keyId)
-    const changes = valid.flatMap((one) => [one.key.key_id, one.text, revokedText(one, at)])
+    const { stored } = await recordForm(ledger)
+    const changes = valid.flatMap((one) => {
+      const { key_id: id } = one.key
+      return [id, one.text, stored(id, revokedText(one, at))]
+    })
     const given = [other?.key.key_id ?? '', other?.text ?? '', ...changes]
     const isChanged = await ask(redis, () => redis.eval(CHANGE_LUA, 1, keys.apiKeys, ...given))
     if (isChanged !== 1) continue
@@ -185,7 +192,7 @@ function withReading(scopes: readonly Scope[]): Scope[] {
 }
 
 /** The record of the key that acts, as it is now: a server may remember it for a second. */
-async function validRecord(ledger: Ledger, keyId: string, nowMs: number): Promise<KeyRecord> {
+async function validRecord(ledger: KeyLedger, keyId: string, nowMs: number): Promise<KeyRecord> {
   const record = await readRecord(ledger, keyId)
   if (record !== undefined && isValidAt(record, nowMs)) return record
   throw new MusterError('unauthorized', `the API key ${keyId} is not valid any more`)

@@ -5,7 +5,7 @@
  * that was revoked or removed from Redis is refused everywhere.
  */
 import { timingSafeEqual } from 'node:crypto'
-import type { Ledger } from '@muster/ledger'
+import type { KeyLedger } from './key-ledger.ts'
 import { type KeyRecord, ledgerTimeMs, principalOf, readRecord } from './key-record.ts'
 import { digestOf, parseKey } from './key-text.ts'
 import type { Principal } from './principal.ts'
@@ -36,7 +36,7 @@ export type KeyStore = {
 type Remembered = { readonly record: KeyRecord; readonly readMs: number; readonly ledgerMs: number }
 
 /** A key store over a ledger. It opens nothing itself, so there is nothing to close. */
-export function openKeyStore(ledger: Ledger): KeyStore {
+export function openKeyStore(ledger: KeyLedger): KeyStore {
   const remembered = new Map<string, Remembered>()
 
   async function recordFor(keyId: string): Promise<Remembered | undefined> {

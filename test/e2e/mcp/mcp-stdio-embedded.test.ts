@@ -1,5 +1,5 @@
 /** `muster mcp` where no server runs and nothing is configured: it brings up Redis, a server and workers by itself. */
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -60,6 +60,21 @@ describe('muster mcp where nothing runs', () => {
     expect(mcp.lines().map(({ id }) => id)).toEqual(['d', 1])
   })
 })
+
+test('it takes over the API keys that are there when it makes keys of its server, and only then', async () => {
+  const env = { ...(await homeWithFleet(1)), LOG_LEVEL: 'warn' }
+  const files = ['server-keys.json', 'server-keys.pub.json'].map((name) => join(env.HOME, '.local/state/muster', name))
+  const use = async () => {
+    const mcp = startMcp(env)
+    const { result } = await mcp.call(1, 'list_hosts', {})
+    await mcp.end()
+    return [result?.isError === true, mcp.said().includes('"key_ids":["first"]')]
+  }
+  expect(await use()).toEqual([false, false])
+  for (const file of files) await rm(file)
+  expect(await use()).toEqual([false, true])
+  expect(await use()).toEqual([false, false])
+}, 120_000)
 
 test('it seals secrets for its own workers from its first start on', async () => {
   const mcp = startMcp({ ...(await homeWithFleet(1)), LOG_LEVEL: 'trace' })

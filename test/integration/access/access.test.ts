@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { ensureFirstKey, openKeyStore } from '@muster/access'
 import { ALL_SCOPES, NO_LIMITS } from '@muster/contract'
 import { expect, test } from 'vitest'
-import { openTestLedger } from '../../support/ledger/ledger.ts'
+import { openTestKeyLedger } from '../../support/access/key-ledger.ts'
 import { temporaryDataDir } from '../../support/server/server.ts'
 
 /** What a key is known as that may do everything and belongs to itself. */
@@ -17,7 +17,7 @@ const mayAll = (keyId: string) => ({
 const givenKey = (id: string) => `mst_${id}_${randomUUID()}${randomUUID()}`.replaceAll('-', '_')
 
 test('the first key is made once, kept in a file of its owner only, and known at the next start', async () => {
-  const ledger = await openTestLedger()
+  const ledger = await openTestKeyLedger()
   const dataDir = join(await temporaryDataDir(), 'data')
   const first = await ensureFirstKey(ledger, { dataDir })
   if (first.kind !== 'made') throw new Error(`expected a new key, got ${first.kind}`)
@@ -29,7 +29,7 @@ test('the first key is made once, kept in a file of its owner only, and known at
 })
 
 test('servers that start together make one key, and all of them find it', async () => {
-  const ledger = await openTestLedger()
+  const ledger = await openTestKeyLedger()
   const dataDir = await temporaryDataDir()
   const kinds = (await Promise.all(Array.from({ length: 8 }, () => ensureFirstKey(ledger, { dataDir })))).map(
     (first) => first.kind,
@@ -42,7 +42,7 @@ test('servers that start together make one key, and all of them find it', async 
 })
 
 test('Redis holds no text of a key', async () => {
-  const ledger = await openTestLedger()
+  const ledger = await openTestKeyLedger()
   const first = await ensureFirstKey(ledger, { dataDir: await temporaryDataDir() })
   if (first.kind !== 'made') throw new Error(`expected a new key, got ${first.kind}`)
   const stored = JSON.stringify(await ledger.redis.hgetall(ledger.keys.apiKeys))
@@ -51,7 +51,7 @@ test('Redis holds no text of a key', async () => {
 })
 
 test('when the file is gone, or of another Redis, the operator is told how to get a new key', async () => {
-  const ledger = await openTestLedger()
+  const ledger = await openTestKeyLedger()
   const dataDir = await temporaryDataDir()
   await ensureFirstKey(ledger, { dataDir })
   await rm(join(dataDir, 'api-key'))
@@ -62,7 +62,7 @@ test('when the file is gone, or of another Redis, the operator is told how to ge
 })
 
 test('a key of the operator is accepted instead of a new one, and the one it replaces no longer is', async () => {
-  const ledger = await openTestLedger()
+  const ledger = await openTestKeyLedger()
   const dataDir = await temporaryDataDir()
   const [old, next] = [givenKey('compose'), givenKey('compose2')]
   expect(await ensureFirstKey(ledger, { dataDir, givenKey: old })).toEqual({
@@ -78,7 +78,7 @@ test('a key of the operator is accepted instead of a new one, and the one it rep
 })
 
 test('a key of the operator that is too weak is refused without being shown', async () => {
-  const ledger = await openTestLedger()
+  const ledger = await openTestKeyLedger()
   const refused = ensureFirstKey(ledger, { dataDir: await temporaryDataDir(), givenKey: 'letmein' })
   await expect(refused).rejects.toMatchObject({ code: 'invalid_config' })
   await expect(refused).rejects.not.toThrow(/letmein/)
@@ -91,7 +91,7 @@ test.each([
   ['nothing', () => ''],
   ['a text of another form', () => '*'],
 ])('%s is nobody', async (_what, change) => {
-  const ledger = await openTestLedger()
+  const ledger = await openTestKeyLedger()
   const first = await ensureFirstKey(ledger, { dataDir: await temporaryDataDir() })
   if (first.kind !== 'made') throw new Error(`expected a new key, got ${first.kind}`)
   expect(await openKeyStore(ledger).verifyKey(first.key)).toEqual(mayAll('first'))
@@ -99,7 +99,7 @@ test.each([
 })
 
 test('a key that was taken out of Redis is refused by a store that does not remember it', async () => {
-  const ledger = await openTestLedger()
+  const ledger = await openTestKeyLedger()
   const first = await ensureFirstKey(ledger, { dataDir: await temporaryDataDir() })
   if (first.kind !== 'made') throw new Error(`expected a new key, got ${first.kind}`)
   await ledger.redis.hdel(ledger.keys.apiKeys, 'first')
@@ -107,7 +107,7 @@ test('a key that was taken out of Redis is refused by a store that does not reme
 })
 
 test('a fault of our own is not reported as Redis being away', async () => {
-  const ledger = await openTestLedger()
+  const ledger = await openTestKeyLedger()
   await ledger.redis.set(ledger.keys.apiKeys, 'no hash')
   const verifying = openKeyStore(ledger).verifyKey(givenKey('k1'))
   await expect(verifying).rejects.toThrow(/WRONGTYPE/)

@@ -1,26 +1,25 @@
 /** Keys that keys have made: none may do more than the one that made it, and all end with it. */
 import { ensureFirstKey, listKeys, openKeyStore, type Principal, revokeKey, rotateKey } from '@muster/access'
 import { ALL_SCOPES, NO_LIMITS, type Request } from '@muster/contract'
-import type { Ledger } from '@muster/ledger'
 import { describe, expect, test } from 'vitest'
+import { openTestKeyLedger, type TestKeyLedger, withoutMacs } from '../../support/access/key-ledger.ts'
 import { FIRST, holderOf, makeKey } from '../../support/access/keys.ts'
-import { openTestLedger } from '../../support/ledger/ledger.ts'
 import { temporaryDataDir } from '../../support/server/server.ts'
 
 type Asked = Omit<Request<'create_key'>, 'scopes'>
 
 const SCOPES = [...ALL_SCOPES]
 
-async function ledgerWithFirst(): Promise<Ledger> {
-  const ledger = await openTestLedger()
+async function ledgerWithFirst(): Promise<TestKeyLedger> {
+  const ledger = await openTestKeyLedger()
   await ensureFirstKey(ledger, { dataDir: await temporaryDataDir() })
   return ledger
 }
 
-const make = (ledger: Ledger, maker: Principal, asked: Asked = {}) =>
+const make = (ledger: TestKeyLedger, maker: Principal, asked: Asked = {}) =>
   makeKey(ledger, maker, { owner: 'ann', scopes: SCOPES, ...asked })
 
-const kindOf = async (ledger: Ledger, key: string) => (await openKeyStore(ledger).verifyKey(key)).kind
+const kindOf = async (ledger: TestKeyLedger, key: string) => (await openKeyStore(ledger).verifyKey(key)).kind
 
 describe('a key that is made by one that expires', () => {
   test('ends with it unless an earlier end is asked for, and no later one can be', async () => {
@@ -222,7 +221,8 @@ describe('a key that is rotated', () => {
   })
 
   test('stays the one that it was before keys had limits', async () => {
-    const ledger = await ledgerWithFirst()
+    const ledger = withoutMacs(await openTestKeyLedger())
+    await ensureFirstKey(ledger, { dataDir: await temporaryDataDir() })
     const { record } = await make(ledger, FIRST)
     const { sha256, source, created_at } = JSON.parse(
       (await ledger.redis.hget(ledger.keys.apiKeys, record.key_id)) ?? '',
@@ -310,7 +310,8 @@ describe('a record that is damaged', () => {
     ['has a field that is not known', (text: string) => text.replace('{', '{"limit":1,')],
     ['has an end that is none', (text: string) => text.replace('"expires_at":null', '"expires_at":"soon"')],
   ])('because it %s is no key, and keeps no other from being listed or revoked', async (_what, damage) => {
-    const ledger = await ledgerWithFirst()
+    const ledger = withoutMacs(await openTestKeyLedger())
+    await ensureFirstKey(ledger, { dataDir: await temporaryDataDir() })
     const [one, other] = [await make(ledger, FIRST), await make(ledger, FIRST)]
     const id = one.record.key_id
     const text = (await ledger.redis.hget(ledger.keys.apiKeys, id)) ?? ''

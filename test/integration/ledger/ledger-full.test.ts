@@ -22,6 +22,7 @@ import {
 import { Queue } from 'bullmq'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { sweep } from '../../../libs/ledger/src/clockwork/sweep.ts'
+import { withMacs } from '../../support/access/key-ledger.ts'
 import { FIRST, makeKey } from '../../support/access/keys.ts'
 import { fillRedis, giveRoom, usedBytes } from '../../support/ledger/full-redis.ts'
 import { claim, ended, exited, firstRun, start } from '../../support/ledger/held-run.ts'
@@ -167,7 +168,7 @@ describe('a Redis that is full', () => {
   })
 
   test('revokes a key, and makes none', async () => {
-    const ledger = await openOwn('server')
+    const ledger = await withMacs(await openOwn('server'))
     await ensureFirstKey(ledger, { dataDir: await temporaryDataDir() })
     const asked = { owner: 'ops', scopes: [...ALL_SCOPES] }
     const [one, two] = [await makeKey(ledger, FIRST, asked), await makeKey(ledger, FIRST, asked)]

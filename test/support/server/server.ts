@@ -13,6 +13,7 @@ import { buildServer } from '@muster/server'
 import { ensureKeys, makeKeys, openSealer, openWorkSigner, SERVER_KEYS, WORKER_KEYS } from '@muster/trust'
 import { inject, onTestFinished } from 'vitest'
 import { z } from 'zod'
+import { withoutMacs } from '../access/key-ledger.ts'
 import { FIRST, makeKey as makeKeyBy } from '../access/keys.ts'
 import { OPEN_SERVER } from './open-server.ts'
 
@@ -65,7 +66,8 @@ export async function startTestServer(
   const logger = createLogger({ name: 'test', level: 'trace', write: (line) => lines.push(line) })
   const defaults = { home: dataDir, user: 'me', credentials: [] }
   const inventory = parseInventory(options.inventoryYaml ?? INVENTORY_YAML, 'inventory.yaml', defaults)
-  const firstKey = await ensureFirstKey(ledger, { dataDir })
+  const keyLedger = withoutMacs(ledger)
+  const firstKey = await ensureFirstKey(keyLedger, { dataDir })
   const key = (await readFile(join(dataDir, 'api-key'), 'utf8')).trim()
   const keys = options.sealsSecrets === true ? await makeKeys(WORKER_KEYS, dataDir) : undefined
   const signing = await ensureKeys(SERVER_KEYS, dataDir)
@@ -75,7 +77,8 @@ export async function startTestServer(
     signWork: (await openWorkSigner(signing.privateFile, onTrouble)).sign,
     ledger,
     inventory: { current: () => inventory },
-    keys: openKeyStore(ledger),
+    keyLedger,
+    keys: openKeyStore(keyLedger),
     logger,
     names: { listensOn: '127.0.0.1', allowedHosts: options.allowedHosts ?? [], hasTls: false },
     ...(keys === undefined ? {} : { sealer: await openSealer(keys.publicFile) }),
@@ -100,7 +103,7 @@ export async function startTestServer(
     limits?: Omit<Request<'create_key'>, 'owner' | 'scopes'>
   }) => {
     const expires = expiresInS === undefined ? {} : { expires_in_s: expiresInS }
-    const { key, record, holder } = await makeKeyBy(ledger, FIRST, {
+    const { key, record, holder } = await makeKeyBy(keyLedger, FIRST, {
       owner,
       scopes: [...scopes],
       ...expires,

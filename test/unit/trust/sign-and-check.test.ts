@@ -16,6 +16,7 @@ import {
 } from '@muster/trust'
 import { CompactSign, importJWK } from 'jose'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { anHourLater } from '../../support/trust/key-age.ts'
 
 async function emptyDirectory(): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'muster-sign-'))
@@ -27,16 +28,6 @@ const untroubled = (error: unknown) => expect.fail(String(error))
 
 /** What was read a second ago is read again. */
 const nextReading = () => new Promise((resolve) => setTimeout(resolve, 1_050))
-
-/** Makes all keys of the file an hour older, so that those that were new sign now. */
-async function anHourLater(file: string): Promise<void> {
-  const { keys } = JSON.parse(await readFile(file, 'utf8'))
-  const older = keys.map((key: { made_at: string }) => ({
-    ...key,
-    made_at: new Date(Date.parse(key.made_at) - 3_600_000).toISOString(),
-  }))
-  await writeFile(file, JSON.stringify({ keys: older }))
-}
 
 const partsOf = (text: string) => text.split('.')
 const decoded = (part: string | undefined) => JSON.parse(Buffer.from(part ?? '', 'base64url').toString())

@@ -21,6 +21,9 @@ import { serverEnvironment, workerEnvironment } from './part-environment.ts'
 const SERVER = fileURLToPath(new URL('../../../server/dist/main.js', import.meta.url))
 const WORKER = fileURLToPath(new URL('../../../worker/dist/main.js', import.meta.url))
 
+/** How long the server may take to start, and take over API keys of an earlier version. */
+const ADOPT_MS = 60_000
+
 /** The options of the stack. */
 export type StackOptions = {
   readonly life: Life
@@ -86,8 +89,10 @@ async function keyFiles(env: Environment, dataDir: string): Promise<Record<strin
     Object.assign(files, { MUSTER_WORKER_KEY_FILE: privateFile, MUSTER_WORKER_PUBLIC_KEY_FILE: publicFile })
   }
   if (!env.MUSTER_SERVER_KEY_FILE && !env.MUSTER_SERVER_PUBLIC_KEY_FILE) {
-    const { privateFile, publicFile } = await ensureKeys(SERVER_KEYS, dataDir)
+    const { privateFile, publicFile, isNew } = await ensureKeys(SERVER_KEYS, dataDir)
     Object.assign(files, { MUSTER_SERVER_KEY_FILE: privateFile, MUSTER_SERVER_PUBLIC_KEY_FILE: publicFile })
+    // What is there now is from before there were such keys.
+    if (isNew) files.MUSTER_ADOPT_KEYS_UNTIL = new Date(Date.now() + ADOPT_MS).toISOString()
   }
   return files
 }

@@ -1,11 +1,11 @@
 /** The operations on API keys. libs/access decides what a key may pass on and which keys may be revoked. */
 import { createKey, listKeys, requireScope, revokeKey, rotateKey } from '@muster/access'
 import type { Input, Output } from '@muster/contract'
-import { cancelJob, jobsOfKeys, type Ledger } from '@muster/ledger'
+import { cancelJob, jobsOfKeys } from '@muster/ledger'
 import type { Caller, OperationDeps } from './call/operation.ts'
 import { resolveField } from './hosts/select-hosts.ts'
 
-type KeyDeps = Pick<OperationDeps, 'ledger' | 'logger'>
+type KeyDeps = Pick<OperationDeps, 'ledger' | 'keyLedger' | 'logger'>
 
 /**
  * Makes a key. Its text is only in the answer and never logged.
@@ -13,13 +13,13 @@ type KeyDeps = Pick<OperationDeps, 'ledger' | 'logger'>
  *   unknown_target for its hosts
  */
 export async function createApiKey(
-  { ledger, inventory, logger }: KeyDeps & Pick<OperationDeps, 'inventory'>,
+  { keyLedger, inventory, logger }: KeyDeps & Pick<OperationDeps, 'inventory'>,
   input: Input<'create_key'>,
   caller: Caller,
 ): Promise<Output<'create_key'>> {
   // A mistyped limit would be found out only when the key is used.
   if (input.hosts !== undefined) resolveField(inventory.current(), 'hosts', input.hosts)
-  const made = await createKey(ledger, caller, input)
+  const made = await createKey(keyLedger, caller, input)
   const { key_id: newKeyId, owner, scopes, expires_at: expiresAt, limits } = made.record
   const told = { new_key_id: newKeyId, owner, scopes, expires_at: expiresAt, limits }
   logger.info({ ...told, key_id: caller.keyId }, 'API key made')
@@ -27,8 +27,11 @@ export async function createApiKey(
 }
 
 /** Lists the keys that the caller may see, newest first. */
-export async function listApiKeys(ledger: Ledger, caller: Caller): Promise<Output<'list_keys'>> {
-  return { keys: await listKeys(ledger, caller) }
+export async function listApiKeys(
+  { keyLedger }: Pick<KeyDeps, 'keyLedger'>,
+  caller: Caller,
+): Promise<Output<'list_keys'>> {
+  return { keys: await listKeys(keyLedger, caller) }
 }
 
 /**
@@ -36,11 +39,11 @@ export async function listApiKeys(ledger: Ledger, caller: Caller): Promise<Outpu
  * @throws {MusterError} not_found, insufficient_scope, key_limit, invalid_request
  */
 export async function rotateApiKey(
-  { ledger, logger }: KeyDeps,
+  { keyLedger, logger }: KeyDeps,
   { key_id: rotatedKeyId, grace_s: graceS }: Input<'rotate_key'>,
   caller: Caller,
 ): Promise<Output<'rotate_key'>> {
-  const rotated = await rotateKey(ledger, caller, rotatedKeyId, graceS * 1_000)
+  const rotated = await rotateKey(keyLedger, caller, rotatedKeyId, graceS * 1_000)
   logger.info({ rotated_key_id: rotatedKeyId, grace_s: graceS, key_id: caller.keyId }, 'API key rotated')
   return rotated
 }
@@ -50,12 +53,12 @@ export async function rotateApiKey(
  * @throws {MusterError} not_found, last_key, key_limit, insufficient_scope
  */
 export async function revokeApiKey(
-  { ledger, logger }: KeyDeps,
+  { ledger, keyLedger, logger }: KeyDeps,
   { key_id: revokedKeyId, cancel_jobs: cancelsJobs }: Input<'revoke_key'>,
   caller: Caller,
 ): Promise<Output<'revoke_key'>> {
   if (cancelsJobs) requireScope(caller, 'jobs:cancel', 'cancelling the jobs of a key')
-  const { key, children, family } = await revokeKey(ledger, caller, revokedKeyId)
+  const { key, children, family } = await revokeKey(keyLedger, caller, revokedKeyId)
   const jobs = cancelsJobs ? await jobsOfKeys(ledger, new Set(family)) : []
   for (const jobId of jobs) await cancelJob(ledger, jobId)
   const told = { revoked_key_id: revokedKeyId, owner: key.owner, children, jobs_cancelled: jobs.length }

@@ -103,7 +103,7 @@ export function createOperations(deps: OperationDeps): Operations {
     list_directory: serve(OPERATIONS.list_directory, (input, caller) => listDirectory(deps, input, caller)),
     check_disk_usage: serve(OPERATIONS.check_disk_usage, (input, caller) => checkDiskUsage(deps, input, caller)),
     create_key: serve(OPERATIONS.create_key, (input, caller) => createApiKey(deps, input, caller)),
-    list_keys: serve(OPERATIONS.list_keys, (_input, caller) => listApiKeys(ledger, caller)),
+    list_keys: serve(OPERATIONS.list_keys, (_input, caller) => listApiKeys(deps, caller)),
     rotate_key: serve(OPERATIONS.rotate_key, (input, caller) => rotateApiKey(deps, input, caller)),
     revoke_key: serve(OPERATIONS.revoke_key, (input, caller) => revokeApiKey(deps, input, caller)),
   }

@@ -1,5 +1,5 @@
 /** The types that all operations share: their dependencies, their caller and their answers. */
-import type { Principal } from '@muster/access'
+import type { KeyLedger, Principal } from '@muster/access'
 import type { OPERATIONS, OperationName, Output } from '@muster/contract'
 import type { AdhocPolicy, Inventory } from '@muster/inventory'
 import type { Ledger, SignWork } from '@muster/ledger'
@@ -17,6 +17,8 @@ export type OperationDeps = {
   readonly limits: RateLimits
   /** Seals secrets for the workers. Undefined: this server takes none. */
   readonly sealer: Sealer | undefined
+  /** The records of API keys. */
+  readonly keyLedger: KeyLedger
   /** Signs jobs, and orders that widen them. Undefined: workers that check signatures run nothing of this server. */
   readonly signWork: SignWork | undefined
 }
