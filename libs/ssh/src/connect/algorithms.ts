@@ -90,6 +90,11 @@ export function explainMismatch(ours: Buffer, theirs: Buffer, isLegacy: boolean)
   return [...offers, ...(isLegacy ? [] : [advice])].join('; ')
 }
 
+/** The algorithms of host keys in an offer, as sent. */
+export function hostKeysIn(offer: Buffer): readonly string[] {
+  return readLists(offer)[1] ?? []
+}
+
 /** The lists of names in an offer; fewer if it is cut off. */
 function readLists(offer: Buffer): string[][] {
   const lists: string[][] = []

@@ -63,7 +63,10 @@ export type SshConnection = {
 /** A connection, or why there is none. */
 export type ConnectResult = { readonly ok: true; readonly connection: SshConnection } | Refused
 /** Why there is no connection. */
-export type Refused = { readonly ok: false } & Failure
+export type Refused = { readonly ok: false } & Failure & {
+    /** The algorithms of its other host keys, where the one that it has shown is not the pinned one. */
+    readonly otherHostKeys?: readonly string[]
+  }
 
 /** A failure as the result of a dial. */
 export function refused(why: Failure): Refused {

@@ -68,13 +68,35 @@ async function reach(
 
 /**
  * Connects and logs in to a host, through the connection to its jump host where it has one. The connection to the jump
- * host is closed when the new one ends, or cannot be made.
+ * host is closed when the new one ends, or cannot be made. A host shows one of its keys: where another one is pinned, it
+ * is asked for the others, too.
  */
 export async function dial(
   host: SshHost,
   hop: SshConnection | undefined,
   options: DialOptions,
 ): Promise<ConnectResult> {
+  if (host.pinnedKey === undefined) return await dialOnce(host, hop, options)
+  let isOver = false
+  const held = hop && { ...hop, close: () => (isOver ? hop.close() : undefined) }
+  const seen: string[] = []
+  let result = await dialOnce(host, held, options)
+  const first = result
+  while (!result.ok && result.otherHostKeys !== undefined && !options.signal.aborted) {
+    result = await dialOnce({ ...host, hostKeys: result.otherHostKeys }, held, options)
+    if (!result.ok && typeof result.reached?.host_key === 'string') seen.push(result.reached.host_key)
+  }
+  isOver = true
+  if (result.ok) {
+    if (!result.connection.isOpen()) hop?.close()
+    return result
+  }
+  hop?.close()
+  const isNone = !first.ok && first.reason === result.reason && seen.length > 0
+  return isNone ? { ...result, detail: `${first.detail}; its other keys are ${seen.join(', ')}` } : result
+}
+
+async function dialOnce(host: SshHost, hop: SshConnection | undefined, options: DialOptions): Promise<ConnectResult> {
   if (hop !== undefined) return await dialThrough(hop, host, options)
   return host.proxy === undefined ? await dialDirectly(host, options) : await dialByProgram(host, host.proxy, options)
 }

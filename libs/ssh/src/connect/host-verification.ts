@@ -59,6 +59,22 @@ export function hostKeyAlgorithms(host: HostIdentity, known: KnownHosts): Server
   return [...new Set([...first, ...wanted])]
 }
 
+/**
+ * The algorithms for the other keys of a host that has shown this one and offers those: one of them may be the pinned
+ * key. None where this is it, or none is pinned.
+ */
+export function otherHostKeys(
+  host: HostIdentity,
+  known: KnownHosts,
+  { shown, offers }: { readonly shown: Buffer; readonly offers: readonly string[] },
+): ServerHostKeyAlgorithm[] {
+  const { pinnedKey } = host
+  if (pinnedKey === undefined || pinnedKey.fingerprint === fingerprintOf(shown)) return []
+  const type = typeOf(shown)
+  const ofShown = [...(ALGORITHMS.get(type) ?? []), ...(type === 'ssh-rsa' ? SHA1 : [])]
+  return hostKeyAlgorithms(host, known).filter((name) => offers.includes(name) && !ofShown.includes(name))
+}
+
 /** Why this key must not be trusted for this host; undefined if it is the host's. */
 export function refuseHostKey(host: HostIdentity & Naming, known: KnownHosts, key: Buffer): Failure | undefined {
   const [name = '', ...otherNames] = knownHostsNames(host)

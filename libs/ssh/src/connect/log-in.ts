@@ -13,11 +13,11 @@ import ssh2, { type ClientChannel } from 'ssh2'
 import { isCertified, type Login, planLogin } from '../login/authentication.ts'
 import { takeCertificates } from '../login/certified-key.ts'
 import { type Failure, failure, fieldsOf, printable } from '../verdict/failure.ts'
-import { algorithmsFor, explainMismatch, legacyAmong } from './algorithms.ts'
+import { algorithmsFor, explainMismatch, hostKeysIn, legacyAmong } from './algorithms.ts'
 import { atHost, type ConnectResult, refused, type SshHost } from './connection.ts'
 import { closedEarly, type DialPhase, explainDialError, noAnswer, notAccepted } from './dial-failure.ts'
 import { holdBack } from './hold-back.ts'
-import { hostKeyAlgorithms, refuseHostKey } from './host-verification.ts'
+import { hostKeyAlgorithms, otherHostKeys, refuseHostKey } from './host-verification.ts'
 import { hasSaidEnd, type Offers, watchMessage, watchOffers } from './messages.ts'
 
 /** Gives back a turn to make a handshake. */
@@ -255,9 +255,19 @@ class LogIn {
     this.#options.signal.removeEventListener('abort', this.#onAbort)
     this.#state = 'over'
     const reached = this.#address === undefined ? {} : { reached: this.#reached(this.#address) }
-    this.#settle.resolve(refused({ ...atHost(this.#host, why), ...reached }))
+    const others = this.#otherHostKeys()
+    this.#settle.resolve({
+      ...refused({ ...atHost(this.#host, why), ...reached }),
+      ...(others.length > 0 && { otherHostKeys: others }),
+    })
     this.#route.destroy()
     this.#endTurn()
+  }
+
+  #otherHostKeys(): readonly string[] {
+    if (this.#hostKeyFailure === undefined || this.#offers === undefined) return []
+    const seen = { shown: this.#hostKey, offers: hostKeysIn(this.#offers().theirs) }
+    return otherHostKeys(this.#host, this.#options.known, seen)
   }
 
   #reached(address: string | null): Reached {
