@@ -266,6 +266,32 @@ test('a pinned key stands for known_hosts where a network allows the host, and n
   expect(problem).toMatchObject({ reason: 'host_key_changed', detail: expect.stringContaining(other) })
 }, 60_000)
 
+test('a name is not looked up behind a jump host unless known_hosts or a pattern has it', async () => {
+  const { user, port, hostKeys, knownHosts } = inject('sshd')
+  const stack = await startWith(OWN)
+  const request = {
+    targets: `${user}@localhost:${port}`,
+    connect: { jump: `${user}@127.0.1.3:${port}` },
+    command: 'true',
+    retries: 0,
+  }
+  const { jobId, problem } = await problemOf(stack, request)
+  expect(problem).toMatchObject({
+    reason: 'host_key_unknown',
+    detail: expect.stringContaining(`no key is listed for [localhost]:${port}, and its name would be looked up behind`),
+  })
+  const { body } = await stack.ask('GET', `/v1/jobs/${jobId}/runs/${encodeURIComponent(request.targets)}`)
+  expect(OPERATIONS.get_run.output.parse(body).reached ?? null, 'nothing was connected to').toBeNull()
+  const line = `[localhost]:${port} ssh-ed25519 ${hostKeys['ssh-ed25519']}\n`
+  await writeFile(join(stack.dataDir, 'known_hosts'), `${knownHosts}${line}`)
+  expect((await problemOf(stack, { ...request, force: true })).state).toBe('succeeded')
+  const byPattern = await startWith({ ...OWN, MUSTER_ADHOC_HOSTS: 'local*,127.0.1.0/24' })
+  expect((await problemOf(byPattern, request)).problem).toMatchObject({
+    reason: 'host_key_unknown',
+    detail: expect.stringMatching(/the host shows the \S+ key SHA256:/),
+  })
+}, 60_000)
+
 test('a host is reached through those that the request names, and a rerun goes the same way', async () => {
   const { user, port } = inject('sshd')
   const stack = await startWith(OWN)

@@ -138,6 +138,7 @@ export class SshHosts {
     return {
       ...found,
       refusesAddress: (address) => policy.refusesAddress(host, address),
+      mustBeListed: policy.mustBeListed(host),
       ...(login && { credentials: withLoginOf(login, found.credentials) }),
       ...(fingerprint !== undefined && { pinnedKey: { fingerprint, isEnough: policy.mayBePinned(host) } }),
     }

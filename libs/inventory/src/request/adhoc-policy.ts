@@ -24,6 +24,8 @@ export type AdhocPolicy = {
   refusesHost(host: InventoryHost): string | undefined
   /** Why no connection may be made to this address of the host. */
   refusesAddress(host: InventoryHost, address: string): string | undefined
+  /** Whether only known_hosts allows it, so that it must be listed there before anything is sent to it. */
+  mustBeListed(host: InventoryHost): boolean
   /** Whether its name or network allows the host, so that a key pinned by the request may stand for known_hosts. */
   mayBePinned(host: InventoryHost): boolean
 }
@@ -78,6 +80,7 @@ function policyOf(given: { text: string; byKey: boolean; matcher: HostMatcher })
       const isAllowed = byKey || matcher.hasName(host.address) || matcher.hasAddress(address)
       return forbidden(address) ?? (isAllowed ? undefined : refused(`; its name leads to ${address}`))
     },
+    mustBeListed: ({ address }) => byKey && !matcher.hasName(address) && !matcher.hasAddress(address),
     mayBePinned: ({ address }) =>
       matcher.hasName(address) || matcher.hasAddress(address) || (matcher.hasNetworks && !byKey),
   }

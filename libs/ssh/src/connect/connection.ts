@@ -20,6 +20,11 @@ export type SshHost = HostIdentity & {
   readonly env?: Readonly<Record<string, string>>
   /** Why no connection may be made to this address; undefined when one may. Absent: to any that its name has. */
   readonly refusesAddress?: (address: string) => string | undefined
+  /**
+   * Whether known_hosts must list it before a jump host is asked for it: the name is looked up there, and nobody here
+   * can check where it leads.
+   */
+  readonly mustBeListed?: boolean
   /** Whether its log-in, or that of its jump host, is for one run alone: no other gets the connection. */
   readonly isForOneRun?: boolean
   /** The program that leads to the host. Absent: TCP, or the jump host. */

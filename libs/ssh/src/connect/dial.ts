@@ -12,6 +12,7 @@ import { isIP, type LookupFunction } from 'node:net'
 import { causeOfAbort, type Failure, failure } from '../verdict/failure.ts'
 import { atHost, type ConnectResult, refused, type SshConnection, type SshHost, where } from './connection.ts'
 import { openForward } from './forward.ts'
+import { refuseUnlisted } from './host-verification.ts'
 import type { KnownHostsSource } from './known-hosts.ts'
 import { type LogInOptions, logIn, type Route } from './log-in.ts'
 import { LookUps } from './look-ups.ts'
@@ -141,6 +142,12 @@ function openSocket({ address, port }: SshHost, found: LookupAddress[] = []): Ro
 }
 
 async function dialThrough(hop: SshConnection, host: SshHost, options: DialOptions): Promise<ConnectResult> {
+  const isName = isIP(host.address) === 0
+  const unlisted = host.mustBeListed === true && isName ? refuseUnlisted(host, options.known) : undefined
+  if (unlisted !== undefined) {
+    hop.close()
+    return refused(atHost(host, unlisted))
+  }
   const forward = await openForward(hop.client, host, options.signal)
   if ('failure' in forward) {
     hop.close()
@@ -152,7 +159,7 @@ async function dialThrough(hop: SshConnection, host: SshHost, options: DialOptio
     stream.destroy()
     hop.close()
   }
-  const address = () => (isIP(host.address) === 0 ? null : host.address)
+  const address = () => (isName ? null : host.address)
   const result = await logIn(host, { stream, address, destroy }, options)
   if (!result.ok) return result
   const notices = [hop.notice, result.connection.notice].filter((notice) => notice !== undefined)

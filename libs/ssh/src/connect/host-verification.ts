@@ -75,6 +75,14 @@ export function otherHostKeys(
   return hostKeyAlgorithms(host, known).filter((name) => offers.includes(name) && !ofShown.includes(name))
 }
 
+/** Why a jump host is not asked for a host that known_hosts must list; undefined when it is listed. */
+export function refuseUnlisted(host: HostIdentity, known: KnownHosts): Failure | undefined {
+  const names = knownHostsNames(host)
+  if (names.some((name) => known.knownTypes(name).length > 0)) return undefined
+  const why = 'its name would be looked up behind the jump host, where nobody can check where it leads'
+  return failure('host_key_unknown', `no key is listed for ${names[0]}, and ${why}; ${filesOf(known)}`)
+}
+
 /** Why this key must not be trusted for this host; undefined if it is the host's. */
 export function refuseHostKey(host: HostIdentity & Naming, known: KnownHosts, key: Buffer): Failure | undefined {
   const [name = '', ...otherNames] = knownHostsNames(host)
@@ -90,7 +98,7 @@ export function refuseHostKey(host: HostIdentity & Naming, known: KnownHosts, ke
   if (standing === 'unknown' && otherNames.some((other) => known.check(other, key) === 'known')) return undefined
   const type = typeOf(key)
   const shown = `the host shows the ${type} key ${fingerprintOf(key)}`
-  const files = known.files.length === 0 ? 'no known_hosts file is configured' : `read: ${known.files.join(', ')}`
+  const files = filesOf(known)
   const scan = `ssh-keyscan -t ${shortType(type)} -p ${host.port} ${host.address}`
   const enrolling = enrol(scan, host)
   switch (standing) {
@@ -112,6 +120,10 @@ export function refuseHostKey(host: HostIdentity & Naming, known: KnownHosts, ke
     default:
       return standing satisfies never
   }
+}
+
+function filesOf({ files }: KnownHosts): string {
+  return files.length === 0 ? 'no known_hosts file is configured' : `read: ${files.join(', ')}`
 }
 
 function enrol(scan: string, { name, jump }: Naming): string {
