@@ -69,8 +69,8 @@ async function reach(
 
 /**
  * Connects and logs in to a host, through the connection to its jump host where it has one. The connection to the jump
- * host is closed when the new one ends, or cannot be made. A host shows one of its keys: where another one is pinned, it
- * is asked for the others, too.
+ * host is closed when the new one ends, or cannot be made. A host shows one of its keys: where another one is pinned,
+ * it is asked for the others, too.
  */
 export async function dial(
   host: SshHost,
