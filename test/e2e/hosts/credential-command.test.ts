@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path'
 import { OPERATIONS } from '@muster/contract'
 import { Redis } from 'ioredis'
 import { beforeEach, describe, expect, inject, onTestFinished, test } from 'vitest'
+import { sharedRedisUrl } from '../../support/runtime/shared-redis.ts'
 import { startRelay } from '../../support/ssh/relay.ts'
 import { strangeKey } from '../../support/ssh/strange-key.ts'
 import { CAN_MAKE_SUDOERS, makeSudoer } from '../../support/ssh/sudoer.ts'
@@ -64,7 +65,7 @@ test('the program is asked once for the password, by JSON on its input, and only
   expect(told).toMatch(/\/bin\/give --of this store $/)
   expect(told).not.toMatch(/not-for-it|MUSTER|REDIS/)
 
-  const redis = new Redis(inject('redisUrl'))
+  const redis = new Redis(sharedRedisUrl())
   onTestFinished(() => redis.disconnect())
   const kept = await Promise.all(
     (await redis.keys(`*${stack.env.MUSTER_PREFIX}*`)).map(async (key) => {

@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path'
 import { OPERATIONS, Problem, type Request } from '@muster/contract'
 import { expect, inject, onTestFinished, test } from 'vitest'
 import { muster, startMuster } from '../../support/cli/muster-process.ts'
+import { sharedRedisUrl } from '../../support/runtime/shared-redis.ts'
 import { CAN_MAKE_ACCOUNTS, makeAccount } from '../../support/ssh/account.ts'
 import { startRelay } from '../../support/ssh/relay.ts'
 import { startSshd } from '../../support/ssh/sshd.ts'
@@ -62,7 +63,7 @@ test('with nothing configured but known_hosts, a command runs on a host that the
 
 test('muster up needs nothing but known_hosts, and is off where others can reach it', async () => {
   const { user, port, knownHosts } = inject('sshd')
-  inject('redisUrl')
+  sharedRedisUrl()
   const home = await homeWithKey()
   await writeFile(join(home, '.ssh/known_hosts'), knownHosts)
   const env = { PATH: process.env.PATH, HOME: home, MUSTER_PORT: '0', MUSTER_WORKER_PROCESSES: '1', LOG_LEVEL: 'warn' }

@@ -10,6 +10,7 @@ import { promisify } from 'node:util'
 import { OPERATIONS } from '@muster/contract'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, expect, inject, onTestFinished, test } from 'vitest'
+import { sharedRedisUrl } from '../../support/runtime/shared-redis.ts'
 import { CAN_MAKE_SUDOERS, makeSudoer, type Sudoer } from '../../support/ssh/sudoer.ts'
 import { type Stack, startStack } from '../../support/stack/stack.ts'
 
@@ -81,7 +82,7 @@ test('runs as root or another user, and tells a missing, wrong or unreadable pas
   const { groups } = OPERATIONS.gather_output.output.parse((await stack.ask('GET', other.links.output)).body)
   expect(groups).toMatchObject([{ stdout: 'daemon\n' }])
 
-  const redis = new Redis(inject('redisUrl'))
+  const redis = new Redis(sharedRedisUrl())
   onTestFinished(() => redis.disconnect())
   // A compressed dump would hide what is looked for.
   await redis.config('SET', 'rdbcompression', 'no')

@@ -14,6 +14,7 @@ import { JobAnswer, OPERATIONS } from '@muster/contract'
 import { Redis } from 'ioredis'
 import { describe, expect, inject, onTestFinished, test } from 'vitest'
 import { WORD_LIMIT_BYTES } from '../../../libs/contract/src/text/command-text.ts'
+import { sharedRedisUrl } from '../../support/runtime/shared-redis.ts'
 import { fleetFiles, fleetFilesWithBadHosts } from '../../support/stack/fleet-files.ts'
 import { startStack } from '../../support/stack/stack.ts'
 import { witnessFile } from '../../support/stack/witness.ts'
@@ -240,7 +241,7 @@ describe('the same job by other ways', () => {
     const job = await stack.ended(job_id)
     expect(job.state).toBe('succeeded')
 
-    const redis = new Redis(inject('redisUrl'))
+    const redis = new Redis(sharedRedisUrl())
     onTestFinished(() => redis.disconnect())
     // A compressed dump would hide what is looked for.
     await redis.config('SET', 'rdbcompression', 'no')

@@ -3,10 +3,11 @@ import { execFile } from 'node:child_process'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { describe, expect, inject, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { muster } from '../../support/cli/muster-process.ts'
 import { folderOf, listeningServer, madeFile } from '../../support/mcp/attacker.ts'
 import { INITIALIZE, MUSTER, sparseEnv, startMcp } from '../../support/mcp/mcp-stdio.ts'
+import { sharedRedisUrl } from '../../support/runtime/shared-redis.ts'
 import { startTestServer } from '../../support/server/server.ts'
 
 const OWN_HOST = 'mine:192.0.2.1:me'
@@ -24,7 +25,7 @@ async function personWithServer() {
 
 describe('muster mcp in a hostile project folder', () => {
   test('runs none of its code, and starts none of its programs', async () => {
-    inject('redisUrl')
+    sharedRedisUrl()
     const env = await sparseEnv()
     const marks = await folderOf({})
     const mark = (name: string) => `require('fs').writeFileSync(${JSON.stringify(join(marks, name))}, 'ran')`
@@ -53,7 +54,7 @@ describe('muster mcp in a hostile project folder', () => {
   }, 60_000)
 
   test('takes no host of its inventory', async () => {
-    inject('redisUrl')
+    sharedRedisUrl()
     const env = await sparseEnv()
     const theirs = 'hosts:\n  theirs: { address: 192.0.2.9, password_file: ~/.aws/credentials }\n'
     const folder = await folderOf({ 'inventory.yaml': theirs, '.muster/inventory.yaml': theirs })

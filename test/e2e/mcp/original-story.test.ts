@@ -9,6 +9,7 @@ import { CLIENTS } from '../../support/mcp/mcp-clients.ts'
 import { sparseEnv, startMcp } from '../../support/mcp/mcp-stdio.ts'
 import { STDIO_CLIENTS } from '../../support/mcp/mcp-stdio-clients.ts'
 import { runOriginalStory, type StoryAccount } from '../../support/mcp/original-story.ts'
+import { sharedRedisUrl } from '../../support/runtime/shared-redis.ts'
 import { CAN_MAKE_SUDOERS, makeSudoer, type Sudoer } from '../../support/ssh/sudoer.ts'
 import { secretDirs } from '../../support/stack/fleet-files.ts'
 
@@ -25,7 +26,7 @@ beforeEach((context) => {
 async function homeOfPerson() {
   const { port, knownHosts, keys } = inject('sshd')
   // The shared Redis sees to it that the program is there.
-  inject('redisUrl')
+  sharedRedisUrl()
   const env = await sparseEnv()
   await mkdir(join(env.HOME, '.ssh'), { mode: 0o700 })
   await writeFile(join(env.HOME, '.ssh/known_hosts'), knownHosts)

@@ -3,15 +3,16 @@
  */
 import { randomUUID } from 'node:crypto'
 import { claimRun, dispatchRun, findJob, findRun, finishRun, type Ledger, listRuns, openLedger } from '@muster/ledger'
-import { expect, inject, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { ended } from '../../support/ledger/held-run.ts'
 import { submitTo } from '../../support/ledger/ledger.ts'
 import { type CuttingProxy, startCuttingProxy } from '../../support/runtime/cutting-proxy.ts'
+import { sharedRedisUrl } from '../../support/runtime/shared-redis.ts'
 
 const SENT = { connectMs: 5, mode: 'attached' } as const
 
 async function openThroughProxy(): Promise<{ ledger: Ledger; proxy: CuttingProxy }> {
-  const proxy = await startCuttingProxy(inject('redisUrl'))
+  const proxy = await startCuttingProxy(sharedRedisUrl())
   const ledger = await openLedger({ redisUrl: proxy.url, prefix: `test-${randomUUID()}`, role: 'worker' })
   onTestFinished(() => ledger.close())
   return { ledger, proxy }

@@ -21,9 +21,10 @@ import {
   waitForJob,
 } from '@muster/ledger'
 import fc from 'fast-check'
-import { describe, expect, inject, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { sweep } from '../../../libs/ledger/src/clockwork/sweep.ts'
 import { openTestLedger, submitTo } from '../../support/ledger/ledger.ts'
+import { sharedRedisUrl } from '../../support/runtime/shared-redis.ts'
 
 const SENT = { connectMs: 5, mode: 'attached' } as const
 
@@ -278,7 +279,7 @@ describe('waiting', () => {
     const ledger = await openTestLedger()
     const jobId = await submitTo(ledger, 1)
     const other = await openLedger({
-      redisUrl: inject('redisUrl'),
+      redisUrl: sharedRedisUrl(),
       prefix: ledger.keys.base.slice(1, -1),
       role: 'worker',
     })

@@ -6,10 +6,11 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { freePort, startProcess, startRedis } from '@muster/runtime'
 import { Redis } from 'ioredis'
-import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { findProgram } from '../../../libs/runtime/src/process/system-package.ts'
 import { pingRedis, redisAddress } from '../../../libs/runtime/src/redis/redis-ping.ts'
 import type { RedisServer, StartRedisOptions } from '../../../libs/runtime/src/redis/redis-server.ts'
+import { sharedRedisUrl } from '../../support/runtime/shared-redis.ts'
 
 const OWNER = fileURLToPath(new URL('fixtures/redis-owner.mjs', import.meta.url))
 
@@ -271,15 +272,15 @@ describe('without a Redis on the PATH', () => {
 
 describe('a configured Redis', () => {
   it('is used as it is, and left alone by close', async () => {
-    const redis = await start({ url: inject('redisUrl') })
-    expect(redis).toMatchObject({ url: inject('redisUrl'), source: 'configured' })
+    const redis = await start({ url: sharedRedisUrl() })
+    expect(redis).toMatchObject({ url: sharedRedisUrl(), source: 'configured' })
     await redis.close()
-    expect(await connect(inject('redisUrl')).ping()).toBe('PONG')
+    expect(await connect(sharedRedisUrl()).ping()).toBe('PONG')
     expect(await readdir(dataDir)).toEqual([])
   })
 
   it('is named without its password when the password is wrong', async () => {
-    const address = redisAddress(inject('redisUrl'))
+    const address = redisAddress(sharedRedisUrl())
     const starting = start({ url: `redis://someone:hunter2@${address}` })
     const error: unknown = await starting.catch((reason: unknown) => reason)
     expect(error).toMatchObject({ code: 'invalid_config', message: expect.stringContaining(address) })

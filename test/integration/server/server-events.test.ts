@@ -3,10 +3,11 @@ import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { appendOutput, cancelJob, finishRun, type Ledger } from '@muster/ledger'
-import { describe, expect, inject, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { claim, ended, exited, start } from '../../support/ledger/held-run.ts'
 import { submitTo } from '../../support/ledger/ledger.ts'
 import { startCuttingProxy } from '../../support/runtime/cutting-proxy.ts'
+import { sharedRedisUrl } from '../../support/runtime/shared-redis.ts'
 import { type Block, openEvents } from '../../support/server/event-reader.ts'
 import { startTestServer } from '../../support/server/server.ts'
 
@@ -316,7 +317,7 @@ describe('a stream that is open', () => {
   })
 
   test('is cut when Redis goes away, and goes on from its offset when it is back', async () => {
-    const proxy = await startCuttingProxy(inject('redisUrl'))
+    const proxy = await startCuttingProxy(sharedRedisUrl())
     const server = await startTestServer({ redisUrl: proxy.url })
     const open = (path: string, headers: Record<string, string> = {}) =>
       openEvents({ url: server.url, apiKey: server.key }, path, headers)

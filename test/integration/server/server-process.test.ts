@@ -5,9 +5,10 @@ import { connect, createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { JobReport, OPERATIONS, Problem } from '@muster/contract'
 import { freePort, startRedis } from '@muster/runtime'
-import { describe, expect, inject, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { nodeOnTerminal } from '../../support/cli/terminal.ts'
 import { startCuttingProxy } from '../../support/runtime/cutting-proxy.ts'
+import { sharedRedisUrl } from '../../support/runtime/shared-redis.ts'
 import { INVENTORY_YAML, startTestServer, temporaryDataDir } from '../../support/server/server.ts'
 import { placesIn, startServerProcess } from '../../support/server/server-process.ts'
 
@@ -18,7 +19,7 @@ async function startOnTerminal(dataDir: string, env: Record<string, string>): Pr
   await rm(file, { force: true })
   const child = nodeOnTerminal(['--', resolve('apps/server/dist/main.js')], {
     cwd: '/',
-    env: { ...placesIn(dataDir), REDIS_URL: inject('redisUrl'), MUSTER_PORT: '0', ...env },
+    env: { ...placesIn(dataDir), REDIS_URL: sharedRedisUrl(), MUSTER_PORT: '0', ...env },
   })
   let said = ''
   child.stdout.on('data', (chunk: Buffer) => {
@@ -227,7 +228,7 @@ describe('the server process', () => {
 describe('while no worker lives', () => {
   test('jobs end by their start deadline, also after Redis was away for a while', async () => {
     const dataDir = await temporaryDataDir()
-    const proxy = await startCuttingProxy(inject('redisUrl'))
+    const proxy = await startCuttingProxy(sharedRedisUrl())
     const server = await startServerProcess(dataDir, { MUSTER_PREFIX: prefix(), REDIS_URL: proxy.url })
     const { url, key } = await foundBy(dataDir)
     const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
@@ -297,7 +298,7 @@ describe('while Redis is away', () => {
 
   test('the server ends when it is told to', async () => {
     const dataDir = await temporaryDataDir()
-    const proxy = await startCuttingProxy(inject('redisUrl'))
+    const proxy = await startCuttingProxy(sharedRedisUrl())
     const server = await startServerProcess(dataDir, { MUSTER_PREFIX: prefix(), REDIS_URL: proxy.url })
     proxy.setAway(true)
     await expect.poll(() => server.said.log, { timeout: 20_000 }).toMatch(/Redis trouble/)

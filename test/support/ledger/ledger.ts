@@ -2,11 +2,12 @@
 import { randomUUID } from 'node:crypto'
 import { Submit } from '@muster/contract'
 import { type Ledger, type NewJob, openLedger, submitJob } from '@muster/ledger'
-import { inject, onTestFinished } from 'vitest'
+import { onTestFinished } from 'vitest'
+import { sharedRedisUrl } from '../runtime/shared-redis.ts'
 
 /** Opens a ledger that shares nothing with any other test. */
 export async function openTestLedger(role: 'server' | 'worker' = 'worker'): Promise<Ledger> {
-  const ledger = await openLedger({ redisUrl: inject('redisUrl'), prefix: `test-${randomUUID()}`, role })
+  const ledger = await openLedger({ redisUrl: sharedRedisUrl(), prefix: `test-${randomUUID()}`, role })
   onTestFinished(() => ledger.close())
   return ledger
 }

@@ -1,7 +1,8 @@
 /** A ledger whose worker signs the ends of its runs, and whose server checks them, by keys made for the test. */
 import { generateKeyPairSync, randomUUID, sign, verify } from 'node:crypto'
 import { type Ledger, openLedger, type UnverifiedEnd } from '@muster/ledger'
-import { inject, onTestFinished } from 'vitest'
+import { onTestFinished } from 'vitest'
+import { sharedRedisUrl } from '../runtime/shared-redis.ts'
 
 /** The two sides of one ledger. `unverified` is what the server was told of ends that no worker vouches for. */
 export type SignedLedger = {
@@ -14,7 +15,7 @@ export type SignedLedger = {
 export async function openSignedLedger(): Promise<SignedLedger> {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const unverified: UnverifiedEnd[] = []
-  const given = { redisUrl: inject('redisUrl'), prefix: `test-${randomUUID()}` }
+  const given = { redisUrl: sharedRedisUrl(), prefix: `test-${randomUUID()}` }
   const worker = await openLedger({
     ...given,
     role: 'worker',

@@ -1,8 +1,9 @@
 /** Runs around every test file and fails it when something of it is left: see leftovers.ts. */
-import { beforeAll, inject } from 'vitest'
+import { beforeAll } from 'vitest'
+import { sharedRedisUrl } from '../runtime/shared-redis.ts'
 import { watchLeftovers } from './leftovers.ts'
 
-const watch = watchLeftovers(inject('redisUrl'))
+const watch = watchLeftovers(sharedRedisUrl())
 
 // What a beforeAll hook returns runs last of all, and that of the first hook after that of all others.
 beforeAll(() => async () => {

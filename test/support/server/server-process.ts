@@ -3,7 +3,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { inject, onTestFinished } from 'vitest'
+import { onTestFinished } from 'vitest'
+import { sharedRedisUrl } from '../runtime/shared-redis.ts'
 import { INVENTORY_YAML } from './server.ts'
 
 /** Starts `main.js`; `log` and `out` grow while it runs. Resolves when it is ready, or has ended. */
@@ -15,7 +16,7 @@ export async function startServerProcess(
   await writeFile(join(dataDir, 'inventory.yaml'), INVENTORY_YAML)
   const child = spawn(process.execPath, ['--', resolve('apps/server/dist/main.js'), ...args], {
     cwd: '/',
-    env: { ...placesIn(dataDir), USER: 'me', REDIS_URL: inject('redisUrl'), MUSTER_PORT: '0', ...env },
+    env: { ...placesIn(dataDir), USER: 'me', REDIS_URL: sharedRedisUrl(), MUSTER_PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   onTestFinished(() => {

@@ -11,10 +11,11 @@ import { openLedger } from '@muster/ledger'
 import { createLogger } from '@muster/runtime'
 import { buildServer } from '@muster/server'
 import { ensureKeys, makeKeys, openSealer, openWorkSigner, SERVER_KEYS, WORKER_KEYS } from '@muster/trust'
-import { inject, onTestFinished } from 'vitest'
+import { onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { withoutMacs } from '../access/key-ledger.ts'
 import { FIRST, makeKey as makeKeyBy } from '../access/keys.ts'
+import { sharedRedisUrl } from '../runtime/shared-redis.ts'
 import { OPEN_SERVER } from './open-server.ts'
 
 /** The hosts of test servers; none of them exists. */
@@ -57,7 +58,7 @@ export async function startTestServer(
 ) {
   const dataDir = options.dataDir ?? (await temporaryDataDir())
   const ledger = await openLedger({
-    redisUrl: options.redisUrl ?? inject('redisUrl'),
+    redisUrl: options.redisUrl ?? sharedRedisUrl(),
     prefix: options.prefix ?? `test-${randomUUID()}`,
     role: 'server',
   })

@@ -9,7 +9,8 @@ import { join, resolve } from 'node:path'
 import { isTerminalJob, type JobReport, OPERATIONS, type Request } from '@muster/contract'
 import { type RunningProcess, startProcess } from '@muster/runtime'
 import { makeKeys, SERVER_KEYS, WORKER_KEYS } from '@muster/trust'
-import { inject, onTestFinished } from 'vitest'
+import { onTestFinished } from 'vitest'
+import { sharedRedisUrl } from '../runtime/shared-redis.ts'
 import { secretDirs } from './fleet-files.ts'
 
 /** A running Muster. */
@@ -58,7 +59,7 @@ export async function startStack(options: {
   const env = {
     PATH: process.env.PATH,
     HOME: dataDir,
-    REDIS_URL: options.redisUrl ?? inject('redisUrl'),
+    REDIS_URL: options.redisUrl ?? sharedRedisUrl(),
     MUSTER_PREFIX: `test-${randomUUID()}`,
     MUSTER_CONFIG_DIR: dataDir,
     MUSTER_DATA_DIR: dataDir,

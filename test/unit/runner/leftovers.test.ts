@@ -5,12 +5,13 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
-import { describe, expect, inject, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { watchLeftovers } from '../../support/runner/leftovers.ts'
+import { sharedRedisUrl } from '../../support/runtime/shared-redis.ts'
 
 /** What is found after `leave`. */
 async function foundAfter(leave: () => unknown, { patienceMs = 300 } = {}): Promise<string[]> {
-  const watch = watchLeftovers(inject('redisUrl'), { patienceMs })
+  const watch = watchLeftovers(sharedRedisUrl(), { patienceMs })
   onTestFinished(() => watch.close())
   await leave()
   return watch.leftovers()
@@ -49,7 +50,7 @@ describe('is found after the file:', () => {
   })
 
   test('a key in the shared Redis that has no prefix of a test', async () => {
-    const redis = new Redis(inject('redisUrl'))
+    const redis = new Redis(sharedRedisUrl())
     onTestFinished(async () => {
       await redis.del('planted')
       redis.disconnect()

@@ -2,8 +2,9 @@ import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createLogger } from '@muster/runtime'
 import { Redis } from 'ioredis'
-import { expect, inject, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
+import { sharedRedisUrl } from '../../support/runtime/shared-redis.ts'
 
 function capture() {
   const lines: string[] = []
@@ -23,7 +24,7 @@ async function failureOf(promise: Promise<unknown>): Promise<Error> {
 const OUTPUT = 'bytes-of-a-command'
 
 test('an error of Redis is logged without the arguments of its command, wherever they stand in it', async () => {
-  const redis = new Redis(inject('redisUrl'), { enableOfflineQueue: false })
+  const redis = new Redis(sharedRedisUrl(), { enableOfflineQueue: false })
   onTestFinished(() => redis.disconnect())
   const { logger, lines } = capture()
   const away = await failureOf(redis.set('key', OUTPUT))
