@@ -12,6 +12,7 @@ import { openLedger, type SignWork, startClockwork } from '@muster/ledger'
 import { type Life, type Logger, makeDataDirectory, readTrustedFile } from '@muster/runtime'
 import { openSealer, openWorkSigner } from '@muster/trust'
 import { announceServer } from './announce-server.ts'
+import { openEndsChecked } from './checked-ends.ts'
 import type { ServerConfig } from './config.ts'
 import { isLoopback } from './http/host-name.ts'
 import { openTls, type Tls } from './http/tls.ts'
@@ -34,10 +35,12 @@ export async function startServer(options: {
   const tls = await openConfiguredTls(config, logger)
   if (tls !== undefined) life.closers.add('TLS', () => tls.close())
 
+  const { MUSTER_WORKER_PUBLIC_KEY_FILE: publicKeyFile } = config
   const ledger = await openLedger({
     redisUrl: config.REDIS_URL,
     prefix: config.MUSTER_PREFIX,
     role: 'server',
+    ends: await openEndsChecked(publicKeyFile, logger),
     onError: (error) => logger.warn({ err: error }, 'Redis trouble; requests are refused until it answers'),
   })
   life.closers.add('ledger', () => ledger.close())
@@ -58,7 +61,6 @@ export async function startServer(options: {
 
   const names = { listensOn: host, allowedHosts: config.MUSTER_ALLOWED_HOSTS ?? [], hasTls: tls !== undefined }
   const limits = { callsPerMin: config.MUSTER_RATE_LIMIT_PER_MIN, jobsPerMin: config.MUSTER_SUBMIT_LIMIT_PER_MIN }
-  const { MUSTER_WORKER_PUBLIC_KEY_FILE: publicKeyFile } = config
   const sealer = publicKeyFile === undefined ? undefined : await openSealer(publicKeyFile)
   const app = await buildServer({
     ledger,

@@ -13,7 +13,7 @@ import { openWorkerInventory } from '@muster/inventory'
 import { consumeTickets, openDialSlots, openLedger, startClockwork, startHeartbeat, watchJobs } from '@muster/ledger'
 import { type Life, type Logger, readTrustedFile, type SecretScrubber } from '@muster/runtime'
 import { loadKnownHosts, openPool } from '@muster/ssh'
-import { openWorkChecker } from '@muster/trust'
+import { openEndSigner, openWorkChecker } from '@muster/trust'
 import type { WorkerConfig } from './config.ts'
 import { createHeldRuns } from './hold/held-runs.ts'
 import { createSecretsOfJobs } from './hold/job-secrets.ts'
@@ -48,15 +48,18 @@ export async function startWorker(options: {
   const onError = (error: unknown) => logger.warn({ err: error }, 'Redis trouble; going on')
   const workerId = `${hostname()}-${process.pid}-${randomBytes(3).toString('hex')}`
 
+  const keyFile = config.MUSTER_WORKER_KEY_FILE
+  const onKeyTrouble = (error: unknown) =>
+    logger.warn({ err: error }, 'the keys of workers cannot be read anew; the one read before signs on')
   const ledger = await openLedger({
     redisUrl: config.REDIS_URL,
     prefix: config.MUSTER_PREFIX,
     role: 'worker',
+    ends: keyFile === undefined ? {} : await openEndSigner(keyFile, onKeyTrouble),
     onError,
   })
   life.closers.add('ledger', () => ledger.close())
 
-  const keyFile = config.MUSTER_WORKER_KEY_FILE
   await tellMissingKeys(config, logger)
   const jobSecrets = createSecretsOfJobs(ledger, { keyFile, scrubber })
   life.closers.add('secrets of jobs', async () => jobSecrets.close())
