@@ -16,7 +16,7 @@ const fileOf = (name: string) => resolve('test/snapshots', name)
 
 const asJson = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`
 
-test('the OpenAPI document', async () => {
+test('the OpenAPI document is the one that was reviewed', async () => {
   const { call } = await startTestServer()
   const { status, body } = await call('GET', '/openapi.json')
   expect(status).toBe(200)
@@ -35,7 +35,7 @@ test.each([
 })
 
 // A process for each command.
-test('the help texts of the CLI', { timeout: 120_000 }, async () => {
+test('the help texts of the CLI are those that were reviewed', { timeout: 120_000 }, async () => {
   const help = async (...command: string[]) => {
     const { status, out, said } = await muster({ PATH: process.env.PATH }, 'help', ...command)
     expect([command, status, said]).toEqual([command, 0, ''])

@@ -118,7 +118,7 @@ describe('Redis', () => {
     expect(await witness.lines()).toHaveLength(6)
   }, 60_000)
 
-  test('that forgot output of a command that runs: what is missing is reported, and nothing is made up', async () => {
+  test('output that Redis forgot while its command ran is told as missing; nothing is made up', async () => {
     const redis = await ownRedis()
     const stack = await startStack({ ...fleetFiles(1), redisUrl: redis.url })
     const client = new Redis(redis.url)
@@ -138,7 +138,7 @@ describe('Redis', () => {
   }, 60_000)
 
   test.each([false, true])(
-    'that forgot that a command was sent (durable: %s): it goes on, and runs once',
+    'a command that Redis forgot was sent (durable: %s) goes on, and runs once',
     async (durable) => {
       const redis = await ownRedis()
       const stack = await startStack({ ...fleetFiles(1), redisUrl: redis.url })
@@ -168,7 +168,7 @@ describe('Redis', () => {
     90_000,
   )
 
-  test('that forgot the script of a job before it started: the run ends at once and says what is missing', async () => {
+  test('a run whose script Redis forgot before it started ends at once and says what is missing', async () => {
     const redis = await ownRedis()
     const stack = await startStack({ ...fleetFiles(1), redisUrl: redis.url, workers: 0 })
     const client = new Redis(redis.url)

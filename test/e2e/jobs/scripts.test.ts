@@ -70,7 +70,7 @@ describe.each([
   ['under sudo', { sudo: true }, CAN_MAKE_SUDOERS],
   ['durable and under sudo', { sudo: true, durable: true }, CAN_MAKE_SUDOERS],
 ] as const)('a script, %s,', (_mode, options, isPossible) => {
-  test.skipIf(!isPossible)('that reads its stdin does not read itself', async () => {
+  test.skipIf(!isPossible)('a script that reads its stdin does not read itself', async () => {
     const stack = await startOne()
     const script = '#!/bin/bash\necho before\ncat >/dev/null\necho after\nfalse\n'
     const whole = { state: 'failed', exit_code: 1, stdout: 'before\nafter\n' }

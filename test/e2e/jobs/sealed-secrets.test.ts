@@ -80,14 +80,14 @@ test('a health check that prints one of them shows it neither whole nor cut', as
 }, 60_000)
 
 describe('nothing runs without the secrets', () => {
-  test('that Redis has lost', async () => {
+  test('a job whose secrets Redis has lost runs nothing', async () => {
     const stack = await startForSecrets({ workers: 0 })
     const { redis, key } = redisOf(stack)
     const { run } = await afterChange(stack, (id) => redis.del(key(`job:${id}:secrets`)))
     expect(run).toMatchObject(unreadable(expect.stringMatching(/^Redis has 0 of \d+ bytes of the secrets/)))
   }, 60_000)
 
-  test('that are those of another job, or of other hosts, or of another command, or damaged', async () => {
+  test('secrets of another job, of other hosts or of another command, and damaged ones, run nothing', async () => {
     // What is signed would be refused before.
     const stack = await startForSecrets({ workers: 0, env: UNSIGNED })
     const { redis, key } = redisOf(stack)
@@ -122,7 +122,7 @@ describe('nothing runs without the secrets', () => {
     expect(problem).toBe('the secrets were not sealed for h3')
   }, 60_000)
 
-  test('that a worker without keys cannot open, and it says so at its start', async () => {
+  test('a worker without keys runs no job with secrets, and says so at its start', async () => {
     const stack = await startForSecrets({ workers: 0, env: { MUSTER_WORKER_KEY_FILE: '' } })
     const { run } = await afterChange(stack, async () => {})
     expect(run).toMatchObject(unreadable('this worker has no MUSTER_WORKER_KEY_FILE to open secrets with'))
@@ -244,7 +244,7 @@ describe('the password for sudo of a request', () => {
   }, 90_000)
 })
 
-test('of a durable command cannot be opened by the worker that takes over: it is lost', async () => {
+test('a durable command whose password cannot be opened by the worker that takes over is lost', async () => {
   const stack = await startForSecrets()
   const gate = await gateFile()
   const command = `until [ -e ${gate.path} ]; do sleep 0.1; done; exit 0`

@@ -78,7 +78,7 @@ describe('a worker', () => {
     expect(await witness.lines()).toHaveLength(2)
   }, 120_000)
 
-  test('that is dead does not hold up a cancel', async () => {
+  test('a dead worker does not hold up a cancel', async () => {
     const { stack, worker, jobId } = await startAlive()
     process.kill(worker.pid, 'SIGKILL')
     expect((await stack.ask('POST', `/v1/jobs/${jobId}/cancel`)).status).toBe(202)
@@ -89,7 +89,7 @@ describe('a worker', () => {
   }, 120_000)
 })
 
-test('with no worker at all, a job ends by its start deadline', async () => {
+test('a job ends by its start deadline where there is no worker at all', async () => {
   const stack = await startStack({ ...fleetFiles(2), workers: 0 })
   const { job_id } = await stack.submit({ targets: '@web', command: 'true', start_deadline_s: 1 })
   expect(await stack.ended(job_id)).toMatchObject({ state: 'failed', counts: { skipped: 2 } })

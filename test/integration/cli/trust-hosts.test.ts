@@ -186,7 +186,7 @@ describe('what a host makes ssh-keyscan print is no line of known_hosts:', () =>
     expect(await read()).toBeUndefined()
   })
 
-  test('and a whole key counts, whatever comments stand around it', async () => {
+  test('a whole key counts, whatever comments stand around it', async () => {
     const { trust, read } = await person(undefined, await withKeyscan(line(`# c\\n\\n${NAME} ${ED25519}\\n# ${NAME}`)))
     expect(await trust(HOST, '--yes')).toMatchObject({ status: 0 })
     expect(await read()).toBe(`${NAME} ${ED25519}\n`)

@@ -249,7 +249,7 @@ describe('a ticket', () => {
     expect(await ledger.tickets.getJob(`${jobId}-0-2`)).toBeUndefined()
   }, 30_000)
 
-  test('that a worker took and died with is issued beside, without waiting for its lock', async () => {
+  test('a ticket that a worker took and died with is issued beside, without waiting for its lock', async () => {
     const ledger = await openTestLedger()
     const jobId = await submitTo(ledger, 1)
     const { redis, keys } = ledger

@@ -86,7 +86,7 @@ describe('a host key', () => {
     return (await reportJob(ledger, jobId))?.notices
   }
 
-  test('that two hosts of a job show is reported, with both hosts, and nothing else changes', async () => {
+  test('a host key that two hosts of a job show is reported, with both hosts, and nothing else changes', async () => {
     const ledger = await openTestLedger()
     const [shared, own] = [randomBytes(51), randomBytes(51)]
     const notices = await runAll(ledger, await submitTo(ledger, 3), 3, (index) => (index === 1 ? own : shared))

@@ -1,4 +1,4 @@
-/** What becomes of runs when something goes wrong, by name: retries, clocks, leases, late results, cancels in part. */
+/** What becomes of runs when something goes wrong, by name: retries, clocks, cancels in part, what is reported. */
 import {
   appendOutput,
   cancelJob,
@@ -9,12 +9,8 @@ import {
   findJob,
   findRun,
   finishRun,
-  gatherOutput,
-  handOver,
-  holdsClaim,
   readOutput,
   reportJob,
-  startHeartbeat,
   watchJobs,
 } from '@muster/ledger'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -72,7 +68,7 @@ describe('a retry', () => {
     expect(await findRun(ledger, jobId, 'h3')).toMatchObject({ state: 'succeeded', attempt: 2, reason: null })
   })
 
-  test('that never starts does not make the run forget that it ran before', async () => {
+  test('a retry that never starts does not make the run forget that it ran before', async () => {
     const ledger = await openTestLedger()
     const jobId = await submitTo(ledger, 2, { retries: 1, retry_backoff_s: 0, retry_on: [75] })
     await finishRun(ledger, await start(ledger, jobId, 0), exited(75))
@@ -119,141 +115,6 @@ describe('a retry', () => {
   })
 })
 
-describe('a worker that lost its lease', () => {
-  test('is given up at the second look, and what it ran is lost; nothing it says later changes that', async () => {
-    const ledger = await openTestLedger()
-    const jobId = await submitTo(ledger, 1)
-    const claimed = await start(ledger, jobId, 0)
-    await ledger.redis.del(ledger.keys.worker('w1'))
-    await sweep(ledger, { ...AT_ONCE, suspectMs: 60_000, claimNamedMs: 3_600_000 })
-    expect((await firstRun(ledger, jobId)).state).toBe('running')
-    await sweep(ledger, AT_ONCE)
-    expect(await firstRun(ledger, jobId)).toMatchObject({ state: 'lost', reason: 'worker_lost', remote: 'unknown' })
-
-    expect(await holdsClaim(ledger, claimed)).toBe(false)
-    const part = { stream: 'stdout', side: 'head', offset: 0, bytes: Buffer.from('x') } as const
-    expect(await appendOutput(ledger, claimed, part)).toBe('fenced')
-    expect(await finishRun(ledger, claimed, exited(3))).toBe('fenced')
-    const run = await firstRun(ledger, jobId)
-    expect(run).toMatchObject({ state: 'lost', exit_code: null, stdout: { bytes: 0 } })
-    expect(run.late_result).toMatchObject({ state: 'failed', remote: 'ended', exit_code: 3, worker: 'w1' })
-    const told = 'a result came too late and changes nothing: failed, exit_nonzero, exit code 3'
-    expect((await reportJob(ledger, jobId))?.notices).toEqual([{ notice: told, hosts: 'h0', count: 1 }])
-    // The first late result stays.
-    await finishRun(ledger, claimed, ended())
-    expect((await firstRun(ledger, jobId)).late_result).toMatchObject({ state: 'failed' })
-  })
-
-  test('or lives, but does not know of a run that is said to be its own, loses that run and no other', async () => {
-    const ledger = await openTestLedger()
-    const jobId = await submitTo(ledger, 3)
-    const claims = [await start(ledger, jobId, 0), await start(ledger, jobId, 1), await claim(ledger, jobId, 2)]
-    const known = claims.slice(0, 1)
-    const lease = await startHeartbeat(ledger, 'w1', {
-      onError: () => {},
-      onLapse: () => {},
-      claims: () => known,
-      slots: 200,
-    })
-    onTestFinished(() => lease.stop())
-    await sweep(ledger, { ...AT_ONCE, claimNamedMs: 60_000 })
-    expect((await findJob(ledger, jobId))?.counts).toMatchObject({ running: 2, connecting: 1 })
-    await sweep(ledger, { ...AT_ONCE, claimNamedMs: 0 })
-    expect((await findJob(ledger, jobId))?.counts).toMatchObject({ running: 1, lost: 1, queued: 1 })
-    expect((await firstRun(ledger, jobId)).state).toBe('running')
-  })
-
-  test('may not start a command, though nobody has taken the run away yet', async () => {
-    const ledger = await openTestLedger()
-    const jobId = await submitTo(ledger, 1)
-    const claimed = await claim(ledger, jobId, 0)
-    await ledger.redis.del(ledger.keys.worker('w1'))
-    expect(await dispatchRun(ledger, claimed, SENT)).toEqual({ word: 'no_lease' })
-    expect((await firstRun(ledger, jobId)).remote).toBe('not_started')
-  }, 15_000)
-
-  test('waits until its lease is renewed, before it starts a command', async () => {
-    const ledger = await openTestLedger()
-    const jobId = await submitTo(ledger, 1)
-    const claimed = await claim(ledger, jobId, 0)
-    await ledger.redis.del(ledger.keys.worker('w1'))
-    const answer = dispatchRun(ledger, claimed, SENT)
-    const options = { onError: () => {}, onLapse: () => {}, claims: () => [claimed], slots: 1 }
-    const lease = await startHeartbeat(ledger, 'w1', options)
-    onTestFinished(() => lease.stop())
-    expect(await answer).toMatchObject({ word: 'go' })
-  })
-
-  test('is told until when it may send the command that it marked', async () => {
-    const ledger = await openTestLedger()
-    const jobId = await submitTo(ledger, 1)
-    const claimed = await claim(ledger, jobId, 0)
-    await ledger.redis.set(ledger.keys.worker('w1'), 1, 'PX', 60_000)
-    const beforeMs = performance.now()
-    const answer = await dispatchRun(ledger, claimed, SENT)
-    if (answer.word !== 'go') throw new Error('the worker lost its lease')
-    expect(answer.sendBeforeMs).toBeGreaterThan(beforeMs)
-    expect(answer.sendBeforeMs).toBeLessThanOrEqual(performance.now() + 60_000)
-  })
-
-  test('hears of it when it takes the lease again', async () => {
-    const ledger = await openTestLedger()
-    let lapses = 0
-    const onLapse = () => {
-      lapses += 1
-    }
-    const lease = await startHeartbeat(ledger, 'w9', { onError: () => {}, onLapse, claims: () => [], slots: 200 })
-    onTestFinished(() => lease.stop())
-    expect(lapses).toBe(0)
-    await ledger.redis.del(ledger.keys.worker('w9'))
-    await expect.poll(() => lapses, { timeout: 10_000 }).toBe(1)
-    expect(await ledger.redis.exists(ledger.keys.worker('w9'))).toBe(1)
-  })
-})
-
-describe('a durable run', () => {
-  test('whose worker died is taken by another, which attaches; the dead one is fenced off', async () => {
-    const ledger = await openTestLedger()
-    const jobId = await submitTo(ledger, 1, { durable: true })
-    const old = await start(ledger, jobId, 0, 'durable')
-    await ledger.redis.del(ledger.keys.worker('w1'))
-    await sweep(ledger, AT_ONCE)
-    expect(await firstRun(ledger, jobId)).toMatchObject({ state: 'running', worker: null, mode: 'durable' })
-    expect(await ledger.tickets.getJob(`${jobId}-0-1-1`)).toBeDefined()
-    // The ticket of before is of no use any more, to nobody.
-    const oldTicket = { job_id: jobId, index: 0, host: 'h0', attempt: 1, reissue: 0 }
-    expect(await claimRun(ledger, oldTicket, 'w2')).toBeUndefined()
-    const next = await claim(ledger, jobId, 0, 'w2')
-    expect(next.startedAgoMs).toBeGreaterThanOrEqual(0)
-    expect(await finishRun(ledger, old, exited(9))).toBe('fenced')
-    expect(await finishRun(ledger, next, ended())).toBe('finished')
-    expect(await firstRun(ledger, jobId)).toMatchObject({ state: 'succeeded', worker: 'w2', attempt: 1 })
-  })
-
-  test('is handed over by a worker that has to go', async () => {
-    const ledger = await openTestLedger()
-    const jobId = await submitTo(ledger, 2)
-    const durable = await start(ledger, jobId, 0, 'durable')
-    expect(await handOver(ledger, durable)).toBe(true)
-    expect(await handOver(ledger, durable)).toBe(false)
-    expect((await claim(ledger, jobId, 0, 'w2')).startedAgoMs).toBeDefined()
-    // One that is not durable cannot be: nobody could attach to it.
-    expect(await handOver(ledger, await start(ledger, jobId, 1))).toBe(false)
-  })
-
-  test('that no worker takes gets its ticket again, and is lost when its result is waited for no longer', async () => {
-    const ledger = await openTestLedger()
-    const jobId = await submitTo(ledger, 1)
-    await handOver(ledger, await start(ledger, jobId, 0, 'durable'))
-    await ledger.tickets.remove(`${jobId}-0-1-1`)
-    await sweep(ledger, AT_ONCE)
-    expect(await ledger.tickets.getJob(`${jobId}-0-1-1`)).toBeDefined()
-    await ledger.redis.hset(ledger.keys.run(jobId, 0), 'started', 1)
-    await sweep(ledger, AT_ONCE)
-    expect(await firstRun(ledger, jobId)).toMatchObject({ state: 'lost', reason: 'worker_lost' })
-  })
-})
-
 describe('a clock that is over', () => {
   test('skips what has not started by the start deadline, also when no worker ever asks', async () => {
     const ledger = await openTestLedger()
@@ -281,7 +142,7 @@ describe('a clock that is over', () => {
     expect(await findRun(ledger, jobId, 'h1')).toMatchObject({ state: 'skipped', reason: 'start_deadline' })
   })
 
-  test('of the job skips what has not started, tells the workers of the rest, and allows no retry', async () => {
+  test('the clock of a job skips what has not started, tells workers of the rest, and allows no retry', async () => {
     const ledger = await openTestLedger()
     const jobId = await submitTo(ledger, 3, { concurrency: 2, job_timeout_s: 60, retry_on: [75] })
     const running = await start(ledger, jobId, 0)
@@ -395,76 +256,4 @@ test('what is reported of one host is not reported of another that ended otherwi
     ['h0', 'it was killed'],
     ['h3', null],
   ])
-})
-
-test('what a lost run has printed is shown with all output, and nobody says that it is all', async () => {
-  const ledger = await openTestLedger()
-  const jobId = await submitTo(ledger, 3)
-  for (const index of [0, 1]) {
-    const claimed = await start(ledger, jobId, index)
-    const bytes = Buffer.from(`printed by ${index}`)
-    await appendOutput(ledger, claimed, { stream: 'stdout', side: 'head', offset: 0, bytes })
-  }
-  await start(ledger, jobId, 2)
-  await ledger.redis.del(ledger.keys.worker('w1'))
-  await sweep(ledger, AT_ONCE)
-  const gathered = await gatherOutput(ledger, jobId, { limitBytes: 100, masks: [], withDiff: false, groupsLimit: 100 })
-  const lost = { state: 'lost', count: 1, output_complete: false }
-  expect(gathered?.groups).toMatchObject([
-    { ...lost, hosts: 'h0', stdout: 'printed by 0' },
-    { ...lost, hosts: 'h1', stdout: 'printed by 1' },
-  ])
-  expect(gathered?.without_output).toMatchObject([{ state: 'lost', hosts: 'h2', count: 1 }])
-})
-
-test('a tail that overtakes the end of its head stands where it belongs', async () => {
-  const ledger = await openTestLedger()
-  const jobId = await submitTo(ledger, 1)
-  const claimed = await start(ledger, jobId, 0)
-  const stream = 'stdout' as const
-  const head = (offset: number) => ({ stream, side: 'head' as const, offset, bytes: Buffer.alloc(100, 'h') })
-  await appendOutput(ledger, claimed, head(0))
-  await appendOutput(ledger, claimed, { stream, side: 'tail', offset: 250, bytes: Buffer.from('tail') })
-  await appendOutput(ledger, claimed, head(100))
-  await appendOutput(ledger, claimed, head(100))
-  const query = { stream, offset: 200, limitBytes: 10, encoding: 'utf8' } as const
-  expect(await readOutput(ledger, jobId, 'h0', query)).toMatchObject({ offset: 250, data: 'tail', omitted_bytes: 50 })
-})
-
-test('a worker is given up at the second look, however far apart the looks are', async () => {
-  const ledger = await openTestLedger()
-  const jobId = await submitTo(ledger, 1)
-  await start(ledger, jobId, 0)
-  await ledger.redis.del(ledger.keys.worker('w1'))
-  await sweep(ledger, { ...AT_ONCE, suspectMs: 3_000 })
-  const leftMs = await ledger.redis.pttl(ledger.keys.suspect('w1'))
-  expect(leftMs).toBeGreaterThan(300_000)
-  // A worker that takes its lease again is no longer suspect.
-  const lease = await startHeartbeat(ledger, 'w1', {
-    onError: () => {},
-    onLapse: () => {},
-    claims: () => [],
-    slots: 200,
-  })
-  expect(await ledger.redis.exists(ledger.keys.suspect('w1'))).toBe(0)
-  await lease.stop()
-})
-
-test('the end of a long stream can be read while it is written, and says what lies before it', async () => {
-  const ledger = await openTestLedger()
-  const jobId = await submitTo(ledger, 1)
-  const claimed = await start(ledger, jobId, 0)
-  const stream = 'stdout' as const
-  await appendOutput(ledger, claimed, { stream, side: 'head', offset: 0, bytes: Buffer.from('0123456789') })
-  const read = (offset: number) =>
-    readOutput(ledger, jobId, 'h0', { stream, offset, limitBytes: 100, encoding: 'utf8' })
-  for (const [offset, text] of [
-    [50, 'fifty'],
-    [80, 'eighty'],
-  ] as const) {
-    await appendOutput(ledger, claimed, { stream, side: 'tail', offset, bytes: Buffer.from(text) })
-    const page = { offset, data: text, omitted_bytes: offset - 10, total_bytes: offset + text.length, eof: false }
-    expect(await read(10)).toMatchObject(page)
-  }
-  expect(await read(0)).toMatchObject({ data: '0123456789', next_offset: 10, omitted_bytes: 0 })
 })

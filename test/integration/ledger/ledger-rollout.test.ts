@@ -8,7 +8,7 @@ import { claimIndex, endAs, queuedRuns, workOff } from '../../support/ledger/led
 const NOW = { ticketGraceMs: 3_600_000, suspectMs: 0, claimNamedMs: 3_600_000 }
 
 describe('the error budget', () => {
-  test('of 50 hosts that always fail, 10% at one at a time are exactly 6 errors, and 44 are skipped', async () => {
+  test('10% of 50 hosts that always fail, one at a time, are exactly 6 errors, and 44 are skipped', async () => {
     const ledger = await openTestLedger()
     const jobId = await submitTo(ledger, 50, { max_errors: '10%', concurrency: 1 })
     await workOff(ledger, jobId, { endOf: () => 'failed' })
@@ -288,7 +288,7 @@ describe('batches', () => {
     expect((await findJob(ledger, jobId))?.batch).toMatchObject({ number: 2, starts_at: null })
   })
 
-  test('of which no host was tried prove nothing: the job is paused, and says why', async () => {
+  test('a batch of which no host was tried proves nothing: the job is paused, and says why', async () => {
     const ledger = await openTestLedger()
     const jobId = await submitTo(ledger, 6, { canary: 2 })
     await cancelJob(ledger, jobId, ['h0', 'h1'])

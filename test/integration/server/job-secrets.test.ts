@@ -39,7 +39,7 @@ describe('the same idempotency key', () => {
     headers: Record<string, string> = {},
   ) => (await server.call('POST', '/v1/jobs', { body: { ...REQUEST, idempotency_key: 'k', ...fields }, headers })).body
 
-  test('with the same secrets is the same job, and with another one a conflict', async () => {
+  test('a key with the same secrets is the same job, and with another one a conflict', async () => {
     const server = await startTestServer({ sealsSecrets: true })
     const first = await submit(server, {})
     expect(await submit(server, {})).toMatchObject({ job_id: first.job_id })

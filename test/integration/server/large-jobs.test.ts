@@ -99,7 +99,7 @@ describe('a large job', () => {
     expect((await stored(server)).toSorted()).toEqual(before.toSorted())
   })
 
-  test('of which Redis forgot a part before it was whole is not accepted', async () => {
+  test('a large job of which Redis forgot a part before it was whole is not accepted', async () => {
     const { call, ledger } = await startTestServer({ redisUrl: (await ownRedis()).url })
     const watcher = ledger.connectBlocking()
     await watcher.config('SET', 'notify-keyspace-events', 'E$')
@@ -161,7 +161,7 @@ describe('a body', () => {
     },
   )
 
-  test('that is large waits for others to be read, and is told so before it is sent; small ones pass', async () => {
+  test('a large body waits for others to be read, and is told so before it is sent; small ones pass', async () => {
     const server = await startTestServer()
     const first = await begin(server, 100 * MIB)
     await expect
@@ -181,7 +181,7 @@ describe('a body', () => {
     expect(await answered).toMatchObject({ status: 403, body: { code: 'insufficient_scope' } })
   })
 
-  test('that is no UTF-8 is refused and not mended: the command would be another', async () => {
+  test('a body that is no UTF-8 is refused and not mended: the command would be another', async () => {
     const server = await startTestServer()
     const body = Buffer.from('{"targets": "web01", "command": "rm caf\xe9"}', 'latin1')
     const response = await fetch(`${server.url}/v1/jobs`, {

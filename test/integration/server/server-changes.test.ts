@@ -91,7 +91,7 @@ describe('cancelling some hosts of a job', () => {
     expect(Object.values(await states()).filter((state) => state === 'cancelled')).toEqual([])
   })
 
-  test('of no job is not found', async () => {
+  test('hosts of a job that is not there are not found', async () => {
     const { call } = await startTestServer()
     const answer = await call('POST', `/v1/jobs/${NO_JOB}/cancel`, { body: { targets: 'web01' } })
     expect([answer.status, answer.body.code]).toEqual([404, 'not_found'])
@@ -137,7 +137,7 @@ describe('raising the limit of a job', () => {
     expect([answer.status, answer.body]).toMatchObject([400, { field: 'exec_timeout_s' }])
   })
 
-  test('of no job, and of what is no job ID', async () => {
+  test('a job that is not there is not found, and what is no job ID is refused', async () => {
     const { call } = await startTestServer()
     const body = { exec_timeout_s: 600 }
     expect((await call('POST', `/v1/jobs/${NO_JOB}/extend`, { body })).status).toBe(404)

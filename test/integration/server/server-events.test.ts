@@ -244,7 +244,7 @@ describe('a stream is refused before it begins', () => {
     expect(answer.headers.get('content-type')).toContain('application/problem+json')
   })
 
-  test('a caller without a key', async () => {
+  test('a caller without a key gets no events', async () => {
     const { ledger, url } = await startFollowed()
     expect((await fetch(`${url}/v1/jobs/${await submitTo(ledger, 1)}/events`)).status).toBe(401)
   })

@@ -66,7 +66,7 @@ describe('a value that is not accepted', () => {
     expect(() => checkedInput('submit_job', { ...SUBMIT, script: 'x' })).toThrow(/ command, argv and script$/)
   })
 
-  test('and may be a password is not repeated', () => {
+  test('a value that may be a password is not repeated', () => {
     const given = { ...SUBMIT, env: { 'A-B': 'hush', C: 'hush\0' } }
     const told = (() => {
       try {

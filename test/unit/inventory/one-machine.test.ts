@@ -331,7 +331,7 @@ describe('over all sources', () => {
     ])
   })
 
-  it('and of a host of SSH_SERVERS', async () => {
+  it('a host of SSH_SERVERS counts too', async () => {
     const { inventory } = await withConfig(hosts('other:'), 'Host web\n  HostName 10.0.0.1\n', 'web1:10.0.0.1:me')
     expect(inventory.hosts.get('web1')?.aliases).toEqual(['web'])
   })

@@ -52,19 +52,22 @@ async function readAsWorker(path: string, named: string[] = []): Promise<string>
 }
 
 describe('a secret file beside the inventory', () => {
-  it.each([0o600, 0o400])('with mode %o is read', async (mode) => {
+  it.each([0o600, 0o400])('a file with mode %o is read', async (mode) => {
     expect(await read(await put('db', mode))).toBe('hunter2')
   })
 
-  it.each([0o640, 0o604, 0o644, 0o620, 0o666])('with mode %o is not, with the command that mends it', async (mode) => {
-    const file = await put('db', mode)
-    const octal = mode.toString(8).padStart(4, '0')
-    await expect(read(file)).rejects.toThrow(
-      `the secret file ${file} is not used: others can read it (mode ${octal}): chmod 600 ${file}`,
-    )
-    await chmod(file, 0o600)
-    expect(await read(file)).toBe('hunter2')
-  })
+  it.each([0o640, 0o604, 0o644, 0o620, 0o666])(
+    'a file with mode %o is not read, and the command that mends it is named',
+    async (mode) => {
+      const file = await put('db', mode)
+      const octal = mode.toString(8).padStart(4, '0')
+      await expect(read(file)).rejects.toThrow(
+        `the secret file ${file} is not used: others can read it (mode ${octal}): chmod 600 ${file}`,
+      )
+      await chmod(file, 0o600)
+      expect(await read(file)).toBe('hunter2')
+    },
+  )
 
   it('is named in the command so that a shell takes it as it is', async () => {
     const file = await put("it's $(here)", 0o644)

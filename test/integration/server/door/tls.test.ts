@@ -98,7 +98,7 @@ describe('a server with a certificate', () => {
 })
 
 describe('a pair that cannot be used keeps a server from starting, and is reported in words:', () => {
-  test('one without the other', async () => {
+  test('a certificate without its key, or a key without its certificate, is refused', async () => {
     const { make } = await makeAuthority()
     const { certFile, keyFile } = await make(NAMES)
     expect(await refusal({ MUSTER_TLS_CERT_FILE: certFile })).toMatch(
@@ -145,7 +145,7 @@ describe('a pair that cannot be used keeps a server from starting, and is report
     expect(await trouble(short)).toMatch(/cannot be used: .*key too small/)
   })
 
-  test('a key with a passphrase', async () => {
+  test('a key with a passphrase is refused', async () => {
     const { make, openssl, dir } = await makeAuthority()
     const { certFile, keyFile } = await make(NAMES)
     await openssl('pkey', '-in', keyFile, '-aes256', '-passout', 'pass:hunter22', '-out', 'locked.key')

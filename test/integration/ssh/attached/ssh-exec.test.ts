@@ -24,13 +24,13 @@ const HOSTILE = [
 ]
 
 describe('a command ends', () => {
-  test('as succeeded with exit status 0 alone', async () => {
+  test('only a command with exit status 0 has succeeded', async () => {
     const end = await run(await reach(), 'echo out; echo err >&2')
     expect(end).toMatchObject({ state: 'succeeded', reason: null, remote: 'ended', exitCode: 0, signal: null })
     expect(end).toMatchObject({ detail: null, out: 'out\n', err: 'err\n', outputComplete: true })
   })
 
-  test.each([1, 2, 125, 126, 127, 128, 143, 254, 255])('as failed with exit status %i', async (status) => {
+  test.each([1, 2, 125, 126, 127, 128, 143, 254, 255])('a command with exit status %i has failed', async (status) => {
     const end = await run(await reach(), `exit ${status}`)
     expect(end).toMatchObject({ state: 'failed', reason: 'exit_nonzero', remote: 'ended', exitCode: status })
   })

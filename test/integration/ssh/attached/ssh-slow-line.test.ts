@@ -47,7 +47,7 @@ describe('what was under way when the command exited is not lost, if it comes', 
     expect([told.stdout.bytes, told.stderr.bytes]).toEqual([pieces * bytes, pieces])
   })
 
-  test('while new keys are exchanged', async () => {
+  test('output that comes while new keys are exchanged is all read', async () => {
     const server = late(async (channel, host) => {
       for (let i = 0; i < 25; i++) {
         await delay(200)
@@ -60,7 +60,7 @@ describe('what was under way when the command exited is not lost, if it comes', 
     expect(told).toMatchObject({ state: 'succeeded', stdout: { bytes: 25 * 16 * KIB }, outputComplete: true })
   })
 
-  test('over a line of 6 KiB a second', async () => {
+  test('output that comes over a line of 6 KiB a second is all read', async () => {
     const { relay, connection } = await reachOddOverRelay(atOnce(64 * KIB))
     relay.slowDown(6 * KIB)
     const told = await run(connection, 'anything')

@@ -45,7 +45,7 @@ describe('a command that runs too long', () => {
 })
 
 describe('a command that is cancelled', () => {
-  test('before it was sent has not started', async () => {
+  test('a command that is cancelled before it was sent has not started', async () => {
     const end = await run(await reach(), 'echo ran', { signal: AbortSignal.abort() })
     expect(end).toMatchObject({ state: 'cancelled', reason: 'cancelled_by_user', remote: 'not_started', out: '' })
   })
@@ -61,7 +61,7 @@ describe('a command that is cancelled', () => {
     }
   })
 
-  test('after it has ended keeps its true end', async () => {
+  test('a command that is cancelled after it has ended keeps its true end', async () => {
     const cancel = new AbortController()
     const end = await run(await reach(), 'sleep 30 & echo $!; exit 5', {
       signal: cancel.signal,

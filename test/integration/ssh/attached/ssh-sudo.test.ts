@@ -114,7 +114,7 @@ describe.each(Object.entries(WAYS))('%s, a command', (_title, { kind, sudo }) =>
 })
 
 describe('sudo that does not start the command is never taken for the command', () => {
-  test('when it wants a password and there is none', async () => {
+  test('sudo that wants a password, where there is none, has not started the command', async () => {
     const end = await run(await login('asked'), { ...ECHO, sudo: { user: 'root' } })
     expect(end).toMatchObject({ ...REFUSED, reason: 'sudo_password_required' })
     expect(end.detail).toContain('sudo: a password is required')
@@ -126,7 +126,7 @@ describe('sudo that does not start the command is never taken for the command', 
     expect(end.detail).toContain('its rule must allow sh, as in "ACCOUNT ALL=(root) NOPASSWD: /bin/sh"')
   })
 
-  test('when the password is wrong, which is tried once and shown nowhere', async () => {
+  test('a wrong password is tried once and shown nowhere, and the command has not started', async () => {
     const password = `wrong-${randomBytes(8).toString('hex')}`
     const end = await run(await login('asked'), { ...ECHO, sudo: { user: 'root', password } })
     expect(end).toMatchObject({ ...REFUSED, reason: 'sudo_denied' })

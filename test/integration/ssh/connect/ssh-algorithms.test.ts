@@ -65,7 +65,7 @@ describe('a host that has only old algorithms', () => {
     expect(behind.notice).toBe(`web1 uses legacy algorithms: ${names}; db1 uses legacy algorithms: ${names}`)
   })
 
-  test('and the other old exchange', async () => {
+  test('the other old key exchange works too', async () => {
     const { host, options } = await daemon('KexAlgorithms diffie-hellman-group-exchange-sha1')
     // Its numbers have 8,192 bits, which takes a busy machine some seconds.
     const { notice } = await reach(host({ algorithms: 'legacy' }), { ...options, timeoutMs: 28_000 })

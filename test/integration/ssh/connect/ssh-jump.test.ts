@@ -15,7 +15,7 @@ describe('through a jump host', () => {
     expect(await run(connection, 'echo $SSH_CONNECTION')).toMatchObject({ out: expect.stringContaining(' 127.0.1.1 ') })
   })
 
-  test('and another one too', async () => {
+  test('a command runs through a second jump host too', async () => {
     const jump = bastion({ jump: bastion({ name: 'outer', address: '127.0.3.1' }) })
     expect(await run(await reach(sshdHost({ jump })), 'echo hi')).toMatchObject({ state: 'succeeded', out: 'hi\n' })
   })
@@ -74,7 +74,7 @@ describe('through a jump host', () => {
     },
   )
 
-  test('that cannot get to the host is told apart from one that does not forward', async () => {
+  test('a jump host that cannot get to the host is told apart from one that does not forward', async () => {
     for (const changes of [{ port: 1 }, { address: 'no-such-host.invalid' }]) {
       const result = await dial(sshdHost({ ...changes, jump: bastion() }))
       expect(result).toMatchObject({ reason: 'jump_failed', isRetryable: true, isHostsFault: true })
@@ -103,7 +103,7 @@ describe('through a jump host', () => {
     expect(connection.isOpen()).toBe(false)
   })
 
-  test('closing the connection closes both', async () => {
+  test('closing the connection closes that to the jump host too', async () => {
     const own = await ownSshd()
     const jump = sshdHost({ name: 'bastion', address: '127.0.2.1' }, own)
     const connection = await reach(sshdHost({ jump }, own), { knownHosts: fixedKnownHosts(own.knownHosts) })

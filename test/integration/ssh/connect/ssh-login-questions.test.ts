@@ -155,7 +155,7 @@ describe('the password leaves once for a host that takes it by two methods', () 
     return await dialOdd(host)
   }
 
-  test('and refuses it', async () => {
+  test('a host that asks for the password and refuses it is not given it again', async () => {
     const sent: string[] = []
     const ask = (context: KeyboardAuthContext) =>
       context.prompt([hidden('Password: ')], ([answer = '']) => {

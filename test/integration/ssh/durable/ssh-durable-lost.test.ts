@@ -104,7 +104,7 @@ test('a launcher that is cut off starts nothing, or has started once, and the ne
 })
 
 describe('a run that is only looked for', () => {
-  test('and was never started never will be: a launcher that comes late finds it taken', async () => {
+  test('a run that was never started never will be: a launcher that comes late finds it taken', async () => {
     const durable = newRun()
     const looked = await follow(await reach(), durable, undefined)
     expect(looked).toMatchObject({ kind: 'not_started' })

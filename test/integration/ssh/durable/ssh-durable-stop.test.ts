@@ -94,13 +94,13 @@ describe('the clock of the host', () => {
 describe('a durable command that writes without end is killed', () => {
   const hard = limits(20_000, { hardStopBytes: 1_000_000 })
 
-  test('while it is followed', async () => {
+  test('a command that writes without end is killed while it is followed', async () => {
     const durable = newRun()
     const end = told(durable, await follow(await reach(), durable, 'yes', hard))
     expect(end).toMatchObject({ state: 'failed', reason: 'output_limit', remote: 'ended' })
   })
 
-  test('and while it is not', async () => {
+  test('a command that writes without end is killed while nobody follows it', async () => {
     const durable = newRun()
     await start(durable, 'yes >&2', hard)
     await expect.poll(() => isAlive(durable), { timeout: 10_000 }).toBe(false)
@@ -122,7 +122,7 @@ describe('a durable command that is cancelled', () => {
     expect(await isAlive(durable)).toBe(false)
   })
 
-  test('by the end of its job is timed out', async () => {
+  test('a durable command that the end of its job stops is timed out', async () => {
     const durable = newRun()
     const end = new AbortController()
     const options = { signal: end.signal, onStarted: () => end.abort('job_timeout') }
@@ -135,14 +135,14 @@ describe('a durable command that is cancelled', () => {
     expect(followed).toMatchObject({ kind: 'not_started', failure: { reason: 'cancelled_by_user' } })
   })
 
-  test('before it was there never starts', async () => {
+  test('a durable command that is cancelled before it was there never starts', async () => {
     const durable = newRun()
     const followed = await follow(await reach(), durable, undefined, { signal: AbortSignal.abort() })
     expect(followed).toMatchObject({ kind: 'not_started', failure: { reason: 'cancelled_by_user' } })
     expect(await ask(`cat ${dirOf(durable)}/claim`)).toBe('fenced')
   })
 
-  test('after it has ended keeps its true end', async () => {
+  test('a durable command that is cancelled after it has ended keeps its true end', async () => {
     const durable = newRun()
     await start(durable, 'sleep 1; exit 5')
     await expect.poll(() => ask(`ls ${dirOf(durable)}`)).toMatch(/^result$/m)

@@ -37,7 +37,7 @@ describe('the authority of a server is trusted', () => {
     expect((await muster({ ...env, NODE_EXTRA_CA_CERTS: caFile }, 'hosts', 'db1')).status).toBe(0)
   })
 
-  test('by muster mcp as well', async () => {
+  test('muster mcp trusts the authority as well', async () => {
     const { env, caFile } = await startTls()
     const mcp = startMcp({ ...env, MUSTER_CA_FILE: caFile })
     expect((await mcp.ask(1, { method: 'tools/list' })).result).toHaveProperty('tools')
@@ -45,7 +45,7 @@ describe('the authority of a server is trusted', () => {
 })
 
 describe('without that, nothing is sent, and the words say what to do:', () => {
-  test('for an authority that nobody named', async () => {
+  test('an authority that nobody named is not trusted', async () => {
     const { env, url, key } = await startTls()
     const { status, said } = await muster(env, 'hosts')
     expect([status, said]).toEqual([
