@@ -19,18 +19,7 @@ export {
   TargetsAnswer,
 } from './answers/tool-answers.ts'
 export { ERRORS, type ErrorDetails, MusterError, Problem, toProblem } from './errors/errors.ts'
-export {
-  CONNECT_TIMEOUT_LIMIT_S,
-  CONNECT_TIMEOUT_S,
-  Counts,
-  isTerminalJob,
-  Job,
-  JobId,
-  JobSpec,
-  JobState,
-  Submit,
-  WAIT_LIMIT_S,
-} from './jobs/job.ts'
+export { Counts, isTerminalJob, Job, JobId, JobState } from './jobs/job.ts'
 export { JobEvent } from './jobs/job-events.ts'
 export { JobReport } from './jobs/job-report.ts'
 export {
@@ -77,6 +66,7 @@ export {
   secretsIn,
   valuesOf,
 } from './jobs/secrets.ts'
+export { CONNECT_TIMEOUT_LIMIT_S, CONNECT_TIMEOUT_S, JobSpec, Submit, WAIT_LIMIT_S } from './jobs/submit.ts'
 export { ALL_SCOPES, ApiKey, KeyId, KeyOwner, READ_ONLY_SCOPES, SCOPES, Scope } from './operations/api-key.ts'
 export {
   CommandForm,

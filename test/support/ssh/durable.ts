@@ -14,7 +14,7 @@ import {
   type SshConnection,
 } from '@muster/ssh'
 import { inject, onTestFinished } from 'vitest'
-import type { FollowOptions } from '../../../libs/ssh/src/durable/follow.ts'
+import type { FollowOptions } from '../../../libs/ssh/src/durable/following.ts'
 import { keyFile, reach, run, sshdHost } from './ssh.ts'
 
 /** A durable run with the output that was handed on so far. */

@@ -1,7 +1,7 @@
 /** The rows of the operation table (operations.ts) about hosts: selecting, listing and looking at them. */
 import { z } from 'zod'
 import { ConnectionTest, DirectoryList, DiskUsage, HostTest } from '../answers/inspection.ts'
-import { IdempotencyKey, Submit, WAIT_LIMIT_S } from '../jobs/job.ts'
+import { IdempotencyKey, Submit, WAIT_LIMIT_S } from '../jobs/submit.ts'
 import { connectField } from '../targets/connect.ts'
 import { connectWithSecretsField } from '../targets/connect-secrets.ts'
 import { Host, HostsUnavailable } from '../targets/host.ts'

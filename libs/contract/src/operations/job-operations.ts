@@ -1,8 +1,9 @@
 /** The rows of the operation table (operations.ts) that submit jobs and read them and their runs. */
 import { z } from 'zod'
-import { Job, JobState, Submit, WAIT_LIMIT_S } from '../jobs/job.ts'
+import { Job, JobState } from '../jobs/job.ts'
 import { JobReport } from '../jobs/job-report.ts'
 import { Run, RunState } from '../jobs/run.ts'
+import { Submit, WAIT_LIMIT_S } from '../jobs/submit.ts'
 import { SUBMIT_BODY_LIMIT_BYTES } from '../text/command-text.ts'
 import { KeyOwner } from './api-key.ts'
 import { cursor, limitOf, nextCursor, type Operation, ofJob, ofRun } from './operation.ts'

@@ -1,10 +1,10 @@
 /** The rows of the operation table (operations.ts) that change a job on its way, or run it again. */
 import { z } from 'zod'
-import { IdempotencyKey, Submit } from '../jobs/job.ts'
 import { JobReport } from '../jobs/job-report.ts'
 import { Concurrency } from '../jobs/rollout.ts'
 import { TerminalRunState } from '../jobs/run.ts'
 import { areSecretsWithin, SECRETS_TOO_LONG, secretFields } from '../jobs/secrets.ts'
+import { IdempotencyKey, Submit } from '../jobs/submit.ts'
 import { LoginSecrets } from '../targets/connect-secrets.ts'
 import { type Operation, ofJob } from './operation.ts'
 

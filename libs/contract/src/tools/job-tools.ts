@@ -1,7 +1,7 @@
 /** The MCP tools about jobs: how an AI agent runs commands, and reads and steers what runs. */
 import { z } from 'zod'
 import { JobAnswer, JobListAnswer } from '../answers/tool-answers.ts'
-import { WAIT_LIMIT_S } from '../jobs/job.ts'
+import { WAIT_LIMIT_S } from '../jobs/submit.ts'
 import { OPERATIONS } from '../operations/operations.ts'
 import { READS, RUNS, type Tool } from './tool.ts'
 

@@ -1,7 +1,7 @@
 /** A host to reach, a connection that is logged in there, and why there is none. Makes no connection (dial.ts). */
 import type { Reached } from '@muster/contract'
 import type { Client, ClientChannel } from 'ssh2'
-import type { Credential } from '../login/authentication.ts'
+import type { Credential } from '../login/credential.ts'
 import type { Failure } from '../verdict/failure.ts'
 import type { HostIdentity } from './host-verification.ts'
 

@@ -6,7 +6,7 @@
 import { createHash, createHmac } from 'node:crypto'
 import { fingerprintOf, type KnownHosts, knownHostsNames } from '@muster/contract'
 import ssh2 from 'ssh2'
-import type { Credential } from '../login/authentication.ts'
+import type { Credential } from '../login/credential.ts'
 import { readPrivateKey, readPublicKey } from '../login/keys.ts'
 import { withinMs } from '../verdict/within-ms.ts'
 import type { SshHost } from './connection.ts'

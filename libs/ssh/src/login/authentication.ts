@@ -6,44 +6,12 @@
  * Keeps a list of what was tried for the error text: names of files and methods, never a secret. Knows nothing of
  * sockets; log-in.ts hands `next` to ssh2.
  */
-import { fingerprintOf, type UsedCredential } from '@muster/contract'
-import type { AnyAuthMethod, AuthenticationType, ParsedKey } from 'ssh2'
-import { type Certificate, doubtsAbout, faultOf, readCertificate } from './certificate.ts'
-import { certifiedKey } from './certified-key.ts'
-import { readPrivateKey, readPublicKey } from './keys.ts'
-import { type AgentLimits, askingBeforeSha1, LoginAgent } from './login-agent.ts'
+import type { UsedCredential } from '@muster/contract'
+import type { AnyAuthMethod } from 'ssh2'
+import type { Attempt, Step } from './attempt.ts'
+import type { Credential } from './credential.ts'
+import { agentSteps, type KeyLogin, keySteps } from './key-steps.ts'
 import { PasswordPrompts } from './password-prompts.ts'
-
-/** Something to log in with. */
-export type Credential =
-  | {
-      readonly kind: 'key'
-      readonly pem: Buffer | string
-      /** Absent when the key is not encrypted. */
-      readonly passphrase?: string
-      /** How a missing passphrase is given. Absent: as an inventory does. */
-      readonly passphraseAdvice?: string
-      /** The key's file name, for error texts. */
-      readonly source: string
-      /** The content of the `.pub` file beside it. Absent where there is none. */
-      readonly publicHalf?: Buffer | string
-      /** The content of the file with its certificate. It is offered before the key alone. */
-      readonly certificate?: Buffer | string
-      /**
-       * The socket of an agent that may hold the private half, where `pem` is the public one or cannot be decrypted.
-       */
-      readonly agent?: string
-    }
-  /** A key that was made for one run, with its certificate. */
-  | { readonly kind: 'run_key'; readonly key: ParsedKey; readonly certificate: Certificate }
-  /** Also the answer to the host's first question that is asked alone and hidden. */
-  | { readonly kind: 'password'; readonly password: string }
-  | { readonly kind: 'agent'; readonly socket: string }
-
-/** Whether a host may be shown a certificate. */
-export function isCertified(credential: Credential): boolean {
-  return credential.kind === 'run_key' || (credential.kind === 'key' && credential.certificate !== undefined)
-}
 
 /** One log-in under way. */
 export type Login = {
@@ -61,23 +29,6 @@ export type Login = {
   accepted(isLoggedIn: boolean): UsedCredential[]
   /** What was tried, with its result, for people; and whether the host has refused any of it. */
   outcome(): { readonly tried: string; readonly isRefused: boolean }
-}
-
-type Attempt = {
-  readonly method: AnyAuthMethod
-  /** What the host has, if it accepts the attempt. */
-  readonly used: () => UsedCredential
-  /** What a refusal means, where it means more than that the credential is not accepted. */
-  readonly refusal?: () => { readonly outcome: string; readonly isRefused: boolean }
-  /** What to say if the attempt could not be made for this reason. */
-  readonly told?: (why: string) => string
-}
-
-type Step = {
-  readonly label: string
-  /** The name of the method in the protocol: the agent's is publickey too. */
-  readonly method: AuthenticationType
-  readonly make: () => Attempt | { readonly problem: string }
 }
 
 /** Only valid names of methods are shown, and no more of them than exist. */
@@ -108,25 +59,6 @@ export function planLogin(options: LoginOptions, events: LoginEvents): Login {
   return new PlannedLogin(options, events)
 }
 
-/** Explains the refusal of a key whose `.pub` file holds another key, which may be the one enrolled on the host. */
-function explainRefusal(source: string, key: ParsedKey, besides: ParsedKey | undefined): Pick<Attempt, 'refusal'> {
-  const [own, other] = [key, besides].map((one) => one?.getPublicSSH())
-  if (own === undefined || other === undefined || own.equals(other)) return {}
-  const which = `${source}.pub is another key (${fingerprintOf(other)}) than this one (${fingerprintOf(own)})`
-  const outcome = `refused; ${which}; "ssh-keygen -y -f" with the file shows the public half to enrol`
-  return { refusal: () => ({ outcome, isRefused: true }) }
-}
-
-function usedKey(kind: 'key' | 'agent', key: ParsedKey | undefined): UsedCredential {
-  const blob = key?.getPublicSSH()
-  return { kind, fingerprint: blob === undefined ? null : fingerprintOf(blob) }
-}
-
-function usedCertificate({ publicKey, keyId, serial, authority }: Certificate): UsedCredential {
-  const certificate = { key_id: keyId, serial: String(serial), authority: fingerprintOf(authority) }
-  return { kind: 'certificate', fingerprint: fingerprintOf(publicKey), certificate }
-}
-
 function usedPassword(): UsedCredential {
   return { kind: 'password', fingerprint: null }
 }
@@ -134,7 +66,6 @@ function usedPassword(): UsedCredential {
 class PlannedLogin implements Login {
   readonly #user: string
   readonly #credentials: readonly Credential[]
-  readonly #maySha1: () => boolean
   #hasUsedSha1 = false
   readonly #events: LoginEvents
   readonly #steps: Step[]
@@ -150,15 +81,16 @@ class PlannedLogin implements Login {
 
   constructor({ user, credentials, withSha1 }: LoginOptions, events: LoginEvents) {
     this.#user = user
-    this.#maySha1 = () => {
+    this.#credentials = credentials
+    this.#events = events
+    const maySha1 = () => {
       this.#hasUsedSha1 ||= withSha1
       return withSha1
     }
-    this.#credentials = credentials
-    this.#events = events
+    const login: KeyLogin = { user, agent: { maySha1, onAsked: events.onAgentAsked } }
     this.#steps = [
-      ...credentials.flatMap((credential) => this.#keySteps(credential)),
-      ...credentials.flatMap((credential) => this.#agentSteps(credential)),
+      ...credentials.flatMap((credential) => keySteps(credential, login)),
+      ...credentials.flatMap((credential) => agentSteps(credential, login)),
       ...credentials.flatMap((credential) => this.#passwordSteps(credential)),
     ]
   }
@@ -232,95 +164,6 @@ class PlannedLogin implements Login {
     this.#isPartial = false
     this.#attempt = undefined
     this.#prompts = undefined
-  }
-
-  #keySteps(credential: Credential): Step[] {
-    if (credential.kind === 'run_key') {
-      const { key, certificate } = credential
-      const make = () => this.#certified(key, certificate)
-      return [{ label: `certificate of the run (${certificate.keyId})`, method: 'publickey', make }]
-    }
-    if (credential.kind !== 'key') return []
-    const username = this.#user
-    const make: Step['make'] = () => {
-      const usable = readPrivateKey(credential)
-      const { publicHalf = '', agent = '' } = credential
-      const besides = readPublicKey(publicHalf)
-      if ('key' in usable) {
-        const key = askingBeforeSha1(usable.key, this.#maySha1)
-        return {
-          method: { type: 'publickey', username, key },
-          used: () => usedKey('key', usable.key),
-          ...explainRefusal(credential.source, usable.key, besides),
-        }
-      }
-      const only = usable.publicKey ?? besides
-      if (only === undefined) return usable
-      if (agent === '') return { problem: `${usable.problem}; an agent may hold it, and SSH_AUTH_SOCK is not set` }
-      return this.#heldByAgent(agent, only, usable.problem)
-    }
-    const alone: Step = { label: `key ${credential.source}`, method: 'publickey', make }
-    if (credential.certificate === undefined) return [alone]
-    const text = credential.certificate
-    const withCertificate = () => this.#certificateStep(credential, text)
-    return [{ label: `certificate of ${credential.source}`, method: 'publickey', make: withCertificate }, alone]
-  }
-
-  /** The key with the certificate that lies beside it. Its private half may be with an agent. */
-  #certificateStep(credential: Extract<Credential, { kind: 'key' }>, text: Buffer | string): ReturnType<Step['make']> {
-    const certificate = readCertificate(text)
-    if ('problem' in certificate) return certificate
-    const usable = readPrivateKey(credential)
-    const { publicHalf = '', agent = '' } = credential
-    const key = 'key' in usable ? usable.key : (usable.publicKey ?? readPublicKey(publicHalf))
-    if (key === undefined) return { problem: 'problem' in usable ? usable.problem : 'it has no public half' }
-    const fault = faultOf(certificate, key.getPublicSSH())
-    if (fault !== undefined) return { problem: fault }
-    if ('key' in usable) return this.#certified(key, certificate)
-    if (agent === '') return usable
-    const { shown } = certifiedKey(key, certificate)
-    const held = new LoginAgent(agent, { only: key, shown, ...this.#agentLimits })
-    const method = { type: 'agent', username: this.#user, agent: held } as const
-    const told = (why: string) => `${usable.problem}, or hand it to the agent (ssh-add): ${why}`
-    return { method, used: () => usedCertificate(certificate), told, refusal: () => this.#refusalOf(certificate) }
-  }
-
-  #certified(key: ParsedKey, certificate: Certificate): Attempt {
-    const { shown } = certifiedKey(key, certificate)
-    return {
-      method: { type: 'publickey', username: this.#user, key: shown },
-      used: () => usedCertificate(certificate),
-      refusal: () => this.#refusalOf(certificate),
-    }
-  }
-
-  #refusalOf(certificate: Certificate): ReturnType<NonNullable<Attempt['refusal']>> {
-    const doubts = doubtsAbout(certificate, this.#user, Date.now())
-    return { outcome: ['refused', ...doubts].join('; '), isRefused: true }
-  }
-
-  /** One key of an agent: the agent may hold a private key that cannot be used from its file. */
-  #heldByAgent(socket: string, only: ParsedKey, problem: string): Attempt {
-    const print = fingerprintOf(only.getPublicSSH())
-    const agent = new LoginAgent(socket, { only, ...this.#agentLimits })
-    const told = (why: string) => `${problem}, or hand it to the agent (ssh-add): ${why}, ${print}`
-    return { method: { type: 'agent', username: this.#user, agent }, used: () => usedKey('agent', only), told }
-  }
-
-  get #agentLimits(): AgentLimits {
-    return { maySha1: this.#maySha1, onAsked: this.#events.onAgentAsked }
-  }
-
-  #agentSteps(credential: Credential): Step[] {
-    if (credential.kind !== 'agent') return []
-    const { socket } = credential
-    const make: Step['make'] = () => {
-      if (socket === '') return { problem: 'no socket is given; is SSH_AUTH_SOCK set?' }
-      const agent = new LoginAgent(socket, this.#agentLimits)
-      const used = () => usedKey('agent', agent.signedWith)
-      return { method: { type: 'agent', username: this.#user, agent }, used }
-    }
-    return [{ label: `agent ${socket}`, method: 'publickey', make }]
   }
 
   #passwordSteps(credential: Credential): Step[] {

@@ -1,7 +1,7 @@
 /** How durable commands are stopped: by the clocks of their hosts, or on request over any connection. */
 
 import { describe, expect, test } from 'vitest'
-import type { FollowOptions } from '../../../../libs/ssh/src/durable/follow.ts'
+import type { FollowOptions } from '../../../../libs/ssh/src/durable/following.ts'
 import { ask, dirOf, follow, newRun, told, type Watched } from '../../../support/ssh/durable.ts'
 import { reach } from '../../../support/ssh/ssh.ts'
 
