@@ -6,27 +6,33 @@ import type { Logger } from '@muster/runtime'
 export type Operator = {
   /** Shows a line, unlogged. */
   print(line: string): void
-  /** Whether a person reads the lines on a terminal. Anything else may keep them, as a supervisor does. */
-  readonly isPerson: boolean
+  /** Who reads the lines: a person on a terminal, the `muster` of a stack, or a supervisor, which keeps them. */
+  readonly reader: 'person' | 'muster' | 'supervisor'
 }
 
 /**
  * The operator of a process. What process 1 or a child of it prints is kept, also with a terminal of its own: it is the
  * main program of a container (`docker run -t`), or a service. A person's shell is the parent of what a person starts.
  */
-export function operatorOf({ stdout, ppid }: { stdout: Pick<NodeJS.WriteStream, 'isTTY' | 'write'>; ppid: number }) {
+export function operatorOf(own: {
+  readonly stdout: Pick<NodeJS.WriteStream, 'isTTY' | 'write'>
+  readonly ppid: number
+  /** Whether there is an IPC channel: only `muster` starts a server with one. */
+  readonly connected: boolean
+}): Operator {
+  const isPerson = own.stdout.isTTY === true && own.ppid > 1
   return {
-    print: (line: string) => void stdout.write(`${line}\n`),
-    isPerson: stdout.isTTY === true && ppid > 1,
-  } satisfies Operator
+    print: (line) => void own.stdout.write(`${line}\n`),
+    reader: own.connected ? 'muster' : isPerson ? 'person' : 'supervisor',
+  }
 }
 
-/** Tells where the first key is. Its text is shown to a person, once. */
-export function tellFirstKey(firstKey: FirstKey, logger: Logger, { print, isPerson }: Operator): void {
+/** Tells where the first key is, unless `muster up` does. Its text is shown to a person, once. */
+export function tellFirstKey(firstKey: FirstKey, logger: Logger, { print, reader }: Operator): void {
   switch (firstKey.kind) {
     case 'made':
-      if (isPerson) print(`API key (shown this once, and kept in ${firstKey.file}): ${firstKey.key}`)
-      else print(`API key: in ${firstKey.file}, which only this user can read`)
+      if (reader === 'person') print(`API key (shown this once, and kept in ${firstKey.file}): ${firstKey.key}`)
+      if (reader === 'supervisor') print(`API key: in ${firstKey.file}, which only this user can read`)
       logger.info({ file: firstKey.file }, 'made the first API key')
       break
     case 'given':

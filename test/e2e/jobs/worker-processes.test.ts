@@ -3,11 +3,14 @@ import { resolve } from 'node:path'
 import { OPERATIONS } from '@muster/contract'
 import { startProcess } from '@muster/runtime'
 import { expect, test } from 'vitest'
+import { z } from 'zod'
 import { descendantsOf } from '../../support/ssh/sshd.ts'
 import { fleetFiles } from '../../support/stack/fleet-files.ts'
 import { type Stack, startStack } from '../../support/stack/stack.ts'
 
 const LONG = { timeout: 30_000 }
+
+const LogLine = z.object({ level: z.string(), msg: z.string(), err: z.unknown().optional() })
 
 async function startTwo(env: Record<string, string> = {}) {
   const stack = await startStack({ ...fleetFiles(8), env: { MUSTER_WORKER_PROCESSES: '2', ...env } })
@@ -77,7 +80,8 @@ test('when it is killed outright its processes do not stay behind', async () => 
   await expect.poll(() => processes.filter(isAlive), LONG).toEqual([])
 }, 90_000)
 
-test('when its processes cannot start it says why and ends with a fault', async () => {
+test('when its processes cannot start each says why in a line, and it ends with a fault', async () => {
+  const lines: string[] = []
   const stack = await startStack({ ...fleetFiles(1), workers: 0 })
   const start = startProcess({
     name: 'worker',
@@ -85,6 +89,14 @@ test('when its processes cannot start it says why and ends with a fault', async 
     args: [resolve('apps/worker/dist/main.js')],
     env: { ...stack.env, MUSTER_WORKER_PROCESSES: '2', MUSTER_INVENTORY: '/nowhere/inventory.yaml' },
     ready: 'message',
+    log: (line) => lines.push(line),
   })
-  await expect(start).rejects.toThrow(/ended early, with status 1.*\/nowhere\/inventory\.yaml/s)
+  await expect(start).rejects.toThrow('worker ended early, with status 1')
+  const faults = lines.map((line) => LogLine.parse(JSON.parse(line))).filter(({ level }) => level === 'fatal')
+  // The second may be told to end before it says anything.
+  expect([...new Set(faults.map(({ msg }) => msg))].toSorted()).toEqual([
+    expect.stringContaining('/nowhere/inventory.yaml: there is no such file'),
+    'worker ended early, with status 1; its own lines say why',
+  ])
+  expect(faults.filter(({ err }) => err !== undefined)).toEqual([])
 }, 60_000)

@@ -3,13 +3,18 @@ import { rmdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { startProcess } from '@muster/runtime'
 import { expect, onTestFinished, test } from 'vitest'
+import { z } from 'zod'
 import { muster, startMuster } from '../../support/cli/muster-process.ts'
 import { folderOf } from '../../support/mcp/attacker.ts'
 import { homeWithFleet } from '../../support/mcp/home-with-fleet.ts'
 import { startMcp } from '../../support/mcp/mcp-stdio.ts'
 import { pidsOf } from '../../support/runtime/processes.ts'
-import { startTestServer } from '../../support/server/server.ts'
+import { sharedRedisUrl } from '../../support/runtime/shared-redis.ts'
+import { startTestServer, temporaryDataDir } from '../../support/server/server.ts'
+import { placesIn } from '../../support/server/server-process.ts'
 import { descendantsOf } from '../../support/ssh/sshd.ts'
+
+const Ready = z.object({ ready: z.object({ url: z.string() }) })
 
 /** Starts something in a folder that is gone before the program's first line. */
 async function inRemovedFolder<T>(start: (cwd: string) => T): Promise<T> {
@@ -45,6 +50,17 @@ test('muster up replaces a worker that dies', async () => {
   const { status, out } = await muster(env, 'run', 'web01', '--', 'true')
   expect([status, out.toString()]).toEqual([0, '── web01: succeeded\n'])
 }, 60_000)
+
+test('a server that is started there comes up and goes on', async () => {
+  const env = { ...placesIn(await temporaryDataDir()), REDIS_URL: sharedRedisUrl(), MUSTER_PORT: '0' }
+  const args = ['--', resolve('apps/server/dist/main.js')]
+  const own = { ...env, SSH_SERVERS: 'web01:192.0.2.1:me', MUSTER_PREFIX: `test-${crypto.randomUUID()}` }
+  const options = { name: 'server', command: process.execPath, args, env: own, ready: 'message' } as const
+  const server = await inRemovedFolder((cwd) => startProcess({ ...options, cwd }))
+  onTestFinished(() => server.stop())
+  const { url } = Ready.parse(server.readyValue).ready
+  expect((await fetch(`${url}/livez`)).status).toBe(200)
+})
 
 test('a command answers; a path that would start there is refused in a line', async () => {
   const { url, key } = await startTestServer()

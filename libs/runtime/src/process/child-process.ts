@@ -90,6 +90,19 @@ export interface ProcessOptions {
   signal?: AbortSignal
 }
 
+/** A child process that did not become ready. Its message ends with its last lines of output. */
+export class ChildFailed extends MusterError {
+  /** The message, without lines that `log` was given. */
+  readonly news: string
+
+  constructor(what: string, lines: readonly string[], { areShown }: { readonly areShown: boolean }) {
+    const output =
+      lines.length === 0 ? 'It printed nothing.' : `Its last lines:\n${lines.map((line) => `  ${line}`).join('\n')}`
+    super('internal', `${what}. ${output}`)
+    this.news = areShown && lines.length > 0 ? `${what}; its own lines say why` : this.message
+  }
+}
+
 /** A child process that is ready. */
 export interface RunningProcess {
   pid: number
@@ -105,8 +118,8 @@ export interface RunningProcess {
 
 /**
  * Starts a process and resolves when it is ready.
- * @throws {MusterError} `internal`, with its last lines of output, when it cannot be started, ends early or is not
- *   ready in time.
+ * @throws {MusterError} `internal`, when it cannot be started
+ * @throws {ChildFailed} when it ends early or is not ready in time
  */
 export async function startProcess(options: ProcessOptions): Promise<RunningProcess> {
   const { name, readyTimeoutMs = READY_TIMEOUT_MS, stopTimeoutMs = STOP_TIMEOUT_MS, signal } = options
@@ -120,6 +133,7 @@ export async function startProcess(options: ProcessOptions): Promise<RunningProc
     })
   }
   const lines: string[] = []
+  const failure = (what: string) => new ChildFailed(`${name} ${what}`, lines, { areShown: options.log !== undefined })
   const exited = exitOf(child)
   const stop = async (): Promise<void> => {
     child.kill('SIGTERM')
@@ -131,10 +145,7 @@ export async function startProcess(options: ProcessOptions): Promise<RunningProc
   let cancelWait = (): void => undefined
   try {
     const readyValue = await new Promise<unknown>((resolve, reject) => {
-      const timer = setTimeout(
-        () => reject(failure(name, `was not ready within ${readyTimeoutMs} ms`, lines)),
-        readyTimeoutMs,
-      )
+      const timer = setTimeout(() => reject(failure(`was not ready within ${readyTimeoutMs} ms`)), readyTimeoutMs)
       const onAbort = (): void => reject(signal?.reason)
       cancelWait = () => {
         clearTimeout(timer)
@@ -151,7 +162,7 @@ export async function startProcess(options: ProcessOptions): Promise<RunningProc
       signal?.addEventListener('abort', onAbort, { once: true })
       if (options.ready === 'message') child.once('message', resolve)
       if (options.ready === 'spawned') resolve(undefined)
-      exited.then((exit) => reject(failure(name, `ended early, ${describeExit(exit)}`, lines)), reject)
+      exited.then((exit) => reject(failure(`ended early, ${describeExit(exit)}`)), reject)
     })
     return { pid, readyValue, exited, lastLines: () => [...lines], stop }
   } catch (error) {
@@ -223,10 +234,4 @@ export function killGroup(pid: number): void {
 function readLines(stream: Readable | Writable | null, onLine: (line: string) => void): void {
   if (stream === null || !('read' in stream)) return
   createInterface({ input: stream }).on('line', onLine)
-}
-
-function failure(name: string, what: string, lines: readonly string[]): MusterError {
-  const output =
-    lines.length === 0 ? 'It printed nothing.' : `Its last lines:\n${lines.map((line) => `  ${line}`).join('\n')}`
-  return new MusterError('internal', `${name} ${what}. ${output}`)
 }

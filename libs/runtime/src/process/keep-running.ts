@@ -3,7 +3,7 @@
  * lives long.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { describeExit, type RunningProcess } from './child-process.ts'
+import { ChildFailed, describeExit, type RunningProcess } from './child-process.ts'
 import type { Life } from './run-process.ts'
 
 /** What to keep running. */
@@ -61,7 +61,8 @@ export async function keepRunning(options: KeepRunningOptions): Promise<KeptProc
       await sleep(pauseMs, undefined, { signal: life.ending })
       pauseMs = Math.min(LONGEST_PAUSE_MS, pauseMs * 2)
       current = await startOne().catch((error: unknown) => {
-        if (!life.ending.aborted) say(`A ${name} did not start; trying again. ${String(error)}`)
+        const why = error instanceof ChildFailed ? error.news : String(error)
+        if (!life.ending.aborted) say(`A ${name} did not start; trying again: ${why}`)
         return undefined
       })
     }

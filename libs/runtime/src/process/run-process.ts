@@ -6,6 +6,7 @@
  */
 import { MusterError } from '@muster/contract'
 import type { Logger } from '../log/logger.ts'
+import { ChildFailed } from './child-process.ts'
 import { Closers } from './closers.ts'
 import { untilSignal } from './until-signal.ts'
 
@@ -56,6 +57,7 @@ export async function runProcess({ logger, exit, graceMs, start }: RunProcessOpt
   const requested = new Promise<End>((resolve) => {
     const fail = (error: unknown): void => {
       if (ending.signal.aborted) logger.error({ err: error }, 'failed while closing')
+      else if (error instanceof ChildFailed) logger.fatal(error.news)
       else if (isMistake(error)) logger.fatal({ code: error.code }, error.message)
       else logger.fatal({ err: error }, 'failed; closing')
       resolve({ status: 1, reason: 'a fault' })
