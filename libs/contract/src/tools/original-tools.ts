@@ -6,8 +6,8 @@
  */
 import { z } from 'zod'
 import { CommandResult, DirectoryLines, DiskPercents, SshConnectionTest } from '../answers/original-answers.ts'
-import { Submit } from '../jobs/job.ts'
 import { SudoPassword } from '../jobs/secrets.ts'
+import { Submit } from '../jobs/submit.ts'
 import { HostPath } from '../operations/host-operations.ts'
 import { Connect } from '../targets/connect.ts'
 import { LoginSecrets } from '../targets/connect-secrets.ts'
