@@ -1,6 +1,7 @@
 /**
  * A worker that does everything but SSH: takes tickets and claims, reads, marks and ends each run, as the real one
- * does. What a run costs here is what API, ledger, queue and worker cost, and nothing that a host adds.
+ * does, and checks what is signed. What a run costs here is what API, ledger, queue and worker cost, and nothing that a
+ * host adds.
  *
  * Holds no run for longer than that, so it watches no job and keeps no clocks.
  */
@@ -12,16 +13,20 @@ import {
   dispatchRun,
   finishRun,
   openLedger,
+  readSpec,
+  SignedJob,
   startClockwork,
   startHeartbeat,
 } from '@muster/ledger'
 import { createLogger, LogLevel, readConfigOrExit, runProcess, SecretScrubber } from '@muster/runtime'
+import { openWorkChecker } from '@muster/trust'
 import { z } from 'zod'
 
 const Config = z.object({
   REDIS_URL: z.string(),
   MUSTER_WORKER_CONCURRENCY: z.coerce.number().int().min(1),
   LOG_LEVEL: LogLevel,
+  MUSTER_SERVER_PUBLIC_KEY_FILE: z.string(),
 })
 const given = { args: process.argv.slice(2), env: process.env, exit: process.exit }
 const { config } = await readConfigOrExit(Config, given)
@@ -44,6 +49,21 @@ await runProcess({
     const ledger = await openLedger({ redisUrl: config.REDIS_URL, role: 'worker', onError })
     closers.add('ledger', () => ledger.close())
     const workerId = `noop-${process.pid}-${randomBytes(3).toString('hex')}`
+    const { check } = await openWorkChecker(config.MUSTER_SERVER_PUBLIC_KEY_FILE, onError)
+    const jobs = new Map<string, Promise<SignedJob>>()
+    const openJob = async (jobId: string) => {
+      const job = await readSpec(ledger, jobId)
+      if (job === undefined) throw new Error(`there is no job ${jobId}`)
+      const signed = await SignedJob.open(ledger, check, { jobId, ...job })
+      if ('refused' in signed) throw new Error(signed.refused)
+      return signed
+    }
+    const mustBeSigned = async (claim: Claim) => {
+      const signed = jobs.get(claim.jobId) ?? openJob(claim.jobId)
+      jobs.set(claim.jobId, signed)
+      const refused = await (await signed).refusalOf(claim)
+      if (refused !== undefined) throw new Error(refused)
+    }
     const held = new Set<Claim>()
     const onLapse = () => logger.error('the lease had run out')
     const lease = await startHeartbeat(ledger, workerId, {
@@ -63,6 +83,7 @@ await runProcess({
         if (claim === undefined) return 'nothing to do'
         held.add(claim)
         try {
+          await mustBeSigned(claim)
           const mark = await dispatchRun(ledger, claim, { connectMs: 0, mode: 'attached' })
           if (mark.word !== 'go') return mark.word
           return await finishRun(ledger, claim, { ...succeeded, isRetryable: false })

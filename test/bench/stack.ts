@@ -1,5 +1,6 @@
 /**
  * A Muster as processes: Redis, one server, and workers as they are asked for, over an inventory of the benchmark's.
+ * The server signs work, and workers check it.
  */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -7,6 +8,7 @@ import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Job, OPERATIONS, type Request } from '@muster/contract'
 import { type Closers, type RunningProcess, startProcess, startRedis } from '@muster/runtime'
+import { makeKeys, SERVER_KEYS } from '@muster/trust'
 import { Redis } from 'ioredis'
 import { treeCpuMs } from './process-cost.ts'
 
@@ -59,6 +61,7 @@ export async function startBenchStack(
   closers.add('bench data', () => rm(dataDir, { recursive: true, force: true }))
   await writeFile(join(dataDir, 'inventory.yaml'), inventory.yaml)
   await writeFile(join(dataDir, 'known_hosts'), inventory.knownHosts)
+  const signing = await makeKeys(SERVER_KEYS, dataDir)
   const redisServer = await startRedis({ dataDir, allowInstall: true, env: process.env, log: () => {} })
   closers.add('redis', () => redisServer.close())
   const env = {
@@ -73,6 +76,8 @@ export async function startBenchStack(
     MUSTER_RATE_LIMIT_PER_MIN: '0',
     MUSTER_SUBMIT_LIMIT_PER_MIN: '0',
     MUSTER_WORKER_PROCESSES: '1',
+    MUSTER_SERVER_KEY_FILE: signing.privateFile,
+    MUSTER_SERVER_PUBLIC_KEY_FILE: signing.publicFile,
     LOG_LEVEL: 'warn',
     ...settings,
   }

@@ -10,7 +10,15 @@ import { hostname } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import { knownHostsFiles } from '@muster/contract'
 import { openWorkerInventory } from '@muster/inventory'
-import { consumeTickets, openDialSlots, openLedger, startClockwork, startHeartbeat, watchJobs } from '@muster/ledger'
+import {
+  type CheckWork,
+  consumeTickets,
+  openDialSlots,
+  openLedger,
+  startClockwork,
+  startHeartbeat,
+  watchJobs,
+} from '@muster/ledger'
 import { type Life, type Logger, readTrustedFile, type SecretScrubber } from '@muster/runtime'
 import { loadKnownHosts, openPool } from '@muster/ssh'
 import { openEndSigner, openWorkChecker } from '@muster/trust'
@@ -19,7 +27,6 @@ import { createHeldRuns } from './hold/held-runs.ts'
 import { createSecretsOfJobs } from './hold/job-secrets.ts'
 import { OwnStarts } from './hold/own-starts.ts'
 import { createRunSpecs } from './hold/run-specs.ts'
-import type { CheckWork } from './hold/signed-job.ts'
 import { AskedSecrets } from './reach/asked-secrets.ts'
 import { askCommand } from './reach/credential-command.ts'
 import { ReachableHosts } from './reach/reachable-hosts.ts'

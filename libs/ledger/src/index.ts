@@ -4,21 +4,8 @@ export type { OutcomeGroup } from './gather/output-groups.ts'
 export { readRunGroups } from './gather/run-groups.ts'
 export { byCause, type Cause, causeOf } from './job/causes.ts'
 export { readSpec } from './job/job-texts.ts'
-export { lastStartMs } from './job/last-start.ts'
-export { batchOf, concurrencyOf, rolloutOf } from './job/rollout.ts'
 export { readSealed, type SealedSecrets, workDigest } from './job/sealed-secrets.ts'
-export {
-  digestOf,
-  HOSTS_PER_DIGEST,
-  JobClaims,
-  OrderClaims,
-  orderNames,
-  readHostsOfDigest,
-  readSigned,
-  readSignedFields,
-  type SignWork,
-  whatDiffers,
-} from './job/signed-work.ts'
+export type { CheckWork, SignWork } from './job/signed-work.ts'
 export { type OpenBreaker, openBreakers } from './read/breakers.ts'
 export { jobsOfKeys, listJobs } from './read/list-jobs.ts'
 export { listRuns } from './read/list-runs.ts'
@@ -46,6 +33,7 @@ export {
 export { type CallRefusal, countCall } from './steps/count-call.ts'
 export { durableSecret } from './steps/durable-secret.ts'
 export { finishRun, type RunEnd } from './steps/finish-run.ts'
+export { type Refused, SignedJob } from './steps/signed-job.ts'
 export { resumeJob, setConcurrency } from './steps/steer-job.ts'
 export { type JobKeyLimits, type NewJob, type NewSecrets, submitJob } from './steps/submit-job.ts'
 export type { Ticket } from './tickets/ticket.ts'

@@ -1,19 +1,14 @@
 /** What is stored of signatures: beside the job with its acceptance, and each order with the change that it allows. */
 import { Submit } from '@muster/contract'
+import { extendJob, type Ledger, readSpec, resumeJob, setConcurrency, submitJob } from '@muster/ledger'
+import { expect, test } from 'vitest'
 import {
-  extendJob,
   JobClaims,
-  type Ledger,
   OrderClaims,
   readSigned,
   readSignedFields,
-  readSpec,
-  resumeJob,
-  setConcurrency,
-  submitJob,
   whatDiffers,
-} from '@muster/ledger'
-import { expect, test } from 'vitest'
+} from '../../../libs/ledger/src/job/signed-work.ts'
 import { openTestLedger } from '../../support/ledger/ledger.ts'
 import { workOff } from '../../support/ledger/ledger-worker.ts'
 

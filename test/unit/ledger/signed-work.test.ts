@@ -1,8 +1,8 @@
 /** What is signed of a job: which changes of its record are found, and until when an attempt may start. */
 import { JobSpec } from '@muster/contract'
-import { lastStartMs, whatDiffers } from '@muster/ledger'
 import { describe, expect, test } from 'vitest'
-import { hostDigests, jobClaims, SIGNED_FIELDS } from '../../../libs/ledger/src/job/signed-work.ts'
+import { lastStartMs } from '../../../libs/ledger/src/job/last-start.ts'
+import { hostDigests, jobClaims, SIGNED_FIELDS, whatDiffers } from '../../../libs/ledger/src/job/signed-work.ts'
 
 const MINUTE_MS = 60_000
 const specOf = (options: Record<string, unknown> = {}) => JobSpec.parse({ command: 'true', ...options })

@@ -3,11 +3,19 @@
  * Only the most recently used jobs are kept: a worker sees many, and each may bring a script and a stdin of 16 MiB.
  */
 import type { Connect, JobSpec, LoginSecrets } from '@muster/contract'
-import { type Claim, type Ledger, readSpec, type SealedSecrets, workDigest } from '@muster/ledger'
+import {
+  type CheckWork,
+  type Claim,
+  type Ledger,
+  type Refused,
+  readSpec,
+  type SealedSecrets,
+  SignedJob,
+  workDigest,
+} from '@muster/ledger'
 import type { Logger, StreamMasks } from '@muster/runtime'
 import type { RemoteCommand } from '@muster/ssh'
 import type { SignedStarts } from './own-starts.ts'
-import { type CheckWork, type Refused, SignedJob } from './signed-job.ts'
 
 /** Most jobs whose specs are kept. */
 const KEPT = 50

@@ -14,6 +14,12 @@ import { lastStartMs } from './last-start.ts'
 /** Signs a job, or an order that widens one. */
 export type SignWork = (kind: 'job' | 'order', claims: object) => Promise<string>
 
+/** Checks a signed text; `refused` says in words why it does not count. */
+export type CheckWork = (
+  kind: 'job' | 'order',
+  text: string,
+) => Promise<{ readonly claims: unknown } | { readonly refused: string }>
+
 /** Hosts of the frozen set that share a digest: a worker reads so many to be sure of one. */
 export const HOSTS_PER_DIGEST = 256
 

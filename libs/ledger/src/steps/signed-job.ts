@@ -6,30 +6,23 @@
  * that of Redis is in the hands of whoever can write there.
  */
 import type { JobSpec } from '@muster/contract'
+import { lastStartMs } from '../job/last-start.ts'
+import { batchOf, concurrencyOf, rolloutOf } from '../job/rollout.ts'
+import type { SealedSecrets } from '../job/sealed-secrets.ts'
 import {
-  batchOf,
-  type Claim,
-  concurrencyOf,
+  type CheckWork,
   digestOf,
   HOSTS_PER_DIGEST,
   JobClaims,
-  type Ledger,
-  lastStartMs,
   OrderClaims,
   orderNames,
   readHostsOfDigest,
   readSigned,
   readSignedFields,
-  rolloutOf,
-  type SealedSecrets,
   whatDiffers,
-} from '@muster/ledger'
-
-/** Checks a signed text; `refused` says in words why it does not count. */
-export type CheckWork = (
-  kind: 'job' | 'order',
-  text: string,
-) => Promise<{ readonly claims: unknown } | { readonly refused: string }>
+} from '../job/signed-work.ts'
+import type { Ledger } from '../redis/open-ledger.ts'
+import type { Claim } from './claim.ts'
 
 /** Why a run must not start, in words. */
 export type Refused = { readonly refused: string }
