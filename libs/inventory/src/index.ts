@@ -23,5 +23,5 @@ export { filesOfKey, type KeyContent, type KeyRef, readKey } from './secrets/key
 export { findNamedProgram } from './secrets/named-program.ts'
 export { readSecret, type SecretSources } from './secrets/secret.ts'
 export type { SecretDirectories } from './secrets/secret-directories.ts'
-export { requestCredentials } from './sources/request-credentials.ts'
+export { requestCredentials, requestSudoPassword } from './sources/request-credentials.ts'
 export { nearest, nearestHint } from './targets/nearest.ts'

@@ -186,3 +186,32 @@ test('the program gives the password for sudo, and only when a job needs it', as
   expect(await runOn(given.stack, { sudo: true })).toMatchObject(WELL)
   expect(await given.questions()).toHaveLength(2)
 }, 90_000)
+
+test('of the section credentials it gives the password for sudo, for the hosts of its entry', async (context) => {
+  if (!CAN_MAKE_SUDOERS) return context.skip('only root can make accounts and rules for sudo to test with')
+  const sudoer = await makeSudoer((name) => `${name} ALL=(ALL:ALL) ALL`)
+  onTestFinished(() => sudoer.close())
+  const { program, directory, questions } = await makeCredentialProgram(`echo '${sudoer.password}'`)
+  const inventory = [
+    'credentials:',
+    `  key: { hosts: [127.0.0.0/8], identity_file: ${keys.ed25519} }`,
+    `  sudo: { hosts: [127.0.3.0/24], credential_command: [${program}], credential_kinds: sudo_password }`,
+    '',
+  ].join('\n')
+  const stack = await startStack({
+    inventory,
+    knownHosts: inject('sshd').knownHosts,
+    env: { MUSTER_ADHOC_HOSTS: '127.0.0.0/8', MUSTER_CREDENTIAL_COMMANDS: join(directory, 'bin') },
+  })
+  const runAt = async (address: string, more: Record<string, unknown> = {}) => {
+    const targets = `${sudoer.user}@${address}:${port}`
+    const { job_id } = await stack.submit({ targets, command: 'id -un', retries: 0, sudo: true, ...more })
+    const { state, problems } = await stack.ended(job_id)
+    return [state, problems?.[0]?.reason]
+  }
+  expect(await runAt('127.0.3.1')).toEqual(['succeeded', undefined])
+  expect(JSON.stringify(await questions())).toContain('"kind":"sudo_password"')
+  expect(await runAt('127.0.4.1')).toEqual(['failed', 'sudo_password_required'])
+  // Named alone, an entry is all that there is.
+  expect(await runAt('127.0.3.2', { connect: { credential: 'key' } })).toEqual(['failed', 'sudo_password_required'])
+}, 90_000)

@@ -1,6 +1,6 @@
 /** Hosts that a request names itself, against an inventory: which host it is, and whether the setting allows it. */
 import type { Connect } from '@muster/contract'
-import { parseInventory, readAdhocPolicy } from '@muster/inventory'
+import { parseInventory, readAdhocPolicy, requestSudoPassword } from '@muster/inventory'
 import { describe, expect, it, test } from 'vitest'
 
 const INVENTORY = parseInventory(
@@ -196,9 +196,30 @@ test.each([
   ['lab: { hosts: 10.0.0.0/8 }', 'give identity_file'],
   ['lab: { hosts: [10.0.0.0/99], identity_file: /k }', 'at most /32'],
   ['lab: { hosts: 10.0.0.0/8, password: x }', 'a secret has no place in this file'],
-  ['lab: { hosts: 10.0.0.0/8, sudo_password_env: X, identity_file: /k }', 'unknown field'],
   ['"a b": { hosts: 10.0.0.0/8, identity_file: /k }', 'the name of a credential'],
 ])('a faulty entry of the section credentials is told: %s', (entry, why) => {
   const text = `hosts: { a: {} }\ncredentials:\n  ${entry}\n`
   expect(() => parseInventory(text, 'i', { home: '/', user: 'u', credentials: [] })).toThrow(why)
+})
+
+test.each([
+  ['sudo_password_file: /s, identity_file: /k', { kind: 'file', path: '/s' }],
+  ['sudo_password_env: S', { kind: 'env', name: 'S' }],
+  ['credential_command: [/give], credential_kinds: sudo_password', { kind: 'command', gives: 'sudo_password' }],
+  ['credential_command: [/give]', undefined],
+])('an entry of the section credentials can have the password for sudo: %s', (fields, wanted) => {
+  const text = `hosts: { a: {} }\ncredentials:\n  lab: { hosts: 10.0.0.0/8, users: ops, ${fields} }\n`
+  const inventory = parseInventory(text, 'i', { home: '/', user: 'u', credentials: [] })
+  const passwordAt = (name: string, connect = {}) => {
+    const host = inventory.find(name)
+    if (host === undefined) throw new Error(`no host ${name}`)
+    return requestSudoPassword(host, connect, inventory)
+  }
+  for (const connect of [{}, { credential: 'lab' }]) {
+    if (wanted === undefined) expect(passwordAt('ops@10.0.0.5', connect)).toBeUndefined()
+    else expect(passwordAt('ops@10.0.0.5', connect)).toMatchObject(wanted)
+  }
+  expect(passwordAt('ops@10.0.0.5', { identity_file: '/k' })).toBeUndefined()
+  expect(passwordAt('root@10.0.0.5')).toBeUndefined()
+  expect(passwordAt('ops@192.0.2.5')).toBeUndefined()
 })

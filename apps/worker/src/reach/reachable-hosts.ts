@@ -9,6 +9,8 @@ import {
   type Inventory,
   type InventoryHost,
   namedOnTheWay,
+  requestSudoPassword,
+  type SecretRef,
   SecretRefused,
 } from '@muster/inventory'
 import { checkSudoPassword, type SshHost, type Sudo } from '@muster/ssh'
@@ -102,7 +104,7 @@ export class ReachableHosts {
     const { env, connectTimeoutMs } = host
     try {
       const sshHost = await this.#sshHosts.of(host, wanted, ofRun)
-      const sudo = await sudoOf(host, wanted, ofRun)
+      const sudo = await sudoOf(host, { ...wanted, kept: this.#sudoPasswordOf(host, wanted) }, ofRun)
       if (sudo !== undefined && 'reason' in sudo) return sudo
       return {
         host: { ...sshHost, ...(env && { env }) },
@@ -118,19 +120,25 @@ export class ReachableHosts {
       return notThere('unreachable', error instanceof ProxyRefused ? 'jump_failed' : 'auth_failed', error)
     }
   }
+
+  /** Where the password of the user for sudo is. Whoever brings what to log in with wants no other secret used. */
+  #sudoPasswordOf(host: InventoryHost, { connect, login }: ForNamed): SecretRef | undefined {
+    if (host.isOfRequest !== true) return host.sudoPassword
+    return login === undefined ? requestSudoPassword(host, connect, this.#sources.inventory()) : undefined
+  }
 }
 
 /** How the run uses sudo; undefined when it does not. */
 async function sudoOf(
   host: InventoryHost,
-  { sudoUser: user, sudoPassword }: WantedSudo,
+  { sudoUser: user, sudoPassword, kept }: WantedSudo & { readonly kept: SecretRef | undefined },
   { secrets }: OfRun,
 ): Promise<Sudo | NotReachable | undefined> {
   if (user === undefined) return undefined
   if (sudoPassword !== undefined) return { user, password: sudoPassword }
-  if (host.sudoPassword === undefined) return { user }
+  if (kept === undefined) return { user }
   try {
-    const password = await secrets.read(host.sudoPassword, host)
+    const password = await secrets.read(kept, host)
     checkSudoPassword(password)
     return { user, password }
   } catch (error) {

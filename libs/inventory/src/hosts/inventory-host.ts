@@ -130,7 +130,7 @@ export type HostDraft = Omit<InventoryHost, 'groups' | 'machine' | 'aliases' | '
 /** A host to go through, as ssh would reach it. `isBare`: by its name alone, so it may be one of the inventory. */
 export type HopDraft = { readonly host: HostDraft; readonly isBare: boolean }
 
-/** Something to log in with at hosts that requests name, and where it may be offered. */
+/** Something to log in with at hosts that requests name, or a password for sudo, and where it may be offered. */
 export type NamedCredential = {
   readonly name: string
   /** Networks such as `10.0.0.0/8`, and patterns of host names. */
@@ -138,6 +138,8 @@ export type NamedCredential = {
   /** The users it is for. Absent: all. */
   readonly users?: readonly string[]
   readonly credentials: readonly CredentialRef[]
+  /** The password of these users for sudo. Absent: sudo must not ask for one. */
+  readonly sudoPassword?: SecretRef
 }
 
 /** A group as the file defines it, by a target expression. */

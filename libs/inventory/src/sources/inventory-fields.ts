@@ -129,13 +129,12 @@ export const Defaults = z.strictObject({
 export type Defaults = z.infer<typeof Defaults>
 
 const TextOrTexts = z.union([Text, z.array(Text).min(1)], { error: 'expected text, or a list such as [a, b]' })
-const { sudo_password_file: _file, sudo_password_env: _env, ...loginFields } = credentialFields
 
 /** The fields of an entry of the section `credentials`. */
 export const CredentialFields = z.strictObject({
   hosts: TextOrTexts.optional(),
   users: z.union([UserName, z.array(UserName).min(1)], { error: 'expected a user, or a list of users' }).optional(),
-  ...loginFields,
+  ...credentialFields,
   ...refusedFields,
 })
 export type CredentialFields = z.infer<typeof CredentialFields>

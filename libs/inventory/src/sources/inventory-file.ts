@@ -187,7 +187,7 @@ function readGroup(entry: YamlEntry, reader: Reader): GroupDraft[] {
   return [{ name: entry.key, expression, position: { source: reader.fileName, line: entry.line, path } }]
 }
 
-/** Something to log in with at hosts that requests name. */
+/** Something to log in with, or the password for sudo, at hosts that requests name. */
 function readCredential(entry: YamlEntry, reader: Reader): NamedCredential[] {
   const path = `credentials.${withoutValue(entry.key)}`
   if (!isHostName(entry.key)) report(reader, entry, path, `the name of a credential ${NAME_RULE}`)
@@ -196,13 +196,15 @@ function readCredential(entry: YamlEntry, reader: Reader): NamedCredential[] {
   if (mistakes.length > 0 || !isHostName(entry.key)) return []
   const hosts = fields.hosts === undefined ? undefined : readHostMatcher([fields.hosts].flat())
   const credentials = namedCredentials(fields, reader)
+  const sudoPassword = namedSudoPassword(fields, reader)
   if (hosts === undefined) report(reader, entry, path, 'give hosts: the networks and name patterns that it is for')
   else if ('mistake' in hosts) report(reader, entry, `${path}.hosts`, hosts.mistake)
-  else if (credentials === undefined)
+  else if (credentials === undefined && sudoPassword === undefined)
     report(reader, entry, path, 'give identity_file, agent, password_file or password_env')
   else {
     const users = fields.users === undefined ? {} : { users: Object.freeze([fields.users].flat()) }
-    return [Object.freeze({ name: entry.key, hosts, ...users, credentials })]
+    const secrets = { credentials: credentials ?? Object.freeze([]), ...(sudoPassword && { sudoPassword }) }
+    return [Object.freeze({ name: entry.key, hosts, ...users, ...secrets })]
   }
   return []
 }

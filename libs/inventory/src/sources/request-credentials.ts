@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path'
 import { type Connect, MusterError } from '@muster/contract'
-import type { CredentialRef, InventoryHost, NamedCredential } from '../hosts/inventory-host.ts'
+import type { CredentialRef, InventoryHost, NamedCredential, SecretRef } from '../hosts/inventory-host.ts'
 import { expandHome, usualCredentials } from './credentials.ts'
 
 /** Where credentials come from. */
@@ -34,14 +34,36 @@ export async function requestCredentials(
     const agent = takesUsual ? (agentSocket ?? '') : ''
     return [{ kind: 'key', identityFile: expandHome(file, home), isOfRequest: true, agent }]
   }
-  if (name !== undefined) {
-    const named = credentials.find((one) => one.name === name)
-    if (named === undefined) throw new MusterError('invalid_config', `the inventory has no credential ${name}`)
-    if (isFor(named, host)) return named.credentials
-    throw new MusterError('invalid_config', `the credential ${name} of the inventory is not for ${host.name}`)
-  }
-  const fitting = credentials.filter((one) => isFor(one, host)).flatMap((one) => one.credentials)
-  return [...fitting, ...(takesUsual ? await usualCredentials(home, agentSocket) : [])]
+  const fitting = fittingFor(host, name, credentials).flatMap((one) => one.credentials)
+  return [...fitting, ...(takesUsual && name === undefined ? await usualCredentials(home, agentSocket) : [])]
+}
+
+/**
+ * The password for sudo of the user at a host that a request names: where the request says nothing else of how to log
+ * in, that of the section `credentials`. Undefined when there is none.
+ * @throws {MusterError} as `requestCredentials` does
+ */
+export function requestSudoPassword(
+  host: InventoryHost,
+  connect: Pick<Connect, 'credential' | 'identity_file'> | undefined,
+  { credentials }: Pick<RequestCredentialSources, 'credentials'>,
+): SecretRef | undefined {
+  if (connect?.identity_file !== undefined) return undefined
+  const fitting = fittingFor(host, connect?.credential, credentials)
+  return fitting.find(({ sudoPassword }) => sudoPassword !== undefined)?.sudoPassword
+}
+
+/** The entries for the host, in their order; the one that is named alone, if one is. */
+function fittingFor(
+  host: InventoryHost,
+  name: string | undefined,
+  credentials: readonly NamedCredential[],
+): readonly NamedCredential[] {
+  if (name === undefined) return credentials.filter((one) => isFor(one, host))
+  const named = credentials.find((one) => one.name === name)
+  if (named === undefined) throw new MusterError('invalid_config', `the inventory has no credential ${name}`)
+  if (isFor(named, host)) return [named]
+  throw new MusterError('invalid_config', `the credential ${name} of the inventory is not for ${host.name}`)
 }
 
 function isFor({ hosts, users }: NamedCredential, { address, user }: InventoryHost): boolean {
