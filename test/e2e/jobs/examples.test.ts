@@ -5,6 +5,8 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { expect, inject, onTestFinished, test } from 'vitest'
+import { startDemoFleet } from '../../../apps/demo/src/demo-fleet.ts'
+import type { FleetFiles } from '../../support/stack/fleet-files.ts'
 import { startStack } from '../../support/stack/stack.ts'
 import { witnessFile } from '../../support/stack/witness.ts'
 
@@ -21,9 +23,25 @@ async function shopFiles() {
   return { inventory, knownHosts }
 }
 
-/** A running Muster for the shop, and how an example is started with it: with `muster` on its PATH, and a key. */
-async function openShop() {
-  const stack = await startStack(await shopFiles())
+/** The demo fleet, as `npm run demo` has it but smaller. */
+async function demoFiles() {
+  const fleet = await startDemoFleet({ hosts: [{ name: 'demo01' }, { name: 'demo02' }] })
+  onTestFinished(() => fleet.close())
+  const directory = await sharedDirectory()
+  await chmod(directory, 0o700)
+  const key = join(directory, 'id_ed25519')
+  await writeFile(key, fleet.clientKeyPem, { mode: 0o600 })
+  const hosts = fleet.hosts.map(({ name, address, port, user }) => {
+    return `  ${name}: { address: ${address}, port: ${port}, user: ${user}, identity_file: ${key} }\n`
+  })
+  return { inventory: `hosts:\n${hosts.join('')}`, knownHosts: fleet.knownHosts }
+}
+
+const openShop = async () => openStack(await shopFiles())
+
+/** A running Muster, and how an example is started with it: with `muster` on its PATH, and a key. */
+async function openStack(files: FleetFiles) {
+  const stack = await startStack(files)
   const bin = join(stack.dataDir, 'bin')
   await mkdir(bin)
   const muster = `#!/bin/sh\nexec "${process.execPath}" "${resolve('apps/cli/bin/muster.js')}" "$@"\n`
@@ -124,3 +142,28 @@ test.each([
   },
   60_000,
 )
+
+test('every tool of the original script answers on the demo fleet', async () => {
+  const { run } = await openStack(await demoFiles())
+  const tried = await run({}, process.execPath, 'examples/original/every-tool.mjs')
+  expect(tried.text).toMatch(/1\. The connection\n[^0-9]*"success": true/)
+  for (const part of [
+    '"stdout": "Linux ',
+    ' etc\n',
+    '%"',
+    '5. A named server',
+    '"exit_code": 3',
+    'timed_out, exec_timeout',
+  ])
+    expect(tried.text).toContain(part)
+  expect([tried.status, tried.text]).toEqual([0, expect.stringContaining('Every tool answered as it should.')])
+}, 60_000)
+
+test('where a host may not be named, the tools of the original script say so, and the client ends with 1', async () => {
+  const { run } = await openStack(await demoFiles())
+  const elsewhere = { SSH_HOST: '192.0.2.1', SSH_USER: 'root', SSH_PASSWORD: 'kanarie-example' }
+  const { status, text } = await run(elsewhere, process.execPath, 'examples/original/every-tool.mjs')
+  expect(text).toContain('it is not in the inventory, and MUSTER_ADHOC_HOSTS is off')
+  expect(text).not.toContain('kanarie')
+  expect(status).toBe(1)
+}, 60_000)

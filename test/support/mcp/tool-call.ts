@@ -10,9 +10,9 @@ const ToolAnswer = z.object({
   }),
 })
 
-/** Calls a tool as an agent does. */
-export async function use(stack: Stack, name: string, fields: Record<string, unknown>) {
-  const response = await fetch(`${stack.url}/mcp`, {
+/** Calls a tool as an agent does, of the profile if one is named. */
+export async function use(stack: Stack, name: string, fields: Record<string, unknown>, profile = 'default') {
+  const response = await fetch(`${stack.url}/mcp?tools=${profile}`, {
     method: 'POST',
     headers: {
       authorization: `Bearer ${stack.apiKey}`,

@@ -85,8 +85,9 @@ const OF_HOST: ReadonlySet<string> = new Set(['unknown_target', 'invalid_target'
 export function refusalOfHost(error: unknown): string | undefined {
   if (!(error instanceof MusterError) || !OF_HOST.has(error.code)) return undefined
   const { detail, next, nearest = [] } = toProblem(error)
-  const names = nearest.length === 0 ? '' : ` Nearest names: ${nearest.join(', ')}.`
-  return `${detail}. ${next}${names}`
+  const untold = nearest.filter((name) => !detail.includes(name))
+  const names = untold.length === 0 ? '' : ` Nearest names: ${untold.join(', ')}.`
+  return `${detail}${detail.endsWith('?') ? '' : '.'} ${next}${names}`
 }
 
 function mistake(field: string, text: string): MusterError {
