@@ -3,7 +3,8 @@
  * and therefore by Node itself, which is four times as fast as a JWS. What the signed text says is no matter of this
  * file.
  */
-import { sign, verify } from 'node:crypto'
+import { type KeyObject, sign, verify } from 'node:crypto'
+import { CheckedSignatures } from './checked-signatures.ts'
 import { keepPublicKeys, keepSigningKey, type OnKeyTrouble } from './kept-keys.ts'
 import { WORKER_KEYS } from './key-sets.ts'
 
@@ -50,16 +51,27 @@ export async function openEndSigner(workerKeyFile: string, onTrouble: OnKeyTroub
  */
 export async function openEndChecker(workerPublicKeyFile: string, onTrouble: OnKeyTrouble): Promise<EndChecker> {
   const kept = await keepPublicKeys({ set: WORKER_KEYS, file: workerPublicKeyFile, kind: 'P-256' }, onTrouble)
+  const checked = new Map<string, CheckedSignatures>()
+  const checkedBy = (kid: string, key: KeyObject): CheckedSignatures => {
+    const known = checked.get(kid)
+    if (known?.isOf(key)) return known
+    const made = new CheckedSignatures(key)
+    checked.set(kid, made)
+    return made
+  }
   return {
     fresh: async () => {
       const keys = await kept.fresh()
       if (keys.size === 0) return undefined
+      for (const kid of checked.keys()) if (!keys.has(kid)) checked.delete(kid)
       return (text, signature) => {
         const [kid = '', value, ...more] = signature.split('.')
         const key = keys.get(kid)
         if (key === undefined || value === undefined || more.length > 0) return false
         const options = { key, dsaEncoding: ENCODING } as const
-        return verify(DIGEST, Buffer.from(text), options, Buffer.from(value, 'base64url'))
+        return checkedBy(kid, key).fits(text, value, () =>
+          verify(DIGEST, Buffer.from(text), options, Buffer.from(value, 'base64url')),
+        )
       }
     },
   }

@@ -167,6 +167,27 @@ describe('ends', () => {
     expect(wrong.filter((one) => check('end', one))).toEqual([])
   })
 
+  test('that have checked before do not once their key is dropped, or is another one of that ID', async () => {
+    const { directory, publicFile, signature } = await signedEnd()
+    const checker = await openEndChecker(publicFile, untroubled)
+    const isFine = async () => (await checker.fresh())?.('end', signature)
+    expect([await isFine(), await isFine()]).toEqual([true, true])
+    const text = await readFile(publicFile, 'utf8')
+    const other = JSON.parse(await readFile((await signedEnd()).publicFile, 'utf8'))
+    const { keys } = JSON.parse(text)
+    const exchanged = keys.map((key: { kid: string }, i: number) => Object.assign({}, other.keys[i], { kid: key.kid }))
+    await writeFile(publicFile, JSON.stringify({ keys: exchanged }))
+    await nextReading()
+    expect(await isFine()).toBe(false)
+    await writeFile(publicFile, text)
+    await nextReading()
+    expect(await isFine()).toBe(true)
+    await rotateKeys(WORKER_KEYS, directory)
+    await dropOldKeys(WORKER_KEYS, directory)
+    await nextReading()
+    expect(await isFine()).toBe(false)
+  })
+
   test('are not signed by a worker whose file is from 0.2, until a key is added', async () => {
     const { directory, privateFile, publicFile } = await signedEnd()
     for (const file of [privateFile, publicFile]) {
