@@ -40,6 +40,9 @@ test('a refused host names the command, and after that its jobs run, without a r
   expect([...new Set(names)]).toEqual(['web-one', `[127.0.1.2]:${port}`, ''])
   const ran = await run()
   expect([ran.status, ran.out.toString()]).toEqual([0, expect.stringContaining('ran')])
+  // Its key is the same for whoever logs in.
+  const other = await muster(stack.env, 'trust', '-l', 'other', 'web2', '--yes')
+  expect(other.out.toString(), other.said).toMatch(/^other@web2: already known/)
 }, 120_000)
 
 test('a host whose SSH config names a file of its own is listed there, where its worker looks', async () => {

@@ -50,7 +50,7 @@ describe('without a terminal', () => {
   test('nothing is added unasked: the keys are shown, and what to give', async () => {
     const { trust, read } = await person()
     const { status, out, said } = await trust(HOST)
-    expect([status, out]).toEqual([2, expect.stringContaining('--fingerprint SHA256:…, or --yes')])
+    expect([status, out]).toEqual([2, expect.stringContaining('nothing was added: there is no terminal to ask on')])
     expect(said).toContain(`${HOST} (${NAME}) shows:\n  ssh-ed25519          ${PRINT}\n`)
     expect(await read()).toBeUndefined()
   })
@@ -96,6 +96,38 @@ describe('without a terminal', () => {
     }
   })
 
+  test('-l and -p stand for what a target does not say, as for muster run', async () => {
+    const { trust, read, file } = await person()
+    const given = await trust('-l', 'root', '-p', String(port), '127.0.1.1,deploy@127.0.1.2', '--yes')
+    expect(given.out.split('\n'), given.said).toEqual([
+      `${HOST}: 3 keys added to ${file}`,
+      `deploy@127.0.1.2:${port}: 3 keys added to ${file}`,
+      '',
+    ])
+    expect(parseKnownHosts((await read()) ?? '').knownTypes(NAME)).toHaveLength(3)
+    const own = await trust('-l', 'root', '-p', '1', HOST, '--yes')
+    expect([own.status, own.out]).toEqual([0, expect.stringContaining(`${HOST}: already known`)])
+  })
+
+  test('what is behind a jump host is not scanned, and the text says what to do there', async () => {
+    const { trust, read } = await person()
+    const { status, out } = await trust('-J', 'jump@bastion.test', HOST, '--yes')
+    const why = 'it is reached through jump@bastion.test, which a scan cannot go through; run there: ssh-keyscan'
+    expect([status, out]).toEqual([4, expect.stringContaining(why)])
+    expect(await read()).toBeUndefined()
+  })
+
+  test('those that add keys at the same time each add whole lines', async () => {
+    const { trust, read } = await person('web1 ssh-ed25519 AAAA\n')
+    const addresses = Array.from({ length: 6 }, (_, i) => `127.0.1.${i + 1}`)
+    const all = await Promise.all(addresses.map((address) => trust(`root@${address}:${port}`, '--yes')))
+    expect(all.map(({ status }) => status)).toEqual(addresses.map(() => 0))
+    const text = (await read()) ?? ''
+    const known = parseKnownHosts(text)
+    for (const address of addresses) expect(known.knownTypes(`[${address}]:${port}`)).toHaveLength(3)
+    expect(text.split('\n')).toHaveLength(1 + 6 * 3 + 1)
+  })
+
   test('--print prints the lines alone, and adds nothing', async () => {
     const { trust, read } = await person()
     const { status, out } = await trust(HOST, '--print', '--fingerprint', PRINT)
@@ -113,6 +145,9 @@ test.each([
   [[HOST, '--fingerprint', PRINT, '--yes'], 'give one of them'],
   [['web1', '--yes'], '"web1" is not of the form user@host or user@host:port, and no server runs here'],
   [['--yes'], 'no targets given'],
+  [['-p', '70000', HOST], '--port: '],
+  [['-l', 'root', '@web'], '--login-user is for hosts that are named by their address: @web has none'],
+  [['-p', '22', 'web[1,2]'], '--port is for hosts that are named by their address'],
 ])('%j is refused, with what to do', async (words, said) => {
   const { trust, read } = await person()
   expect(await trust(...words)).toMatchObject({ status: 2, out: '', said: expect.stringContaining(said) })
@@ -128,6 +163,13 @@ test.each([
   const { status, out } = await trust(HOST, '--yes')
   expect([status, out]).toEqual([1, expect.stringContaining(said)])
   expect(await read()).toBe(text)
+})
+
+test('without ssh-keyscan nothing is done, and the text says what to install', async () => {
+  const { trust, read } = await person(undefined, { PATH: '/is-not-there' })
+  const said = 'there is no ssh-keyscan on the PATH, which reads host keys: install the client of OpenSSH'
+  expect(await trust(HOST, '--yes')).toMatchObject({ status: 2, out: '', said: expect.stringContaining(said) })
+  expect(await read()).toBeUndefined()
 })
 
 test('the line that mends a changed key does so', async () => {

@@ -9,9 +9,14 @@ import { appendKeys, linesFor, readKnownHosts } from '../host-keys/known-hosts-f
 import { findKeyscan, type Scan, type ShownKey, scanHost } from '../host-keys/scan-host.ts'
 import { standingOf } from '../host-keys/standing.ts'
 import { findTrustedHosts, type TrustedHost } from '../host-keys/trusted-hosts.ts'
+import { checkedInput } from '../line/checked-input.ts'
 import { ENV_FILE_SWITCH, type Form, JSON_SWITCH, SERVER_SWITCH } from '../line/command.ts'
+import { CONNECT_SWITCHES, connectOf } from '../line/connect-flags.ts'
 import { EXIT } from '../line/exit-status.ts'
 import type { CommandLine } from '../line/flags.ts'
+
+/** Which key a host shows depends on where it is; not on how somebody logs in. */
+const WAY_FLAGS: ReadonlySet<string> = new Set(['login-user', 'port', 'jump'])
 
 /** The flags of `muster trust`. */
 export const TRUST: Form = {
@@ -24,6 +29,7 @@ export const TRUST: Form = {
     },
     { name: 'yes', takesValue: false, description: 'Trust what the hosts show now, without asking.' },
     { name: 'print', takesValue: false, description: 'Print the lines for known_hosts, and add nothing.' },
+    ...CONNECT_SWITCHES.filter(({ name }) => WAY_FLAGS.has(name)),
     JSON_SWITCH,
     SERVER_SWITCH,
     ENV_FILE_SWITCH,
@@ -67,7 +73,9 @@ export async function trust(line: CommandLine, cli: TrustCli): Promise<number> {
   const wanted = wantedFingerprint(line)
   const server = switches.get('server')
   const keyscan = await findKeyscan(cli.env)
-  const found = await findTrustedHosts(words, { ...cli, server: server === true ? undefined : server })
+  const { connect = {} } = checkedInput('test_host', { host: 'any', ...connectOf(line) })
+  const { settings } = cli
+  const found = await findTrustedHosts(words, { settings, server: server === true ? undefined : server, connect })
   const { hosts, elsewhere } = found
   if (wanted !== undefined && hosts.length > 1) {
     throw new MusterError('invalid_request', `--fingerprint is for one host; these targets are ${hosts.length}`)
@@ -91,15 +99,17 @@ export async function trust(line: CommandLine, cli: TrustCli): Promise<number> {
     }
     return done
   }
-  const given = wanted ?? (switches.has('yes') || isPrint ? 'any' : undefined)
+  const takesAny = switches.has('yes') || isPrint
   const showing = (host: TrustedHost, keys: readonly ShownKey[]) => cli.say(shownText(host, keys))
-  const done =
-    given === undefined && cli.withAnswers !== undefined
-      ? await cli.withAnswers((ask) => act(askingBy(ask, showing)))
-      : await act(async (host, keys) => {
-          showing(host, keys)
-          return given === undefined ? UNANSWERED : given === 'any' ? keys : withFingerprint(keys, given)
-        })
+  const isAsked = wanted === undefined && !takesAny
+  const unasked: Decide = async (host, keys) => {
+    showing(host, keys)
+    if (wanted !== undefined) return withFingerprint(keys, wanted)
+    return takesAny ? keys : UNANSWERED
+  }
+  const { withAnswers } = cli
+  const isOnTerminal = isAsked && withAnswers !== undefined
+  const done = isOnTerminal ? await withAnswers((ask) => act(askingBy(ask, showing))) : await act(unasked)
   if (elsewhere !== undefined) cli.say(elsewhereText(elsewhere))
   if (isJson) cli.out(`${visibleJson({ hosts: done.map(asJson) })}\n`)
   return exitStatus(done)
@@ -108,8 +118,8 @@ export async function trust(line: CommandLine, cli: TrustCli): Promise<number> {
 const UNANSWERED: Outcome = {
   outcome: 'unanswered',
   detail:
-    'nothing was added, as nobody can be asked here. Compare a fingerprint with the one on the host ' +
-    '(ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), then give it: --fingerprint SHA256:…, or --yes',
+    'nothing was added: there is no terminal to ask on. Compare a fingerprint with the one on the host ' +
+    '(ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), then run this again with --fingerprint SHA256:…, or --yes',
 }
 
 function wantedFingerprint({ switches }: CommandLine): string | undefined {

@@ -2,12 +2,13 @@
  * Which hosts `muster trust` is about, and whose known_hosts count for them: those of the person's own stack, which are
  * on this machine, or those of workers elsewhere, which nobody here can write.
  */
-import { type Host, knownHostsFiles, MusterError, parseRequestHost, SSH_PORT } from '@muster/contract'
+import { type Connect, type Host, knownHostsFiles, MusterError, parseRequestHost, SSH_PORT } from '@muster/contract'
 import { parseConfig, readServerFile, type Settings } from '@muster/runtime'
 import { createClient } from '../client/client.ts'
 import { CliConfig } from '../client/config.ts'
 import { configuredServer, findServer } from '../client/find-server.ts'
 import { listHosts } from '../line/host-pages.ts'
+import { withFlags } from './named-with-flags.ts'
 
 /** A host to trust. */
 export type TrustedHost = Pick<Host, 'name' | 'address' | 'port' | 'jump'> & {
@@ -20,15 +21,17 @@ export type TrustedHost = Pick<Host, 'name' | 'address' | 'port' | 'jump'> & {
 export type TrustedHosts = { readonly hosts: readonly TrustedHost[]; readonly elsewhere: string | undefined }
 
 /**
- * The hosts that the words select, as the server knows them. Without a server only `user@host` can be selected, which
- * says itself what it is.
+ * The hosts that the words select, as the server knows them, with what the flags `connect` say. Without a server only
+ * `user@host` can be selected, which says itself what it is.
  * @throws {Refused} when the server refuses; {MusterError} when there is no server, or nothing is selected
  */
 export async function findTrustedHosts(
   words: readonly string[],
-  { settings, server }: { readonly settings: Settings; readonly server: string | undefined },
+  { settings, server, connect }: { settings: Settings; server: string | undefined; connect: Connect },
 ): Promise<TrustedHosts> {
-  const targets = words.join(',')
+  const targets = withFlags(words, connect)
+  const { jump } = connect
+  const onTheWay = jump === undefined ? {} : { jump }
   if (targets === '') throw new MusterError('invalid_request', 'no targets given: muster trust <targets>')
   const { MUSTER_DATA_DIR: dataDir, MUSTER_KNOWN_HOSTS: setting } = parseConfig(CliConfig, settings.env)
   const { home } = settings.places
@@ -36,13 +39,14 @@ export async function findTrustedHosts(
   const configured = await configuredServer(settings, server)
   const local = await readServerFile(dataDir).catch(() => undefined)
   if (configured === undefined && local === undefined) {
-    return { hosts: targets.split(',').map((word) => ({ ...namedHost(word.trim()), files })), elsewhere: undefined }
+    const hosts = targets.split(',').map((word) => ({ ...namedHost(word.trim()), ...onTheWay, files }))
+    return { hosts, elsewhere: undefined }
   }
   const address = configured ?? (await findServer(settings))
   const isOwn = local?.url.replace(/\/$/, '') === address.url
   const client = createClient(address)
   const listed = await listHosts(client, targets)
-  const hosts = listed.map((host) => trustedHost(host, files, `${home}/.ssh/known_hosts`))
+  const hosts = listed.map((host) => ({ ...trustedHost(host, files, `${home}/.ssh/known_hosts`), ...onTheWay }))
   return { hosts, elsewhere: isOwn ? undefined : address.url }
 }
 
