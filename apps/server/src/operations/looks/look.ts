@@ -25,11 +25,8 @@ import { clip } from '../../text/clip.ts'
 import type { Caller, OperationDeps } from '../call/operation.ts'
 import { submitOurs } from '../jobs/submit.ts'
 
-/** Limits of a look. They are tight because the caller is waiting. */
-const CONNECT_TIMEOUT_S = 10
-const RETRIES = 1
-/** Nobody is waiting any more for a look that starts later. */
-const START_DEADLINE_S = 300
+/** Limits of a look. They are tight because the caller is waiting, and nobody waits for one that starts later. */
+const LIMITS = { connect_timeout_s: 10, retries: 1, start_deadline_s: 300 } as const
 
 /** Most problems in an answer, and most outputs that are read to quote the hosts' own words. */
 const PROBLEMS_LIMIT = 12
@@ -86,9 +83,6 @@ export async function lookAtHosts(deps: OperationDeps, look: Look, caller: Calle
     ...(connect && { connect }),
     // Makes messages of programs and the order of names the same everywhere.
     env: { LC_ALL: 'C' },
-    connect_timeout_s: CONNECT_TIMEOUT_S,
-    start_deadline_s: START_DEADLINE_S,
-    retries: RETRIES,
     idempotency_key: key,
     wait_s,
   })
@@ -114,7 +108,7 @@ export async function submitLook(
   caller: Caller,
   more: Readonly<Record<string, unknown>> & { readonly targets: string },
 ): Promise<string> {
-  const request = Submit.parse({ argv, title, read_only: true, exec_timeout_s: execTimeoutS, ...more })
+  const request = Submit.parse({ ...LIMITS, argv, title, read_only: true, exec_timeout_s: execTimeoutS, ...more })
   return (await submitOurs(deps, request, caller, { isTest })).job_id
 }
 
