@@ -8,15 +8,16 @@ import { BlockList } from 'node:net'
 import { ensureFirstKey, openKeyStore } from '@muster/access'
 import { MusterError } from '@muster/contract'
 import { openConfiguredInventory } from '@muster/inventory'
-import { openLedger, type SignWork, startClockwork } from '@muster/ledger'
+import { openLedger, startClockwork } from '@muster/ledger'
 import { type Life, type Logger, makeDataDirectory, readTrustedFile } from '@muster/runtime'
-import { openSealer, openWorkSigner } from '@muster/trust'
+import { openOwnWorkChecker, openSealer, openWorkSigner } from '@muster/trust'
 import { announceServer } from './announce-server.ts'
 import { openEndsChecked } from './checked-ends.ts'
 import type { ServerConfig } from './config.ts'
 import { isLoopback } from './http/host-name.ts'
 import { openTls, type Tls } from './http/tls.ts'
 import { openKeyLedger } from './key-ledger.ts'
+import type { OperationDeps } from './operations/call/operation.ts'
 import { type Operator, tellFirstKey } from './operator.ts'
 import { buildServer } from './server.ts'
 import { tellMissingKeys } from './tell-keys.ts'
@@ -71,7 +72,7 @@ export async function startServer(options: {
     names,
     limits,
     sealer,
-    signWork: await openSigning(config.MUSTER_SERVER_KEY_FILE, logger),
+    ...(await openSigning(config.MUSTER_SERVER_KEY_FILE, logger)),
     policy: config.MUSTER_ADHOC_HOSTS,
     tls,
     trustedProxies: config.MUSTER_TRUSTED_PROXIES ?? new BlockList(),
@@ -97,11 +98,15 @@ export async function startServer(options: {
  * What signs jobs and orders. Undefined without keys: the server signs nothing.
  * @throws {MusterError} invalid_config when it has a file that cannot be used
  */
-async function openSigning(keyFile: string | undefined, logger: Logger): Promise<SignWork | undefined> {
-  if (keyFile === undefined) return undefined
+async function openSigning(
+  keyFile: string | undefined,
+  logger: Logger,
+): Promise<Pick<OperationDeps, 'signWork' | 'checkWork'>> {
+  if (keyFile === undefined) return { signWork: undefined, checkWork: undefined }
   const onTrouble = (error: unknown) =>
     logger.warn({ err: error }, 'the keys of servers cannot be read anew; the key read before signs on')
-  return (await openWorkSigner(keyFile, onTrouble)).sign
+  const [signer, checker] = [await openWorkSigner(keyFile, onTrouble), await openOwnWorkChecker(keyFile, onTrouble)]
+  return { signWork: signer.sign, checkWork: checker.check }
 }
 
 async function openConfiguredTls(config: ServerConfig, logger: Logger): Promise<Tls | undefined> {

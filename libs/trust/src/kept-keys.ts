@@ -71,8 +71,21 @@ export async function keepPublicKeys<K extends AnyKey, P extends AnyKey>(
   { set, file, kind }: { set: KeySet<K, P>; file: string; kind: KeyKind },
   onTrouble: OnKeyTrouble,
 ): Promise<KeptKeys<ReadonlyMap<string, KeyObject>>> {
-  return await keepKeys(async () => {
-    const halves = (await readPublicKeys(set, file)).filter((jwk) => kindOf(jwk) === kind)
-    return new Map(halves.map((jwk) => [jwk.kid, createPublicKey({ key: { ...jwk }, format: 'jwk' })]))
-  }, onTrouble)
+  return await keepKeys(async () => publicHalves(await readPublicKeys(set, file), kind), onTrouble)
+}
+
+/**
+ * Keeps the public halves of the keys of this kind in a private file, by key ID.
+ * @throws {MusterError} invalid_config when the file cannot be used now
+ */
+export async function keepOwnPublicKeys<K extends AnyKey, P extends AnyKey>(
+  { set, file, kind }: { set: KeySet<K, P>; file: string; kind: KeyKind },
+  onTrouble: OnKeyTrouble,
+): Promise<KeptKeys<ReadonlyMap<string, KeyObject>>> {
+  return await keepKeys(async () => publicHalves(await readPrivateKeys(set, file), kind), onTrouble)
+}
+
+function publicHalves(keys: readonly AnyKey[], kind: KeyKind): ReadonlyMap<string, KeyObject> {
+  const ofKind = keys.filter((jwk) => kindOf(jwk) === kind)
+  return new Map(ofKind.map((jwk) => [jwk.kid, createPublicKey({ key: { ...jwk }, format: 'jwk' })]))
 }

@@ -5,7 +5,7 @@
 import type { KeyObject } from 'node:crypto'
 import { CompactSign, compactVerify, decodeProtectedHeader, errors } from 'jose'
 import { z } from 'zod'
-import { keepPublicKeys, keepSigningKey, type OnKeyTrouble } from './kept-keys.ts'
+import { type KeptKeys, keepOwnPublicKeys, keepPublicKeys, keepSigningKey, type OnKeyTrouble } from './kept-keys.ts'
 import { SERVER_KEYS } from './key-sets.ts'
 
 const ALGORITHM = 'EdDSA'
@@ -53,7 +53,21 @@ export async function openWorkSigner(serverKeyFile: string, onTrouble: OnKeyTrou
  * @throws {MusterError} invalid_config when the file cannot be used now
  */
 export async function openWorkChecker(serverPublicKeyFile: string, onTrouble: OnKeyTrouble): Promise<WorkChecker> {
-  const kept = await keepPublicKeys({ set: SERVER_KEYS, file: serverPublicKeyFile, kind: 'Ed25519' }, onTrouble)
+  const keys = { set: SERVER_KEYS, file: serverPublicKeyFile, kind: 'Ed25519' } as const
+  return checkerBy(await keepPublicKeys(keys, onTrouble), 'worker')
+}
+
+/**
+ * Checks by the private keys of servers what a server has signed itself.
+ * @param onTrouble told when the file cannot be used any more; the keys that it held are used until it can
+ * @throws {MusterError} invalid_config when the file cannot be used now
+ */
+export async function openOwnWorkChecker(serverKeyFile: string, onTrouble: OnKeyTrouble): Promise<WorkChecker> {
+  const keys = { set: SERVER_KEYS, file: serverKeyFile, kind: 'Ed25519' } as const
+  return checkerBy(await keepOwnPublicKeys(keys, onTrouble), 'server')
+}
+
+function checkerBy(kept: KeptKeys<ReadonlyMap<string, KeyObject>>, who: 'worker' | 'server'): WorkChecker {
   return {
     check: async (kind, text) => {
       const header = headerOf(text)
@@ -63,7 +77,7 @@ export async function openWorkChecker(serverPublicKeyFile: string, onTrouble: On
       const key = keys.get(header.kid)
       if (key === undefined) {
         const known = [...keys.keys()].join(', ')
-        return { refused: `it is signed with the key ${shown(header.kid)}, and this worker knows ${known}` }
+        return { refused: `it is signed with the key ${shown(header.kid)}, and this ${who} knows ${known}` }
       }
       if (header.alg !== ALGORITHM) return { refused: `it is signed by ${shown(header.alg)}, not by ${ALGORITHM}` }
       return await verified(text, key)

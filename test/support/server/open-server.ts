@@ -11,6 +11,7 @@ export const OPEN_SERVER = {
   policy,
   sealer: undefined,
   signWork: undefined,
+  checkWork: undefined,
   tls: undefined,
   trustedProxies: new BlockList(),
 }

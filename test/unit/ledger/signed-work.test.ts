@@ -10,7 +10,7 @@ const specOf = (options: Record<string, unknown> = {}) => JobSpec.parse({ comman
 describe('a record that was changed since is told from one that was not', () => {
   const texts = { spec: '{"command":"true"}', key_hosts: '["@web"]', script: 'echo\n', secrets: 'sealed' }
   const fields = Object.fromEntries(SIGNED_FIELDS.filter((name) => name !== 'force').map((name) => [name, '7']))
-  const job = { jobId: 'job_a', spec: specOf(), hosts: ['a', 'b'], nowMs: 1_000 }
+  const job = { jobId: 'job_a', spec: specOf(), hosts: ['a', 'b'], nowMs: 1_000, request: 'r' }
   const claims = jobClaims(job, { texts, fields: { ...fields, title: 'not signed' } })
 
   test('one that was not changed fits, also as bytes, and with fields that are not signed', () => {

@@ -64,6 +64,11 @@ export const ERRORS = {
     meaning: 'The idempotency key was used before with another request.',
     next: 'Use a new key for a new request.',
   },
+  signature_invalid: {
+    status: 409,
+    meaning: 'What Redis holds of the job is not what a server has signed.',
+    next: 'Submit the job again in full. If nobody has changed keys or put Redis back, somebody has changed it.',
+  },
   secrets_not_accepted: {
     status: 422,
     meaning: 'The server cannot seal secrets for its workers.',

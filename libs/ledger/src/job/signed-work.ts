@@ -55,6 +55,8 @@ export const JobClaims = z.object({
   /** The last moment at which an attempt may start; orders may move it. */
   not_after: millis,
   total: z.number().int().min(1),
+  /** A digest of the request, by which it is known again under its idempotency key. */
+  request: z.string().optional(),
   /** A digest of each {@link HOSTS_PER_DIGEST} names of the frozen set, in order. */
   hosts: z.array(z.string()),
   /** Digests of the texts of the job: `spec`, `key_hosts`, and those beside the record. */
@@ -90,14 +92,16 @@ export type JobRecord = {
 
 /** What a server signs of a job that it is about to submit. */
 export function jobClaims(
-  { jobId, spec, hosts, nowMs }: { jobId: string; spec: JobSpec; hosts: readonly string[]; nowMs: number },
+  job: { jobId: string; spec: JobSpec; hosts: readonly string[]; nowMs: number; request: string },
   { texts, fields }: JobRecord,
 ): JobClaims {
+  const { jobId, spec, hosts, nowMs, request } = job
   return {
     job: jobId,
     signed_at: nowMs,
     not_after: nowMs + lastStartMs(spec, hosts.length),
     total: hosts.length,
+    request,
     hosts: hostDigests(hosts),
     texts: Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, digestOf(text)])),
     fields: Object.fromEntries(

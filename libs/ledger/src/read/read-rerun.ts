@@ -1,6 +1,8 @@
 /** Reads what a rerun needs: the command and options of a job, and those of its hosts that ended in certain states. */
 import { foldHosts, type Input, type TerminalRunState } from '@muster/contract'
 import { readSpec } from '../job/job-texts.ts'
+import { requireSignedRecord } from '../job/signed-record.ts'
+import type { CheckWork } from '../job/signed-work.ts'
 import { readStoredJob } from '../job/stored-job.ts'
 import { ask, type Ledger } from '../redis/open-ledger.ts'
 import { readOutcomes } from './read-outcomes.ts'
@@ -19,20 +21,27 @@ export type Rerun = {
 
 /**
  * What a rerun needs. Undefined when there is no such job.
- * @throws {MusterError} ledger_unavailable
+ * @param check asked whether all of it is what a server has signed; undefined: Redis is believed
+ * @throws {MusterError} signature_invalid when it is not; ledger_unavailable
  */
 export async function readRerun(
   ledger: Ledger,
   jobId: string,
   states: readonly TerminalRunState[],
+  check?: CheckWork,
 ): Promise<Rerun | undefined> {
   const job = await readStoredJob(ledger, jobId)
   if (job === undefined) return undefined
+  const all: string[] = []
   const hosts: string[] = []
   const wanted: ReadonlySet<string> = new Set(states)
-  for await (const { host, state } of readOutcomes(ledger, jobId, job)) if (wanted.has(state)) hosts.push(host)
+  for await (const { host, state } of readOutcomes(ledger, jobId, job)) {
+    all.push(host)
+    if (wanted.has(state)) hosts.push(host)
+  }
   const read = await readSpec(ledger, jobId)
   if (read === undefined) return undefined
+  if (check !== undefined) await requireSignedRecord(ledger, check, jobId, { texts: read.texts, hosts: all })
   const { secrets: secretNames = [], ...spec } = read.spec
   const request = { ...spec, title: job.title, targets: foldHosts(hosts), order: 'given', keep_secrets: false } as const
   return { request, hosts, secretNames, secretsKeptBy: await keeperOf(ledger, jobId) }

@@ -9,11 +9,12 @@ import type { JobSpec } from '@muster/contract'
 import { lastStartMs } from '../job/last-start.ts'
 import { batchOf, concurrencyOf, rolloutOf } from '../job/rollout.ts'
 import type { SealedSecrets } from '../job/sealed-secrets.ts'
+import { type Refused, readClaims } from '../job/signed-record.ts'
 import {
   type CheckWork,
   digestOf,
   HOSTS_PER_DIGEST,
-  JobClaims,
+  type JobClaims,
   OrderClaims,
   orderNames,
   readHostsOfDigest,
@@ -23,9 +24,6 @@ import {
 } from '../job/signed-work.ts'
 import type { Ledger } from '../redis/open-ledger.ts'
 import type { Claim } from './claim.ts'
-
-/** Why a run must not start, in words. */
-export type Refused = { readonly refused: string }
 
 /** How far the clocks of server and worker may be apart. */
 const CLOCKS_APART_MS = 5 * 60_000
@@ -66,7 +64,7 @@ export class SignedJob {
     job: { readonly jobId: string; readonly spec: JobSpec; readonly texts: Readonly<Record<string, string>> },
   ): Promise<SignedJob | Refused> {
     const { jobId, spec, texts } = job
-    const claims = await claimsOf(ledger, check, jobId)
+    const claims = await readClaims(ledger, check, jobId)
     if ('refused' in claims) return claims
     const fields = await readSignedFields(ledger, jobId, Object.keys(claims.fields))
     const changed = whatDiffers(claims, { texts, fields })
@@ -128,7 +126,7 @@ export class SignedJob {
   async refusalOfSealed({ jobId, text }: SealedSecrets): Promise<string | undefined> {
     const { job, fields } = this.#claims
     if (jobId !== (fields.secrets_of ?? job)) return `the sealed secrets are those of job ${jobId}`
-    const claims = jobId === job ? this.#claims : await claimsOf(this.#ledger, this.#check, jobId)
+    const claims = jobId === job ? this.#claims : await readClaims(this.#ledger, this.#check, jobId)
     if ('refused' in claims) return `of the job that keeps its secrets: ${claims.refused}`
     return claims.texts.secrets === digestOf(text) ? undefined : 'the sealed secrets are not those that were signed'
   }
@@ -241,19 +239,4 @@ export class SignedJob {
       if (isOurs && order.signed_at <= Date.now() + CLOCKS_APART_MS) this.#orders.set(name, order)
     }
   }
-}
-
-/** What was signed of a job. */
-async function claimsOf(ledger: Ledger, check: CheckWork, jobId: string): Promise<JobClaims | Refused> {
-  const [text] = await readSigned(ledger, jobId, ['job'])
-  if (text === undefined) {
-    const why = 'its server has no MUSTER_SERVER_KEY_FILE, or had none when it was submitted'
-    return { refused: `the job is not signed: ${why}; submit it again` }
-  }
-  const checked = await check('job', text)
-  if ('refused' in checked) return checked
-  const claims = JobClaims.safeParse(checked.claims)
-  if (!claims.success) return { refused: 'what was signed of the job is not as this version of the worker knows it' }
-  if (claims.data.job !== jobId) return { refused: `what is signed is job ${claims.data.job.slice(0, 40)}` }
-  return claims.data
 }

@@ -8,7 +8,8 @@ import { z } from 'zod'
 import { dropTexts, type JobText, splitTexts, storeTexts, type TextName } from '../job/job-texts.ts'
 import { rolloutOf } from '../job/rollout.ts'
 import { workDigest } from '../job/sealed-secrets.ts'
-import { jobClaims, type SignWork } from '../job/signed-work.ts'
+import { notAsSigned, readClaims } from '../job/signed-record.ts'
+import { type CheckWork, jobClaims, type SignWork } from '../job/signed-work.ts'
 import { sharedMachines } from '../read/job-notices.ts'
 import { ask, FULL, type Ledger } from '../redis/open-ledger.ts'
 import { runScript } from '../redis/scripts.ts'
@@ -77,6 +78,8 @@ export type NewJob = {
   rerun?: { of: string; states: readonly string[] }
   /** Signs what the workers are to do. Absent: nothing is signed. */
   sign?: SignWork
+  /** Checks that a job which Redis has under the idempotency key is the one. Absent: Redis is believed. */
+  check?: CheckWork
   /** Whether it tests the connection, and so goes past a breaker that is open because the host could not be reached. */
   isTest?: boolean
 }
@@ -84,7 +87,8 @@ export type NewJob = {
 /**
  * Stores a job and releases its first runs. `created` is false when the same request came before under the same
  * idempotency key; then `jobId` is the earlier job.
- * @throws {MusterError} idempotency_conflict when the key stood for another request
+ * @throws {MusterError} idempotency_conflict when the key stood for another request; signature_invalid when it stands
+ *   for a job that no server has signed for this one
  * @throws {MusterError} rate_limited when the key, or one above it, has submitted its jobs of this hour
  * @throws {MusterError} ledger_full when Redis has no room for it; nothing was stored
  * @throws {MusterError} ledger_unavailable; if the job was stored after all, its ID is `details.job_id`
@@ -141,14 +145,15 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
   if (secrets !== undefined && 'isKept' in secrets && secrets.isKept) fields.push(['keep_secrets', 1])
   const besides = [...texts, ...(await sealed(job, jobId, whole))]
   const areStored = await storeTexts(ledger, jobId, besides)
-  const signed = await signedJob(job, { jobId, spec: whole, fields, besides })
   const lengthOf = (name: TextName) => besides.find((text) => text.name === name)?.bytes.length ?? ''
   const asIs = job.rerun ?? [targets, asked, specText, ...texts.map(({ sha256 }) => sha256)]
   const sameRequest = secrets !== undefined && 'mac' in secrets ? [asIs, secrets.mac, secrets.isKept] : asIs
+  const request = digest(JSON.stringify(sameRequest))
+  const signed = await signedJob(job, { jobId, spec: whole, fields, besides, request })
   const given = {
     jobId,
     idempotencyKey: idempotencyKey === undefined ? '' : keys.idempotency(job.owner, digest(idempotencyKey)),
-    digest: digest(JSON.stringify(sameRequest)),
+    digest: request,
     idempotencyS: IDEMPOTENCY_S,
     startWithinMs: toMs(spec.start_deadline_s),
     withinMs: spec.job_timeout_s === undefined ? '' : toMs(spec.job_timeout_s),
@@ -164,7 +169,10 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
   const answer = await ask(redis, () => runScript(ledger, 'accept', given, following), jobId)
   const [word, seenJobId = '', ...more] = Answer.parse(answer)
   if (word !== 'accepted') await dropTexts(ledger, jobId, besides)
-  if (word === 'seen') return { jobId: seenJobId, created: false }
+  if (word === 'seen') {
+    await requireSame(ledger, job.check, seenJobId, request)
+    return { jobId: seenJobId, created: false }
+  }
   if (word === 'conflict') throw conflict(seenJobId)
   if (word === 'spent') throw spent(seenJobId, more)
   // Texts without room were not stored; but the same request may have been accepted before, which is no error.
@@ -183,12 +191,21 @@ async function sealed({ secrets, hosts }: NewJob, jobId: string, spec: JobSpec):
   return [{ name: 'secrets', bytes: Buffer.from(text) }]
 }
 
+/** Whoever can write to Redis could have another job answer for this one. */
+async function requireSame(ledger: Ledger, check: CheckWork | undefined, jobId: string, request: string) {
+  if (check === undefined) return
+  const claims = await readClaims(ledger, check, jobId)
+  if ('refused' in claims) throw notAsSigned(jobId, claims.refused)
+  if (claims.request !== request) throw notAsSigned(jobId, 'it was signed for another request than this one')
+}
+
 /** What the server has signed of the job; '' when it does not sign. */
 async function signedJob(
   { hosts, sign }: NewJob,
-  { jobId, spec, fields, besides }: { jobId: string; spec: JobSpec; fields: Field[]; besides: readonly JobText[] },
+  made: { jobId: string; spec: JobSpec; fields: Field[]; besides: readonly JobText[]; request: string },
 ): Promise<string> {
   if (sign === undefined) return ''
+  const { fields, besides, ...rest } = made
   const stored = Object.fromEntries(fields.map(([name, value]) => [name, String(value)]))
   const { spec: specText = '', key_hosts: keyHosts } = stored
   const texts = {
@@ -196,7 +213,7 @@ async function signedJob(
     ...(keyHosts !== undefined && { key_hosts: keyHosts }),
     ...Object.fromEntries(besides.map(({ name, bytes }) => [name, bytes])),
   }
-  return await sign('job', jobClaims({ jobId, spec, hosts, nowMs: Date.now() }, { texts, fields: stored }))
+  return await sign('job', jobClaims({ ...rest, hosts, nowMs: Date.now() }, { texts, fields: stored }))
 }
 
 function conflict(jobId: string): MusterError {

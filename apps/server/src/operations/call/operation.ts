@@ -2,7 +2,7 @@
 import type { KeyLedger, Principal } from '@muster/access'
 import type { OPERATIONS, OperationName, Output } from '@muster/contract'
 import type { AdhocPolicy, Inventory } from '@muster/inventory'
-import type { Ledger, SignWork } from '@muster/ledger'
+import type { CheckWork, Ledger, SignWork } from '@muster/ledger'
 import type { Logger } from '@muster/runtime'
 import type { Sealer } from '@muster/trust'
 
@@ -21,6 +21,8 @@ export type OperationDeps = {
   readonly keyLedger: KeyLedger
   /** Signs jobs, and orders that widen them. Undefined: workers that check signatures run nothing of this server. */
   readonly signWork: SignWork | undefined
+  /** Checks what servers have signed. Undefined: this server believes what Redis says of a job. */
+  readonly checkWork: CheckWork | undefined
 }
 
 /** Most calls of one key per minute on this server; 0 is no limit. */

@@ -61,9 +61,9 @@ async function submitFor(
 
 /** Has the ledger accept a job, if the key of the caller allows it. Every job of a server passes here. */
 async function accept(
-  { ledger, inventory, policy, signWork }: OperationDeps,
+  { ledger, inventory, policy, signWork, checkWork }: OperationDeps,
   caller: Caller,
-  job: Omit<NewJob, 'machines' | 'owner' | 'keyId' | 'keyLimits' | 'traceparent' | 'sign'>,
+  job: Omit<NewJob, 'machines' | 'owner' | 'keyId' | 'keyLimits' | 'traceparent' | 'sign' | 'check'>,
   isOurs: boolean,
 ): ReturnType<typeof submitJob> {
   const known = inventory.current()
@@ -83,6 +83,7 @@ async function accept(
     keyLimits: { hosts: limits.hosts, shares },
     ...(traceparent === undefined ? {} : { traceparent }),
     ...(signWork === undefined ? {} : { sign: signWork }),
+    ...(checkWork === undefined ? {} : { check: checkWork }),
   })
 }
 
@@ -90,13 +91,14 @@ async function accept(
  * Runs a job again on those of its hosts that ended in `states`. The hosts come from its frozen set, whatever the
  * inventory says now; a name that has become an alias since stands for its host, each once. The key of the caller must
  * allow the job, as if they submitted it themselves.
- * @throws {MusterError} not_found; no_targets if no host ended so; secrets_not_kept; key_limit, rate_limited,
+ * @throws {MusterError} not_found; no_targets if no host ended so; signature_invalid when Redis tells the job otherwise
+ *   than a server has signed it; secrets_not_kept; key_limit, rate_limited,
  *   secrets_not_accepted, idempotency_conflict, ledger_unavailable
  */
 export async function rerun(deps: OperationDeps, input: Input<'rerun_job'>, caller: Caller): Promise<JobReport> {
   const { ledger, inventory, logger } = deps
   const { job_id: rerunOf, states, wait_s, idempotency_key } = input
-  const again = await readRerun(ledger, rerunOf, states)
+  const again = await readRerun(ledger, rerunOf, states, deps.checkWork)
   if (again === undefined) throw noSuchJob(rerunOf)
   if (again.hosts.length === 0) {
     throw new MusterError('no_targets', `no host of job ${rerunOf} has ended as ${states.join(', ')}`, {

@@ -1,0 +1,62 @@
+/**
+ * What a server has signed of a job, and whether its record is that. A server asks before it signs anything that comes
+ * from such a record: whoever can write to Redis would else have it sign a command of theirs.
+ */
+import { MusterError } from '@muster/contract'
+import type { Ledger } from '../redis/open-ledger.ts'
+import {
+  type CheckWork,
+  hostDigests,
+  JobClaims,
+  type JobRecord,
+  readSigned,
+  readSignedFields,
+  whatDiffers,
+} from './signed-work.ts'
+
+/** Why a job is not believed, in words. */
+export type Refused = { readonly refused: string }
+
+/**
+ * What a server has signed of the job; or why that is not known.
+ * @throws {MusterError} ledger_unavailable
+ */
+export async function readClaims(ledger: Ledger, check: CheckWork, jobId: string): Promise<JobClaims | Refused> {
+  const [text] = await readSigned(ledger, jobId, ['job'])
+  if (text === undefined) {
+    const why = 'its server has no MUSTER_SERVER_KEY_FILE, or had none when it was submitted'
+    return { refused: `the job is not signed: ${why}; submit it again` }
+  }
+  const checked = await check('job', text)
+  if ('refused' in checked) return checked
+  const claims = JobClaims.safeParse(checked.claims)
+  if (!claims.success) return { refused: 'what was signed of the job is not as this version knows it' }
+  if (claims.data.job !== jobId) return { refused: `what is signed is job ${claims.data.job.slice(0, 40)}` }
+  return claims.data
+}
+
+/**
+ * Passes when texts, fields and all hosts of the job are as they were signed.
+ * @throws {MusterError} signature_invalid saying what is not; ledger_unavailable
+ */
+export async function requireSignedRecord(
+  ledger: Ledger,
+  check: CheckWork,
+  jobId: string,
+  { texts, hosts }: { texts: JobRecord['texts']; hosts: readonly string[] },
+): Promise<void> {
+  const claims = await readClaims(ledger, check, jobId)
+  if ('refused' in claims) throw notAsSigned(jobId, claims.refused)
+  const fields = await readSignedFields(ledger, jobId, Object.keys(claims.fields))
+  const changed = whatDiffers(claims, { texts, fields })
+  if (changed !== undefined) throw notAsSigned(jobId, `it is not as it was signed; changed in Redis: ${changed}`)
+  if (JSON.stringify(hostDigests(hosts)) === JSON.stringify(claims.hosts)) return
+  throw notAsSigned(jobId, 'it is not as it was signed; changed in Redis: its hosts')
+}
+
+/** A job that a server does not take over. */
+export function notAsSigned(jobId: string, why: string): MusterError {
+  return new MusterError('signature_invalid', `the job ${jobId} is not believed: ${why}`, {
+    details: { job_id: jobId },
+  })
+}

@@ -1,0 +1,290 @@
+/**
+ * An attacker's script: whoever can read and write everything in Redis, and has no file of a server or worker. They run
+ * no command of their own, make no API key, and have nobody run one for them. Commands would leave files in a directory
+ * of the host.
+ */
+import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto'
+import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { resumeJob } from '@muster/ledger'
+import type { Redis } from 'ioredis'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { ledgerOf, pushAgain } from '../../support/stack/redis-writer.ts'
+import { redisOf, runOf, startForSecrets } from '../../support/stack/secret-stack.ts'
+import type { Stack } from '../../support/stack/stack.ts'
+
+/** A Muster, its Redis, and a directory in which commands leave their marks. */
+type Scene = {
+  readonly stack: Stack
+  readonly redis: Redis
+  readonly key: (rest: string) => string
+  readonly directory: string
+  /** Submits a job that was really asked for: it leaves its mark. */
+  honest(mark: string, request?: Record<string, unknown>): Promise<string>
+  /** The marks that there are. */
+  marks(): Promise<string[]>
+}
+
+async function scene(options: Parameters<typeof startForSecrets>[0] = {}): Promise<Scene> {
+  const directory = await mkdtemp(join(tmpdir(), 'muster-marks-'))
+  onTestFinished(() => rm(directory, { recursive: true, force: true }))
+  // Commands run as another user.
+  await chmod(directory, 0o777)
+  const stack = await startForSecrets(options)
+  return {
+    stack,
+    ...redisOf(stack),
+    directory,
+    honest: async (mark, request) => {
+      const command = `touch ${directory}/honest-${mark}`
+      return (await stack.submit({ targets: 'h1', command, ...request })).job_id
+    },
+    marks: async () => (await readdir(directory)).toSorted(),
+  }
+}
+
+/** What the attacker would have the hosts do. */
+const evil = ({ directory }: Scene, mark: string) => `touch ${directory}/evil-${mark}`
+
+/** Puts the attacker's command into the record of a job. */
+async function putCommand(at: Scene, jobId: string, mark: string): Promise<void> {
+  const { redis, key } = at
+  const spec = JSON.parse((await redis.hget(key(`job:${jobId}`), 'spec')) ?? '')
+  await redis.hset(key(`job:${jobId}`), 'spec', JSON.stringify({ ...spec, command: evil(at, mark) }))
+}
+
+/** Everything of a job under another ID, with the attacker's command and claims that fit it. */
+async function forgeJob(at: Scene, from: string, mark: string): Promise<{ jobId: string; claims: object }> {
+  const { redis, key } = at
+  const jobId = `job_${createHash('sha256')
+    .update(mark)
+    .digest('hex')
+    .replaceAll(/[^a-f]/g, 'x')
+    .slice(0, 26)}`
+  for (const part of ['', ':hosts', ':signed']) await redis.copy(key(`job:${from}${part}`), key(`job:${jobId}${part}`))
+  await putCommand(at, jobId, mark)
+  const spec = (await redis.hget(key(`job:${jobId}`), 'spec')) ?? ''
+  const [, payload = ''] = ((await redis.hget(key(`job:${from}:signed`), 'job')) ?? '').split('.')
+  const claims = JSON.parse(Buffer.from(payload, 'base64url').toString())
+  const digest = createHash('sha256').update(spec).digest('base64url')
+  return { jobId, claims: { ...claims, job: jobId, texts: { ...claims.texts, spec: digest } } }
+}
+
+const encoded = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
+
+describe('a command of their own', () => {
+  test('in a job that they have made themselves does not run, whatever they sign it with', async () => {
+    const at = await scene({ workers: 0 })
+    const { stack, redis, key } = at
+    const template = await at.honest('template')
+    const [head = ''] = ((await redis.hget(key(`job:${template}:signed`), 'job')) ?? '').split('.')
+    const honestHead = JSON.parse(Buffer.from(head, 'base64url').toString())
+    const publicFile = await readFile(join(stack.dataDir, 'server-keys.pub.json'), 'utf8')
+    const own = generateKeyPairSync('ed25519').privateKey
+    const signatures: Record<string, [(claims: object) => string | undefined, RegExp]> = {
+      nothing: [() => undefined, /^the job is not signed: /],
+      none: [(claims) => `${encoded({ ...honestHead, alg: 'none' })}.${encoded(claims)}.`, /"none", not by EdDSA/],
+      'the public key': [
+        (claims) => {
+          const text = `${encoded({ ...honestHead, alg: 'HS256' })}.${encoded(claims)}`
+          const [{ x }] = JSON.parse(publicFile).keys
+          const mac = createHash('sha256').update(x).update(text).digest('base64url')
+          return `${text}.${mac}`
+        },
+        /"HS256", not by EdDSA/,
+      ],
+      'a key of their own': [
+        (claims) => {
+          const text = `${encoded({ ...honestHead, kid: 'own' })}.${encoded(claims)}`
+          return `${text}.${sign(null, Buffer.from(text), own).toString('base64url')}`
+        },
+        /^it is signed with the key "own", and this worker knows /,
+      ],
+      'a key of their own by the name of another': [
+        (claims) => {
+          const text = `${head}.${encoded(claims)}`
+          return `${text}.${sign(null, Buffer.from(text), own).toString('base64url')}`
+        },
+        /^the signature does not fit$/,
+      ],
+      'a key in the signature itself': [
+        (claims) => {
+          const jwk = own.export({ format: 'jwk' })
+          const text = `${encoded({ ...honestHead, jwk: { kty: jwk.kty, crv: jwk.crv, x: jwk.x } })}.${encoded(claims)}`
+          return `${text}.${sign(null, Buffer.from(text), own).toString('base64url')}`
+        },
+        /^the signature does not fit$/,
+      ],
+    }
+    const forged: Array<[string, string, RegExp]> = []
+    const ledger = await ledgerOf(stack)
+    for (const [how, [signed, refusal]] of Object.entries(signatures)) {
+      const { jobId, claims } = await forgeJob(at, template, how.replaceAll(' ', '-'))
+      const text = signed(claims)
+      if (text === undefined) await redis.del(key(`job:${jobId}:signed`))
+      else await redis.hset(key(`job:${jobId}:signed`), 'job', text)
+      await pushAgain(ledger, jobId, 0, 'h1')
+      forged.push([how, jobId, refusal])
+    }
+    await stack.startWorker()
+    for (const [how, jobId, detail] of forged) {
+      await stack.ended(jobId)
+      const refused = { state: 'skipped', reason: 'signature_invalid', detail: expect.stringMatching(detail) }
+      expect.soft([how, await runOf(stack, jobId)]).toEqual([how, expect.objectContaining(refused)])
+    }
+    await stack.ended(template)
+    expect(await at.marks()).toEqual(['honest-template'])
+  }, 90_000)
+
+  test('does not run on a host of another run, nor behind a gate that an order for another job opens', async () => {
+    const at = await scene({ workers: 0 })
+    const { stack, redis, key } = at
+    const exchanged = await at.honest('$(hostname)', { targets: 'h1,h2', order: 'given' })
+    for (const name of [0, 1]) {
+      await redis.lset(key(`job:${exchanged}:hosts`), name, `h${2 - name}`)
+      await redis.hset(key(`run:${exchanged}:${name}`), 'host', `h${2 - name}`)
+    }
+    const gated = { targets: 'h[1-2]', batches: [1, 1], gate: 'manual' }
+    const [opened, shut] = [await at.honest('opened', gated), await at.honest('shut', gated)]
+    await stack.startWorker()
+    for (const host of ['h1', 'h2']) {
+      await expect.poll(() => runOf(stack, exchanged, host)).toMatchObject({ reason: 'signature_invalid' })
+    }
+    const state = async (jobId: string) => Object((await stack.ask('GET', `/v1/jobs/${jobId}`)).body).state
+    for (const jobId of [opened, shut]) await expect.poll(() => state(jobId), { timeout: 20_000 }).toBe('paused')
+    await stack.ask('POST', `/v1/jobs/${opened}/resume`, {})
+    await stack.ended(opened)
+    await redis.hset(
+      key(`job:${shut}:signed`),
+      'gate:0',
+      (await redis.hget(key(`job:${opened}:signed`), 'gate:0')) ?? '',
+    )
+    expect(await resumeJob(await ledgerOf(stack), shut)).toBe('resumed')
+    await stack.ended(shut)
+    expect(await runOf(stack, shut, 'h2')).toMatchObject({
+      reason: 'signature_invalid',
+      detail: 'it is of batch 2, and no signed order opens the gate after 1',
+    })
+    expect(await at.marks()).toEqual(['honest-opened', 'honest-shut'])
+  }, 90_000)
+
+  test('is not signed by a server when somebody runs their job again, whatever was changed in it', async () => {
+    const at = await scene()
+    const { stack, redis, key } = at
+    const script = `#!/bin/sh\ntouch ${at.directory}/honest-script\n${'#'.repeat(20_000)}\n`
+    const changes: Record<string, [Record<string, unknown>, (jobId: string) => Promise<unknown>, RegExp]> = {
+      command: [{}, (id) => putCommand(at, id, 'rerun'), /changed in Redis: the command or an option of it/],
+      script: [
+        { command: undefined, script },
+        (id) => redis.setrange(key(`job:${id}:script`), 10, `touch ${at.directory}/evil-script;exit\n`),
+        /changed in Redis: its script/,
+      ],
+      host: [{}, (id) => redis.lset(key(`job:${id}:hosts`), 0, 'h3'), /changed in Redis: its hosts|no host of job/],
+      hosts: [
+        {},
+        (id) => redis.rpush(key(`job:${id}:hosts`), 'h3').then(() => redis.hset(key(`job:${id}`), 'total', 2)),
+        /changed in Redis: its hosts|no host of job/,
+      ],
+      signature: [{}, (id) => redis.del(key(`job:${id}:signed`)), /the job is not signed: /],
+      'signature of another': [
+        {},
+        async (id) => redis.copy(key(`job:${await at.honest('other')}:signed`), key(`job:${id}:signed`), 'REPLACE'),
+        /what is signed is job job_/,
+      ],
+    }
+    for (const [what, [request, change, refusal]] of Object.entries(changes)) {
+      const jobId = await at.honest('first', request)
+      await stack.ended(jobId)
+      await change(jobId)
+      const all = ['succeeded', 'lost', 'skipped', 'failed']
+      const { status, body } = await stack.ask('POST', `/v1/jobs/${jobId}/rerun`, { states: all })
+      expect
+        .soft([what, status, Object(body).detail])
+        .toEqual([what, expect.any(Number), expect.stringMatching(refusal)])
+    }
+    const untouched = await at.honest('first')
+    expect(await stack.ended(untouched)).toMatchObject({ problems: [], state: 'succeeded' })
+    const again = await stack.ask('POST', `/v1/jobs/${untouched}/rerun`, { states: ['succeeded'] })
+    expect(again.status).toBe(202)
+    expect(await stack.ended(Object(again.body).job_id)).toMatchObject({ state: 'succeeded' })
+    expect(await at.marks()).toEqual(['honest-first', 'honest-other', 'honest-script'])
+  }, 120_000)
+})
+
+test('another job does not answer for one that somebody submits under an idempotency key', async () => {
+  const at = await scene()
+  const { stack, redis, key } = at
+  const other = await at.honest('other')
+  await stack.ended(other)
+  const request = { targets: 'h1', command: `touch ${at.directory}/honest-once`, idempotency_key: 'deploy-7' }
+  const first = await stack.submit(request)
+  await stack.ended(first.job_id)
+  expect((await stack.submit(request)).job_id).toBe(first.job_id)
+  const [name = ''] = (await redis.keys(key('idem:*'))).filter((one) => one.startsWith(key('idem:')))
+  const stored = await redis.hgetall(name)
+  const field = Object.keys(stored).find((one) => stored[one] === first.job_id) ?? ''
+  await redis.hset(name, field, other)
+  const { status, body } = await stack.ask('POST', '/v1/jobs', request)
+  expect([status, Object(body).code]).toEqual([409, 'signature_invalid'])
+  expect(Object(body).detail).toContain(`the job ${other} is not believed: it was signed for another request`)
+}, 60_000)
+
+test('a record that they have written makes no API key, and gives none more than it had', async () => {
+  const at = await scene()
+  const { stack, redis, key } = at
+  const records = key('api-keys')
+  const withKey = async (secret: string, body: object = { targets: 'h1', command: evil(at, 'key') }) => {
+    const response = await fetch(`${stack.url}/v1/jobs`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${secret}`, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+    return [response.status, Object(await response.json()).code]
+  }
+  const made = async (request: object) => {
+    const { body } = await stack.ask('POST', '/v1/keys', request)
+    return { secret: String(Object(body).key), id: String(Object(body).record.key_id) }
+  }
+  const own = `mst_evil_${randomBytes(32).toString('base64url')}`
+  const sha256 = createHash('sha256').update(own).digest('hex')
+  const honestRecord = (await redis.hget(records, 'first')) ?? ''
+
+  const forged = [
+    JSON.stringify({ sha256, source: 'made', created_at: new Date().toISOString() }),
+    honestRecord.replace(/"sha256":"[0-9a-f]+"/, `"sha256":"${sha256}"`),
+    honestRecord.replace('{', `{"old_secret":{"sha256":"${sha256}","until":"2100-01-01T00:00:00.000Z"},`),
+  ]
+  for (const record of forged) {
+    await redis.hset(records, 'evil', record)
+    expect(await withKey(own)).toEqual([401, 'unauthorized'])
+  }
+  const ownFirst = own.replace('evil', 'first')
+  await redis.hset(
+    records,
+    'first',
+    forged[1]?.replace(sha256, createHash('sha256').update(ownFirst).digest('hex')) ?? '',
+  )
+  expect(await withKey(ownFirst)).toEqual([401, 'unauthorized'])
+  await redis.hset(records, 'first', honestRecord)
+  await new Promise((resolve) => setTimeout(resolve, 1_100))
+
+  const reader = await made({ owner: 'ann', scopes: ['jobs:read'] })
+  const revoked = await made({ owner: 'ann', scopes: ['jobs:run', 'jobs:read'] })
+  const narrow = await made({ owner: 'ann', scopes: ['jobs:run', 'jobs:read'], hosts: 'h2' })
+  await stack.ask('POST', `/v1/keys/${revoked.id}/revoke`, {})
+  expect(await withKey(reader.secret)).toEqual([403, 'insufficient_scope'])
+  expect(await withKey(revoked.secret)).toEqual([401, 'unauthorized'])
+  expect(await withKey(narrow.secret)).toEqual([403, 'key_limit'])
+  const edit = async (id: string, change: (record: string) => string) => {
+    const record = (await redis.hget(records, id)) ?? ''
+    expect(change(record)).not.toBe(record)
+    await redis.hset(records, id, change(record))
+  }
+  await edit(reader.id, (record) => record.replace('["jobs:read"]', '["jobs:read","jobs:run"]'))
+  await edit(revoked.id, (record) => record.replace(/"revoked_at":"[^"]+"/, '"revoked_at":null'))
+  await edit(narrow.id, (record) => record.replace('"hosts":["h2"]', '"hosts":[]'))
+  await new Promise((resolve) => setTimeout(resolve, 1_100))
+  for (const { secret } of [reader, revoked, narrow]) expect(await withKey(secret)).toEqual([401, 'unauthorized'])
+  expect(await at.marks()).toEqual([])
+}, 90_000)
