@@ -220,6 +220,21 @@ describe('a job that was changed in Redis does not run', () => {
     expect([await ranCount(), await unsigned.ranCount()]).toEqual([1, 0])
   }, 60_000)
 
+  test('a durable command that goes on at its host is not followed by what the job says now: it is lost', async () => {
+    const stack = await startForSecrets()
+    const { redis, key } = redisOf(stack)
+    const { jobId, ranCount } = await submitMarked(stack, { durable: true }, '; sleep 20')
+    await expect.poll(ranCount, { timeout: 20_000 }).toBe(1)
+    for (const worker of stack.workers) process.kill(worker.pid, 'SIGKILL')
+    const spec = JSON.parse((await redis.hget(key(`job:${jobId}`), 'spec')) ?? '')
+    await redis.hset(key(`job:${jobId}`), 'spec', JSON.stringify({ ...spec, health_check: { command: 'id' } }))
+    await stack.startWorker()
+    await stack.ended(jobId)
+    const lost = { state: 'lost', remote: 'unknown', reason: 'signature_invalid' }
+    expect(await runOf(stack, jobId)).toMatchObject({ ...lost, detail: changed('the command or an option of it') })
+    expect(await ranCount()).toBe(1)
+  }, 60_000)
+
   test('secrets that somebody else has sealed for the job, and those of another job', async () => {
     const stack = await startForSecrets({ workers: 0 })
     const { redis, key } = redisOf(stack)

@@ -31,10 +31,10 @@ export async function pushAgain(ledger: Ledger, jobId: string, index: number, ho
   await issueTickets(ledger.tickets, [ticket])
 }
 
-/** Submits a command that leaves a line per run, while no worker is there. */
-export async function submitMarked(stack: Stack, request: Partial<Request<'submit_job'>> = {}) {
+/** Submits a command that leaves a line per run, and then does what `more` says. */
+export async function submitMarked(stack: Stack, request: Partial<Request<'submit_job'>> = {}, more = '') {
   const { path, lines } = await witnessFile()
-  const command = `echo ran >> ${path}`
+  const command = `echo ran >> ${path}${more}`
   const { job_id: jobId } = await stack.submit({ targets: 'h1', command, ...request })
   /** How often it ran. */
   const ranCount = async () => (await lines()).length
