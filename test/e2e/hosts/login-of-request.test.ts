@@ -1,25 +1,19 @@
 /**
- * Passwords and keys that a request itself brings for the hosts that it names: sealed, offered to those hosts alone,
- * and nowhere to be found. A real sshd is behind all of them.
+ * Passwords and keys that a request itself brings for the hosts that it names: sealed, and offered to those hosts
+ * alone. A real sshd is behind all of them. That they are nowhere else is in secret-canary.test.ts.
  */
-import { execFile, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { promisify } from 'node:util'
 import { OPERATIONS, Problem, type Request, shellWord } from '@muster/contract'
 import { beforeEach, expect, inject, onTestFinished, test } from 'vitest'
 import { muster, musterFed } from '../../support/cli/muster-process.ts'
-import { use } from '../../support/mcp/tool-call.ts'
 import { apart } from '../../support/runtime/apart.ts'
-import { ownRedis } from '../../support/runtime/own-redis.ts'
+import { keyFiles } from '../../support/ssh/key-files.ts'
 import { strangeKey } from '../../support/ssh/strange-key.ts'
-import { gateFile } from '../../support/stack/gate.ts'
-import { allOfRedis, allProcesses, groupsOf, redisOf } from '../../support/stack/secret-stack.ts'
 import { type Stack, startStack } from '../../support/stack/stack.ts'
 
-const run = promisify(execFile)
 const PASSPHRASE = 'canary-phrase-7Wd3'
 
 beforeEach((context) => {
@@ -33,17 +27,6 @@ async function startWith(more: Partial<Parameters<typeof startStack>[0]> = {}) {
   return { stack, host: (address: string) => `${user}@${address}:${port}`, password: password ?? '' }
 }
 
-/** The key that the sshd takes, as it is and encrypted. */
-async function keyFiles() {
-  const directory = await mkdtemp(join(tmpdir(), 'muster-login-'))
-  onTestFinished(() => rm(directory, { recursive: true, force: true }))
-  const [plain, encrypted] = [join(directory, 'plain'), join(directory, 'encrypted')]
-  for (const file of [plain, encrypted]) await copyFile(inject('sshd').keys.ed25519, file)
-  await run('chmod', ['600', plain, encrypted])
-  await run('ssh-keygen', ['-q', '-p', '-P', '', '-N', PASSPHRASE, '-f', encrypted])
-  return { directory, plain, encrypted }
-}
-
 async function ended(stack: Stack, request: Request<'submit_job'>) {
   const { job_id } = await stack.submit(request)
   return { jobId: job_id, ...(await stack.ended(job_id)) }
@@ -51,7 +34,7 @@ async function ended(stack: Stack, request: Request<'submit_job'>) {
 
 test('a command runs by password, by a key, and by an encrypted key, none of which the worker has', async () => {
   const { stack, host, password } = await startWith()
-  const { plain, encrypted, directory } = await keyFiles()
+  const { plain, encrypted, directory } = await keyFiles(PASSPHRASE)
   const words = (address: string, ...flags: string[]) => ['run', ...flags, host(address), '--', 'uname -s']
   const told = (address: string) => `── ${host(address)}: succeeded\n│ Linux\n`
   const byPassword = await musterFed(stack.env, `${password}\n`, ...words('127.0.1.1', '--ask-pass'))
@@ -73,7 +56,7 @@ test('a command runs by password, by a key, and by an encrypted key, none of whi
 }, 90_000)
 
 test('the passphrase of a key file on the worker is given with the request, and a refusal says how', async () => {
-  const { encrypted, directory } = await keyFiles()
+  const { encrypted, directory } = await keyFiles(PASSPHRASE)
   const { stack, host } = await startWith({
     env: { MUSTER_ADHOC_HOSTS: '127.0.0.0/8', MUSTER_ADHOC_KEY_DIRS: directory },
   })
@@ -87,7 +70,7 @@ test('the passphrase of a key file on the worker is given with the request, and 
 
 test('on a terminal both are asked for, one after the other, and neither is shown', async () => {
   const { stack, host, password } = await startWith()
-  const { encrypted } = await keyFiles()
+  const { encrypted } = await keyFiles(PASSPHRASE)
   const words = ['run', '-i', encrypted, '--ask-pass', host('127.0.1.8'), '--', 'echo it ran']
   const line = [process.execPath, resolve('apps/cli/bin/muster.js'), ...words].map(shellWord).join(' ')
   const child = spawn('script', ['-qec', line, '/dev/null'], {
@@ -111,7 +94,7 @@ test('on a terminal both are asked for, one after the other, and neither is show
 
 test('whether a host can be reached is tested with what would log in there', async () => {
   const { stack, host, password } = await startWith()
-  const { plain, encrypted } = await keyFiles()
+  const { plain, encrypted } = await keyFiles(PASSPHRASE)
   const byPassword = await musterFed(stack.env, `${password}\n`, 'ping', '--ask-pass', host('127.0.1.1'))
   expect([byPassword.status, byPassword.out.toString()], byPassword.said).toEqual([0, expect.stringContaining(' ok, ')])
   const byKey = await musterFed(stack.env, `${PASSPHRASE}\n`, 'ping', '-i', encrypted, '--json', host('127.0.1.2'))
@@ -142,7 +125,7 @@ test('a wrong password is held off by the breaker of the host, and the right one
 
 test('no host of the inventory is offered them, also not to go through', async () => {
   const { user, port, keys } = inject('sshd')
-  const strange = join((await keyFiles()).directory, 'strange')
+  const strange = join((await keyFiles(PASSPHRASE)).directory, 'strange')
   await writeFile(strange, strangeKey(), { mode: 0o600 })
   const inventory = [
     'hosts:',
@@ -170,7 +153,7 @@ test('no host of the inventory is offered them, also not to go through', async (
 
 test('what excludes or needs another is refused, and no refusal repeats a secret', async () => {
   const { stack, host } = await startWith()
-  const { plain, encrypted } = await keyFiles()
+  const { plain, encrypted } = await keyFiles(PASSPHRASE)
   const [key, locked] = [await readFile(plain, 'utf8'), await readFile(encrypted, 'utf8')]
   const SECRET = 'canary-refused-5Tz1'
   const refused: [unknown, string][] = [
@@ -218,60 +201,3 @@ test('a rerun has them only if they were kept, and is given them otherwise', asy
   expect(without.problems).toMatchObject([{ reason: 'auth_failed' }])
   expect(await again(without.jobId, { connect: { password } })).toMatchObject(exit)
 }, 60_000)
-
-test('password, passphrase and key are nowhere: not in Redis, answers, logs, output or process lists', async () => {
-  const own = await ownRedis()
-  const { directory, encrypted } = await keyFiles()
-  const log = join(directory, 'log')
-  const { stack, host, password } = await startWith({
-    redisUrl: own.url,
-    env: { LOG_LEVEL: 'trace', MUSTER_LOG_FILE: log },
-  })
-  const { redis } = redisOf(stack)
-  const [byPassword, byKey] = [await gateFile(), await gateFile()]
-  const private_key = await readFile(encrypted, 'utf8')
-  const waits = (gate: { path: string }) => `echo ready; while [ ! -e ${gate.path} ]; do sleep 0.1; done; cat`
-  const first = await stack.submit({
-    targets: host('127.0.1.1'),
-    command: waits(byPassword),
-    stdin: 'end\n',
-    connect: { password },
-  })
-  const answer = await use(stack, 'run_command', {
-    targets: host('127.0.1.2'),
-    command: waits(byKey),
-    connect: { private_key, passphrase: PASSPHRASE },
-    wait_s: 0,
-  })
-  const second = OPERATIONS.get_job.output.pick({ job_id: true }).parse(answer.structuredContent)
-  const jobs: [string, string][] = [
-    [first.job_id, host('127.0.1.1')],
-    [second.job_id, host('127.0.1.2')],
-  ]
-  const look = async () => {
-    const paths = jobs.flatMap(([id, name]) => [`/v1/jobs/${id}`, `/v1/jobs/${id}/runs/${encodeURIComponent(name)}`])
-    const answers = await Promise.all(paths.map((path) => stack.ask('GET', path)))
-    const output = await Promise.all(jobs.map(([id]) => stack.ask('GET', `/v1/jobs/${id}/output`)))
-    return JSON.stringify([answers, output].flat().map(({ body }) => body))
-  }
-  for (const [id] of jobs) {
-    const printed = async () => (await groupsOf(stack, id)).map(({ stdout }) => stdout)
-    await expect.poll(printed, { timeout: 20_000 }).toEqual(['ready\n'])
-  }
-  const seen = [await allOfRedis(redis), await look()]
-  const processes = await allProcesses()
-  await byPassword.open()
-  await byKey.open()
-  for (const [id] of jobs) expect(await stack.ended(id)).toMatchObject({ state: 'succeeded' })
-  seen.push(await allOfRedis(redis), await look(), await readFile(log, 'utf8'))
-  const everything = seen.join('\n')
-  for (const there of [first.job_id, second.job_id, 'echo ready', 'attempt ended']) expect(everything).toContain(there)
-  const lines = private_key.split('\n').slice(2, -2)
-  expect(lines.length).toBeGreaterThan(3)
-  for (const secret of [password, PASSPHRASE, ...lines]) {
-    for (const form of [secret, Buffer.from(secret).toString('base64').replaceAll('=', '')]) {
-      expect(everything).not.toContain(form)
-      expect(processes.filter(({ line, environment }) => `${line}${environment}`.includes(form))).toEqual([])
-    }
-  }
-}, 90_000)
