@@ -34,6 +34,13 @@ test.each([
   await expect(asJson(seen)).toMatchFileSnapshot(fileOf(`mcp-tools-${generation}.json`))
 })
 
+test('the MCP tools and instructions of the profile original', async () => {
+  const client = await connectModernSdk({ ...(await startTestServer()), tools: 'original' }, 'auto')
+  const { tools } = await client.listTools()
+  const seen = { instructions: client.getInstructions(), tools }
+  await expect(asJson(seen)).toMatchFileSnapshot(fileOf('mcp-tools-original.json'))
+})
+
 // A process for each command.
 test('the help texts of the CLI are those that were reviewed', { timeout: 120_000 }, async () => {
   const help = async (...command: string[]) => {

@@ -243,6 +243,8 @@ test('a key is offered the tools that it may use, and held to its limits in the 
   const looks = await server.makeKey({ owner: 'looks', scopes: ['hosts:inspect'] })
   const client = await connectModernSdk({ url: server.url, key: looks.key, tools: 'original' }, 'auto')
   expect((await client.listTools()).tools.map(({ name }) => name)).toEqual(LOOKS)
+  const denied = await callTool(client, 'execute_on_named_server', NAMED)
+  expect([denied.isError, denied.text]).toEqual([true, expect.stringMatching(/^insufficient_scope: /)])
   // The preset timeout is within the limit of the key, so the call is accepted, and waits.
   const waiting = use('execute_on_named_server', NAMED)
   await expect.poll(async () => (await listJobs(server.ledger, { limit: 1 })).jobs[0]?.exec_timeout_s).toBe(10)

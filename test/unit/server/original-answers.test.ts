@@ -13,6 +13,7 @@ import {
   ORIGINAL_TOOLS,
   Reason,
   RunState,
+  UNLESS_FORCED,
 } from '@muster/contract'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
@@ -158,6 +159,18 @@ describe('how a command ended', () => {
     const away = { ...whole, state: 'unreachable', remote: 'not_started', reason: 'auth_failed' } as const
     expect(errorMessageOf(away, 30)).toBe('The command was not started: unreachable, auth_failed.')
     expect(errorMessageOf({ ...whole, state: 'running' }, 30)).toContain('is killed 30 s after its start')
+    // No tool of the profile takes what would force it.
+    const barred = `not tried before noon ${UNLESS_FORCED.asField}`
+    const skipped = {
+      ...whole,
+      state: 'skipped',
+      remote: 'not_started',
+      reason: 'breaker_open',
+      detail: barred,
+    } as const
+    expect(errorMessageOf(skipped, 30)).toBe(
+      'The command was not started: skipped, breaker_open, not tried before noon.',
+    )
   })
 })
 

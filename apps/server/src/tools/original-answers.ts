@@ -12,6 +12,7 @@ import {
   type Run,
   type SshConnectionTest,
 } from '@muster/contract'
+import { unforced } from '../operations/looks/look.ts'
 
 /** As much of a run as its caller may know. */
 type Told = Pick<Run, 'state' | 'remote' | 'reason' | 'detail' | 'exit_code' | 'output_complete'>
@@ -24,7 +25,8 @@ export function successOf(state: Run['state']): boolean | null {
 
 /** Why the command is no success, or what else there is to know; null for one that has succeeded. */
 export function errorMessageOf(run: Told, timeoutS: number): string | null {
-  const { state, remote, reason, exit_code: code, detail } = run
+  const { state, remote, reason, exit_code: code } = run
+  const detail = unforced(run.detail)
   const doubt = run.output_complete ? '' : ' It may have printed more than is known.'
   const why = [state, reason, detail].filter((part) => part !== null && part !== '').join(', ')
   if (!isTerminalRun(state)) return unfinished(state, timeoutS)
