@@ -19,7 +19,7 @@ import {
   startHeartbeat,
 } from '@muster/ledger'
 import { createLogger, LogLevel, readConfigOrExit, runProcess, SecretScrubber } from '@muster/runtime'
-import { openWorkChecker } from '@muster/trust'
+import { openEndSigner, openWorkChecker } from '@muster/trust'
 import { z } from 'zod'
 
 const Config = z.object({
@@ -27,6 +27,7 @@ const Config = z.object({
   MUSTER_WORKER_CONCURRENCY: z.coerce.number().int().min(1),
   LOG_LEVEL: LogLevel,
   MUSTER_SERVER_PUBLIC_KEY_FILE: z.string(),
+  MUSTER_WORKER_KEY_FILE: z.string(),
 })
 const given = { args: process.argv.slice(2), env: process.env, exit: process.exit }
 const { config } = await readConfigOrExit(Config, given)
@@ -46,7 +47,8 @@ await runProcess({
   graceMs: 20_000,
   start: async ({ closers }) => {
     const onError = (error: unknown) => logger.error({ err: error }, 'trouble')
-    const ledger = await openLedger({ redisUrl: config.REDIS_URL, role: 'worker', onError })
+    const ends = await openEndSigner(config.MUSTER_WORKER_KEY_FILE, onError)
+    const ledger = await openLedger({ redisUrl: config.REDIS_URL, role: 'worker', ends, onError })
     closers.add('ledger', () => ledger.close())
     const workerId = `noop-${process.pid}-${randomBytes(3).toString('hex')}`
     const { check } = await openWorkChecker(config.MUSTER_SERVER_PUBLIC_KEY_FILE, onError)

@@ -8,7 +8,7 @@ import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Job, OPERATIONS, type Request } from '@muster/contract'
 import { type Closers, type RunningProcess, startProcess, startRedis } from '@muster/runtime'
-import { makeKeys, SERVER_KEYS } from '@muster/trust'
+import { makeKeys, SERVER_KEYS, WORKER_KEYS } from '@muster/trust'
 import { Redis } from 'ioredis'
 import { treeCpuMs } from './process-cost.ts'
 
@@ -62,6 +62,7 @@ export async function startBenchStack(
   await writeFile(join(dataDir, 'inventory.yaml'), inventory.yaml)
   await writeFile(join(dataDir, 'known_hosts'), inventory.knownHosts)
   const signing = await makeKeys(SERVER_KEYS, dataDir)
+  const signingEnds = await makeKeys(WORKER_KEYS, dataDir)
   const redisServer = await startRedis({ dataDir, allowInstall: true, env: process.env, log: () => {} })
   closers.add('redis', () => redisServer.close())
   const env = {
@@ -78,6 +79,8 @@ export async function startBenchStack(
     MUSTER_WORKER_PROCESSES: '1',
     MUSTER_SERVER_KEY_FILE: signing.privateFile,
     MUSTER_SERVER_PUBLIC_KEY_FILE: signing.publicFile,
+    MUSTER_WORKER_KEY_FILE: signingEnds.privateFile,
+    MUSTER_WORKER_PUBLIC_KEY_FILE: signingEnds.publicFile,
     LOG_LEVEL: 'warn',
     ...settings,
   }

@@ -81,6 +81,8 @@ test('runs that Redis is made to call a success are lost, over REST, MCP and in 
   const shown = await muster(env, 'show', jobId, 'h1')
   expect(shown.out.toString()).toContain('lost, end_unverified')
   expect(shown.out.toString()).toContain('Redis says succeeded, exit code 0')
+  const printed = await muster(env, 'output', jobId, 'h1')
+  expect([printed.out.toString(), printed.said]).toEqual(['printed\n', expect.stringContaining('no worker vouches')])
 }, 60_000)
 
 test('counts that were read before stay, whatever Redis is made to say later', async () => {

@@ -12,6 +12,7 @@ import {
   listJobs,
   listRuns,
   type RunEnd,
+  readOutput,
   readRerun,
   readRunGroups,
   reportJob,
@@ -319,6 +320,8 @@ describe('a record of an end', () => {
     expect(await runOn(ledgers, jobId, 'h0')).toMatchObject({ host: 'h0', ...UNVERIFIED })
     expect(await runOn(ledgers, jobId, 'h1')).toMatchObject({ host: 'h1', ...UNVERIFIED })
     expect((await readRerun(ledgers.server, jobId, ['succeeded', 'failed']))?.hosts).toEqual([])
+    const page = { stream: 'stdout', offset: 0, limitBytes: 10, encoding: 'utf8' } as const
+    expect(await readOutput(ledgers.server, jobId, 'h0', page)).toMatchObject({ host: 'h0', unverified: true })
     expect(await findJob(ledgers.server, jobId)).toMatchObject({ counts: { succeeded: 0, failed: 0, lost: 2 } })
     // So are they when the records name them too.
     await redis.hset(keys.run(jobId, 0), 'host', 'h1')

@@ -113,6 +113,7 @@ export const PAGE = {
   data: 'one\n',
   started_at: '2026-01-01T00:00:01.000Z',
   eof: false,
+  unverified: false,
 }
 const stream = { bytes: 4, omitted_bytes: 0, sha256: null }
 /** The run of its host, when it has ended. */

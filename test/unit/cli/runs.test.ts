@@ -128,6 +128,7 @@ describe('a stream of events', () => {
     encoding: 'utf8',
     data: 'ä\n\nb',
     started_at: '2026-01-01T00:00:00.000Z',
+    unverified: false,
     eof: false,
   })
   const text =

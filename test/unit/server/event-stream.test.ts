@@ -15,6 +15,7 @@ const page = OutputPage.parse({
   encoding: 'utf8',
   data: 'a\n\ndata: b\r\n',
   started_at: '2026-01-01T00:00:00.000Z',
+  unverified: false,
   eof: false,
 })
 const output: JobEvent = { event: 'output', data: page }

@@ -8,6 +8,8 @@ import { followOutput, printPage } from './follow-output.ts'
 
 const MASKS = `Treat outputs as equal that differ only in: ${OutputMask.options.join(',')}; without a host.`
 
+const UNVERIFIED = '[no worker vouches for the end of this run: this may be the output of another one]'
+
 const SWITCHES: readonly Switch[] = [
   { name: 'stream', takesValue: true, description: 'stdout (the default) or stderr; only with a host.' },
   {
@@ -58,6 +60,7 @@ async function pages(cli: Cli, query: Record<string, unknown>, isJson: boolean):
     const page = await cli.client.call('read_output', checkedInput('read_output', { ...query, offset }))
     if (isJson) cli.out(`${visibleJson(page)}\n`)
     else printPage(cli, page)
+    if (page.unverified && offset === 0) cli.say(UNVERIFIED)
     // After a page without data no data follows, even before the end: those bytes were not kept.
     if (page.next_offset >= page.total_bytes || page.next_offset === offset) return 0
     offset = page.next_offset

@@ -28,6 +28,9 @@ export const OutputPage = z
     encoding: z.enum(['utf8', 'base64']),
     data: readBy('jobs:read:output', z.string()),
     eof: z.boolean().describe('True when the run has ended and next_offset is its end.'),
+    unverified: z
+      .boolean()
+      .describe('True when nobody vouches for the end of the run: these may be the bytes of another one.'),
   })
   .meta({ id: 'OutputPage' })
 export type OutputPage = z.infer<typeof OutputPage>

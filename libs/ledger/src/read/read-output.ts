@@ -53,6 +53,7 @@ export async function readOutput(
     encoding: query.encoding,
     data: bytes.toString(query.encoding),
     eof: hasEnded && nextOffset >= totalBytes,
+    unverified: run.reason === 'end_unverified',
   }
 }
 
