@@ -2,11 +2,10 @@
  * Hosts that a request names itself, `user@host`, and the inventory does not have: who may, what is offered to them,
  * and what they share with hosts of the inventory. A real sshd on many addresses is behind all of them.
  */
-import { createHash } from 'node:crypto'
 import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { OPERATIONS, Problem, type Request } from '@muster/contract'
+import { fingerprintOf, OPERATIONS, Problem, type Request } from '@muster/contract'
 import { expect, inject, onTestFinished, test } from 'vitest'
 import { muster, startMuster } from '../../support/cli/muster-process.ts'
 import { sharedRedisUrl } from '../../support/runtime/shared-redis.ts'
@@ -253,14 +252,16 @@ test('a key file that a request names is read from the named directories alone, 
 
 test('a pinned key stands for known_hosts where a network allows the host, and narrows it elsewhere', async () => {
   const { user, port, keys, hostKeys } = inject('sshd')
-  const blob = Buffer.from(hostKeys['ssh-ed25519'] ?? '', 'base64')
-  const shown = `SHA256:${createHash('sha256').update(blob).digest('base64').replace('=', '')}`
+  const printOf = (blob = '') => fingerprintOf(Buffer.from(blob, 'base64'))
+  const shown = printOf(hostKeys['ssh-ed25519'])
   const connect = { identity_file: keys.ed25519 }
   const env = { MUSTER_ADHOC_HOSTS: '127.0.1.0/24,known_hosts', MUSTER_ADHOC_KEY_DIRS: dirname(keys.ed25519) }
   const stack = await startWith(env, { knownHosts: '' })
   const run = (address: string, host_key: string) =>
     problemOf(stack, { targets: `${user}@${address}:${port}`, connect: { ...connect, host_key }, command: 'true' })
   expect((await run('127.0.1.1', shown)).state).toBe('succeeded')
+  // It has more keys than the one that it shows first.
+  expect((await run('127.0.1.1', printOf(hostKeys['ssh-rsa']))).state).toBe('succeeded')
   expect((await run('127.0.2.1', shown)).problem).toMatchObject({ reason: 'host_key_unknown' })
   const other = `SHA256:${'A'.repeat(43)}`
   const { problem } = await run('127.0.1.1', other)
