@@ -11,7 +11,7 @@ import { type PagedList, readCursor, writeCursor } from './page-cursor.ts'
 import { inTurns, range, readAll } from './read-in-turns.ts'
 import { readRuns, unreleasedEnd } from './read-run.ts'
 
-/** Runs read in one round trip. */
+/** Runs read in one round trip, and checked in one turn. */
 const CHUNK = 100
 /** States read in one round trip. */
 const STATES_CHUNK = 500
@@ -51,9 +51,9 @@ export async function listRuns(
     ? range(start, Math.min(job.total, start + SCAN_LIMIT + 1))
     : await candidatesOf(ledger, jobId, job, { state, start, count: ended?.counts[state] })
   const looked = candidates.slice(0, SCAN_LIMIT)
-  const pick = isHidden ? verifiedInState : inState
+  const [pick, chunk] = isHidden ? [verifiedInState, CHUNK] : [inState, STATES_CHUNK]
   const found: number[] = []
-  for await (const index of inTurns(looked, STATES_CHUNK, (part) => pick(ledger, jobId, job, part, state))) {
+  for await (const index of inTurns(looked, chunk, (part) => pick(ledger, jobId, job, part, state))) {
     found.push(index)
     // The first run that does not fit begins the next page.
     if (found.length > limit) break

@@ -8,8 +8,8 @@ import type { Ledger } from '../redis/open-ledger.ts'
 import { inTurns, range, readAll } from './read-in-turns.ts'
 import { barredDetail, isOutputComplete, readEnd } from './read-run.ts'
 
-/** Runs read in one round trip. */
-const CHUNK = 200
+/** Runs read in one round trip, and checked in one turn. */
+const CHUNK = 100
 
 /** How a run stands or ended, and what tells its output from that of others. */
 export type Outcome = Pick<
