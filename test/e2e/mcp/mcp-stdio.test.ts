@@ -73,7 +73,7 @@ describe('muster mcp before a running server', () => {
     ] as const) {
       expect((await list(id, chars)).result).toMatchObject({
         isError: true,
-        content: [{ text: /^The request has \d+ bytes; the limit is 262144/ }],
+        content: [{ text: expect.stringMatching(/^The request has \d+ bytes; the limit is 262144/) }],
       })
     }
     mcp.write(`{"jsonrpc":"2.0","id":"no","method":"x","params":"${'x'.repeat(17 * 1024 * 1024)}"}\n`)
