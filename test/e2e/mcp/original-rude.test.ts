@@ -6,6 +6,7 @@ import { CommandResult, DirectoryLines } from '@muster/contract'
 import { expect, inject, onTestFinished, test } from 'vitest'
 import { connectModernSdk } from '../../support/mcp/mcp-clients.ts'
 import { callTool, type StoryClient } from '../../support/mcp/mcp-story.ts'
+import { gateFile } from '../../support/stack/gate.ts'
 import { startStack } from '../../support/stack/stack.ts'
 import { witnessFile } from '../../support/stack/witness.ts'
 
@@ -82,6 +83,20 @@ test('a host that refuses, one that nobody knows, and a log-in that fails: none 
   const elsewhere = await execute({ hostname: '127.0.2.3', key_path: '/etc/ssh/ssh_host_ed25519_key', command: 'true' })
   expect(elsewhere.error_message).toMatch(/auth_failed, .*MUSTER_ADHOC_KEY_DIRS/)
 }, 90_000)
+
+test('a command that outlasts the longest wait is no failure, and is followed to its end by its job', async () => {
+  const { client, execute } = await open()
+  const gate = await gateFile()
+  const command = `echo waiting; while [ ! -e ${gate.path} ]; do sleep 0.1; done; echo done`
+  const answer = await execute({ command, timeout: 600 })
+  expect(answer).toMatchObject({ success: null, stdout: 'waiting\n', exit_code: null })
+  expect(answer.error_message).toMatch(/it is running, and is killed 600 s after its start.* do not run it again/)
+  await gate.open()
+  const ended = await callTool(client, 'wait_job', { job_id: answer.job_id, wait_s: 45 })
+  expect(ended.structured).toMatchObject({ state: 'succeeded' })
+  const output = await callTool(client, 'get_output', { job_id: answer.job_id })
+  expect(output.text).toContain('waiting\ndone')
+}, 120_000)
 
 test('sudo that asks for a password which is not given does not run the command', async () => {
   const { execute } = await open()

@@ -63,15 +63,22 @@ test('over stdio a named server is reached as the inventory says', async () => {
   await runOriginalStory(await STDIO_CLIENTS['a v2 client in modern mode'](env, '--tools', 'original'), account)
 }, 120_000)
 
-test('over HTTP each client has the same story', async () => {
-  const { env, account } = await homeWithServer()
-  const mcp = startMcp(env)
-  // Its server is there when it has answered.
-  await mcp.call(1, 'list_hosts', {})
-  const state = join(env.HOME, '.local/state/muster')
-  const { url }: { url: string } = JSON.parse(await readFile(join(state, 'server.json'), 'utf8'))
-  const key = (await readFile(join(state, 'api-key'), 'utf8')).trim()
-  for (const connect of Object.values(CLIENTS)) {
-    await runOriginalStory(await connect({ url, key, tools: 'original' }), account)
-  }
-}, 180_000)
+test.each([
+  ['with nothing configured but known_hosts', homeOfPerson],
+  ['with a named server', homeWithServer],
+] as const)(
+  'over HTTP each client has the same story, %s',
+  async (_name, homeOf) => {
+    const { env, account } = await homeOf()
+    const mcp = startMcp(env)
+    // Its server is there when it has answered.
+    await mcp.call(1, 'list_hosts', {})
+    const state = join(env.HOME, '.local/state/muster')
+    const { url }: { url: string } = JSON.parse(await readFile(join(state, 'server.json'), 'utf8'))
+    const key = (await readFile(join(state, 'api-key'), 'utf8')).trim()
+    for (const connect of Object.values(CLIENTS)) {
+      await runOriginalStory(await connect({ url, key, tools: 'original' }), account)
+    }
+  },
+  180_000,
+)
