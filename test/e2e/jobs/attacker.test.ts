@@ -7,6 +7,7 @@ import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto'
 import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { OPERATIONS } from '@muster/contract'
 import { resumeJob } from '@muster/ledger'
 import type { Redis } from 'ioredis'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -169,6 +170,31 @@ describe('a command of their own', () => {
     expect(await at.marks()).toEqual(['honest-opened', 'honest-shut'])
   }, 90_000)
 
+  test('does not run a command that was signed, on a host, by a run or as an attempt that was not', async () => {
+    const at = await scene({ workers: 0 })
+    const { stack, redis, key } = at
+    const ledger = await ledgerOf(stack)
+    const onHost = `touch ${at.directory}/ran-on-$(set -- $SSH_CONNECTION; echo $3)`
+    const submit = async () => (await stack.submit({ targets: 'h1', command: onHost })).job_id
+    const [beyond, other, often] = [await submit(), await submit(), await submit()]
+    // A run that the job does not have, with and without a host in the frozen set.
+    await redis.rpush(key(`job:${beyond}:hosts`), 'h3')
+    await redis.hset(key(`job:${beyond}`), 'total', 2)
+    await pushAgain(ledger, beyond, 1, 'h3')
+    await pushAgain(ledger, other, 0, 'h3')
+    await pushAgain(ledger, often, 0, 'h1', 9)
+    await stack.startWorker()
+    for (const [jobId, index] of [
+      [beyond, 1],
+      [other, 0],
+      [often, 0],
+    ] as const) {
+      const reason = () => redis.hget(key(`run:${jobId}:${index}`), 'reason')
+      await expect.poll(reason, { timeout: 20_000 }).toBe('signature_invalid')
+    }
+    expect((await at.marks()).filter((mark) => mark !== 'ran-on-127.0.1.1')).toEqual([])
+  }, 60_000)
+
   test('is not signed by a server when somebody runs their job again, whatever was changed in it', async () => {
     const at = await scene()
     const { stack, redis, key } = at
@@ -288,3 +314,92 @@ test('a record that they have written makes no API key, and gives none more than
   for (const { secret } of [reader, revoked, narrow]) expect(await withKey(secret)).toEqual([401, 'unauthorized'])
   expect(await at.marks()).toEqual([])
 }, 90_000)
+
+test('no job is said to have succeeded, and no run to be on another host, than a worker has signed', async () => {
+  const at = await scene()
+  const { stack, redis, key } = at
+  const run = (jobId: string, index = 0) => key(`run:${jobId}:${index}`)
+  const ended = async (command: string, targets = 'h1') => {
+    const { job_id: jobId } = await stack.submit({ targets, order: 'given', command, max_errors: 9 })
+    // Not by asking the server, which would keep what it has read.
+    await expect.poll(() => redis.hget(key(`job:${jobId}`), 'ended'), { timeout: 20_000 }).not.toBeNull()
+    return jobId
+  }
+  const say = async (jobId: string, hosts: number) => {
+    await redis.hset(key(`job:${jobId}`), { state: 'succeeded', total: hosts, 'n:failed': 0, 'n:succeeded': hosts })
+    await redis.del(key(`job:${jobId}:wrong`), key(`job:${jobId}:errors`))
+  }
+  const template = await ended('true')
+  const onH1 = '[ "$SSH_CONNECTION" != "${SSH_CONNECTION#*127.0.1.1 }" ]'
+
+  const attacks: Record<string, () => Promise<string>> = {
+    'a failure made a success': async () => {
+      const jobId = await ended('exit 3')
+      await redis.hset(run(jobId), { state: 'succeeded', exit_code: 0 })
+      await redis.hdel(run(jobId), 'reason', 'detail')
+      return jobId
+    },
+    'the success of another job': async () => {
+      const jobId = await ended('exit 3')
+      await redis.copy(run(template), run(jobId), 'REPLACE')
+      return jobId
+    },
+    'the success of another host': async () => {
+      const jobId = await ended(onH1, 'h1,h2')
+      await redis.copy(run(jobId, 0), run(jobId, 1), 'REPLACE')
+      return jobId
+    },
+    'the hosts of two ends exchanged': async () => {
+      const jobId = await ended('true', 'h1,h2')
+      for (const [index, host] of ['h2', 'h1'].entries()) {
+        await redis.lset(key(`job:${jobId}:hosts`), index, host)
+        await redis.hset(run(jobId, index), 'host', host)
+      }
+      return jobId
+    },
+    'a host by the name of another': async () => {
+      const jobId = await ended('true')
+      await redis.lset(key(`job:${jobId}:hosts`), 0, 'db1')
+      await redis.hset(run(jobId), 'host', 'db1')
+      return jobId
+    },
+    'the host that failed taken out': async () => {
+      const jobId = await ended(onH1, 'h1,h2')
+      await redis.rpop(key(`job:${jobId}:hosts`))
+      await redis.del(run(jobId, 1))
+      await say(jobId, 1)
+      return jobId
+    },
+    'a success without a signature': async () => {
+      const jobId = await ended('exit 3')
+      await redis.del(run(jobId))
+      await redis.hset(run(jobId), { state: 'succeeded', remote: 'ended', exit_code: 0, attempt: 1, worker: 'w' })
+      return jobId
+    },
+    'no run at all': async () => {
+      const jobId = await ended('exit 3')
+      await redis.del(run(jobId))
+      return jobId
+    },
+  }
+  const told: Record<string, unknown> = {}
+  for (const [what, attack] of Object.entries(attacks)) {
+    const jobId = await attack()
+    const { total } = Object((await stack.ask('GET', `/v1/jobs/${jobId}`)).body)
+    await say(jobId, total)
+    const job = await stack.ended(jobId)
+    const { runs } = OPERATIONS.list_runs.output.parse((await stack.ask('GET', `/v1/jobs/${jobId}/runs`)).body)
+    told[what] = [job.state, runs.map(({ host, state, reason }) => [host, state, reason].join(' '))]
+  }
+  const lost = (...hosts: string[]) => ['failed', hosts.map((host) => `${host} lost end_unverified`)]
+  expect(told).toEqual({
+    'a failure made a success': lost('h1'),
+    'the success of another job': lost('h1'),
+    'the success of another host': ['partial', ['h1 succeeded ', 'h1 lost end_unverified']],
+    'the hosts of two ends exchanged': lost('h2', 'h1'),
+    'a host by the name of another': lost('db1'),
+    'the host that failed taken out': lost('h1'),
+    'a success without a signature': lost('h1'),
+    'no run at all': ['failed', ['h1 pending ']],
+  })
+}, 120_000)
