@@ -12,11 +12,11 @@ export class PatternAutomaton {
   /** The children of a state are those from `#first[state]` to before `#first[state + 1]`, sorted by their byte. */
   readonly #first: Int32Array
   readonly #byte: Uint8Array
-  /** How many bytes a state stands for. */
-  readonly #depth: Int32Array
+  /** The first state of each level: as many bytes as a level is deep are what its states stand for. */
+  readonly #levels: number[] = []
   /** The state of the longest ending of what a state stands for that is a beginning, too. */
   readonly #shorter: Int32Array
-  readonly #ended: Int32Array
+  readonly #ended: Uint16Array | Uint32Array
   /** The states after nothing and each byte: where most of what is read stays. */
   readonly #begun = new Int32Array(256)
 
@@ -25,9 +25,9 @@ export class PatternAutomaton {
     const states = 1 + countStates(sorted)
     this.#first = new Int32Array(states + 1)
     this.#byte = new Uint8Array(states)
-    this.#depth = new Int32Array(states)
     this.#shorter = new Int32Array(states)
-    this.#ended = new Int32Array(states)
+    const longest = sorted.reduce((most, { length }) => Math.max(most, length), 0)
+    this.#ended = longest < 2 ** 16 ? new Uint16Array(states) : new Uint32Array(states)
     this.#grow(sorted, states)
   }
 
@@ -49,7 +49,7 @@ export class PatternAutomaton {
   begunAt(state: number): number {
     let from = state
     while (from !== 0 && this.#first[from] === this.#first[from + 1]) from = this.#shorter[from] ?? 0
-    return this.#depth[from] ?? 0
+    return this.#levels.findLastIndex((first) => first <= from)
   }
 
   /** Adds the states of each level, from the patterns that go on there. Sorted, those of one state are neighbours. */
@@ -59,6 +59,7 @@ export class PatternAutomaton {
     let last = 0
     for (let depth = 1; level.length > 0; depth += 1) {
       const below: number[] = []
+      this.#levels.push(parent)
       for (let i = 0; i < level.length; i += 2, parent += 1) {
         const end = level[i + 1] ?? 0
         this.#first[parent] = last + 1
@@ -68,7 +69,6 @@ export class PatternAutomaton {
           if (byte === undefined) continue
           last += 1
           this.#add(last, parent, byte)
-          this.#depth[last] = depth
           if (sorted[start]?.length === depth) this.#ended[last] = depth
           below.push(start, at)
         }
