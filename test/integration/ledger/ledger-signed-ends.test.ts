@@ -355,6 +355,17 @@ describe('the counts and the state of a job', () => {
     await expectAllLost(ledgers, jobId, 1)
   })
 
+  test.each([0, -1, 3, 1_000_000, 1_000_000_000])('are not told of a record that says %s hosts', async (total) => {
+    const ledgers = await openSignedLedger()
+    const { redis, keys } = ledgers.worker
+    const jobId = await jobThatEnded(ledgers, [exited(3), exited(3)])
+    await redis.hset(keys.job(jobId), { state: 'succeeded', total, version: 99 })
+    for (const read of [findJob, reportJob, readRunGroups]) {
+      await expect(read(ledgers.server, jobId)).rejects.toThrow(expect.objectContaining({ code: 'job_damaged' }))
+    }
+    expect((await listJobs(ledgers.server, { limit: 9 })).jobs).toEqual([])
+  })
+
   test('that goes on are its progress, and are told as Redis has them', async () => {
     const ledgers = await openSignedLedger()
     const jobId = await submitTo(ledgers.worker, 2, { concurrency: 2 })

@@ -1,6 +1,6 @@
 /** What is stored of signatures: beside the job with its acceptance, and each order with the change that it allows. */
 import { Submit } from '@muster/contract'
-import { extendJob, type Ledger, readSpec, resumeJob, setConcurrency, submitJob } from '@muster/ledger'
+import { extendJob, type Ledger, readSpec, resumeJob, SignedJob, setConcurrency, submitJob } from '@muster/ledger'
 import { expect, test } from 'vitest'
 import {
   JobClaims,
@@ -10,7 +10,7 @@ import {
   whatDiffers,
 } from '../../../libs/ledger/src/job/signed-work.ts'
 import { openTestLedger } from '../../support/ledger/ledger.ts'
-import { workOff } from '../../support/ledger/ledger-worker.ts'
+import { claimIndex, workOff } from '../../support/ledger/ledger-worker.ts'
 
 /** What is "signed" here can be read again. */
 const sign = async (kind: 'job' | 'order', claims: object) => JSON.stringify({ kind, ...claims })
@@ -52,7 +52,7 @@ test.each([
 
 test('an order is stored with what it changes, and not when it changes nothing', async () => {
   const ledger = await openTestLedger()
-  const jobId = await submit(ledger, { batches: [1], gate: 'manual', exec_timeout_s: 60 })
+  const jobId = await submit(ledger, { batches: [1], gate: 'manual', exec_timeout_s: 60, concurrency: 1 })
   await extendJob(ledger, jobId, 90_000, sign)
   await setConcurrency(ledger, jobId, '50%', sign)
   expect(await orderOf(ledger, jobId, 'exec_timeout')).toMatchObject({ job: jobId, exec_timeout_ms: 90_000 })
@@ -72,6 +72,21 @@ test('an order is stored with what it changes, and not when it changes nothing',
   expect(await extendJob(ledger, jobId, 95_000, sign)).toBe('ended')
   expect(await orderOf(ledger, jobId, 'exec_timeout')).toMatchObject({ exec_timeout_ms: 90_000 })
   expect(await ledger.redis.hkeys(ledger.keys.signed(jobId))).toHaveLength(5)
+})
+
+test('a run that a raised concurrency let go is as it was signed, though that is lowered soon', async () => {
+  const ledger = await openTestLedger()
+  const jobId = await submit(ledger, { concurrency: 1 })
+  await setConcurrency(ledger, jobId, 3, sign)
+  const claim = await claimIndex(ledger, jobId, 0)
+  await setConcurrency(ledger, jobId, 2, sign)
+  const job = await readSpec(ledger, jobId)
+  if (job === undefined || claim === undefined) throw new Error('there is no job to claim a run of')
+  const check = async (_kind: 'job' | 'order', text: string) => ({ claims: JSON.parse(text) })
+  const signed = await SignedJob.open(ledger, check, { jobId, ...job })
+  if ('refused' in signed) throw new Error(signed.refused)
+  expect(await signed.refusalOf(claim)).toBeUndefined()
+  expect(await signed.refusalOf({ ...claim, concurrency: 4 })).toBe('its concurrency is 4, and 3 was signed')
 })
 
 test('a server that signs nothing stores nothing', async () => {

@@ -8,6 +8,9 @@ const time = z.coerce.number().min(0).max(LAST_MS)
 const millis = time.optional()
 const bytes = z.coerce.number().int().optional()
 
+/** No job has more hosts. Whoever reads all runs of a job makes room for as many as its record says. */
+const TOTAL_LIMIT = 1_000_000
+
 /** The fields of a job. The counts are read separately. */
 export const StoredJob = z.object({
   state: JobState,
@@ -15,7 +18,7 @@ export const StoredJob = z.object({
   stop: z.string().optional(),
   title: z.string(),
   targets: z.string(),
-  total: z.coerce.number().int(),
+  total: z.coerce.number().int().min(1).max(TOTAL_LIMIT),
   concurrency: z.coerce.number().int(),
   owner: z.string(),
   /** The API key that submitted it. Absent: its ID is the owner's name. */

@@ -1,5 +1,5 @@
 /** Reads how all runs of a job stand: the few fields of each that gathering and looking need, in parts. */
-import { isTerminalRun, type Run } from '@muster/contract'
+import { isTerminalRun, MusterError, type Run } from '@muster/contract'
 import { z } from 'zod'
 import { freshVouch, SIGNED_END_FIELDS } from '../job/signed-end.ts'
 import type { StoredJob } from '../job/stored-job.ts'
@@ -41,7 +41,7 @@ const Names = z.array(z.string())
 
 /**
  * Yields all runs in the order of the frozen set.
- * @throws {MusterError} ledger_unavailable
+ * @throws {MusterError} job_damaged when that has fewer hosts than the job says; ledger_unavailable
  */
 export function readOutcomes(ledger: Ledger, jobId: string, job: StoredJob): AsyncGenerator<Outcome> {
   const { keys } = ledger
@@ -51,6 +51,7 @@ export function readOutcomes(ledger: Ledger, jobId: string, job: StoredJob): Asy
       ...indexes.map((index) => ['hmget', keys.run(jobId, index), ...FIELDS]),
     ])
     const hosts = Names.parse(names)
+    if (hosts.length < indexes.length) throw fewerHosts(jobId, job)
     const vouch = await freshVouch(ledger)
     return indexes.map((index, i) => {
       const fields = fieldsOf(runs[i])
@@ -58,6 +59,12 @@ export function readOutcomes(ledger: Ledger, jobId: string, job: StoredJob): Asy
       return toOutcome(index, host, readEnd(vouch, jobId, job, { index, fields, host }))
     })
   })
+}
+
+/** Else a record that says a million would be read a million times. */
+function fewerHosts(jobId: string, { total }: StoredJob): MusterError {
+  const message = `the record of job ${jobId} in Redis says ${total} hosts, and its list has fewer`
+  return new MusterError('job_damaged', message, { details: { job_id: jobId } })
 }
 
 /** The fields that are there. */
