@@ -3,6 +3,7 @@ import { Submit } from '@muster/contract'
 import { extendJob, type Ledger, readSpec, resumeJob, SignedJob, setConcurrency, submitJob } from '@muster/ledger'
 import { expect, test } from 'vitest'
 import {
+  digestOf,
   JobClaims,
   OrderClaims,
   readSigned,
@@ -87,6 +88,26 @@ test('a run that a raised concurrency let go is as it was signed, though that is
   if ('refused' in signed) throw new Error(signed.refused)
   expect(await signed.refusalOf(claim)).toBeUndefined()
   expect(await signed.refusalOf({ ...claim, concurrency: 4 })).toBe('its concurrency is 4, and 3 was signed')
+})
+
+test('a job answers under its own idempotency key and to its owner alone, though others ask for the same', async () => {
+  const ledger = await openTestLedger()
+  const { redis, keys } = ledger
+  const check = async (_kind: 'job' | 'order', text: string) => ({ claims: JSON.parse(text) })
+  const ask = async (owner: string, key: string) => {
+    const request = Submit.parse({ targets: '@*', command: 'backup', idempotency_key: key })
+    return await submitJob(ledger, { request, hosts: ['h0'], owner, sign, check })
+  }
+  const first = await ask('me', 'night-1')
+  expect(await ask('me', 'night-1')).toEqual({ jobId: first.jobId, created: false })
+  for (const [owner, key] of [
+    ['me', 'night-2'],
+    ['you', 'night-1'],
+  ] as const) {
+    const earlier = keys.idempotency('me', digestOf('night-1'))
+    await redis.copy(earlier, keys.idempotency(owner, digestOf(key)))
+    await expect(ask(owner, key)).rejects.toThrow('it was signed for another request than this one')
+  }
 })
 
 test('a server that signs nothing stores nothing', async () => {

@@ -55,7 +55,7 @@ export const JobClaims = z.object({
   /** The last moment at which an attempt may start; orders may move it. */
   not_after: millis,
   total: z.number().int().min(1),
-  /** A digest of the request, by which it is known again under its idempotency key. */
+  /** A digest of the request, its owner and its idempotency key, by which it is known again under that key. */
   request: z.string().optional(),
   /** A digest of each {@link HOSTS_PER_DIGEST} names of the frozen set, in order. */
   hosts: z.array(z.string()),

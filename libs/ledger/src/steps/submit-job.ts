@@ -148,12 +148,14 @@ export async function submitJob(ledger: Ledger, job: NewJob): Promise<{ jobId: s
   const lengthOf = (name: TextName) => besides.find((text) => text.name === name)?.bytes.length ?? ''
   const asIs = job.rerun ?? [targets, asked, specText, ...texts.map(({ sha256 }) => sha256)]
   const sameRequest = secrets !== undefined && 'mac' in secrets ? [asIs, secrets.mac, secrets.isKept] : asIs
-  const request = digest(JSON.stringify(sameRequest))
+  const sameDigest = digest(JSON.stringify(sameRequest))
+  // With the key and whose it is: last night's job must not answer for tonight's, which asks for the same.
+  const request = digest(JSON.stringify([job.owner, idempotencyKey ?? null, sameDigest]))
   const signed = await signedJob(job, { jobId, spec: whole, fields, besides, request })
   const given = {
     jobId,
     idempotencyKey: idempotencyKey === undefined ? '' : keys.idempotency(job.owner, digest(idempotencyKey)),
-    digest: request,
+    digest: sameDigest,
     idempotencyS: IDEMPOTENCY_S,
     startWithinMs: toMs(spec.start_deadline_s),
     withinMs: spec.job_timeout_s === undefined ? '' : toMs(spec.job_timeout_s),
