@@ -93,7 +93,7 @@ async function carryOutWith(deps: TicketDeps, run: HeldRun, spec: RunSpec): Prom
   const { starts } = spec
   if (starts === undefined) return (await startNow(deps, run, spec)).ended
   if (!deps.starts.take(claim, starts)) {
-    const detail = `this worker has sent the command to the host as often as was signed, ${starts.sends} times`
+    const detail = `this worker has sent the command to the host before, as often as was signed (${starts.sends})`
     return { end: neverStarted('skipped', 'signature_invalid', detail) }
   }
   const { ended, isSent } = await startNow(deps, run, spec)
