@@ -9,7 +9,7 @@ import { MusterError } from '@muster/contract'
 import { type Claim, claimRun, finishRun, type RunEnd, type Ticket } from '@muster/ledger'
 import type { HeldRun, HeldRuns } from './hold/held-runs.ts'
 import type { SecretsOfJobs } from './hold/job-secrets.ts'
-import type { OwnStarts } from './hold/own-starts.ts'
+import { endOfSpent } from './hold/own-starts.ts'
 import { patiently } from './hold/patience.ts'
 import { type EndAndCleanUp, mayHaveRun, neverStarted, type TicketEnd, withReached } from './hold/run-end.ts'
 import type { RunSpec, RunSpecs } from './hold/run-specs.ts'
@@ -23,7 +23,6 @@ export type TicketDeps = ReachDeps &
   DurableDeps & {
     readonly workerId: string
     readonly specs: RunSpecs
-    readonly starts: OwnStarts
     readonly jobSecrets: SecretsOfJobs
     readonly held: HeldRuns
   }
@@ -90,34 +89,18 @@ async function carryOutWith(deps: TicketDeps, run: HeldRun, spec: RunSpec): Prom
   const { claim } = run
   if (claim.startedAgoMs !== undefined) return await orLost(deps, takeOver(deps, run, spec, claim.startedAgoMs))
 
-  const { starts } = spec
-  if (starts === undefined) return (await startNow(deps, run, spec)).ended
-  if (!deps.starts.take(claim, starts)) {
-    const detail = `this worker has sent the command to the host before, as often as was signed (${starts.sends})`
-    return { end: neverStarted('skipped', 'signature_invalid', detail) }
-  }
-  const { ended, isSent } = await startNow(deps, run, spec)
-  if (!isSent) deps.starts.giveBack(claim)
-  return ended
-}
-
-/** Starts the command and follows it. `isSent`: it may have been sent to the host. */
-async function startNow(
-  deps: TicketDeps,
-  run: HeldRun,
-  spec: RunSpec,
-): Promise<{ readonly ended: EndAndCleanUp; readonly isSent: boolean }> {
+  if (deps.starts.isSpent(claim, spec.starts)) return { end: endOfSpent() }
   const dispatched = await reachAndDispatch(deps, run, spec).catch((error: unknown) => {
     deps.log.error({ err: error }, 'a fault of ours before dispatch')
     const detail = 'a fault in the worker, before the command was sent; its log has more'
     return { end: neverStarted('unreachable', 'worker_lost', detail, true) }
   })
-  if ('end' in dispatched) return { ended: dispatched, isSent: false }
+  if ('end' in dispatched) return dispatched
   const { reached } = dispatched.checkout.connection
   const running = (spec.isDurable ? runDurable : runAttached)(deps, run, spec, dispatched)
   const { end, ...cleanUp } = await orLost(deps, running)
-  const isSent = end === 'not ours' || end.remote !== 'not_started'
-  return { ended: { end: withReached(end, reached), ...cleanUp }, isSent }
+  if (end !== 'not ours' && end.remote === 'not_started') deps.starts.giveBack(claim)
+  return { end: withReached(end, reached), ...cleanUp }
 }
 
 /** Returns the error of a damaged job, and rethrows any other: trying again cannot repair damage. */

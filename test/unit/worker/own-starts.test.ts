@@ -18,8 +18,8 @@ test('a command is sent to each host as often as was signed, and a start that wa
   starts.giveBack(claimOf('a', 0))
   expect([take(0), take(0), take(2)]).toEqual([true, false, true])
   expect(starts.take(claimOf('b', 0), signed)).toBe(true)
-  // Beyond the frozen set there is no host.
-  expect([take(3), take(-1)]).toEqual([false, false])
+  expect([0, 1, 2].map((index) => starts.isSpent(claimOf('a', index), signed))).toEqual([true, false, false])
+  expect([starts.take(claimOf('a', 0), undefined), starts.isSpent(claimOf('a', 0), undefined)]).toEqual([true, false])
 })
 
 test('a job is remembered until none of its attempts may start any more', () => {

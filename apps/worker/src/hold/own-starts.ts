@@ -4,7 +4,8 @@
  *
  * Kept until no attempt of the job may start any more, in this process only.
  */
-import type { Claim } from '@muster/ledger'
+import type { Claim, RunEnd } from '@muster/ledger'
+import { neverStarted } from './run-end.ts'
 
 /** Most bytes of counts; then the job that was added first is forgotten. */
 const KEPT_BYTES = 64 * 1024 * 1024
@@ -28,13 +29,20 @@ export class OwnStarts {
     this.#keptBytes = keptBytes
   }
 
-  /** Counts a start. False, and counts none, when the command was sent as often as it may be. */
-  take({ jobId, index }: Claim, { total, sends, untilMs }: SignedStarts): boolean {
-    const counts = this.#jobs.get(jobId) ?? this.#add(jobId, total)
-    counts.untilMs = Math.max(counts.untilMs, untilMs)
-    const count = counts.ofHosts[index] ?? sends
-    if (count >= sends) return false
-    counts.ofHosts[index] = count + 1
+  /** Whether the command was sent as often as it may be. Never where nothing was to be signed. */
+  isSpent({ jobId, index }: Claim, signed: SignedStarts | undefined): boolean {
+    const count = this.#jobs.get(jobId)?.ofHosts[index] ?? 0
+    return signed !== undefined && count >= signed.sends
+  }
+
+  /** Counts that the command is about to be sent. False, and counts nothing, when it must not. */
+  take(claim: Claim, signed: SignedStarts | undefined): boolean {
+    if (signed === undefined) return true
+    if (this.isSpent(claim, signed)) return false
+    const { jobId, index } = claim
+    const counts = this.#jobs.get(jobId) ?? this.#add(jobId, signed.total)
+    counts.untilMs = Math.max(counts.untilMs, signed.untilMs)
+    counts.ofHosts[index] = (counts.ofHosts[index] ?? 0) + 1
     return true
   }
 
@@ -61,4 +69,10 @@ export class OwnStarts {
       this.#bytes -= ofHosts.length + JOB_BYTES
     }
   }
+}
+
+/** The end of a run whose command this worker has sent before, as often as it may. */
+export function endOfSpent(): RunEnd {
+  const detail = 'this worker has sent the command to the host before, as often as was signed'
+  return neverStarted('skipped', 'signature_invalid', detail)
 }

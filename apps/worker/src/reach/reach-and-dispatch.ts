@@ -17,6 +17,7 @@ import {
   tryChannel,
 } from '@muster/ssh'
 import type { HeldRun } from '../hold/held-runs.ts'
+import { endOfSpent, type OwnStarts } from '../hold/own-starts.ts'
 import { neverStarted, type TicketEnd } from '../hold/run-end.ts'
 import type { RunSpec } from '../hold/run-specs.ts'
 import { reachRenewed } from './reach-renewed.ts'
@@ -29,6 +30,7 @@ export type ReachDeps = {
   readonly hosts: ReachableHosts
   readonly triedWith: TriedWith
   readonly pool: Pool
+  readonly starts: OwnStarts
 }
 
 /** A run whose dispatch mark is written: from here on the command may run. */
@@ -79,12 +81,12 @@ export async function reachAndDispatch(
     const writeMark = () =>
       dispatchRun(deps.ledger, run.claim, { connectMs, mode, hostKey, reached, ...(notice && { notice }) })
     const mark = await writeMark()
-    if (mark.word === 'go') {
+    if (mark.word === 'go' && deps.starts.take(run.claim, spec.starts)) {
       return { checkout, command, ready, maySend: () => performance.now() < mark.sendBeforeMs, markAgain: writeMark }
     }
     ready?.running.channel.close()
     checkout.release()
-    return { end: endWithoutMark(mark) }
+    return { end: mark.word === 'go' ? endOfSpent() : endWithoutMark(mark) }
   } catch (error) {
     ready?.running.channel.close()
     checkout.connection.close()
