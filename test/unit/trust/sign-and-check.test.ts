@@ -7,6 +7,7 @@ import {
   makeKeys,
   openEndChecker,
   openEndSigner,
+  openOwnWorkChecker,
   openRecordMacs,
   openWorkChecker,
   openWorkSigner,
@@ -63,6 +64,16 @@ describe('work', () => {
     const [header, , signature] = partsOf(text)
     const changed = [header, encoded({ ...CLAIMS, retries: 9 }), signature].join('.')
     expect(await checker.check('job', changed)).toEqual({ refused: 'the signature does not fit' })
+  })
+
+  test('is checked by a server, too, which knows its own keys and no other', async () => {
+    const { privateFile, text, keyId } = await signedWork()
+    const own = await openOwnWorkChecker(privateFile, untroubled)
+    expect(await own.check('job', text)).toEqual({ claims: CLAIMS })
+    const other = await signedWork()
+    expect(await own.check('job', other.text)).toEqual({
+      refused: `it is signed with the key "${other.keyId}", and this server knows ${keyId}`,
+    })
   })
 
   test('of one kind is not of the other', async () => {
