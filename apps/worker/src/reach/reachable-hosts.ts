@@ -114,8 +114,9 @@ export class ReachableHosts {
         renewed,
       }
     } catch (error) {
-      if (error instanceof SecretRefused && error.cause !== undefined) {
-        this.#sources.log.warn({ err: error, host: host.name }, 'a key file that a request names is not used')
+      if (error instanceof SecretRefused && error.cause instanceof Error) {
+        const why = error.cause.message
+        this.#sources.log.warn({ host: host.name, why }, 'a key file that a request names is not used')
       }
       return notThere('unreachable', error instanceof ProxyRefused ? 'jump_failed' : 'auth_failed', error)
     }
