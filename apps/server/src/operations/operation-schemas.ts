@@ -19,26 +19,36 @@ export type ObjectSchema = z.infer<typeof ObjectSchema>
 const Definitions = z.record(z.string(), JsonSchema)
 
 /** The schema of an input, complete in itself. It refuses fields that it does not name. */
-export function inputSchemaOf(input: z.ZodType): ObjectSchema {
+export const inputSchemaOf = once((input): ObjectSchema => {
   return { ...ObjectSchema.parse(inlined(input, 'input')), additionalProperties: false }
-}
+})
 
 /** The output schema of an answer, complete in itself. */
-export function outputSchemaOf(schema: z.ZodType): ObjectSchema {
-  return ObjectSchema.parse(inlined(schema, 'output'))
+export const outputSchemaOf = once((schema): ObjectSchema => ObjectSchema.parse(inlined(schema, 'output')))
+
+/** The schema with references into `components` of an OpenAPI document, and those components. */
+export const componentSchemaOf = once(
+  (schema): { readonly schema: JsonSchema; readonly components: Readonly<Record<string, JsonSchema>> } => {
+    const { schema: root, definitions } = convert(schema, 'output')
+    const toComponent = (id: string) => ({ $ref: `#/components/schemas/${id}` })
+    const components = Object.entries(definitions).map(([id, part]) => [id, replaceOnce(part, toComponent)])
+    return { schema: replaceOnce(root, toComponent), components: Object.fromEntries(components) }
+  },
+)
+
+/** Makes something of each schema once: the schemas of the contract stay, and routes, tools and profiles share them. */
+function once<T extends object>(make: (schema: z.ZodType) => T): (schema: z.ZodType) => T {
+  const made = new WeakMap<z.ZodType, T>()
+  return (schema) => {
+    const known = made.get(schema) ?? make(schema)
+    made.set(schema, known)
+    return known
+  }
 }
 
 function inlined(schema: z.ZodType, io: 'input' | 'output'): JsonSchema {
   const { schema: root, definitions } = convert(schema, io)
   return replaceReferences(root, (id) => definitions[id] ?? {})
-}
-
-/** The schema with references into `components` of an OpenAPI document, and those components. */
-export function componentSchemaOf(schema: z.ZodType): { schema: JsonSchema; components: Record<string, JsonSchema> } {
-  const { schema: root, definitions } = convert(schema, 'output')
-  const toComponent = (id: string) => ({ $ref: `#/components/schemas/${id}` })
-  const components = Object.entries(definitions).map(([id, part]) => [id, replaceOnce(part, toComponent)])
-  return { schema: replaceOnce(root, toComponent), components: Object.fromEntries(components) }
 }
 
 function convert(schema: z.ZodType, io: 'input' | 'output') {
