@@ -1,22 +1,28 @@
 /** The order of test files: those that wait run beside those that compute, the longest first. */
 import { relative } from 'node:path'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
-import { WAITING } from './waiting-files.ts'
+import { COMPUTING, WAITING } from './waiting-files.ts'
 
 /** Puts files that wait and files that compute in turns, so that neither kind is left for the end. */
 export class InterleavedSequencer extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const byPath = files.toSorted((a, b) => (a.moduleId < b.moduleId ? -1 : 1))
-    const waiting = byPath.filter((file) => secondsOf(file) > 0).toSorted((a, b) => secondsOf(b) - secondsOf(a))
-    return interleave(
-      waiting,
-      byPath.filter((file) => secondsOf(file) === 0),
-    )
+    const [waiting, others] = [byPath.filter(isWaiting), byPath.filter((file) => !isWaiting(file))]
+    return interleave(longestFirst(waiting), longestFirst(others))
   }
 }
 
+function isWaiting({ moduleId }: TestSpecification): boolean {
+  return relative('.', moduleId) in WAITING
+}
+
+function longestFirst(files: readonly TestSpecification[]): TestSpecification[] {
+  return files.toSorted((a, b) => secondsOf(b) - secondsOf(a))
+}
+
 function secondsOf({ moduleId }: TestSpecification): number {
-  return WAITING[relative('.', moduleId)] ?? 0
+  const path = relative('.', moduleId)
+  return WAITING[path] ?? COMPUTING[path] ?? 0
 }
 
 /** The two lists in one, each spread evenly over it. */

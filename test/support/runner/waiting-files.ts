@@ -45,3 +45,20 @@ export const WAITING: Readonly<Record<string, number>> = {
   'test/integration/ledger/dial-slots.test.ts': 15,
   'test/integration/ledger/ledger.test.ts': 10,
 }
+
+/**
+ * The files of the fast lane that compute the longest, with their seconds of CPU time. They come first, so that none of
+ * them is left alone at the end.
+ */
+export const COMPUTING: Readonly<Record<string, number>> = {
+  'test/unit/ssh/launcher.test.ts': 20,
+  'test/unit/inventory/secret-directories.test.ts': 8,
+  'test/integration/access/key-limits.test.ts': 7,
+  'test/integration/access/key-reading.test.ts': 7,
+  'test/unit/public-face.test.ts': 6,
+  'test/unit/ssh/quote.test.ts': 5,
+  'test/unit/cli/key-files.test.ts': 5,
+  'test/integration/access/job-owners.test.ts': 5,
+  'test/integration/access/fair-refusals.test.ts': 4,
+  'test/unit/inventory/secret-modes.test.ts': 4,
+}
