@@ -225,6 +225,18 @@ describe('an end without a worker', () => {
     expect(await runOn(ledgers, jobId)).toMatchObject(UNVERIFIED)
   })
 
+  test('is what remains of a run that a worker refused, because its job was not signed', async () => {
+    const ledgers = await openSignedLedger()
+    const { worker } = ledgers
+    const jobId = await submitTo(worker, 2, { concurrency: 2 })
+    const refusal = { ...refused, state: 'skipped', reason: 'signature_invalid', isRetryable: false } as const
+    await finishRun(worker, await claim(worker, jobId, 0), refusal)
+    const lost = ended({ state: 'lost', remote: 'unknown', reason: 'signature_invalid', exitCode: null })
+    await finishRun(worker, await start(worker, jobId, 1), lost)
+    expect(await runOn(ledgers, jobId)).toMatchObject({ state: 'skipped', vouched_by: 'ledger' })
+    expect(await runOn(ledgers, jobId, 'h1')).toMatchObject({ state: 'lost', vouched_by: 'ledger' })
+  })
+
   test('cannot be made a success for all the runs that were never released', async () => {
     const ledgers = await openSignedLedger()
     const { redis, keys } = ledgers.worker

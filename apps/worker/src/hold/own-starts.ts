@@ -5,7 +5,7 @@
  * Kept until no attempt of the job may start any more, in this process only.
  */
 import type { Claim, RunEnd } from '@muster/ledger'
-import { neverStarted } from './run-end.ts'
+import { mayHaveRun } from './run-end.ts'
 
 /** Most bytes of counts; then the job that was added first is forgotten. */
 const KEPT_BYTES = 64 * 1024 * 1024
@@ -71,8 +71,11 @@ export class OwnStarts {
   }
 }
 
-/** The end of a run whose command this worker has sent before, as often as it may. */
+/**
+ * The end of a run whose command this worker has sent before, as often as it may: Redis has forgotten what became of
+ * that, or was made to.
+ */
 export function endOfSpent(): RunEnd {
   const detail = 'this worker has sent the command to the host before, as often as was signed'
-  return neverStarted('skipped', 'signature_invalid', detail)
+  return mayHaveRun('signature_invalid', detail)
 }

@@ -90,12 +90,17 @@ export async function finishRun(
     ...claimed(claim),
   }
   const fields = fieldsOf(claim, end)
-  const signed = await ledger.ends.sign?.(textOf(claim, end, { reached, fields }))
+  const signed = await signedBy(ledger, end, textOf(claim, end, { reached, fields }))
   if (signed !== undefined) fields.push(['signed', signed])
   const answer = await runScript(ledger, 'finish', given, fields.flat())
   const word = FinishAnswer.parse(await releaseTickets(ledger, answer))
   if (word === 'fenced' && remote !== 'not_started') await keepLate(ledger, claim, end)
   return word
+}
+
+/** The signature of this worker, which vouches for nothing of a run that no server has signed. */
+async function signedBy({ ends }: Ledger, { reason }: RunEnd, text: string): Promise<string | undefined> {
+  return reason === 'signature_invalid' ? undefined : await ends.sign?.(text)
 }
 
 /** What the worker signs: the fields of the record as they will be when the run has ended. */
@@ -115,7 +120,7 @@ async function keepLate(ledger: Ledger, claim: Claim, end: RunEnd): Promise<void
   const { state, remote, reason, detail, exitCode, signal } = end
   const at = new Date().toISOString()
   const late = { state, remote, reason, detail, exit_code: exitCode, signal, worker: claim.worker, at }
-  const signed = await ledger.ends.sign?.(lateText(claim, late))
+  const signed = await signedBy(ledger, end, lateText(claim, late))
   const lateResult = JSON.stringify({ ...late, signed })
   await runScript(ledger, 'keep-late-result', { lateResult, ...claimed(claim) })
 }
