@@ -65,7 +65,7 @@ export default defineConfig({
   plugins,
   resolve: { alias },
   test: {
-    // One redis-server and one sshd for the whole run, on free loopback ports.
+    // A redis-server for each process of the runner and one sshd for all, on free loopback ports.
     globalSetup: ['test/support/runtime/redis-setup.ts', 'test/support/ssh/sshd-setup.ts'],
     maxWorkers: MOST_AT_ONCE,
     sequence: { sequencer: InterleavedSequencer },

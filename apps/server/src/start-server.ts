@@ -104,7 +104,10 @@ async function openSigning(
 ): Promise<Pick<OperationDeps, 'signWork' | 'checkWork'>> {
   if (keyFile === undefined) return { signWork: undefined, checkWork: undefined }
   const onTrouble = (error: unknown) =>
-    logger.warn({ err: error }, 'the keys of servers cannot be read anew; the key read before signs on')
+    logger.warn(
+      { err: error },
+      'the keys of servers cannot be read again; still signing with the key that was read before',
+    )
   const [signer, checker] = [await openWorkSigner(keyFile, onTrouble), await openOwnWorkChecker(keyFile, onTrouble)]
   return { signWork: signer.sign, checkWork: checker.check }
 }

@@ -57,7 +57,10 @@ export async function startWorker(options: {
 
   const keyFile = config.MUSTER_WORKER_KEY_FILE
   const onKeyTrouble = (error: unknown) =>
-    logger.warn({ err: error }, 'the keys of workers cannot be read anew; the one read before signs on')
+    logger.warn(
+      { err: error },
+      'the keys of workers cannot be read anew; still signing with the key that was read before',
+    )
   const ledger = await openLedger({
     redisUrl: config.REDIS_URL,
     prefix: config.MUSTER_PREFIX,

@@ -1,6 +1,6 @@
 /** API keys as Redis holds them: in one hash, by key ID, each as a digest. The text of a key is never stored. */
 import { ALL_SCOPES, type ApiKey, KeyId, KeyLimits, KeyOwner, NO_LIMITS, Scope } from '@muster/contract'
-import { ask, type Ledger } from '@muster/ledger'
+import { ask } from '@muster/ledger'
 import { z } from 'zod'
 import { type KeyLedger, type RecordForm, recordForm } from './key-ledger.ts'
 import { digestOf } from './key-text.ts'
@@ -139,15 +139,6 @@ function orUndefined(keyId: string, text: string, form: Pick<RecordForm, 'said'>
     if (error instanceof z.ZodError || error instanceof SyntaxError) return undefined
     throw error
   }
-}
-
-/**
- * The time of Redis in milliseconds since 1970. Keys expire by this clock, so that all servers agree.
- * @throws {MusterError} ledger_unavailable
- */
-export async function ledgerTimeMs({ redis }: Pick<Ledger, 'redis'>): Promise<number> {
-  const [seconds, micros] = await ask(redis, () => redis.time())
-  return Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000)
 }
 
 /** ISO 8601 in UTC. */

@@ -7,7 +7,7 @@
  */
 import { randomInt } from 'node:crypto'
 import { type ApiKey, type Input, isUnlimited, MusterError, READ_ONLY_SCOPES, type Scope } from '@muster/contract'
-import { ask } from '@muster/ledger'
+import { ask, ledgerNowMs } from '@muster/ledger'
 import { limitsOfChild, requireWithin, sharesOfChild } from './key-bounds.ts'
 import { familyOf, isTheirs, requireMayRevoke, requireMayRotate } from './key-family.ts'
 import { type KeyLedger, recordForm } from './key-ledger.ts'
@@ -16,7 +16,6 @@ import {
   isValidAt,
   type KeyFacts,
   type KeyRecord,
-  ledgerTimeMs,
   newText,
   readRecord,
   readRecords,
@@ -69,7 +68,7 @@ export async function createKey(
   const { owner = maker.owner, scopes = READ_ONLY_SCOPES, expires_in_s: expiresInS } = asked
   // If the maker changes meanwhile, or the ID is taken by a chance of one in 10^15, decide anew.
   for (;;) {
-    const nowMs = await ledgerTimeMs(ledger)
+    const nowMs = await ledgerNowMs(ledger)
     const above = await validRecord(ledger, maker.keyId, nowMs)
     const keyId = newKeyId()
     const key = makeKey(keyId)
@@ -124,7 +123,7 @@ export async function rotateKey(
 ): Promise<{ key: string; record: ApiKey }> {
   const { redis, keys } = ledger
   for (;;) {
-    const nowMs = await ledgerTimeMs(ledger)
+    const nowMs = await ledgerNowMs(ledger)
     const own = await validRecord(ledger, rotator.keyId, nowMs)
     const records = await readRecords(ledger)
     const record = records.find(({ key }) => key.key_id === keyId)
@@ -157,7 +156,7 @@ export type RevokedFamily = {
  */
 export async function revokeKey(ledger: KeyLedger, revoker: Principal, keyId: string): Promise<RevokedFamily> {
   const { redis, keys } = ledger
-  const at = isoTime(await ledgerTimeMs(ledger))
+  const at = isoTime(await ledgerNowMs(ledger))
   const children = new Set<string>()
   // Once a key is revoked it makes no more children, so this ends: when nobody changed anything, and none came since.
   for (;;) {

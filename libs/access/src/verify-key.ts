@@ -5,8 +5,9 @@
  * that was revoked or removed from Redis is refused everywhere.
  */
 import { timingSafeEqual } from 'node:crypto'
+import { ledgerNowMs } from '@muster/ledger'
 import type { KeyLedger } from './key-ledger.ts'
-import { type KeyRecord, ledgerTimeMs, principalOf, readRecord } from './key-record.ts'
+import { type KeyRecord, principalOf, readRecord } from './key-record.ts'
 import { digestOf, parseKey } from './key-text.ts'
 import type { Principal } from './principal.ts'
 
@@ -42,7 +43,7 @@ export function openKeyStore(ledger: KeyLedger): KeyStore {
   async function recordFor(keyId: string): Promise<Remembered | undefined> {
     const known = remembered.get(keyId)
     if (known !== undefined && known.readMs + REMEMBER_MS > performance.now()) return known
-    const [record, ledgerMs] = await Promise.all([readRecord(ledger, keyId), ledgerTimeMs(ledger)])
+    const [record, ledgerMs] = await Promise.all([readRecord(ledger, keyId), ledgerNowMs(ledger)])
     // Remember only IDs that exist, so that guessing cannot fill the memory.
     if (remembered.size >= REMEMBER_LIMIT) remembered.clear()
     remembered.delete(keyId)

@@ -110,8 +110,8 @@ const makers: Readonly<Record<KeyKind, () => JWK>> = {
 const LEAD_MS = 3_600_000
 
 /**
- * Of keys of one kind, the newest first, the one to sign with: the newest that is an hour old; if all are younger, the
- * oldest, which the others have had for longest. Undefined when there is none.
+ * Picks the key to sign with from keys of one kind, the newest first: the newest that is at least an hour old, or else
+ * the oldest, which the others have had for longest. Undefined when there is none.
  */
 export function signingKey<K extends { readonly made_at?: string | undefined }>(keys: readonly K[]): K | undefined {
   const nowMs = Date.now()

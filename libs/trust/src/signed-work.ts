@@ -1,6 +1,6 @@
 /**
  * Servers sign what workers do, and workers check it: a JWS (RFC 7515) by Ed25519 for each job, and one for each order
- * that widens it. What the claims say is no matter of this file.
+ * that widens it. This file does not interpret what is signed.
  */
 import type { KeyObject } from 'node:crypto'
 import { CompactSign, compactVerify, decodeProtectedHeader, errors } from 'jose'
@@ -72,7 +72,7 @@ function checkerBy(kept: KeptKeys<ReadonlyMap<string, KeyObject>>, who: 'worker'
     check: async (kind, text) => {
       const header = headerOf(text)
       if (header === undefined) return { refused: 'the signature is damaged' }
-      if (header.typ !== typeOf(kind)) return { refused: `what is signed is another thing: ${shown(header.typ)}` }
+      if (header.typ !== typeOf(kind)) return { refused: `it is a signature over something else: ${shown(header.typ)}` }
       const keys = await kept.fresh()
       const key = keys.get(header.kid)
       if (key === undefined) {
@@ -90,7 +90,7 @@ async function verified(text: string, key: KeyObject): Promise<CheckedWork> {
     const { payload } = await compactVerify(text, key, { algorithms: [ALGORITHM] })
     return { claims: JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload)) }
   } catch (error) {
-    if (error instanceof errors.JWSSignatureVerificationFailed) return { refused: 'the signature does not fit' }
+    if (error instanceof errors.JWSSignatureVerificationFailed) return { refused: 'the signature does not match' }
     if (!(error instanceof errors.JOSEError || error instanceof TypeError || error instanceof SyntaxError)) throw error
     return { refused: 'the signature is damaged' }
   }

@@ -107,7 +107,7 @@ describe('a command of their own', () => {
           const text = `${head}.${encoded(claims)}`
           return `${text}.${sign(null, Buffer.from(text), own).toString('base64url')}`
         },
-        /^the signature does not fit$/,
+        /^the signature does not match$/,
       ],
       'a key in the signature itself': [
         (claims) => {
@@ -115,7 +115,7 @@ describe('a command of their own', () => {
           const text = `${encoded({ ...honestHead, jwk: { kty: jwk.kty, crv: jwk.crv, x: jwk.x } })}.${encoded(claims)}`
           return `${text}.${sign(null, Buffer.from(text), own).toString('base64url')}`
         },
-        /^the signature does not fit$/,
+        /^the signature does not match$/,
       ],
     }
     const forged: Array<[string, string, RegExp]> = []
@@ -253,7 +253,7 @@ test('another job does not answer for one that somebody submits under an idempot
   await redis.hset(name, field, other)
   const { status, body } = await stack.ask('POST', '/v1/jobs', request)
   expect([status, Object(body).code]).toEqual([409, 'signature_invalid'])
-  expect(Object(body).detail).toContain(`the job ${other} is not believed: it was signed for another request`)
+  expect(Object(body).detail).toContain(`job ${other} does not match its signature: it was signed for another request`)
 }, 60_000)
 
 test('a record that they have written makes no API key, and gives none more than it had', async () => {

@@ -101,7 +101,7 @@ const CHANGES: Change[] = [
       const { redis, key } = redisOf(stack)
       await redis.hset(key(`run:${jobId}:0`), 'host', 'h2')
     },
-    detail: 'the run is said to be on "h2", and was signed for h1',
+    detail: 'the record puts the run on "h2", but it was signed for h1',
   },
   {
     what: 'its frozen set',
@@ -137,7 +137,7 @@ const CHANGES: Change[] = [
       const order = await redis.hget(key(`job:${jobId}:signed`), 'exec_timeout')
       await redis.hset(key(`job:${jobId}:signed`), 'job', order ?? '')
     },
-    detail: expect.stringContaining('what is signed is another thing'),
+    detail: expect.stringContaining('it is a signature over something else'),
   },
   {
     what: 'its signature, by one of another key',
@@ -160,7 +160,7 @@ const CHANGES: Change[] = [
       const more = Buffer.from(JSON.stringify({ ...claims, not_after: 9e12 })).toString('base64url')
       await redis.hset(key(`job:${jobId}:signed`), 'job', [head, more, signature].join('.'))
     },
-    detail: 'the signature does not fit',
+    detail: 'the signature does not match',
   },
 ]
 

@@ -62,7 +62,6 @@ describe('the definitions', () => {
       return { name, description, ...wholeSchemasOf(input, output) }
     })
     const tokens = tokensOf(JSON.stringify(listed))
-    console.log(`${tokens} tokens for the five tools; ${tokensOf(ORIGINAL_INSTRUCTIONS)} for the instructions`)
     expect(tokens).toBeLessThan(2_500)
     expect(tokensOf(ORIGINAL_INSTRUCTIONS)).toBeLessThanOrEqual(200)
   })

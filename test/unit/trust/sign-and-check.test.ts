@@ -63,7 +63,7 @@ describe('work', () => {
     const { checker, text } = await signedWork()
     const [header, , signature] = partsOf(text)
     const changed = [header, encoded({ ...CLAIMS, retries: 9 }), signature].join('.')
-    expect(await checker.check('job', changed)).toEqual({ refused: 'the signature does not fit' })
+    expect(await checker.check('job', changed)).toEqual({ refused: 'the signature does not match' })
   })
 
   test('is checked by a server, too, which knows its own keys and no other', async () => {
@@ -80,7 +80,7 @@ describe('work', () => {
     const { checker, signer, text } = await signedWork()
     const order = await signer.sign('order', CLAIMS)
     expect(await checker.check('order', text)).toEqual({
-      refused: 'what is signed is another thing: "muster-job+jws"',
+      refused: 'it is a signature over something else: "muster-job+jws"',
     })
     expect(await checker.check('order', order)).toEqual({ claims: CLAIMS })
   })
@@ -94,7 +94,7 @@ describe('work', () => {
       refused: `it is signed with the key "${other.made[0]}", and this worker knows ${keyId}`,
     })
     const renamed = [encoded({ ...decoded(header), kid: keyId }), payload, signature].join('.')
-    expect(await checker.check('job', renamed)).toEqual({ refused: 'the signature does not fit' })
+    expect(await checker.check('job', renamed)).toEqual({ refused: 'the signature does not match' })
   })
 
   test('by another algorithm does not check: none, and one with the public key as its secret', async () => {
@@ -115,7 +115,7 @@ describe('work', () => {
       expect(await checker.check('job', one)).toEqual({ refused: 'the signature is damaged' })
     }
     const shorter = `${header}.${payload}.${signature.slice(4)}`
-    expect(await checker.check('job', shorter)).toEqual({ refused: 'the signature does not fit' })
+    expect(await checker.check('job', shorter)).toEqual({ refused: 'the signature does not match' })
   })
 
   test('is signed with a new key an hour after it was made, when every worker has it', async () => {

@@ -15,7 +15,8 @@ const JOB_BYTES = 256
 type Counts = { readonly ofHosts: Uint8Array; untilMs: number }
 
 /**
- * How a job over `total` hosts may start, as it was signed: so often on each, until then by the clock of this worker.
+ * The signed limits on starts of a job over `total` hosts: at most `sends` on each, and none after `untilMs` by the
+ * clock of this worker.
  */
 export type SignedStarts = { readonly total: number; readonly sends: number; readonly untilMs: number }
 

@@ -8,10 +8,8 @@
 -- or {why there is nothing to do}.
 local index, attempt, reissue, worker, nonce, tried = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 
--- `how` is 'start' or 'attach'; `started_ago_ms` is '' when it is to start, `job_left_ms` when the job has no time
--- limit.
-local CLAIMED_FIELDS = {'epoch', 'host', 'how', 'started_ago_ms', 'job_left_ms', 'exec_timeout_ms',
-  'concurrency', 'total'}
+-- `started_ago_ms` is '' when the command is to start, `job_left_ms` when the job has no time limit.
+local CLAIMED_FIELDS = {'epoch', 'host', 'started_ago_ms', 'job_left_ms', 'exec_timeout_ms', 'concurrency', 'total'}
 
 let_in()
 local now = now_ms()
@@ -27,7 +25,7 @@ end
 local facts = read_facts()
 
 local function claimed(epoch, how)
-  local claim = {epoch = epoch, host = run.host, how = how, started_ago_ms = '', job_left_ms = ''}
+  local claim = {epoch = epoch, host = run.host, started_ago_ms = '', job_left_ms = ''}
   -- Redis' clock may have been set back since.
   if how == 'attach' then claim.started_ago_ms = math.max(0, now - run.started) end
   if facts.job_deadline then claim.job_left_ms = facts.job_deadline - now end

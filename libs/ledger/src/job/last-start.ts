@@ -4,7 +4,7 @@ import { batchCount, rolloutOf } from './rollout.ts'
 
 /** What an attempt may take beyond its own limits: a durable run whose host is away, a worker that died. */
 const MARGIN_MS = 30 * 60_000
-/** The jitter of a pause before a retry makes it at most so many times as long. */
+/** Jitter makes a pause before a retry longer by this factor at most. */
 const JITTER = 1.5
 
 /**

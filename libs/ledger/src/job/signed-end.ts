@@ -1,6 +1,6 @@
 /**
- * What a worker signs of the end of a run, and who vouches for the end that a record tells. Whoever can write to Redis
- * could else turn a failure into a success, or give the end of one run to another.
+ * What a worker signs of the end of a run, and who vouches for the end that a record tells. Otherwise anyone who can
+ * write to Redis could turn a failure into a success, or give the end of one run to another.
  *
  * Covered are how the run ended, on which host of a job of how many, what the worker reached, and how much it printed,
  * with digests of that. Not covered are times, notices, how many attempts followed in vain, and the bytes of the output

@@ -56,7 +56,7 @@ export async function requireSignedRecord(
 
 /** A job that a server does not take over. */
 export function notAsSigned(jobId: string, why: string): MusterError {
-  return new MusterError('signature_invalid', `the job ${jobId} is not believed: ${why}`, {
+  return new MusterError('signature_invalid', `job ${jobId} does not match its signature: ${why}`, {
     details: { job_id: jobId },
   })
 }

@@ -1,4 +1,7 @@
-/** The report of a job: its counts, its command, and what went wrong in it so far. One round trip (report.lua). */
+/**
+ * The report of a job: its counts, its command, and what went wrong in it so far. One round trip (report.lua). Where
+ * ends are checked, the runs of a job that has ended are read, too, once (ended-job.ts).
+ */
 import {
   foldHosts,
   type Job,

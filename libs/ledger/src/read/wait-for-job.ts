@@ -87,10 +87,11 @@ export function listenToJob(ledger: Ledger, jobId: string): Doorbell {
   listener.subscribe(ledger.keys.changed).then(ring, () => {})
   return {
     ring: async (stop: AbortSignal) => {
-      if (!rung)
+      if (!rung) {
         await wakeOr(stop, LOOK_EVERY_MS, (wakeUp) => {
           wake = wakeUp
         })
+      }
       if (!stop.aborted) await setTimeout(GATHER_MS)
       rung = false
     },

@@ -10,6 +10,6 @@ export const LEASE_MS = 12_000
  * Milliseconds since 1970 by Redis' clock.
  * @throws {MusterError} ledger_unavailable
  */
-export async function ledgerNowMs(ledger: Ledger): Promise<number> {
+export async function ledgerNowMs(ledger: Pick<Ledger, 'redis' | 'keys'>): Promise<number> {
   return z.number().parse(await ask(ledger.redis, () => runScript(ledger, 'now', { any: ledger.keys.active })))
 }

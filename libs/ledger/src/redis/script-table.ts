@@ -180,7 +180,6 @@ export const TICKET_FIELDS = ['job_id', 'title', 'index', 'host', 'attempt', 're
 export const CLAIMED_FIELDS = [
   'epoch',
   'host',
-  'how',
   'started_ago_ms',
   'job_left_ms',
   'exec_timeout_ms',

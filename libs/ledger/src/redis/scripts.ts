@@ -16,7 +16,7 @@ type Given<Name extends ScriptName> = Readonly<Record<Named<Name>, Value>> &
 
 /** Runs a script and returns its answer. `rest` follows its named arguments. Rejects with errors of ioredis. */
 export async function runScript<Name extends ScriptName>(
-  { redis, keys }: Ledger,
+  { redis, keys }: Pick<Ledger, 'redis' | 'keys'>,
   name: Name,
   given: Given<Name>,
   rest: readonly Value[] = [],
@@ -30,7 +30,7 @@ export async function runScript<Name extends ScriptName>(
 
 /** Runs a script that answers with bytes: each text in the answer is a buffer. Rejects with errors of ioredis. */
 export async function runScriptForBytes<Name extends ScriptName>(
-  { redis, keys }: Ledger,
+  { redis, keys }: Pick<Ledger, 'redis' | 'keys'>,
   name: Name,
   given: Given<Name>,
 ): Promise<unknown> {

@@ -31,7 +31,7 @@ const CLOCKS_APART_MS = 5 * 60_000
 const KEPT_CHUNKS = 64
 /** Gates whose orders are read at once. */
 const GATES_AT_ONCE = 500
-/** A run may be queued again so often because its worker died before the command was sent (abandon.lua). */
+/** How many times a run may be queued again because its worker died before the command was sent (abandon.lua). */
 const REQUEUES = 2
 
 /** A job whose signature this worker has checked. */
@@ -146,7 +146,8 @@ export class SignedJob {
     if (hosts === undefined) return 'the hosts of the job were changed in Redis since they were signed'
     const signed = hosts[index % HOSTS_PER_DIGEST]
     if (signed === host) return undefined
-    return `the run is said to be on ${JSON.stringify(host.slice(0, 100))}, and was signed for ${signed ?? 'no host'}`
+    const told = JSON.stringify(host.slice(0, 100))
+    return `the record puts the run on ${told}, but it was signed for ${signed ?? 'no host'}`
   }
 
   /** Hosts that share a digest. Undefined: it is not that digest. */
