@@ -256,6 +256,33 @@ test('another job does not answer for one that somebody submits under an idempot
   expect(Object(body).detail).toContain(`job ${other} does not match its signature: it was signed for another request`)
 }, 60_000)
 
+test('whoever puts their own name into the record of a job has no order signed for it', async () => {
+  const at = await scene()
+  const { stack, redis, key } = at
+  const made = await stack.ask('POST', '/v1/keys', { owner: 'ann', scopes: ['jobs:run', 'jobs:read'] })
+  const asAnn = async (path: string, body: object) => {
+    const response = await fetch(`${stack.url}/v1/jobs/${path}`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${Object(made.body).key}`, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+    return [response.status, Object(await response.json()).code]
+  }
+  const jobId = await at.honest('gated', { targets: 'h1,h2', batches: [1], gate: 'manual' })
+  await expect.poll(() => redis.hget(key(`job:${jobId}`), 'state'), { timeout: 20_000 }).toBe('paused')
+  const orders: Array<[string, object]> = [
+    ['resume', {}],
+    ['extend', { exec_timeout_s: 3_000 }],
+    ['concurrency', { concurrency: 2 }],
+  ]
+  for (const [order, body] of orders) expect(await asAnn(`${jobId}/${order}`, body)).toEqual([404, 'not_found'])
+  await redis.hset(key(`job:${jobId}`), 'owner', 'ann')
+  for (const [order, body] of orders) {
+    expect(await asAnn(`${jobId}/${order}`, body)).toEqual([409, 'signature_invalid'])
+  }
+  expect(await redis.hkeys(key(`job:${jobId}:signed`))).toEqual(['job'])
+}, 60_000)
+
 test('a record that they have written makes no API key, and gives none more than it had', async () => {
   const at = await scene()
   const { stack, redis, key } = at

@@ -51,6 +51,13 @@ test.each([
   expect(claims).toMatchObject({ job: jobId, total: 3, fields: { owner: 'me', key_id: 'k', key_runs: 'k:2' } })
 })
 
+test('a script that is said to be longer than Redis has it is damaged, and is read no further', async () => {
+  const ledger = await openTestLedger()
+  const jobId = await submit(ledger, { command: undefined, script: `#!/bin/sh\n${'#'.repeat(40_000)}\n` })
+  await ledger.redis.hset(ledger.keys.job(jobId), 'script_bytes', 1e15)
+  await expect(readSpec(ledger, jobId)).rejects.toThrow('Redis has 40011 of 1000000000000000 bytes of the script')
+})
+
 test('an order is stored with what it changes, and not when it changes nothing', async () => {
   const ledger = await openTestLedger()
   const jobId = await submit(ledger, { batches: [1], gate: 'manual', exec_timeout_s: 60, concurrency: 1 })

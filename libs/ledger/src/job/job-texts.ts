@@ -105,7 +105,9 @@ export async function readText(
   const pieces: Buffer[] = []
   for (let offset = 0; offset < length; offset += PIECE_BYTES) {
     const last = Math.min(length, offset + PIECE_BYTES) - 1
-    pieces.push(await ask(redis, () => redis.getrangeBuffer(keys.text(jobId, name), offset, last), jobId))
+    const piece = await ask(redis, () => redis.getrangeBuffer(keys.text(jobId, name), offset, last), jobId)
+    if (piece.length === 0) break
+    pieces.push(piece)
   }
   const bytes = Buffer.concat(pieces)
   if (bytes.length === length) return bytes.toString()

@@ -36,7 +36,21 @@ export async function readClaims(ledger: Ledger, check: CheckWork, jobId: string
 }
 
 /**
- * Passes when texts, fields and all hosts of the job are as they were signed.
+ * Whether a server has signed the job, for this owner: whoever asks for an order was let in by the owner in its record.
+ * Absent: for anybody. An order for a job of which nothing is signed needs no signature.
+ * @throws {MusterError} signature_invalid when it was signed for another owner, or does not check; ledger_unavailable
+ */
+export async function isSignedFor(ledger: Ledger, check: CheckWork, jobId: string, owner?: string): Promise<boolean> {
+  const [text] = await readSigned(ledger, jobId, ['job'])
+  if (text === undefined) return false
+  const claims = await readClaims(ledger, check, jobId)
+  if ('refused' in claims) throw notAsSigned(jobId, claims.refused)
+  if (owner === undefined || claims.fields.owner === owner) return true
+  throw notAsSigned(jobId, 'it is not as it was signed; changed in Redis: its owner')
+}
+
+/**
+ * Passes when texts, fields and all hosts of the job are as they were signed. Returns the fields.
  * @throws {MusterError} signature_invalid saying what is not; ledger_unavailable
  */
 export async function requireSignedRecord(
@@ -44,13 +58,13 @@ export async function requireSignedRecord(
   check: CheckWork,
   jobId: string,
   { texts, hosts }: { texts: JobRecord['texts']; hosts: readonly string[] },
-): Promise<void> {
+): Promise<JobRecord['fields']> {
   const claims = await readClaims(ledger, check, jobId)
   if ('refused' in claims) throw notAsSigned(jobId, claims.refused)
   const fields = await readSignedFields(ledger, jobId, Object.keys(claims.fields))
   const changed = whatDiffers(claims, { texts, fields })
   if (changed !== undefined) throw notAsSigned(jobId, `it is not as it was signed; changed in Redis: ${changed}`)
-  if (JSON.stringify(hostDigests(hosts)) === JSON.stringify(claims.hosts)) return
+  if (JSON.stringify(hostDigests(hosts)) === JSON.stringify(claims.hosts)) return claims.fields
   throw notAsSigned(jobId, 'it is not as it was signed; changed in Redis: its hosts')
 }
 

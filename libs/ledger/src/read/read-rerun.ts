@@ -2,9 +2,9 @@
 import { foldHosts, type Input, type TerminalRunState } from '@muster/contract'
 import { readSpec } from '../job/job-texts.ts'
 import { requireSignedRecord } from '../job/signed-record.ts'
-import type { CheckWork } from '../job/signed-work.ts'
+import { type CheckWork, type JobRecord, readSignedFields } from '../job/signed-work.ts'
 import { readStoredJob } from '../job/stored-job.ts'
-import { ask, type Ledger } from '../redis/open-ledger.ts'
+import type { Ledger } from '../redis/open-ledger.ts'
 import { readOutcomes } from './read-outcomes.ts'
 
 /** A job to run again. */
@@ -41,15 +41,19 @@ export async function readRerun(
   }
   const read = await readSpec(ledger, jobId)
   if (read === undefined) return undefined
-  if (check !== undefined) await requireSignedRecord(ledger, check, jobId, { texts: read.texts, hosts: all })
+  const fields =
+    check === undefined
+      ? await readSignedFields(ledger, jobId, [])
+      : await requireSignedRecord(ledger, check, jobId, { texts: read.texts, hosts: all })
   const { secrets: secretNames = [], ...spec } = read.spec
   const request = { ...spec, title: job.title, targets: foldHosts(hosts), order: 'given', keep_secrets: false } as const
-  return { request, hosts, secretNames, secretsKeptBy: await keeperOf(ledger, jobId) }
+  return { request, hosts, secretNames, secretsKeptBy: keeperOf(jobId, fields) }
 }
 
 /** Whoever runs a job again may run that one again, too: the secrets stay with the first. */
-async function keeperOf({ redis, keys }: Ledger, jobId: string): Promise<string | undefined> {
-  const fields = ['secrets_of', 'keep_secrets'] as const
-  const [keptBy, isKept] = await ask(redis, () => redis.hmget(keys.job(jobId), ...fields), jobId)
-  return keptBy ?? (isKept === null ? undefined : jobId)
+function keeperOf(
+  jobId: string,
+  { secrets_of: keptBy, keep_secrets: isKept }: JobRecord['fields'],
+): string | undefined {
+  return keptBy ?? (isKept === undefined ? undefined : jobId)
 }

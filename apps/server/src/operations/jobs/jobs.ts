@@ -5,11 +5,14 @@ import {
   cancelJob,
   extendJob,
   hostsOfJob,
+  isSignedFor,
   type Ledger,
   listJobs,
   readSpec,
   reportJob,
+  requireSignedRecord,
   resumeJob,
+  type SignWork,
   setConcurrency,
   waitForJob,
 } from '@muster/ledger'
@@ -99,16 +102,19 @@ async function selectOfJob(
 
 /**
  * Raises the exec timeout of a job that has not ended, and reports it.
- * @throws {MusterError} not_found, job_ended, key_limit; invalid_request if the limit is lower than the present one
+ * @throws {MusterError} not_found, job_ended, key_limit, signature_invalid; invalid_request if the limit is lower than
+ *   the present one
  */
 export async function requestExtend(
-  { ledger, inventory, logger, signWork }: OperationDeps,
+  deps: OperationDeps,
   { job_id: jobId, exec_timeout_s: execTimeoutS }: Input<'extend_job'>,
   caller: Caller,
 ): Promise<JobReport> {
-  await requireOwnLimits({ ledger, inventory }, jobId, caller)
+  const { ledger, logger } = deps
+  const sign = await signingFor(deps, jobId, caller)
+  await requireOwnLimits(deps, jobId, caller, sign)
   requireExecTimeout(caller, execTimeoutS)
-  const outcome = await extendJob(ledger, jobId, execTimeoutS * 1_000, signWork)
+  const outcome = await extendJob(ledger, jobId, execTimeoutS * 1_000, sign)
   const report = await reportOfChange(ledger, jobId, outcome, 'its exec timeout cannot be raised any more')
   logger.info({ job_id: jobId, exec_timeout_s: execTimeoutS, key_id: caller.keyId }, 'exec timeout raised')
   return report
@@ -116,15 +122,17 @@ export async function requestExtend(
 
 /**
  * Resumes a job that is paused after a batch, and reports it. With `batch`, only if it is paused after that batch.
- * @throws {MusterError} not_found, job_not_paused, key_limit
+ * @throws {MusterError} not_found, job_not_paused, key_limit, signature_invalid
  */
 export async function requestResume(
-  { ledger, inventory, logger, signWork }: OperationDeps,
+  deps: OperationDeps,
   { job_id: jobId, batch }: Input<'resume_job'>,
   caller: Caller,
 ): Promise<JobReport> {
-  await requireOwnLimits({ ledger, inventory }, jobId, caller)
-  const outcome = await resumeJob(ledger, jobId, batch === undefined ? undefined : batch - 1, signWork)
+  const { ledger, logger } = deps
+  const sign = await signingFor(deps, jobId, caller)
+  await requireOwnLimits(deps, jobId, caller, sign)
+  const outcome = await resumeJob(ledger, jobId, batch === undefined ? undefined : batch - 1, sign)
   if (outcome === 'unknown') throw noSuchJob(jobId)
   const report = await reportOf(ledger, jobId)
   if (outcome === 'not_paused') {
@@ -139,34 +147,56 @@ export async function requestResume(
 
 /**
  * Changes how many runs of a job may be in flight, and reports the job.
- * @throws {MusterError} not_found, job_ended, key_limit
+ * @throws {MusterError} not_found, job_ended, key_limit, signature_invalid
  */
 export async function requestConcurrency(
-  { ledger, inventory, logger, signWork }: OperationDeps,
+  deps: OperationDeps,
   { job_id: jobId, concurrency }: Input<'set_concurrency'>,
   caller: Caller,
 ): Promise<JobReport> {
-  const total = await requireOwnLimits({ ledger, inventory }, jobId, caller)
+  const { ledger, logger } = deps
+  const sign = await signingFor(deps, jobId, caller)
+  const total = await requireOwnLimits(deps, jobId, caller, sign)
   requireConcurrency(caller, concurrency, total)
-  const outcome = await setConcurrency(ledger, jobId, concurrency, signWork)
+  const outcome = await setConcurrency(ledger, jobId, concurrency, sign)
   const report = await reportOfChange(ledger, jobId, outcome, 'its concurrency cannot be changed any more')
   logger.info({ job_id: jobId, concurrency: report.concurrency, key_id: caller.keyId }, 'concurrency changed')
   return report
 }
 
 /**
+ * What signs an order for a job: nothing when the job itself is not signed. The owner in its record has let the caller
+ * in, and whoever can write to Redis can put their own name there.
+ * @throws {MusterError} signature_invalid
+ */
+async function signingFor(
+  { ledger, signWork, checkWork }: OperationDeps,
+  jobId: string,
+  { owner, scopes }: Caller,
+): Promise<SignWork | undefined> {
+  if (checkWork === undefined) return signWork
+  const isSigned = await isSignedFor(ledger, checkWork, jobId, scopes.has('jobs:all') ? undefined : owner)
+  return isSigned ? signWork : undefined
+}
+
+/**
  * Passes when the key of the caller would allow them to submit this job: else they could help one on its way that does
- * what they may not. Returns how many hosts it has; 0 for a key without limits, to which nothing is refused.
- * @throws {MusterError} not_found, key_limit
+ * what they may not. Returns how many hosts it has; 0 for a key without limits, to which nothing is refused. With
+ * `sign`, the job must be as it was signed.
+ * @throws {MusterError} not_found, key_limit, signature_invalid
  */
 async function requireOwnLimits(
-  { ledger, inventory }: Pick<OperationDeps, 'ledger' | 'inventory'>,
+  { ledger, inventory, checkWork }: OperationDeps,
   jobId: string,
   caller: Caller,
+  sign: SignWork | undefined,
 ): Promise<number> {
   if (isUnlimited(caller.limits)) return 0
   const [read, hosts] = await Promise.all([readSpec(ledger, jobId), hostsOfJob(ledger, jobId)])
   if (read === undefined || hosts === undefined) throw noSuchJob(jobId)
+  if (sign !== undefined && checkWork !== undefined) {
+    await requireSignedRecord(ledger, checkWork, jobId, { texts: read.texts, hosts })
+  }
   // A job of 10,000 hosts may have its own pace from before; what is asked for now is checked by itself.
   const request = { ...read.spec, targets: '', order: 'given', concurrency: 1 }
   requireAllowed(caller, request, { hosts, inventory: inventory.current() })

@@ -4,7 +4,7 @@
  */
 import { foldHosts, type Input, type JobReport, MusterError } from '@muster/contract'
 import type { InventoryHost } from '@muster/inventory'
-import { type NewJob, readRerun, submitJob } from '@muster/ledger'
+import { isSignedFor, type NewJob, readRerun, submitJob } from '@muster/ledger'
 import { noSuchJob } from '../call/not-found.ts'
 import type { Caller, OperationDeps } from '../call/operation.ts'
 import { requireNamedHosts, requireUsedConnect } from '../hosts/named-hosts.ts'
@@ -100,6 +100,10 @@ export async function rerun(deps: OperationDeps, input: Input<'rerun_job'>, call
   const { job_id: rerunOf, states, wait_s, idempotency_key } = input
   const again = await readRerun(ledger, rerunOf, states, deps.checkWork)
   if (again === undefined) throw noSuchJob(rerunOf)
+  // The owner in its record has let the caller in.
+  if (deps.checkWork !== undefined && !caller.scopes.has('jobs:all')) {
+    await isSignedFor(ledger, deps.checkWork, rerunOf, caller.owner)
+  }
   if (again.hosts.length === 0) {
     throw new MusterError('no_targets', `no host of job ${rerunOf} has ended as ${states.join(', ')}`, {
       details: { field: 'states', job_id: rerunOf },
