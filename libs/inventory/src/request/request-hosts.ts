@@ -10,14 +10,12 @@ import {
   parseRequestHost,
   plainRequestAddress,
   type RequestHost,
+  SSH_PORT,
   writeRequestHost,
 } from '@muster/contract'
 import type { InventoryHost } from '../hosts/inventory-host.ts'
 import { stepOf } from '../hosts/machine.ts'
 import { wayOf } from '../hosts/way.ts'
-
-/** The port of SSH unless another is given. */
-const SSH_PORT = 22
 
 /** What is known of the inventory. */
 export type KnownMachines = {

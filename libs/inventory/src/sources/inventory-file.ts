@@ -4,7 +4,7 @@
  * It sees this text alone. `join/` checks whether jump hosts and the hosts of groups exist, once all sources are known.
  */
 import { dirname, resolve } from 'node:path'
-import { expandRanges, isHostName, MusterError } from '@muster/contract'
+import { expandRanges, isHostName, MusterError, SSH_PORT } from '@muster/contract'
 import { readHostMatcher } from '../hosts/host-matcher.ts'
 import type { GroupDraft, HostDefaults, HostDraft, NamedCredential, SourceContent } from '../hosts/inventory-host.ts'
 import { type Mistake, NO_USER } from '../hosts/mistakes.ts'
@@ -28,9 +28,6 @@ const NAME_RULE = 'has letters, digits, ".", "_" and "-" only, and begins with a
 
 /** The reason for a host with `disabled: true`. */
 const NO_REASON = 'no reason given'
-
-/** The port of SSH unless configured; sshd(8). */
-export const SSH_PORT = 22
 
 /** Reads the text of an inventory file. Mistakes show `fileName`; its directory is the base of relative paths. */
 export function readInventoryFile(text: string, fileName: string, defaults: HostDefaults): SourceContent {

@@ -4,11 +4,10 @@
  * A password is never kept: the host gets a reference, and `secrets/secret.ts` reads the variable again when a
  * connection is made. No mistake quotes an entry, because the part of a password after a comma looks like an entry.
  */
-import { foldHosts, isHostName, type SshServersEntry, sshServersEntries } from '@muster/contract'
+import { foldHosts, isHostName, SSH_PORT, type SshServersEntry, sshServersEntries } from '@muster/contract'
 import type { CredentialRef, HostDefaults, HostDraft, SourceContent } from '../hosts/inventory-host.ts'
 import type { Mistake } from '../hosts/mistakes.ts'
 import { isAddress } from './inventory-fields.ts'
-import { SSH_PORT } from './inventory-file.ts'
 
 /** The name of the variable, and of this source in mistakes. */
 export const SSH_SERVERS = 'SSH_SERVERS'
