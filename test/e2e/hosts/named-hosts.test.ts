@@ -73,7 +73,9 @@ test('muster up needs nothing but known_hosts, and is off where others can reach
   up.child.kill('SIGTERM')
   await up.end()
   const open = startMuster({ ...env, MUSTER_HOST: '0.0.0.0', MUSTER_BEHIND_PROXY: '1' }, 'up')
-  expect((await open.end()).said).toContain('there is no such file, and SSH_SERVERS is not set')
+  const { out, said } = await open.end()
+  expect(out.toString()).toContain('there is no such file, and SSH_SERVERS is not set')
+  expect(said).toContain('server ended early, with status 1; its own lines say why')
 }, 120_000)
 
 test('a host whose key is not known is refused with its fingerprint, and gets no credential', async () => {
