@@ -18,7 +18,7 @@ const HOSTS = 500
 const FAN_OUT = 50
 const ROUNDS = 3
 /** One job may have eight ninths of all places. */
-const SLOTS = 600
+const PLACES = 600
 const SLEEP = 'sleep 1'
 
 type Cpu = StackCost['cpu']
@@ -94,7 +94,7 @@ export async function benchHosts({ withPeers }: { withPeers: boolean }): Promise
 
 /** A fresh worker has no connections: its first job is cold. Answers what it and the next cost each process. */
 async function measureMuster(stack: BenchStack, results: Results): Promise<{ cold: Cpu; warm: Cpu }> {
-  const worker = await stack.startWorker({ slots: SLOTS })
+  const worker = await stack.startWorker({ places: PLACES })
   const runJob = async (name: string, command: string, concurrency: number) => {
     const cost = await stack.measure([worker], () => stack.runJob({ targets: '@*', command, concurrency }))
     results.add(name, { wallMs: cost.wallMs, cpuMs: cost.cpu.worker + cost.cpu.server + cost.cpu.redis })

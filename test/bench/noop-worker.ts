@@ -72,7 +72,7 @@ await runProcess({
       onError,
       onLapse,
       claims: () => [...held],
-      slots: config.MUSTER_WORKER_CONCURRENCY,
+      places: config.MUSTER_WORKER_CONCURRENCY,
     })
     closers.add('lease', () => lease.stop())
     const clockwork = await startClockwork(ledger, onError)

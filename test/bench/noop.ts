@@ -12,7 +12,7 @@ import { figure, type Row, say, table } from './table.ts'
 
 const RUNS = 10_000
 const ROUNDS = 5
-const SLOTS = 300
+const PLACES = 300
 const CONCURRENCY = 200
 
 /** Prints its part of the table. */
@@ -26,9 +26,9 @@ async function withWorkers(row: Row, workerCount: number): Promise<void> {
   try {
     const yaml = `defaults: { user: nobody }\nhosts:\n  "n[00001-${RUNS}]": {}\n`
     const stack = await startBenchStack(closers, { yaml, knownHosts: '' })
-    const slots = Math.ceil(SLOTS / workerCount)
+    const places = Math.ceil(PLACES / workerCount)
     const workers = await Promise.all(
-      Array.from({ length: workerCount }, () => stack.startWorker({ kind: 'noop', slots })),
+      Array.from({ length: workerCount }, () => stack.startWorker({ kind: 'noop', places })),
     )
     const runJob = () => stack.runJob({ targets: '@*', command: 'true', concurrency: CONCURRENCY })
     await runJob()

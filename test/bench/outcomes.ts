@@ -31,7 +31,7 @@ export async function benchOutcomes(): Promise<void> {
       '',
     ].join('\n')
     const stack = await startBenchStack(closers, { yaml, knownHosts })
-    await stack.startWorker({ slots: HOSTS + 50 })
+    await stack.startWorker({ places: HOSTS + 50 })
     await benchLedger(row, stack, closers)
     await benchDurable(row, stack)
     await benchCancel(row, stack)
@@ -48,7 +48,7 @@ async function benchLedger(row: Row, stack: BenchStack, closers: Closers): Promi
     onError: () => {},
     onLapse: () => {},
     claims: () => [],
-    slots: 200,
+    places: 200,
   })
   closers.add('lease', () => lease.stop())
   const request = Submit.parse({ command: 'true', targets: '@*', concurrency: LEDGER_RUNS })

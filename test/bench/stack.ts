@@ -28,10 +28,10 @@ export type BenchStack = {
   readonly serverPid: number
   readonly redis: Redis
   /**
-   * Starts a worker: `noop` is noop-worker.ts. Slots and processes: 200 and 1 unless told. Stopped with the stack at
+   * Starts a worker: `noop` is noop-worker.ts. Places and processes: 200 and 1 unless told. Stopped with the stack at
    * last.
    */
-  startWorker(options?: { kind?: 'ssh' | 'noop'; slots?: number; processes?: number }): Promise<RunningProcess>
+  startWorker(options?: { kind?: 'ssh' | 'noop'; places?: number; processes?: number }): Promise<RunningProcess>
   /** What the work costs these workers, the server and Redis. */
   measure(workers: readonly RunningProcess[], work: () => Promise<unknown>): Promise<StackCost>
   /** Submits a job and waits for its end. @throws when it does not succeed */
@@ -92,9 +92,9 @@ export async function startBenchStack(
   }
   const app = (name: string) => resolve('apps', name, 'dist/main.js')
   const server = await start('server', app('server'), {})
-  const startWorker: BenchStack['startWorker'] = ({ kind = 'ssh', slots = 200, processes = 1 } = {}) =>
+  const startWorker: BenchStack['startWorker'] = ({ kind = 'ssh', places = 200, processes = 1 } = {}) =>
     start('worker', kind === 'ssh' ? app('worker') : benchScript('noop-worker'), {
-      MUSTER_WORKER_CONCURRENCY: String(slots),
+      MUSTER_WORKER_CONCURRENCY: String(places),
       MUSTER_WORKER_PROCESSES: String(processes),
     })
   const { url } = JSON.parse(await readFile(join(dataDir, 'server.json'), 'utf8'))

@@ -13,7 +13,7 @@ import { openWorkerInventory } from '@muster/inventory'
 import {
   type CheckWork,
   consumeTickets,
-  openDialSlots,
+  openJumpTurns,
   openLedger,
   startClockwork,
   startHeartbeat,
@@ -90,8 +90,8 @@ export async function startWorker(options: {
     logger.warn('the lease had run out; checking which runs are still ours')
     held.checkClaims().catch(onError)
   }
-  const slots = config.MUSTER_WORKER_CONCURRENCY + Math.ceil(config.MUSTER_WORKER_CONCURRENCY / SPARE)
-  const lease = await startHeartbeat(ledger, workerId, { onError, onLapse, claims: () => held.claims(), slots })
+  const places = config.MUSTER_WORKER_CONCURRENCY + Math.ceil(config.MUSTER_WORKER_CONCURRENCY / SPARE)
+  const lease = await startHeartbeat(ledger, workerId, { onError, onLapse, claims: () => held.claims(), places })
   life.closers.add('lease', () => lease.stop())
 
   const clockwork = await startClockwork(ledger, onError)
@@ -100,15 +100,15 @@ export async function startWorker(options: {
   const closing = new AbortController()
   // Every wait of every run may listen to it.
   setMaxListeners(0, closing.signal)
-  const dialSlots = openDialSlots(ledger, workerId)
-  life.closers.add('dial slots', () => dialSlots.close())
+  const jumpTurns = openJumpTurns(ledger, workerId)
+  life.closers.add('jump turns', () => jumpTurns.close())
   const knownHosts = loadKnownHosts(knownHostsFiles(config.MUSTER_KNOWN_HOSTS, config.HOME), {
     instead: `${config.HOME}/.ssh/known_hosts`,
     readText: readTrustedFile,
   })
   const pool = openPool({
     knownHosts,
-    beforeDialThrough: (jumpName, { signal }) => dialSlots.take(jumpName, signal),
+    beforeDialThrough: (jumpName, { signal }) => jumpTurns.take(jumpName, signal),
   })
   life.closers.add('connections', () => pool.close())
   const commands = { programs, env, passedOn: config.MUSTER_CREDENTIAL_COMMAND_ENV, log: logger }
@@ -126,7 +126,7 @@ export async function startWorker(options: {
   const running = { specs, starts, jobSecrets, pool, held, closing: closing.signal, log: logger }
   const deps = { ledger, workerId, hosts, triedWith, ...running }
   const consumer = consumeTickets(ledger, {
-    concurrency: slots,
+    concurrency: places,
     handle: (ticket) => runTicket(deps, ticket),
     onError,
   })

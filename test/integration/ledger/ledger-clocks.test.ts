@@ -10,7 +10,7 @@ import {
   handOver,
   type Ledger,
   openBreakers,
-  openDialSlots,
+  openJumpTurns,
   openLedger,
   startClockwork,
 } from '@muster/ledger'
@@ -150,13 +150,13 @@ describe.skipIf(FAKETIME === undefined)("with libfaketime, when Redis' clock was
     expect(await ledger.tickets.getJob(`${jobId}-0-1`)).toBeDefined()
   }, 30_000)
 
-  test('the slots of a dead worker at a jump host come free', async () => {
+  test('the turns of a dead worker at a jump host come free', async () => {
     const { ledger, setTo } = await openSteppedLedger()
-    const dead = openDialSlots(ledger, 'w1')
+    const dead = openJumpTurns(ledger, 'w1')
     for (let i = 0; i < 8; i += 1) await dead.take('jump', AbortSignal.timeout(5_000))
     dead.close()
     await setTo(-HOUR_S)
-    const alive = openDialSlots(ledger, 'w2')
+    const alive = openJumpTurns(ledger, 'w2')
     onTestFinished(() => alive.close())
     await alive.take('jump', AbortSignal.timeout(20_000))
   }, 30_000)

@@ -76,7 +76,7 @@ describe('a claim that Redis forgot, and whose epoch it gave out again,', () => 
     await memory.restore()
     // The reply of the second claim was lost for good: its worker holds the first.
     await start(ledger, jobId, 0)
-    const quiet = { onError: () => {}, onLapse: () => {}, slots: 1 }
+    const quiet = { onError: () => {}, onLapse: () => {}, places: 1 }
     const lease = await startHeartbeat(ledger, 'w1', { ...quiet, claims: () => [forgotten] })
     onTestFinished(() => lease.stop())
     await sweep(ledger, { ticketGraceMs: 3_600_000, suspectMs: 0, claimNamedMs: 0 })

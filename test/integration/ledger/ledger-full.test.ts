@@ -118,7 +118,7 @@ describe('a Redis that is full', () => {
       await start(ledger, jobId, 2, 'durable'),
     ]
     await fillRedis(ledger.redis)
-    const quiet = { onError: () => {}, onLapse: () => {}, slots: 3 }
+    const quiet = { onError: () => {}, onLapse: () => {}, places: 3 }
     const lease = await startHeartbeat(ledger, 'w1', { ...quiet, claims: () => [kept, durable, fallen] })
     expect(await ledger.redis.pttl(ledger.keys.worker('w1'))).toBeGreaterThan(10_000)
     expect(await handOver(ledger, durable)).toBe(true)

@@ -52,7 +52,7 @@ describe('a worker that lost its lease', () => {
       onError: () => {},
       onLapse: () => {},
       claims: () => known,
-      slots: 200,
+      places: 200,
     })
     onTestFinished(() => lease.stop())
     await sweep(ledger, { ...AT_ONCE, claimNamedMs: 60_000 })
@@ -77,7 +77,7 @@ describe('a worker that lost its lease', () => {
     const claimed = await claim(ledger, jobId, 0)
     await ledger.redis.del(ledger.keys.worker('w1'))
     const answer = dispatchRun(ledger, claimed, SENT)
-    const options = { onError: () => {}, onLapse: () => {}, claims: () => [claimed], slots: 1 }
+    const options = { onError: () => {}, onLapse: () => {}, claims: () => [claimed], places: 1 }
     const lease = await startHeartbeat(ledger, 'w1', options)
     onTestFinished(() => lease.stop())
     expect(await answer).toMatchObject({ word: 'go' })
@@ -101,7 +101,7 @@ describe('a worker that lost its lease', () => {
     const onLapse = () => {
       lapses += 1
     }
-    const lease = await startHeartbeat(ledger, 'w9', { onError: () => {}, onLapse, claims: () => [], slots: 200 })
+    const lease = await startHeartbeat(ledger, 'w9', { onError: () => {}, onLapse, claims: () => [], places: 200 })
     onTestFinished(() => lease.stop())
     expect(lapses).toBe(0)
     await ledger.redis.del(ledger.keys.worker('w9'))
@@ -166,7 +166,7 @@ test('a worker is given up at the second look, however far apart the looks are',
     onError: () => {},
     onLapse: () => {},
     claims: () => [],
-    slots: 200,
+    places: 200,
   })
   expect(await ledger.redis.exists(ledger.keys.suspect('w1'))).toBe(0)
   await lease.stop()

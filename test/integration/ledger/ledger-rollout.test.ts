@@ -144,7 +144,7 @@ describe('the fan-out', () => {
     const ledger = await openTestLedger()
     const { redis, keys } = ledger
     await redis.set(keys.worker('w1'), '[]')
-    await redis.hset(keys.slots, 'w1', 18)
+    await redis.hset(keys.workerPlaces, 'w1', 18)
     await sweep(ledger, NOW)
     const large = await submitTo(ledger, 10_000, { concurrency: 10_000 }, 'a')
     expect(await queuedRuns(ledger, large)).toHaveLength(16)
@@ -166,7 +166,7 @@ describe('the fan-out', () => {
     const ledger = await openTestLedger()
     const { redis, keys } = ledger
     await redis.set(keys.worker('w1'), '[]')
-    await redis.hset(keys.slots, 'w1', 45)
+    await redis.hset(keys.workerPlaces, 'w1', 45)
     await sweep(ledger, NOW)
     const busy = await submitTo(ledger, 1, {}, 'busy')
     await claimIndex(ledger, busy, 0)
@@ -187,10 +187,10 @@ describe('the fan-out', () => {
     const ledger = await openTestLedger()
     const { redis, keys } = ledger
     await redis.set(keys.worker('w1'), '[]')
-    await redis.hset(keys.slots, 'w1', 18, 'dead', 500)
+    await redis.hset(keys.workerPlaces, 'w1', 18, 'dead', 500)
     await redis.set(`${keys.base}:in-flight`, 999)
     await sweep(ledger, NOW)
-    expect(await redis.hgetall(keys.slots)).toEqual({ w1: '18' })
+    expect(await redis.hgetall(keys.workerPlaces)).toEqual({ w1: '18' })
     expect(await queuedRuns(ledger, await submitTo(ledger, 100, { concurrency: 100 }))).toHaveLength(16)
   })
 })

@@ -42,7 +42,7 @@ export const WAITING: Readonly<Record<string, number>> = {
   'test/unit/cli/run-input.test.ts': 25,
   'test/unit/cli/mistakes.test.ts': 15,
   'test/unit/runner/own-environment.test.ts': 15,
-  'test/integration/ledger/dial-slots.test.ts': 15,
+  'test/integration/ledger/jump-turns.test.ts': 15,
   'test/integration/ledger/ledger.test.ts': 10,
 }
 

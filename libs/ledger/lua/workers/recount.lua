@@ -1,6 +1,6 @@
 -- Recounts how many runs are in flight and how many the workers take, so that no mistake in either lasts.
--- `slots` is a hash of workers and how many runs each takes.
-local slots = KEYS[1]
+-- `places` is a hash of workers and how many runs each takes.
+local places = KEYS[1]
 
 let_in()
 
@@ -15,13 +15,13 @@ end
 -- Forgets workers without a lease.
 local function count_capacity()
   local capacity = 0
-  local workers = redis.call('HGETALL', slots)
+  local workers = redis.call('HGETALL', places)
   for i = 1, #workers, 2 do
-    local worker, slot_count = workers[i], workers[i + 1]
+    local worker, place_count = workers[i], workers[i + 1]
     if redis.call('EXISTS', base .. ':worker:' .. worker) == 1 then
-      capacity = capacity + slot_count
+      capacity = capacity + place_count
     else
-      redis.call('HDEL', slots, worker)
+      redis.call('HDEL', places, worker)
     end
   end
   return capacity

@@ -49,7 +49,7 @@ export async function sweep(ledger: Ledger, options: SweepOptions = PATIENT): Pr
   const { redis, keys } = ledger
   const leases = new Map<string, StoredLease>()
   const faults: unknown[] = []
-  await runScript(ledger, 'recount', { slots: keys.slots })
+  await runScript(ledger, 'recount', { places: keys.workerPlaces })
   for (const jobId of await redis.smembers(keys.active)) {
     // A job that cannot be swept must not keep the others from being swept.
     await sweepJob(ledger, jobId, leases, options).catch((error: unknown) => faults.push(error))

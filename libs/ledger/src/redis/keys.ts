@@ -52,14 +52,15 @@ export function keysOf(prefix: string) {
     active: `${base}:active`,
     /** String with a time to live: the lease of a worker. */
     worker: (workerId: string) => `${base}:worker:${workerId}`,
+    // These two keep the word that earlier versions know them by: workers of both count together during an upgrade.
     /** Hash: how many runs each worker takes at once. */
-    slots: `${base}:slots`,
+    workerPlaces: `${base}:slots`,
+    /** Sorted set: who holds a turn at a handshake with or through a jump host, by when it is lost. */
+    jumpTurns: (jumpName: string) => `${base}:dial-slots:${jumpName}`,
     /** Hash with a time to live: the job that an idempotency key stands for, and a digest of its request. */
     idempotency: (owner: string, keyDigest: string) => `${base}:idem:${owner}:${keyDigest}`,
     /** Sorted set: open circuit breakers as `connect:HOST` and `auth:HOST`, by when the host may be tried again. */
     breakers: `${base}:breakers`,
-    /** Sorted set: the holders of slots for handshakes with or through a jump host, by when they lose their slot. */
-    dialSlots: (jumpName: string) => `${base}:dial-slots:${jumpName}`,
     /** Hash: API keys by ID (libs/access). */
     apiKeys: `${base}:api-keys`,
     /** Set: the runs in flight, as `job:index`, that count for an API key that limits them. */

@@ -132,14 +132,14 @@ export const SCRIPTS = {
   heartbeat: loadScript({
     file: 'workers/heartbeat',
     isOfJob: false,
-    keys: ['lease', 'suspicion', 'slots'],
-    args: ['claims', 'leaseMs', 'worker', 'slotCount'],
+    keys: ['lease', 'suspicion', 'places'],
+    args: ['claims', 'leaseMs', 'worker', 'placeCount'],
   }),
-  recount: loadScript({ file: 'workers/recount', isOfJob: false, keys: ['slots'], args: [] }),
-  'dial-slot': loadScript({
-    file: 'workers/dial-slot',
+  recount: loadScript({ file: 'workers/recount', isOfJob: false, keys: ['places'], args: [] }),
+  'jump-turn': loadScript({
+    file: 'workers/jump-turn',
     isOfJob: false,
-    keys: ['slots'],
+    keys: ['turns'],
     args: ['holder', 'limit', 'holdMs'],
   }),
   abandon: loadScript({

@@ -31,7 +31,7 @@ type LeaseOptions = {
   /** The claims the worker holds now. */
   readonly claims: () => readonly Claim[]
   /** How many runs the worker takes at once. */
-  readonly slots: number
+  readonly places: number
 }
 
 /** Takes the lease of a worker, and renews it until `stop` is called. */
@@ -40,8 +40,8 @@ export async function startHeartbeat(ledger: Ledger, workerId: string, options: 
   const key = keys.worker(workerId)
   const renew = async () => {
     const known = JSON.stringify(options.claims().map(nameOf))
-    const renewed = { lease: key, suspicion: keys.suspect(workerId), slots: keys.slots }
-    const given = { ...renewed, claims: known, leaseMs: LEASE_MS, worker: workerId, slotCount: options.slots }
+    const renewed = { lease: key, suspicion: keys.suspect(workerId), places: keys.workerPlaces }
+    const given = { ...renewed, claims: known, leaseMs: LEASE_MS, worker: workerId, placeCount: options.places }
     return (await runScript(ledger, 'heartbeat', given)) === 1
   }
   await renew()
@@ -62,7 +62,7 @@ export async function startHeartbeat(ledger: Ledger, workerId: string, options: 
 
 /** Recounts how many runs all workers take together. */
 async function recount(ledger: Ledger): Promise<void> {
-  await runScript(ledger, 'recount', { slots: ledger.keys.slots })
+  await runScript(ledger, 'recount', { places: ledger.keys.workerPlaces })
 }
 
 /** The names of claims, which end in a nonce. An older Muster writes epochs there, which say nothing. */

@@ -1,7 +1,7 @@
 /** Many hosts behind one jump host: one connection to it, few handshakes at once, and what becomes of it. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseKnownHosts } from '@muster/contract'
-import { openDialSlots } from '@muster/ledger'
+import { openJumpTurns } from '@muster/ledger'
 import { fixedKnownHosts, type SshHost } from '@muster/ssh'
 import { expect, inject, onTestFinished, test, vi } from 'vitest'
 import type { PoolOptions } from '../../../../libs/ssh/src/pool/pool.ts'
@@ -35,10 +35,10 @@ test('two workers reach sixty hosts behind a jump host that drops log-ins, eight
   let most = 0
   let underWay = 0
   const pools = ['one', 'other'].map((worker) => {
-    const slots = openDialSlots(ledger, worker)
-    onTestFinished(() => slots.close())
+    const turns = openJumpTurns(ledger, worker)
+    onTestFinished(() => turns.close())
     const beforeDialThrough: PoolOptions['beforeDialThrough'] = async (name, { signal }) => {
-      const end = await slots.take(name, signal)
+      const end = await turns.take(name, signal)
       underWay += 1
       most = Math.max(most, underWay)
       return () => {
@@ -129,7 +129,7 @@ test.each([
   const beforeDialThrough: PoolOptions['beforeDialThrough'] = (_name, { signal }) => {
     given += 1
     if (given <= turns) return Promise.resolve(() => {})
-    return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('no slot'))))
+    return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('no turn'))))
   }
   expect(await poolOf({ beforeDialThrough }).checkOut(host, timing({ timeoutMs: 1_000 }))).toMatchObject({
     ok: false,

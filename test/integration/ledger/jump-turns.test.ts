@@ -1,12 +1,12 @@
-/** Slots for handshakes through a jump host, shared by workers, against a real Redis. */
+/** Turns for handshakes through a jump host, shared by workers, against a real Redis. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { openDialSlots } from '@muster/ledger'
+import { openJumpTurns } from '@muster/ledger'
 import { expect, onTestFinished, test } from 'vitest'
 import { openTestLedger } from '../../support/ledger/ledger.ts'
 
 async function twoWorkers() {
   const ledger = await openTestLedger()
-  const [one, other] = [openDialSlots(ledger, 'one'), openDialSlots(ledger, 'other')]
+  const [one, other] = [openJumpTurns(ledger, 'one'), openJumpTurns(ledger, 'other')]
   onTestFinished(() => {
     one.close()
     other.close()
@@ -32,7 +32,7 @@ test('eight are held at once by all workers together, and one that is given back
   expect(isHeld).toBe(true)
 })
 
-test('who is told to stop leaves without a slot', async () => {
+test('who is told to stop leaves without a turn', async () => {
   const { one, other } = await twoWorkers()
   await Promise.all(Array.from({ length: 8 }, () => one.take('jump', never())))
   const stop = new AbortController()
@@ -41,13 +41,13 @@ test('who is told to stop leaves without a slot', async () => {
   await expect(waiting).rejects.toThrow()
 })
 
-test('the slots of a worker that is gone come free by themselves, and those of one that lives do not', async () => {
+test('the turns of a worker that is gone come free by themselves, and those of one that lives do not', async () => {
   const { ledger, one, other } = await twoWorkers()
   await Promise.all(Array.from({ length: 7 }, () => one.take('jump', never())))
   await other.take('jump', never())
   // As if it had died: nobody renews what it holds.
   one.close()
-  const waiter = openDialSlots(ledger, 'waiter')
+  const waiter = openJumpTurns(ledger, 'waiter')
   onTestFinished(() => waiter.close())
   await Promise.all(Array.from({ length: 7 }, () => waiter.take('jump', never())))
   await expect(waiter.take('jump', AbortSignal.timeout(5_000))).rejects.toThrow()
