@@ -25,7 +25,7 @@ export async function openEndsChecked(publicKeyFile: string | undefined, logger:
 export function tellUnverifiedEnds(logger: Pick<Logger, 'warn'>): (run: UnverifiedEnd) => void {
   const told = new Set<string>()
   let count = 0
-  return ({ jobId, index, host, claimed }) => {
+  return ({ jobId, index, host, said }) => {
     const run = `${jobId}/${index}`
     if (told.has(run)) return
     told.add(run)
@@ -33,7 +33,7 @@ export function tellUnverifiedEnds(logger: Pick<Logger, 'warn'>): (run: Unverifi
     if (told.size > KEPT_RUNS && oldest !== undefined) told.delete(oldest)
     count += 1
     // An object, so that many runs of one job are one line once in a while.
-    const end = { host, index, claimed, unverified: count }
+    const end = { host, index, said, unverified: count }
     logger.warn({ job_id: jobId, end }, 'no signature of a worker covers what Redis says of the end of a run')
   }
 }

@@ -57,7 +57,7 @@ export async function openSealer(publicKeyFile: string): Promise<Sealer> {
       const [newest] = await read()
       const key = await importJWK({ ...newest }, ALGORITHM)
       const text = new TextEncoder().encode(JSON.stringify(JobSecrets.parse(secrets)))
-      const header = { alg: ALGORITHM, enc: ENCRYPTION, typ: KIND, kid: newest?.kid ?? '', ...claimsOf(what) }
+      const header = { alg: ALGORITHM, enc: ENCRYPTION, typ: KIND, kid: newest?.kid ?? '', ...purposeOf(what) }
       const sealed = await new CompactEncrypt(text).setProtectedHeader(header).encrypt(key)
       text.fill(0)
       return sealed
@@ -69,10 +69,11 @@ export async function openSealer(publicKeyFile: string): Promise<Sealer> {
 export async function openSecrets(keys: readonly WorkerKey[], sealed: string, what: SealFor): Promise<Opened> {
   const header = headerOf(sealed)
   if (header === undefined) return { unreadable: 'the sealed secrets are damaged' }
-  const claims = claimsOf(what)
-  if (header.job !== claims.job) return { unreadable: `the sealed secrets are those of job ${header.job.slice(0, 40)}` }
-  if (header.hosts !== claims.hosts) return { unreadable: 'the secrets were sealed for other hosts' }
-  if (header.work !== claims.work) return { unreadable: 'the secrets were sealed for another command' }
+  const purpose = purposeOf(what)
+  if (header.job !== purpose.job)
+    return { unreadable: `the sealed secrets are those of job ${header.job.slice(0, 40)}` }
+  if (header.hosts !== purpose.hosts) return { unreadable: 'the secrets were sealed for other hosts' }
+  if (header.work !== purpose.work) return { unreadable: 'the secrets were sealed for another command' }
   const sealing = keys.filter(({ kty }) => kty === 'OKP')
   const key = sealing.find(({ kid }) => kid === header.kid)
   if (key === undefined) {
@@ -110,6 +111,6 @@ function headerOf(sealed: string): z.infer<typeof Header> | undefined {
   }
 }
 
-function claimsOf({ jobId, hosts, work }: SealFor): { job: string; hosts: string; work: string } {
+function purposeOf({ jobId, hosts, work }: SealFor): { job: string; hosts: string; work: string } {
   return { job: jobId, hosts: createHash('sha256').update(JSON.stringify(hosts)).digest('base64url'), work }
 }

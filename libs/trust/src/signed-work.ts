@@ -15,12 +15,12 @@ type WorkKind = 'job' | 'order'
 
 /** Signs work. */
 export type WorkSigner = {
-  /** The signed claims, as text of one line. They are what JSON keeps of them. */
-  sign(kind: WorkKind, claims: object): Promise<string>
+  /** The signed terms, as text of one line. They are what JSON keeps of them. */
+  sign(kind: WorkKind, terms: object): Promise<string>
 }
 
-/** The claims, as they were signed; or why they are not believed, in words for a person. */
-export type CheckedWork = { readonly claims: unknown } | { readonly refused: string }
+/** The terms, as they were signed; or why they are not believed, in words for a person. */
+export type CheckedWork = { readonly terms: unknown } | { readonly refused: string }
 
 /** Checks signed work. */
 export type WorkChecker = {
@@ -38,11 +38,11 @@ const Header = z.object({ alg: z.string(), kid: z.string(), typ: z.string() })
 export async function openWorkSigner(serverKeyFile: string, onTrouble: OnKeyTrouble): Promise<WorkSigner> {
   const kept = await keepSigningKey({ set: SERVER_KEYS, file: serverKeyFile, kind: 'Ed25519' }, onTrouble)
   return {
-    sign: async (kind, claims) => {
+    sign: async (kind, terms) => {
       const signing = await kept.fresh()
       if (signing === undefined) throw new Error(`${serverKeyFile} was accepted without a key that signs work`)
       const header = { alg: ALGORITHM, kid: signing.kid, typ: typeOf(kind) }
-      return await new CompactSign(Buffer.from(JSON.stringify(claims))).setProtectedHeader(header).sign(signing.key)
+      return await new CompactSign(Buffer.from(JSON.stringify(terms))).setProtectedHeader(header).sign(signing.key)
     },
   }
 }
@@ -88,7 +88,7 @@ function checkerBy(kept: KeptKeys<ReadonlyMap<string, KeyObject>>, who: 'worker'
 async function verified(text: string, key: KeyObject): Promise<CheckedWork> {
   try {
     const { payload } = await compactVerify(text, key, { algorithms: [ALGORITHM] })
-    return { claims: JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload)) }
+    return { terms: JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload)) }
   } catch (error) {
     if (error instanceof errors.JWSSignatureVerificationFailed) return { refused: 'the signature does not match' }
     if (!(error instanceof errors.JOSEError || error instanceof TypeError || error instanceof SyntaxError)) throw error

@@ -146,18 +146,18 @@ const CHANGES: Change[] = [
       const { privateFile } = await makeKeys(SERVER_KEYS, await temporaryDataDir())
       const signer = await openWorkSigner(privateFile, () => {})
       const [, payload = ''] = ((await redis.hget(key(`job:${jobId}:signed`), 'job')) ?? '').split('.')
-      const claims: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString())
-      await redis.hset(key(`job:${jobId}:signed`), 'job', await signer.sign('job', Object(claims)))
+      const terms: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString())
+      await redis.hset(key(`job:${jobId}:signed`), 'job', await signer.sign('job', Object(terms)))
     },
     detail: expect.stringMatching(/^it is signed with the key \S+, and this worker knows \S+$/),
   },
   {
-    what: 'its claims',
+    what: 'its terms',
     act: async ({ stack, jobId }) => {
       const { redis, key } = redisOf(stack)
       const [head, payload = '', signature] = ((await redis.hget(key(`job:${jobId}:signed`), 'job')) ?? '').split('.')
-      const claims = JSON.parse(Buffer.from(payload, 'base64url').toString())
-      const more = Buffer.from(JSON.stringify({ ...claims, not_after: 9e12 })).toString('base64url')
+      const terms = JSON.parse(Buffer.from(payload, 'base64url').toString())
+      const more = Buffer.from(JSON.stringify({ ...terms, not_after: 9e12 })).toString('base64url')
       await redis.hset(key(`job:${jobId}:signed`), 'job', [head, more, signature].join('.'))
     },
     detail: 'the signature does not match',

@@ -304,7 +304,7 @@ describe('a record of an end', () => {
     await expectAllLost(ledgers, jobId, 2)
     const told = await runOn(ledgers, jobId)
     expect(told.detail).toContain('succeeded, exit code 0, but no signature of a worker covers that')
-    expect(ledgers.unverified[0]).toEqual({ jobId, index: 0, host: 'h0', claimed: 'succeeded, exit code 0' })
+    expect(ledgers.unverified[0]).toEqual({ jobId, index: 0, host: 'h0', said: 'succeeded, exit code 0' })
   })
 
   test('is that of its own run: moved to another run, or to another job, it is unverified', async () => {

@@ -4,8 +4,8 @@ import { extendJob, type Ledger, readSpec, resumeJob, SignedJob, setConcurrency,
 import { expect, test } from 'vitest'
 import {
   digestOf,
-  JobClaims,
-  OrderClaims,
+  JobTerms,
+  OrderTerms,
   readSigned,
   readSignedFields,
   whatDiffers,
@@ -14,7 +14,7 @@ import { openTestLedger } from '../../support/ledger/ledger.ts'
 import { claimIndex, workOff } from '../../support/ledger/ledger-worker.ts'
 
 /** What is "signed" here can be read again. */
-const sign = async (kind: 'job' | 'order', claims: object) => JSON.stringify({ kind, ...claims })
+const sign = async (kind: 'job' | 'order', terms: object) => JSON.stringify({ kind, ...terms })
 
 async function submit(ledger: Ledger, request: Record<string, unknown>, count = 3): Promise<string> {
   const hosts = Array.from({ length: count }, (_, i) => `h${i}`)
@@ -28,7 +28,7 @@ async function submit(ledger: Ledger, request: Record<string, unknown>, count = 
 
 async function orderOf(ledger: Ledger, jobId: string, name: string) {
   const [text] = await readSigned(ledger, jobId, [name])
-  return text === undefined ? undefined : OrderClaims.parse(JSON.parse(text))
+  return text === undefined ? undefined : OrderTerms.parse(JSON.parse(text))
 }
 
 test.each([
@@ -43,12 +43,12 @@ test.each([
   const ledger = await openTestLedger()
   const jobId = await submit(ledger, request)
   const [text = ''] = await readSigned(ledger, jobId, ['job'])
-  const claims = JobClaims.parse(JSON.parse(text))
+  const terms = JobTerms.parse(JSON.parse(text))
   const texts = (await readSpec(ledger, jobId))?.texts ?? {}
-  const fields = await readSignedFields(ledger, jobId, Object.keys(claims.fields))
-  expect(whatDiffers(claims, { texts, fields })).toBeUndefined()
-  expect(Object.keys(claims.texts).sort()).toEqual([...Object.keys(texts), 'secrets'].sort())
-  expect(claims).toMatchObject({ job: jobId, total: 3, fields: { owner: 'me', key_id: 'k', key_runs: 'k:2' } })
+  const fields = await readSignedFields(ledger, jobId, Object.keys(terms.fields))
+  expect(whatDiffers(terms, { texts, fields })).toBeUndefined()
+  expect(Object.keys(terms.texts).sort()).toEqual([...Object.keys(texts), 'secrets'].sort())
+  expect(terms).toMatchObject({ job: jobId, total: 3, fields: { owner: 'me', key_id: 'k', key_runs: 'k:2' } })
 })
 
 test('a script that is said to be longer than Redis has it is damaged, and is read no further', async () => {
@@ -90,7 +90,7 @@ test('a run that a raised concurrency let go is as it was signed, though that is
   await setConcurrency(ledger, jobId, 2, sign)
   const job = await readSpec(ledger, jobId)
   if (job === undefined || claim === undefined) throw new Error('there is no job to claim a run of')
-  const check = async (_kind: 'job' | 'order', text: string) => ({ claims: JSON.parse(text) })
+  const check = async (_kind: 'job' | 'order', text: string) => ({ terms: JSON.parse(text) })
   const signed = await SignedJob.open(ledger, check, { jobId, ...job })
   if ('refused' in signed) throw new Error(signed.refused)
   expect(await signed.refusalOf(claim)).toBeUndefined()
@@ -100,7 +100,7 @@ test('a run that a raised concurrency let go is as it was signed, though that is
 test('a job answers under its own idempotency key and to its owner alone, though others ask for the same', async () => {
   const ledger = await openTestLedger()
   const { redis, keys } = ledger
-  const check = async (_kind: 'job' | 'order', text: string) => ({ claims: JSON.parse(text) })
+  const check = async (_kind: 'job' | 'order', text: string) => ({ terms: JSON.parse(text) })
   const ask = async (owner: string, key: string) => {
     const request = Submit.parse({ targets: '@*', command: 'backup', idempotency_key: key })
     return await submitJob(ledger, { request, hosts: ['h0'], owner, sign, check })

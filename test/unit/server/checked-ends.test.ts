@@ -7,11 +7,11 @@ test('each unverified end is logged once, however often it is read, with how man
   const lines: string[] = []
   const logger = createLogger({ name: 'test', level: 'warn', write: (line) => lines.push(line) })
   const tell = tellUnverifiedEnds(logger)
-  const run = { index: 0, host: 'web1', claimed: 'succeeded, exit code 0' }
+  const run = { index: 0, host: 'web1', said: 'succeeded, exit code 0' }
   for (let i = 0; i < 3; i += 1) tell({ jobId: 'job_a', ...run })
   tell({ jobId: 'job_b', ...run })
   expect(lines.map((line) => JSON.parse(line))).toMatchObject([
-    { job_id: 'job_a', end: { host: 'web1', index: 0, claimed: 'succeeded, exit code 0', unverified: 1 } },
+    { job_id: 'job_a', end: { host: 'web1', index: 0, said: 'succeeded, exit code 0', unverified: 1 } },
     { job_id: 'job_b', end: { unverified: 2 } },
   ])
 })

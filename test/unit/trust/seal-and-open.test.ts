@@ -91,18 +91,18 @@ test('a secret that this version does not know is not left out', async () => {
   const { privateFile, text, open } = await sealed()
   const [key] = await readPrivateKeys(WORKER_KEYS, privateFile)
   const header = JSON.parse(Buffer.from(text.split('.')[0] ?? '', 'base64url').toString())
-  const { epk: _epk, ...claims } = header
+  const { epk: _epk, ...sealedFor } = header
   const newer = await new CompactEncrypt(Buffer.from(JSON.stringify({ ...SECRETS, secret_file: 'x' })))
-    .setProtectedHeader(claims)
+    .setProtectedHeader(sealedFor)
     .encrypt(await importJWK({ ...key, d: undefined }, 'ECDH-ES'))
   expect(await open(newer)).toEqual({ unreadable: 'the secrets are not as this version knows them' })
 })
 
 test('another algorithm than the one that Muster seals with is refused', async () => {
   const { text, open } = await sealed()
-  const { epk: _epk, ...claims } = JSON.parse(Buffer.from(text.split('.')[0] ?? '', 'base64url').toString())
+  const { epk: _epk, ...sealedFor } = JSON.parse(Buffer.from(text.split('.')[0] ?? '', 'base64url').toString())
   const direct = await new CompactEncrypt(Buffer.from(JSON.stringify(SECRETS)))
-    .setProtectedHeader({ ...claims, alg: 'dir' })
+    .setProtectedHeader({ ...sealedFor, alg: 'dir' })
     .encrypt(new Uint8Array(32))
   expect(await open(direct)).toEqual({ unreadable: 'the sealed secrets are damaged' })
 })

@@ -35,7 +35,7 @@ const decoded = (part: string | undefined) => JSON.parse(Buffer.from(part ?? '',
 const encoded = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
 
 describe('work', () => {
-  const CLAIMS = { job: 'job_a', retries: 0 }
+  const TERMS = { job: 'job_a', retries: 0 }
 
   async function signedWork() {
     const directory = await emptyDirectory()
@@ -49,27 +49,27 @@ describe('work', () => {
       keyId: made[0],
       signer,
       checker,
-      text: await signer.sign('job', CLAIMS),
+      text: await signer.sign('job', TERMS),
     }
   }
 
   test('that was signed checks, and says what was signed', async () => {
     const { checker, text, keyId } = await signedWork()
-    expect(await checker.check('job', text)).toEqual({ claims: CLAIMS })
+    expect(await checker.check('job', text)).toEqual({ terms: TERMS })
     expect(decoded(partsOf(text)[0])).toEqual({ alg: 'EdDSA', kid: keyId, typ: 'muster-job+jws' })
   })
 
   test('that was changed does not', async () => {
     const { checker, text } = await signedWork()
     const [header, , signature] = partsOf(text)
-    const changed = [header, encoded({ ...CLAIMS, retries: 9 }), signature].join('.')
+    const changed = [header, encoded({ ...TERMS, retries: 9 }), signature].join('.')
     expect(await checker.check('job', changed)).toEqual({ refused: 'the signature does not match' })
   })
 
   test('is checked by a server, too, which knows its own keys and no other', async () => {
     const { privateFile, text, keyId } = await signedWork()
     const own = await openOwnWorkChecker(privateFile, untroubled)
-    expect(await own.check('job', text)).toEqual({ claims: CLAIMS })
+    expect(await own.check('job', text)).toEqual({ terms: TERMS })
     const other = await signedWork()
     expect(await own.check('job', other.text)).toEqual({
       refused: `it is signed with the key "${other.keyId}", and this server knows ${keyId}`,
@@ -78,17 +78,17 @@ describe('work', () => {
 
   test('of one kind is not of the other', async () => {
     const { checker, signer, text } = await signedWork()
-    const order = await signer.sign('order', CLAIMS)
+    const order = await signer.sign('order', TERMS)
     expect(await checker.check('order', text)).toEqual({
       refused: 'it is a signature over something else: "muster-job+jws"',
     })
-    expect(await checker.check('order', order)).toEqual({ claims: CLAIMS })
+    expect(await checker.check('order', order)).toEqual({ terms: TERMS })
   })
 
   test('that somebody else signed does not check, and no key can be named in its place', async () => {
     const { checker, keyId } = await signedWork()
     const other = await makeKeys(SERVER_KEYS, await emptyDirectory())
-    const forged = await (await openWorkSigner(other.privateFile, untroubled)).sign('job', CLAIMS)
+    const forged = await (await openWorkSigner(other.privateFile, untroubled)).sign('job', TERMS)
     const [header, payload, signature] = partsOf(forged)
     expect(await checker.check('job', forged)).toEqual({
       refused: `it is signed with the key "${other.made[0]}", and this worker knows ${keyId}`,
@@ -99,10 +99,10 @@ describe('work', () => {
 
   test('by another algorithm does not check: none, and one with the public key as its secret', async () => {
     const { checker, keyId, publicFile } = await signedWork()
-    const unsigned = `${encoded({ alg: 'none', kid: keyId, typ: 'muster-job+jws' })}.${encoded(CLAIMS)}.`
+    const unsigned = `${encoded({ alg: 'none', kid: keyId, typ: 'muster-job+jws' })}.${encoded(TERMS)}.`
     expect(await checker.check('job', unsigned)).toEqual({ refused: 'it is signed by "none", not by EdDSA' })
     const [{ x }] = JSON.parse(await readFile(publicFile, 'utf8')).keys
-    const hmac = await new CompactSign(Buffer.from(JSON.stringify(CLAIMS)))
+    const hmac = await new CompactSign(Buffer.from(JSON.stringify(TERMS)))
       .setProtectedHeader({ alg: 'HS256', kid: keyId ?? '', typ: 'muster-job+jws' })
       .sign(await importJWK({ kty: 'oct', k: x }, 'HS256'))
     expect(await checker.check('job', hmac)).toEqual({ refused: 'it is signed by "HS256", not by EdDSA' })
@@ -122,12 +122,12 @@ describe('work', () => {
     const { directory, privateFile, keyId, signer, checker, text } = await signedWork()
     const rotated = await rotateKeys(SERVER_KEYS, directory)
     await nextReading()
-    const young = await signer.sign('job', CLAIMS)
+    const young = await signer.sign('job', TERMS)
     await anHourLater(privateFile)
     await nextReading()
-    const old = await signer.sign('job', CLAIMS)
+    const old = await signer.sign('job', TERMS)
     expect([young, old].map((one) => decoded(partsOf(one)[0]).kid)).toEqual([keyId, rotated.made[0]])
-    for (const one of [text, young, old]) expect(await checker.check('job', one)).toEqual({ claims: CLAIMS })
+    for (const one of [text, young, old]) expect(await checker.check('job', one)).toEqual({ terms: TERMS })
   })
 
   test('that a dropped key signed is refused without a restart', async () => {
@@ -138,7 +138,7 @@ describe('work', () => {
     expect(await checker.check('job', text)).toEqual({
       refused: `it is signed with the key "${keyId}", and this worker knows ${rotated.made[0]}`,
     })
-    expect(await checker.check('job', await signer.sign('job', CLAIMS))).toEqual({ claims: CLAIMS })
+    expect(await checker.check('job', await signer.sign('job', TERMS))).toEqual({ terms: TERMS })
   })
 
   test('is checked by the last good keys while the file cannot be used, and somebody is told', async () => {
@@ -147,7 +147,7 @@ describe('work', () => {
     const checker = await openWorkChecker(publicFile, (error) => told.push(String(error)))
     await chmod(publicFile, 0o666)
     await nextReading()
-    expect(await checker.check('job', text)).toEqual({ claims: CLAIMS })
+    expect(await checker.check('job', text)).toEqual({ terms: TERMS })
     expect(told).toEqual([expect.stringContaining('others can write to it')])
   })
 })

@@ -85,7 +85,7 @@ function vouched(
   if (run.signed !== undefined && check(endText(of, fields), run.signed)) return { ...checked, vouchedBy: 'worker' }
   if (run.signed === undefined && mayBeLedgers(run)) return { ...checked, vouchedBy: 'ledger' }
   const { jobId, index, host } = of
-  onUnverified({ jobId, index, host, claimed: claimOf(run) })
+  onUnverified({ jobId, index, host, said: saidOf(run) })
   return unverified(checked)
 }
 
@@ -100,11 +100,11 @@ function mayBeLedgers({ state, remote, exit_code: exitCode, signal }: StoredRun)
 function unverified(run: StoredRun): VouchedRun {
   const { exit_code, signal, reached, stdout_sha256, stderr_sha256, ...rest } = run
   const why = 'its record was changed in Redis, or is of a worker that did not sign, or its key was dropped'
-  const detail = `Redis says ${claimOf(run)}, but no signature of a worker covers that: ${why}`
+  const detail = `Redis says ${saidOf(run)}, but no signature of a worker covers that: ${why}`
   return { ...rest, state: 'lost', remote: 'unknown', reason: 'end_unverified', detail, digest: '', vouchedBy: null }
 }
 
-function claimOf({ state, reason, exit_code: exitCode }: StoredRun): string {
+function saidOf({ state, reason, exit_code: exitCode }: StoredRun): string {
   const parts = [state, reason, exitCode === undefined ? undefined : `exit code ${exitCode}`]
   return parts.filter((part) => part !== undefined).join(', ')
 }

@@ -7,8 +7,8 @@ import type { Ledger } from '../redis/open-ledger.ts'
 import {
   type CheckWork,
   hostDigests,
-  JobClaims,
   type JobRecord,
+  JobTerms,
   readSigned,
   readSignedFields,
   whatDiffers,
@@ -21,7 +21,7 @@ export type Refused = { readonly refused: string }
  * What a server has signed of the job; or why that is not known.
  * @throws {MusterError} ledger_unavailable
  */
-export async function readClaims(ledger: Ledger, check: CheckWork, jobId: string): Promise<JobClaims | Refused> {
+export async function readTerms(ledger: Ledger, check: CheckWork, jobId: string): Promise<JobTerms | Refused> {
   const [text] = await readSigned(ledger, jobId, ['job'])
   if (text === undefined) {
     const why = 'its server has no MUSTER_SERVER_KEY_FILE, or had none when it was submitted'
@@ -29,10 +29,10 @@ export async function readClaims(ledger: Ledger, check: CheckWork, jobId: string
   }
   const checked = await check('job', text)
   if ('refused' in checked) return checked
-  const claims = JobClaims.safeParse(checked.claims)
-  if (!claims.success) return { refused: 'what was signed of the job is not as this version knows it' }
-  if (claims.data.job !== jobId) return { refused: `what is signed is job ${claims.data.job.slice(0, 40)}` }
-  return claims.data
+  const terms = JobTerms.safeParse(checked.terms)
+  if (!terms.success) return { refused: 'what was signed of the job is not as this version knows it' }
+  if (terms.data.job !== jobId) return { refused: `what is signed is job ${terms.data.job.slice(0, 40)}` }
+  return terms.data
 }
 
 /**
@@ -43,9 +43,9 @@ export async function readClaims(ledger: Ledger, check: CheckWork, jobId: string
 export async function isSignedFor(ledger: Ledger, check: CheckWork, jobId: string, owner?: string): Promise<boolean> {
   const [text] = await readSigned(ledger, jobId, ['job'])
   if (text === undefined) return false
-  const claims = await readClaims(ledger, check, jobId)
-  if ('refused' in claims) throw notAsSigned(jobId, claims.refused)
-  if (owner === undefined || claims.fields.owner === owner) return true
+  const terms = await readTerms(ledger, check, jobId)
+  if ('refused' in terms) throw notAsSigned(jobId, terms.refused)
+  if (owner === undefined || terms.fields.owner === owner) return true
   throw notAsSigned(jobId, 'it is not as it was signed; changed in Redis: its owner')
 }
 
@@ -59,12 +59,12 @@ export async function requireSignedRecord(
   jobId: string,
   { texts, hosts }: { texts: JobRecord['texts']; hosts: readonly string[] },
 ): Promise<JobRecord['fields']> {
-  const claims = await readClaims(ledger, check, jobId)
-  if ('refused' in claims) throw notAsSigned(jobId, claims.refused)
-  const fields = await readSignedFields(ledger, jobId, Object.keys(claims.fields))
-  const changed = whatDiffers(claims, { texts, fields })
+  const terms = await readTerms(ledger, check, jobId)
+  if ('refused' in terms) throw notAsSigned(jobId, terms.refused)
+  const fields = await readSignedFields(ledger, jobId, Object.keys(terms.fields))
+  const changed = whatDiffers(terms, { texts, fields })
   if (changed !== undefined) throw notAsSigned(jobId, `it is not as it was signed; changed in Redis: ${changed}`)
-  if (JSON.stringify(hostDigests(hosts)) === JSON.stringify(claims.hosts)) return claims.fields
+  if (JSON.stringify(hostDigests(hosts)) === JSON.stringify(terms.hosts)) return terms.fields
   throw notAsSigned(jobId, 'it is not as it was signed; changed in Redis: its hosts')
 }
 

@@ -12,13 +12,13 @@ import { ask, type Ledger } from '../redis/open-ledger.ts'
 import { lastStartMs } from './last-start.ts'
 
 /** Signs a job, or an order that widens one. */
-export type SignWork = (kind: 'job' | 'order', claims: object) => Promise<string>
+export type SignWork = (kind: 'job' | 'order', terms: object) => Promise<string>
 
 /** Checks a signed text; `refused` says in words why it does not count. */
 export type CheckWork = (
   kind: 'job' | 'order',
   text: string,
-) => Promise<{ readonly claims: unknown } | { readonly refused: string }>
+) => Promise<{ readonly terms: unknown } | { readonly refused: string }>
 
 /** Hosts of the frozen set that share a digest: a worker reads so many to be sure of one. */
 export const HOSTS_PER_DIGEST = 256
@@ -49,7 +49,7 @@ export const SIGNED_FIELDS = [
 const millis = z.number().int().min(0)
 
 /** What is signed of a job. Times are milliseconds since 1970, by the clock of the server. */
-export const JobClaims = z.object({
+export const JobTerms = z.object({
   job: z.string(),
   signed_at: millis,
   /** The last moment at which an attempt may start; orders may move it. */
@@ -64,10 +64,10 @@ export const JobClaims = z.object({
   /** {@link SIGNED_FIELDS}, as they are stored. */
   fields: z.record(z.string(), z.string()),
 })
-export type JobClaims = z.infer<typeof JobClaims>
+export type JobTerms = z.infer<typeof JobTerms>
 
 /** What is signed of an order: one of its last three fields says what it widens. */
-export const OrderClaims = z.object({
+export const OrderTerms = z.object({
   job: z.string(),
   signed_at: millis,
   exec_timeout_ms: millis.optional(),
@@ -75,7 +75,7 @@ export const OrderClaims = z.object({
   /** The batch, counted from 0, after which the job may go on. */
   after_batch: z.number().int().min(0).optional(),
 })
-export type OrderClaims = z.infer<typeof OrderClaims>
+export type OrderTerms = z.infer<typeof OrderTerms>
 
 /** Where the last order of each kind is kept; each gate has its own. */
 export const orderNames = {
@@ -91,10 +91,10 @@ export type JobRecord = {
 }
 
 /** What a server signs of a job that it is about to submit. */
-export function jobClaims(
+export function jobTerms(
   job: { jobId: string; spec: JobSpec; hosts: readonly string[]; nowMs: number; request: string },
   { texts, fields }: JobRecord,
-): JobClaims {
+): JobTerms {
   const { jobId, spec, hosts, nowMs, request } = job
   return {
     job: jobId,
@@ -114,24 +114,24 @@ export function jobClaims(
 export async function signedOrder(
   sign: SignWork | undefined,
   jobId: string,
-  order: Omit<OrderClaims, 'job' | 'signed_at'> | undefined,
+  order: Omit<OrderTerms, 'job' | 'signed_at'> | undefined,
 ): Promise<string> {
   if (sign === undefined || order === undefined) return ''
-  return await sign('order', { job: jobId, signed_at: Date.now(), ...order } satisfies OrderClaims)
+  return await sign('order', { job: jobId, signed_at: Date.now(), ...order } satisfies OrderTerms)
 }
 
 /** What of a record is not as it was signed, in words; undefined when all is. Sealed secrets are compared when read. */
-export function whatDiffers(claims: JobClaims, { texts, fields }: JobRecord): string | undefined {
-  for (const name of new Set([...Object.keys(claims.texts), ...Object.keys(texts)])) {
-    const [signed, text] = [claims.texts[name], texts[name]]
+export function whatDiffers(terms: JobTerms, { texts, fields }: JobRecord): string | undefined {
+  for (const name of new Set([...Object.keys(terms.texts), ...Object.keys(texts)])) {
+    const [signed, text] = [terms.texts[name], texts[name]]
     if (name === 'secrets') continue
     if (text === undefined || signed !== digestOf(text)) return TEXT_WORDS[name] ?? name
   }
-  const names = new Set([...SIGNED_FIELDS, ...Object.keys(claims.fields)])
-  const name = [...names].find((each) => claims.fields[each] !== fields[each])
+  const names = new Set([...SIGNED_FIELDS, ...Object.keys(terms.fields)])
+  const name = [...names].find((each) => terms.fields[each] !== fields[each])
   return name === undefined
     ? undefined
-    : `${name} (${shown(fields[name])}, and ${shown(claims.fields[name])} was signed)`
+    : `${name} (${shown(fields[name])}, and ${shown(terms.fields[name])} was signed)`
 }
 
 const TEXT_WORDS: Readonly<Record<string, string>> = {
@@ -182,7 +182,7 @@ export async function readHostsOfDigest({ redis, keys }: Ledger, jobId: string, 
 }
 
 /**
- * The short fields of a job that were signed, as they are stored now. `names`: those of the claims.
+ * The short fields of a job that were signed, as they are stored now. `names`: those of the terms.
  * @throws {MusterError} ledger_unavailable
  */
 export async function readSignedFields(

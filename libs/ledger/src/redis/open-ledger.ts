@@ -28,7 +28,7 @@ export type UnverifiedEnd = {
   readonly index: number
   readonly host: string
   /** What Redis says of its end, in words. */
-  readonly claimed: string
+  readonly said: string
 }
 
 /** An open ledger. */

@@ -9,13 +9,13 @@ import type { JobSpec } from '@muster/contract'
 import { lastStartMs } from '../job/last-start.ts'
 import { batchOf, concurrencyOf, rolloutOf } from '../job/rollout.ts'
 import type { SealedSecrets } from '../job/sealed-secrets.ts'
-import { type Refused, readClaims } from '../job/signed-record.ts'
+import { type Refused, readTerms } from '../job/signed-record.ts'
 import {
   type CheckWork,
   digestOf,
   HOSTS_PER_DIGEST,
-  type JobClaims,
-  OrderClaims,
+  type JobTerms,
+  OrderTerms,
   orderNames,
   readHostsOfDigest,
   readSigned,
@@ -38,20 +38,20 @@ const REQUEUES = 2
 export class SignedJob {
   readonly #ledger: Ledger
   readonly #check: CheckWork
-  readonly #claims: JobClaims
+  readonly #terms: JobTerms
   readonly #spec: JobSpec
   readonly #batches: readonly number[]
-  readonly #orders = new Map<string, OrderClaims>()
+  readonly #orders = new Map<string, OrderTerms>()
   readonly #chunks = new Map<number, Promise<readonly string[] | undefined>>()
   /** So many gates were opened, from the first one on. */
   #opened = 0
 
-  private constructor(ledger: Ledger, check: CheckWork, claims: JobClaims, spec: JobSpec) {
+  private constructor(ledger: Ledger, check: CheckWork, terms: JobTerms, spec: JobSpec) {
     this.#ledger = ledger
     this.#check = check
-    this.#claims = claims
+    this.#terms = terms
     this.#spec = spec
-    this.#batches = rolloutOf(spec, claims.total).batches
+    this.#batches = rolloutOf(spec, terms.total).batches
   }
 
   /**
@@ -64,16 +64,16 @@ export class SignedJob {
     job: { readonly jobId: string; readonly spec: JobSpec; readonly texts: Readonly<Record<string, string>> },
   ): Promise<SignedJob | Refused> {
     const { jobId, spec, texts } = job
-    const claims = await readClaims(ledger, check, jobId)
-    if ('refused' in claims) return claims
-    const fields = await readSignedFields(ledger, jobId, Object.keys(claims.fields))
-    const changed = whatDiffers(claims, { texts, fields })
+    const terms = await readTerms(ledger, check, jobId)
+    if ('refused' in terms) return terms
+    const fields = await readSignedFields(ledger, jobId, Object.keys(terms.fields))
+    const changed = whatDiffers(terms, { texts, fields })
     if (changed !== undefined) return { refused: `the job is not as it was signed; changed in Redis: ${changed}` }
-    return new SignedJob(ledger, check, claims, spec)
+    return new SignedJob(ledger, check, terms, spec)
   }
 
   get total(): number {
-    return this.#claims.total
+    return this.#terms.total
   }
 
   /** How often the command may be sent to a host. */
@@ -124,11 +124,11 @@ export class SignedJob {
    * @throws {MusterError} ledger_unavailable
    */
   async refusalOfSealed({ jobId, text }: SealedSecrets): Promise<string | undefined> {
-    const { job, fields } = this.#claims
+    const { job, fields } = this.#terms
     if (jobId !== (fields.secrets_of ?? job)) return `the sealed secrets are those of job ${jobId}`
-    const claims = jobId === job ? this.#claims : await readClaims(this.#ledger, this.#check, jobId)
-    if ('refused' in claims) return `of the job that keeps its secrets: ${claims.refused}`
-    return claims.texts.secrets === digestOf(text) ? undefined : 'the sealed secrets are not those that were signed'
+    const terms = jobId === job ? this.#terms : await readTerms(this.#ledger, this.#check, jobId)
+    if ('refused' in terms) return `of the job that keeps its secrets: ${terms.refused}`
+    return terms.texts.secrets === digestOf(text) ? undefined : 'the sealed secrets are not those that were signed'
   }
 
   /** The worker signs for the end of a run of so many. */
@@ -154,8 +154,8 @@ export class SignedJob {
   #hostsOf(chunk: number): Promise<readonly string[] | undefined> {
     const kept = this.#chunks.get(chunk)
     if (kept !== undefined) return kept
-    const reading = readHostsOfDigest(this.#ledger, this.#claims.job, chunk).then((hosts) => {
-      const isSigned = this.#claims.hosts[chunk] === digestOf(JSON.stringify(hosts))
+    const reading = readHostsOfDigest(this.#ledger, this.#terms.job, chunk).then((hosts) => {
+      const isSigned = this.#terms.hosts[chunk] === digestOf(JSON.stringify(hosts))
       // The next run looks again.
       if (!isSigned) this.#chunks.delete(chunk)
       return isSigned ? hosts : undefined
@@ -194,7 +194,7 @@ export class SignedJob {
 
   async #refusedTime({ index, startedAgoMs }: Claim): Promise<string | undefined> {
     const nowMs = Date.now()
-    const { signed_at: signedMs } = this.#claims
+    const { signed_at: signedMs } = this.#terms
     if (signedMs > nowMs + CLOCKS_APART_MS) {
       const apart = `${Math.round((signedMs - nowMs) / 1_000)} s ahead of the clock of this worker`
       return `the job was signed ${apart}: the clocks of server and worker differ, so set them right`
@@ -212,9 +212,9 @@ export class SignedJob {
   /** As it was signed with the job; each order to widen the job counts anew. */
   #notAfterMs(): number {
     const orders = [...this.#orders.values()].map(({ signed_at }) => signed_at)
-    if (orders.length === 0) return this.#claims.not_after
+    if (orders.length === 0) return this.#terms.not_after
     const moreMs = lastStartMs(this.#spec, this.total, this.#execLimitMs() / 1_000)
-    return Math.max(this.#claims.not_after, Math.max(...orders) + moreMs)
+    return Math.max(this.#terms.not_after, Math.max(...orders) + moreMs)
   }
 
   #execLimitMs(): number {
@@ -230,13 +230,13 @@ export class SignedJob {
 
   /** Reads orders. One that does not check, or is for another job, counts as none. */
   async #readOrders(names: readonly string[]): Promise<void> {
-    const texts = await readSigned(this.#ledger, this.#claims.job, names)
+    const texts = await readSigned(this.#ledger, this.#terms.job, names)
     for (const [i, name] of names.entries()) {
       const text = texts[i]
       if (text === undefined) continue
       const checked = await this.#check('order', text)
-      const order = 'claims' in checked ? OrderClaims.safeParse(checked.claims).data : undefined
-      const isOurs = order !== undefined && order.job === this.#claims.job
+      const order = 'terms' in checked ? OrderTerms.safeParse(checked.terms).data : undefined
+      const isOurs = order !== undefined && order.job === this.#terms.job
       if (isOurs && order.signed_at <= Date.now() + CLOCKS_APART_MS) this.#orders.set(name, order)
     }
   }

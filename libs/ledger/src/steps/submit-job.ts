@@ -8,8 +8,8 @@ import { z } from 'zod'
 import { dropTexts, type JobText, splitTexts, storeTexts, type TextName } from '../job/job-texts.ts'
 import { rolloutOf } from '../job/rollout.ts'
 import { workDigest } from '../job/sealed-secrets.ts'
-import { notAsSigned, readClaims } from '../job/signed-record.ts'
-import { type CheckWork, jobClaims, type SignWork } from '../job/signed-work.ts'
+import { notAsSigned, readTerms } from '../job/signed-record.ts'
+import { type CheckWork, jobTerms, type SignWork } from '../job/signed-work.ts'
 import { sharedMachines } from '../read/job-notices.ts'
 import { ask, FULL, type Ledger } from '../redis/open-ledger.ts'
 import { runScript } from '../redis/scripts.ts'
@@ -196,9 +196,9 @@ async function sealed({ secrets, hosts }: NewJob, jobId: string, spec: JobSpec):
 /** Whoever can write to Redis could have another job answer for this one. */
 async function requireSame(ledger: Ledger, check: CheckWork | undefined, jobId: string, request: string) {
   if (check === undefined) return
-  const claims = await readClaims(ledger, check, jobId)
-  if ('refused' in claims) throw notAsSigned(jobId, claims.refused)
-  if (claims.request !== request) throw notAsSigned(jobId, 'it was signed for another request than this one')
+  const terms = await readTerms(ledger, check, jobId)
+  if ('refused' in terms) throw notAsSigned(jobId, terms.refused)
+  if (terms.request !== request) throw notAsSigned(jobId, 'it was signed for another request than this one')
 }
 
 /** What the server has signed of the job; '' when it does not sign. */
@@ -215,7 +215,7 @@ async function signedJob(
     ...(keyHosts !== undefined && { key_hosts: keyHosts }),
     ...Object.fromEntries(besides.map(({ name, bytes }) => [name, bytes])),
   }
-  return await sign('job', jobClaims({ ...rest, hosts, nowMs: Date.now() }, { texts, fields: stored }))
+  return await sign('job', jobTerms({ ...rest, hosts, nowMs: Date.now() }, { texts, fields: stored }))
 }
 
 function conflict(jobId: string): MusterError {

@@ -1,6 +1,7 @@
 /**
- * The limits of the caller's API key on what a job may be: its hosts, forms, users, numbers and claims. Every job that
- * is made, run again or helped on its way by a caller passes here; what counts over jobs, the ledger counts.
+ * The limits of the caller's API key on what a job may be: its hosts, forms, users and numbers, and whether it shares
+ * hosts. Every job that is made, run again or helped on its way by a caller passes here; what counts over jobs, the
+ * ledger counts.
  *
  * Jobs of Muster itself, such as looks, are made to fit where that changes nothing of them (`fitted`).
  */
@@ -102,8 +103,8 @@ export function requireAllowed(
   }
   requireNumbers(caller, request, hosts.length)
   if (request.force && !limits.may_force) refuse('force', 'true', 'false')
-  const isClaimed = request.read_only || (request.host_limit ?? 1) > 1
-  if (isClaimed && !isOurs && !limits.may_claim_read_only) {
+  const sharesHosts = request.read_only || (request.host_limit ?? 1) > 1
+  if (sharesHosts && !isOurs && !limits.may_claim_read_only) {
     refuse(request.read_only ? 'read_only' : 'host_limit', 'more than one run at a time on a host', 'one')
   }
 }

@@ -2,7 +2,7 @@
 import { JobSpec } from '@muster/contract'
 import { describe, expect, test } from 'vitest'
 import { lastStartMs } from '../../../libs/ledger/src/job/last-start.ts'
-import { hostDigests, jobClaims, SIGNED_FIELDS, whatDiffers } from '../../../libs/ledger/src/job/signed-work.ts'
+import { hostDigests, jobTerms, SIGNED_FIELDS, whatDiffers } from '../../../libs/ledger/src/job/signed-work.ts'
 
 const MINUTE_MS = 60_000
 const specOf = (options: Record<string, unknown> = {}) => JobSpec.parse({ command: 'true', ...options })
@@ -11,21 +11,21 @@ describe('a record that was changed since is told from one that was not', () => 
   const texts = { spec: '{"command":"true"}', key_hosts: '["@web"]', script: 'echo\n', secrets: 'sealed' }
   const fields = Object.fromEntries(SIGNED_FIELDS.filter((name) => name !== 'force').map((name) => [name, '7']))
   const job = { jobId: 'job_a', spec: specOf(), hosts: ['a', 'b'], nowMs: 1_000, request: 'r' }
-  const claims = jobClaims(job, { texts, fields: { ...fields, title: 'not signed' } })
+  const terms = jobTerms(job, { texts, fields: { ...fields, title: 'not signed' } })
 
   test('one that was not changed fits, also as bytes, and with fields that are not signed', () => {
     const { secrets: _secrets, ...readTexts } = texts
     const bytes = { ...readTexts, script: Buffer.from(texts.script) }
-    expect(whatDiffers(claims, { texts: bytes, fields: { ...fields, title: 'other' } })).toBeUndefined()
+    expect(whatDiffers(terms, { texts: bytes, fields: { ...fields, title: 'other' } })).toBeUndefined()
   })
 
   test.each(Object.keys(fields))('%s: another value, and none', (name) => {
-    expect(whatDiffers(claims, { texts, fields: { ...fields, [name]: '8' } })).toBe(`${name} ("8", and "7" was signed)`)
-    expect(whatDiffers(claims, { texts, fields: { ...fields, [name]: undefined } })).toContain(`${name} (none, and`)
+    expect(whatDiffers(terms, { texts, fields: { ...fields, [name]: '8' } })).toBe(`${name} ("8", and "7" was signed)`)
+    expect(whatDiffers(terms, { texts, fields: { ...fields, [name]: undefined } })).toContain(`${name} (none, and`)
   })
 
   test('a field that was added', () => {
-    expect(whatDiffers(claims, { texts, fields: { ...fields, force: 'all' } })).toBe(
+    expect(whatDiffers(terms, { texts, fields: { ...fields, force: 'all' } })).toBe(
       'force ("all", and none was signed)',
     )
   })
@@ -35,13 +35,13 @@ describe('a record that was changed since is told from one that was not', () => 
     ['key_hosts', 'the hosts that its API key may touch'],
     ['script', 'its script'],
   ])('the text %s: another, and none', (name, words) => {
-    expect(whatDiffers(claims, { texts: { ...texts, [name]: 'x' }, fields })).toBe(words)
+    expect(whatDiffers(terms, { texts: { ...texts, [name]: 'x' }, fields })).toBe(words)
     const others = Object.fromEntries(Object.entries(texts).filter(([other]) => other !== name))
-    expect(whatDiffers(claims, { texts: others, fields })).toBe(words)
+    expect(whatDiffers(terms, { texts: others, fields })).toBe(words)
   })
 
   test('a text that was added', () => {
-    expect(whatDiffers(claims, { texts: { ...texts, stdin: 'x' }, fields })).toBe('its stdin')
+    expect(whatDiffers(terms, { texts: { ...texts, stdin: 'x' }, fields })).toBe('its stdin')
   })
 })
 
