@@ -8,10 +8,10 @@
 import { MusterError } from '@muster/contract'
 import type { Logger } from '@muster/runtime'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { CalledAddress, Way } from './called-address.ts'
 import { isHealthRoute } from './health.ts'
 import { isLoopback, readAuthority, readOrigin } from './host-name.ts'
 import { sendProblem } from './problems.ts'
-import type { Reached, Way } from './reached.ts'
 
 /** An address that means "all addresses" is not a name that a caller can use. */
 const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::'])
@@ -53,9 +53,9 @@ export function addOriginCheck(app: FastifyInstance, own: OwnNames, way: Way, lo
       refuseTwice(request)
       // A supervisor needs no key and learns no secret, so it does not matter by which way it came.
       if (isHealthRoute(request) && request.headers.origin === undefined) return
-      const reached = way.reached(request)
-      if (!isHealthRoute(request)) checkHost(request, reached, hosts)
-      checkOrigin(request, reached, origins)
+      const called = way.called(request)
+      if (!isHealthRoute(request)) checkHost(request, called, hosts)
+      checkOrigin(request, called, origins)
       checkFetchSite(request)
     } catch (error) {
       await sendProblem(reply, request, error, logger)
@@ -75,7 +75,7 @@ function refuseTwice({ raw }: FastifyRequest): void {
   }
 }
 
-function checkHost(request: FastifyRequest, { host }: Reached, hosts: ReadonlySet<string>): void {
+function checkHost(request: FastifyRequest, { host }: CalledAddress, hosts: ReadonlySet<string>): void {
   if (!request.url.startsWith('/')) {
     const received = `the request names ${quoted(request.url)}`
     const message = `${received}; this server is no proxy, and takes a path that begins with "/"`
@@ -91,7 +91,7 @@ function checkHost(request: FastifyRequest, { host }: Reached, hosts: ReadonlySe
   throw new MusterError('forbidden_origin', `this server does not answer for the Host ${quoted(host)}`, { details })
 }
 
-function checkOrigin(request: FastifyRequest, { scheme, host }: Reached, origins: ReadonlySet<string>): void {
+function checkOrigin(request: FastifyRequest, { scheme, host }: CalledAddress, origins: ReadonlySet<string>): void {
   const { origin } = request.headers
   if (origin === undefined) return
   const read = readOrigin(origin)

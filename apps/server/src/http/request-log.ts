@@ -5,7 +5,7 @@
  */
 import type { Logger } from '@muster/runtime'
 import type { FastifyInstance } from 'fastify'
-import type { Way } from './reached.ts'
+import type { Way } from './called-address.ts'
 
 /** Adds both. Requests are logged at level debug; our own faults are logged where they are noticed. */
 export function addRequestLog(app: FastifyInstance, way: Way, logger: Logger): void {

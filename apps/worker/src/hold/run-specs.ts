@@ -7,7 +7,7 @@ import {
   type CheckWork,
   type Claim,
   type Ledger,
-  type Refused,
+  type NotAsSigned,
   readSpec,
   type SealedSecrets,
   SignedJob,
@@ -72,7 +72,7 @@ export type RunSpecs = {
    * The spec of the claimed run; refused when that is not as it was signed. Undefined when its job is gone.
    * @throws {MusterError} job_damaged
    */
-  of(claim: Claim): Promise<RunSpec | Refused | undefined>
+  of(claim: Claim): Promise<RunSpec | NotAsSigned | undefined>
   /**
    * The spec of a run that is not claimed yet, to tell how its host is reached. Undefined when it cannot be read, or is
    * not as it was signed.
@@ -93,7 +93,7 @@ type KeptJob = JobInBytes & {
   readonly keyHosts: readonly string[]
   readonly work: string
   /** Undefined: this worker checks no signatures. */
-  readonly signed: SignedJob | Refused | undefined
+  readonly signed: SignedJob | NotAsSigned | undefined
 }
 
 /** Reads specs from the ledger. Without `check`, nothing has to be signed. */

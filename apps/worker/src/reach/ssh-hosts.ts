@@ -14,7 +14,7 @@ import {
 } from '@muster/inventory'
 import type { Logger } from '@muster/runtime'
 import type { SshHost } from '@muster/ssh'
-import { KeptKeys } from './kept-keys.ts'
+import { KeyFileCache } from './key-file-cache.ts'
 import { type ForNamed, noteForHop, withLoginOf } from './login-of-request.ts'
 import { type ProxyOptions, proxyOf } from './proxy-of-host.ts'
 import { type Readers, readCredentials } from './read-credentials.ts'
@@ -43,11 +43,11 @@ const NOTHING: ForNamed = { connect: undefined, login: undefined }
 /** Makes hosts ready to log in to. */
 export class SshHosts {
   readonly #sources: HostSources
-  readonly #keys: KeptKeys
+  readonly #keys: KeyFileCache
 
   constructor(sources: HostSources) {
     this.#sources = sources
-    this.#keys = new KeptKeys(sources.secrets.directories)
+    this.#keys = new KeyFileCache(sources.secrets.directories)
   }
 
   /**

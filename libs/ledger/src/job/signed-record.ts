@@ -15,13 +15,13 @@ import {
 } from './signed-work.ts'
 
 /** Why a job is not believed, in words. */
-export type Refused = { readonly refused: string }
+export type NotAsSigned = { readonly refused: string }
 
 /**
  * What a server has signed of the job; or why that is not known.
  * @throws {MusterError} ledger_unavailable
  */
-export async function readTerms(ledger: Ledger, check: CheckWork, jobId: string): Promise<JobTerms | Refused> {
+export async function readTerms(ledger: Ledger, check: CheckWork, jobId: string): Promise<JobTerms | NotAsSigned> {
   const [text] = await readSigned(ledger, jobId, ['job'])
   if (text === undefined) {
     const why = 'its server has no MUSTER_SERVER_KEY_FILE, or had none when it was submitted'

@@ -39,8 +39,8 @@ export type RunEnd = {
   readonly reached?: Reached
   /** Absent when the command was never sent. */
   readonly output?: {
-    readonly stdout: StreamEnd
-    readonly stderr: StreamEnd
+    readonly stdout: KeptStream
+    readonly stderr: KeptStream
     /** False when bytes may be missing, such as those of a child that was left in the background. */
     readonly complete: boolean
     /** A digest of all bytes of both streams, kept or not; equal for equal output. At most 64 characters. */
@@ -48,8 +48,8 @@ export type RunEnd = {
   }
 }
 
-/** The end of one stream. `omittedBytes` are those that the output limit left out between head and tail. */
-type StreamEnd = {
+/** What is kept of a stream at its end. `omittedBytes` are those that the output limit left out of the middle. */
+type KeptStream = {
   readonly bytes: number
   readonly omittedBytes: number
   readonly tail: Buffer

@@ -9,7 +9,7 @@ import type { JobSpec } from '@muster/contract'
 import { lastStartMs } from '../job/last-start.ts'
 import { batchOf, concurrencyOf, rolloutOf } from '../job/rollout.ts'
 import type { SealedSecrets } from '../job/sealed-secrets.ts'
-import { type Refused, readTerms } from '../job/signed-record.ts'
+import { type NotAsSigned, readTerms } from '../job/signed-record.ts'
 import {
   type CheckWork,
   digestOf,
@@ -62,7 +62,7 @@ export class SignedJob {
     ledger: Ledger,
     check: CheckWork,
     job: { readonly jobId: string; readonly spec: JobSpec; readonly texts: Readonly<Record<string, string>> },
-  ): Promise<SignedJob | Refused> {
+  ): Promise<SignedJob | NotAsSigned> {
     const { jobId, spec, texts } = job
     const terms = await readTerms(ledger, check, jobId)
     if ('refused' in terms) return terms

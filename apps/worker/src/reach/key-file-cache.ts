@@ -6,7 +6,7 @@ import { keepFiles } from '@muster/ssh'
 const KEPT_LIMIT = 1_000
 
 /** Keys by what the inventory, or a request, says of them. */
-export class KeptKeys {
+export class KeyFileCache {
   readonly #directories: SecretDirectories
   readonly #kept = new Map<string, () => Promise<KeyContent>>()
 

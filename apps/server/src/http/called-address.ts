@@ -11,7 +11,7 @@ import { readAuthority } from './host-name.ts'
 import { isIn } from './networks.ts'
 
 /** Under which name a caller reached the server, and over TLS or not. */
-export type Reached = {
+export type CalledAddress = {
   readonly scheme: 'http' | 'https'
   /** The Host that the caller named. Absent if it named none. */
   readonly host: string | undefined
@@ -20,7 +20,7 @@ export type Reached = {
 /** Reads the way of a request. */
 export type Way = {
   /** @throws {MusterError} invalid_request, when a proxy that is believed says what cannot be */
-  reached(request: FastifyRequest): Reached
+  called(request: FastifyRequest): CalledAddress
   /** The address of the caller, as far as it can be believed. */
   clientOf(request: FastifyRequest): string
 }
@@ -28,8 +28,8 @@ export type Way = {
 /** Makes the reader. `trusted` are the addresses of the proxies that are believed. */
 export function createWay(trusted: BlockList): Way {
   return {
-    reached: ({ socket, headers }) => {
-      const own: Reached = { scheme: 'encrypted' in socket ? 'https' : 'http', host: headers.host }
+    called: ({ socket, headers }) => {
+      const own: CalledAddress = { scheme: 'encrypted' in socket ? 'https' : 'http', host: headers.host }
       if (!isIn(trusted, socket.remoteAddress ?? '')) return own
       const said = (name: string) => lastOf(headers[name])
       return {
