@@ -19,7 +19,7 @@ export type EndKeys = {
   readonly onUnverified?: (run: UnverifiedEnd) => void
 }
 
-/** Whether this signature of a worker covers this text. */
+/** Whether this signature of a worker covers this text. libs/trust has one that does; the ledger knows no keys. */
 export type CheckEnd = (text: string, signature: string) => boolean
 
 /** A run whose end no worker vouches for. */

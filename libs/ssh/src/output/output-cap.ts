@@ -27,7 +27,7 @@ export type StreamTail = { readonly offset: number; readonly bytes: Buffer }
 
 /**
  * Masks secrets in a stream. What it returns has as many bytes as it was given, but may lag behind: `pass` holds back
- * what may be the beginning of a secret, and `rest` returns that at the end.
+ * what may be the beginning of a secret, and `rest` returns that at the end. libs/runtime has one; any will do here.
  */
 export type StreamMask = { pass(bytes: Buffer): Buffer; rest(): Buffer }
 
