@@ -8,11 +8,11 @@
 import { MusterError } from '@muster/contract'
 import { type Claim, claimRun, finishRun, type RunEnd, type Ticket } from '@muster/ledger'
 import type { HeldRun, HeldRuns } from './hold/held-runs.ts'
-import type { SecretsOfJobs } from './hold/job-secrets.ts'
+import type { ReadySpec, SecretsOfJobs } from './hold/job-secrets.ts'
 import { endOfSpent } from './hold/own-starts.ts'
 import { patiently } from './hold/patience.ts'
 import { type EndAndCleanUp, mayHaveRun, neverStarted, type TicketEnd, withReached } from './hold/run-end.ts'
-import type { RunSpec, RunSpecs } from './hold/run-specs.ts'
+import type { RunSpecs } from './hold/run-specs.ts'
 import { type ReachDeps, reachAndDispatch } from './reach/reach-and-dispatch.ts'
 import type { DurableDeps } from './run/durable-follow.ts'
 import { runAttached } from './run/run-attached.ts'
@@ -80,12 +80,12 @@ async function carryOut(deps: TicketDeps, run: HeldRun): Promise<EndAndCleanUp> 
 }
 
 /** The end without the secrets of the job: a host may have said in its own words what it was told. */
-function withoutSecrets(end: RunEnd, { scrub, masks }: RunSpec): RunEnd {
+function withoutSecrets(end: RunEnd, { scrub, masks }: ReadySpec): RunEnd {
   const detail = end.detail === null ? null : scrub(end.detail)
   return { ...end, detail, ...(masks?.hasMasked() === true && { notice: MASKED }) }
 }
 
-async function carryOutWith(deps: TicketDeps, run: HeldRun, spec: RunSpec): Promise<EndAndCleanUp> {
+async function carryOutWith(deps: TicketDeps, run: HeldRun, spec: ReadySpec): Promise<EndAndCleanUp> {
   const { claim } = run
   if (claim.startedAgoMs !== undefined) return await orLost(deps, takeOver(deps, run, spec, claim.startedAgoMs))
 

@@ -2,7 +2,7 @@
  * The secrets of the jobs whose runs this worker holds: opened once for all runs of a job, and forgotten soon after the
  * last of them. What can be overwritten is overwritten then.
  */
-import { firstChars, type JobSecrets, MusterError, valuesOf } from '@muster/contract'
+import { firstChars, type JobSecrets, type LoginSecrets, MusterError, valuesOf } from '@muster/contract'
 import { type Claim, type Ledger, readSealed } from '@muster/ledger'
 import { prepareMasks, type SecretScrubber, type StreamMasks } from '@muster/runtime'
 import { openSecrets, readPrivateKeys, WORKER_KEYS } from '@muster/trust'
@@ -17,10 +17,21 @@ const MASKED_LINES = 500
 /** Between two runs of a job that has few at once, they stay open. */
 const LINGER_MS = 5_000
 
+/** What a run must do, ready to start: the secrets of its job are in place. */
+export type ReadySpec = RunSpec & {
+  /** The password for sudo that came with the job. Undefined: the inventory may have one. */
+  readonly sudoPassword: string | undefined
+  /** What came with the job to log in with, for the hosts that the request names itself. Undefined: nothing did. */
+  readonly login: LoginSecrets | undefined
+  /** Masks the secrets of the job in a text of ours, which may quote the host. */
+  readonly scrub: (text: string) => string
+  /** Masks them in what the command prints. Undefined: the job has none. */
+  readonly masks: StreamMasks | undefined
+}
+
 /** The secrets of a run, until they are released. */
 type HeldSecrets = {
-  /** What the run does, with its secrets in place. */
-  readonly spec: RunSpec
+  readonly spec: ReadySpec
   /** Call this once, when the run has ended. */
   release(): void
 }
@@ -98,7 +109,7 @@ export function createSecretsOfJobs(
 
   return {
     hold: async (run, spec) => {
-      if (spec.secretNames.length === 0) return { spec, release: () => {} }
+      if (spec.secretNames.length === 0) return { spec: { ...spec, ...NO_SECRETS }, release: () => {} }
       const { jobId, host } = run
       const kept = known.get(jobId) ?? { opening: open(jobId, spec), holders: 0, timer: undefined }
       known.set(jobId, kept)
@@ -125,7 +136,10 @@ export function createSecretsOfJobs(
   }
 }
 
-function withSecrets(spec: RunSpec, { secrets, stdin, masks }: Open, scrubber: SecretScrubber): RunSpec {
+/** What a job without secrets brings. */
+const NO_SECRETS = { sudoPassword: undefined, login: undefined, scrub: (text: string) => text, masks: undefined }
+
+function withSecrets(spec: RunSpec, { secrets, stdin, masks }: Open, scrubber: SecretScrubber): ReadySpec {
   const { secret_env, sudo_password, connect } = secrets
   const { command } = spec
   return {

@@ -2,7 +2,7 @@
  * What the runs of this worker must do: the options of each job, read once for all its runs and converted for libs/ssh.
  * Only the most recently used jobs are kept: a worker sees many, and each may bring a script and a stdin of 16 MiB.
  */
-import type { Connect, JobSpec, LoginSecrets } from '@muster/contract'
+import type { Connect, JobSpec } from '@muster/contract'
 import {
   type CheckWork,
   type Claim,
@@ -13,7 +13,7 @@ import {
   SignedJob,
   workDigest,
 } from '@muster/ledger'
-import type { Logger, StreamMasks } from '@muster/runtime'
+import type { Logger } from '@muster/runtime'
 import type { RemoteCommand } from '@muster/ssh'
 import type { SignedStarts } from './own-starts.ts'
 
@@ -22,7 +22,7 @@ const KEPT = 50
 /** Most bytes of their scripts and stdins together. The job used last is always kept. */
 const KEPT_BYTES = 128 * 1024 * 1024
 
-/** What a run must do. */
+/** What a run must do, without the secrets of its job (job-secrets.ts). */
 export type RunSpec = {
   /** Without sudo, whose password is found with the host. All runs of a job share the bytes of script and stdin. */
   readonly command: Omit<RemoteCommand, 'sudo'>
@@ -32,10 +32,6 @@ export type RunSpec = {
   readonly connect: Connect | undefined
   /** The user to run as, through sudo. Undefined: the command runs as the login account. */
   readonly sudoUser: string | undefined
-  /** The password for sudo that came with the job. Undefined: the inventory may have one. */
-  readonly sudoPassword: string | undefined
-  /** What came with the job to log in with, for the hosts that the request names itself. Undefined: nothing did. */
-  readonly login: LoginSecrets | undefined
   /** The names of the secrets of the job, without which it does not run (job-secrets.ts). */
   readonly secretNames: readonly string[]
   /** A digest of what runs, for which the secrets are sealed. */
@@ -44,10 +40,6 @@ export type RunSpec = {
   readonly refusalOfSealed: (sealed: SealedSecrets) => Promise<string | undefined>
   /** How the job may start, as it was signed. Undefined: this worker checks no signatures. */
   readonly starts: SignedStarts | undefined
-  /** Masks the secrets of the job in a text of ours, which may quote the host. */
-  readonly scrub: (text: string) => string
-  /** Masks them in what the command prints. Undefined: there are none. */
-  readonly masks: StreamMasks | undefined
   readonly isDurable: boolean
   readonly limits: RunLimits
   readonly connectTimeoutMs: number
@@ -186,14 +178,10 @@ function toRunSpec(job: KeptJob, execTimeoutMs: number): RunSpec {
     connect: job.connect,
     // `run_as` implies sudo.
     sudoUser: job.run_as ?? (job.sudo ? 'root' : undefined),
-    sudoPassword: undefined,
-    login: undefined,
     secretNames: job.secrets ?? [],
     work: job.work,
     refusalOfSealed: async (sealed) => (signed === undefined ? undefined : await signed.refusalOfSealed(sealed)),
     starts: signed && { total: signed.total, sends: signed.sends, untilMs: signed.startsUntilMs },
-    scrub: (text) => text,
-    masks: undefined,
     isDurable: job.durable,
     limits: {
       execTimeoutMs,

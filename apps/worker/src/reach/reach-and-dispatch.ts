@@ -17,6 +17,7 @@ import {
   tryChannel,
 } from '@muster/ssh'
 import type { HeldRun } from '../hold/held-runs.ts'
+import type { ReadySpec } from '../hold/job-secrets.ts'
 import { endOfSpent, type OwnStarts } from '../hold/own-starts.ts'
 import { neverStarted, type TicketEnd } from '../hold/run-end.ts'
 import type { RunSpec } from '../hold/run-specs.ts'
@@ -52,7 +53,7 @@ type Opened = Pick<Dispatched, 'ready' | 'command'>
 export async function reachAndDispatch(
   deps: ReachDeps,
   run: HeldRun,
-  spec: RunSpec,
+  spec: ReadySpec,
 ): Promise<Dispatched | { readonly end: TicketEnd }> {
   const startedMs = performance.now()
   const found = await deps.hosts.find(run.claim.host, { ...spec, signal: run.signal, run: runToCertify(run, spec) })

@@ -6,7 +6,7 @@
  */
 import { type ExecEnd, exec, printable, type RemoteCommand, type SshConnection } from '@muster/ssh'
 import type { HeldRun } from '../hold/held-runs.ts'
-import type { RunSpec } from '../hold/run-specs.ts'
+import type { ReadySpec } from '../hold/job-secrets.ts'
 
 /** How much of what the check prints is kept. */
 const OUTPUT_LIMIT_BYTES = 65_536
@@ -19,7 +19,7 @@ const SHOWN_CHARS = 300
  */
 export async function checkHealth(
   connection: SshConnection,
-  { run, spec, command, end }: { run: HeldRun; spec: RunSpec; command: RemoteCommand; end: ExecEnd },
+  { run, spec, command, end }: { run: HeldRun; spec: ReadySpec; command: RemoteCommand; end: ExecEnd },
 ): Promise<ExecEnd | 'stopped'> {
   const { healthCheck } = spec
   if (healthCheck === undefined || end.state !== 'succeeded') return end

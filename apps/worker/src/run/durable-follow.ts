@@ -19,6 +19,7 @@ import {
   tryChannel,
 } from '@muster/ssh'
 import type { HeldRun } from '../hold/held-runs.ts'
+import type { ReadySpec } from '../hold/job-secrets.ts'
 import { patiently } from '../hold/patience.ts'
 import {
   type EndAndCleanUp,
@@ -29,7 +30,6 @@ import {
   type TicketEnd,
   withReached,
 } from '../hold/run-end.ts'
-import type { RunSpec } from '../hold/run-specs.ts'
 import { type Dispatched, timeoutFor } from '../reach/reach-and-dispatch.ts'
 import { reachRenewed } from '../reach/reach-renewed.ts'
 import type { ReachableHosts } from '../reach/reachable-hosts.ts'
@@ -55,7 +55,7 @@ type NotDurable = { readonly notDurable: string }
 export async function followToEnd(
   deps: DurableDeps,
   run: HeldRun,
-  spec: RunSpec,
+  spec: ReadySpec,
   { startedAgoMs, dispatched }: { startedAgoMs: number; dispatched: Dispatched | undefined },
 ): Promise<EndAndCleanUp | NotDurable> {
   const { jobId, index, attempt } = run.claim
@@ -82,7 +82,7 @@ export async function followToEnd(
 }
 
 /** Only the user whom the command runs as can watch or stop it. A worker that takes over may lack the password. */
-async function sudoOf({ hosts }: DurableDeps, { claim, signal }: HeldRun, spec: RunSpec): Promise<Sudo | undefined> {
+async function sudoOf({ hosts }: DurableDeps, { claim, signal }: HeldRun, spec: ReadySpec): Promise<Sudo | undefined> {
   if (spec.sudoUser === undefined) return undefined
   const found = await hosts.find(claim.host, { ...spec, signal, run: undefined })
   return 'reason' in found ? { user: spec.sudoUser } : found.sudo
@@ -92,7 +92,7 @@ async function sudoOf({ hosts }: DurableDeps, { claim, signal }: HeldRun, spec: 
 type FollowParts = {
   readonly deps: DurableDeps
   readonly run: HeldRun
-  readonly spec: RunSpec
+  readonly spec: ReadySpec
   readonly limits: FollowLimits
   readonly command: RemoteCommand
   readonly durable: DurableRun

@@ -4,8 +4,8 @@
  */
 import { type ExecEnd, type ExecOptions, exec, sendCommand } from '@muster/ssh'
 import type { HeldRun } from '../hold/held-runs.ts'
+import type { ReadySpec } from '../hold/job-secrets.ts'
 import { type EndAndCleanUp, endedByItself, endOfCommand } from '../hold/run-end.ts'
-import type { RunSpec } from '../hold/run-specs.ts'
 import type { Dispatched } from '../reach/reach-and-dispatch.ts'
 import { checkHealth, endOfStoppedCheck } from './check-health.ts'
 import { openWriter, type WriterDeps } from './output-writer.ts'
@@ -14,7 +14,7 @@ import { openWriter, type WriterDeps } from './output-writer.ts'
 export async function runAttached(
   deps: WriterDeps,
   run: HeldRun,
-  spec: RunSpec,
+  spec: ReadySpec,
   { checkout, command, ready, maySend, markAgain }: Dispatched,
 ): Promise<EndAndCleanUp> {
   const { connection } = checkout

@@ -6,9 +6,9 @@
  */
 import { fallBackToAttached } from '@muster/ledger'
 import type { HeldRun } from '../hold/held-runs.ts'
+import type { ReadySpec } from '../hold/job-secrets.ts'
 import { patiently } from '../hold/patience.ts'
 import { type EndAndCleanUp, mayHaveRun } from '../hold/run-end.ts'
-import type { RunSpec } from '../hold/run-specs.ts'
 import type { Dispatched } from '../reach/reach-and-dispatch.ts'
 import { type DurableDeps, followToEnd, patienceOf } from './durable-follow.ts'
 import { runAttached } from './run-attached.ts'
@@ -17,7 +17,7 @@ import { runAttached } from './run-attached.ts'
 export async function runDurable(
   deps: DurableDeps,
   run: HeldRun,
-  spec: RunSpec,
+  spec: ReadySpec,
   dispatched: Dispatched,
 ): Promise<EndAndCleanUp> {
   const followed = await followToEnd(deps, run, spec, { startedAgoMs: 0, dispatched })
@@ -33,7 +33,7 @@ export async function runDurable(
 export async function takeOver(
   deps: DurableDeps,
   run: HeldRun,
-  spec: RunSpec,
+  spec: ReadySpec,
   startedAgoMs: number,
 ): Promise<EndAndCleanUp> {
   const followed = await followToEnd(deps, run, spec, { startedAgoMs, dispatched: undefined })
