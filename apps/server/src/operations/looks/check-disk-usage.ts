@@ -3,17 +3,8 @@ import type { DiskRow, DiskUsage, Input, NextCall } from '@muster/contract'
 import { type Ledger, type OutcomeGroup, readBeginningBytes } from '@muster/ledger'
 import type { Caller, OperationDeps } from '../call/operation.ts'
 import { diskCommand, isDisk, type ReadDisk, readDisks } from './disk-program.ts'
-import {
-  callAgain,
-  countsOf,
-  type Look,
-  type Looked,
-  lookAtHosts,
-  namesOf,
-  nextOf,
-  problemsOf,
-  titleOf,
-} from './look.ts'
+import { callAgain, countsOf, type Look, type Looked, lookAtHosts, namesOf, nextOf, titleOf } from './look.ts'
+import { problemsOf } from './look-problems.ts'
 import { type Beginning, readOutputs, type Understood } from './read-outputs.ts'
 
 const EXEC_TIMEOUT_S = 30

@@ -13,9 +13,9 @@ import {
   lookAtHosts,
   namesOf,
   nextOf,
-  problemsOf,
   titleOf,
 } from './look.ts'
+import { problemsOf } from './look-problems.ts'
 import { type Beginning, hostsOf, readOutputs, type Understood } from './read-outputs.ts'
 
 const EXEC_TIMEOUT_S = 30

@@ -1,7 +1,8 @@
 /** Reads what the hosts of a look printed, one output for all hosts that printed the same. */
 import { setImmediate as letOthersRun } from 'node:timers/promises'
 import { type Ledger, type OutcomeGroup, readBeginningBytes } from '@muster/ledger'
-import type { FoundProblem, Looked } from './look.ts'
+import type { Looked } from './look.ts'
+import type { FoundProblem } from './look-problems.ts'
 
 /** The beginning of an output, and whether that is all of it. */
 export type Beginning = { readonly bytes: Buffer; readonly isAll: boolean }
