@@ -8,6 +8,8 @@ import {
   OrderTerms,
   readSigned,
   readSignedFields,
+  SIGNED_FIELDS,
+  UNSIGNED_FIELDS,
   whatDiffers,
 } from '../../../libs/ledger/src/job/signed-work.ts'
 import { openTestLedger } from '../../support/ledger/ledger.ts'
@@ -56,6 +58,44 @@ test('a script that is said to be longer than Redis has it is damaged, and is re
   const jobId = await submit(ledger, { command: undefined, script: `#!/bin/sh\n${'#'.repeat(40_000)}\n` })
   await ledger.redis.hset(ledger.keys.job(jobId), 'script_bytes', 1e15)
   await expect(readSpec(ledger, jobId)).rejects.toThrow('Redis has 40011 of 1000000000000000 bytes of the script')
+})
+
+/** What the scripts keep of a new job beside what they are given: where it stands, clocks, the length of secrets. */
+const STANDS = ['state', 'total', 'next', 'done', 'n:pending', 'n:queued']
+const OF_SCRIPTS = [...STANDS, 'created', 'start_deadline', 'job_deadline', 'job_within_ms', 'secrets_bytes']
+
+test('each field that a new job is given is signed, or has its reason not to be', async () => {
+  const ledger = await openTestLedger()
+  const request = Submit.parse({
+    targets: '@*',
+    script: '#!/bin/sh\n',
+    stdin: 'x',
+    sudo: true,
+    batches: [1],
+    gate: 'manual',
+    retry_on: [3],
+    health_check: { command: 'true' },
+    job_timeout_s: 600,
+    force: true,
+  })
+  const shares = [{ key_id: 'k', max_jobs_per_hour: 9, max_concurrency: 2 }]
+  const job = {
+    request,
+    hosts: ['as-root', 'as-deploy'],
+    machines: ['as-root', 'as-root'],
+    owner: 'me',
+    keyId: 'k',
+    keyLimits: { hosts: ['@web'], shares },
+    traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+    rerun: { of: 'job_a', states: ['failed'] },
+  }
+  const names = ['sudo_password']
+  await ledger.redis.hset(ledger.keys.apiKeys, 'k', '{}')
+  const sealed = await submitJob(ledger, { ...job, secrets: { names, seal: async () => 's', mac: 'm', isKept: true } })
+  const again = await submitJob(ledger, { ...job, secrets: { names, keptBy: sealed.jobId } })
+  const stored = await Promise.all([sealed, again].map(({ jobId }) => ledger.redis.hkeys(ledger.keys.job(jobId))))
+  const known = [...SIGNED_FIELDS, ...Object.keys(UNSIGNED_FIELDS), ...OF_SCRIPTS]
+  expect([...new Set(stored.flat())].toSorted()).toEqual(known.toSorted())
 })
 
 test('an order is stored with what it changes, and not when it changes nothing', async () => {

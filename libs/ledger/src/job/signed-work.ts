@@ -46,6 +46,26 @@ export const SIGNED_FIELDS = [
   'keep_secrets',
 ] as const
 
+/** The other fields of a new job, each with the reason why it is not signed as it stands. */
+export const UNSIGNED_FIELDS = {
+  spec: 'its digest is signed, as that of a text',
+  key_hosts: 'its digest is signed, as that of a text',
+  exec_timeout_ms: 'the spec has it, and signed orders raise it',
+  concurrency: 'the spec has it, and signed orders change it',
+  batch: 'moves on; a worker compares the batch of a run with the signed batches and gates',
+  batch_from: 'as batch',
+  batch_end: 'as batch',
+  title: 'a name for people',
+  targets: 'for people; the hosts that they selected are signed',
+  selection: 'for people; the hosts that they selected are signed',
+  rerun_of: 'for people; its hosts, its spec and secrets_of are signed',
+  shared: 'a notice for people',
+  traceparent: 'for traces',
+} as const
+
+/** A field that a server gives a new job. */
+export type FieldName = (typeof SIGNED_FIELDS)[number] | keyof typeof UNSIGNED_FIELDS
+
 const millis = z.number().int().min(0)
 
 /** What is signed of a job. Times are milliseconds since 1970, by the clock of the server. */
