@@ -2,6 +2,9 @@
  * Whether a secret file belongs to whom it should, and who else can read or change it: what OpenSSH asks of private
  * keys and, by StrictModes, of the directories that lead to a file.
  *
+ * `isReadOnly`, `textOf` and `withParents` are in `trusted-file.ts` of libs/runtime, too: this package imports
+ * libs/contract alone, and that reads no files.
+ *
  * Looks at real paths, so no directory here is a link. Who could exchange one for a link would have to be able to write
  * to the one above it, and that is refused.
  */
