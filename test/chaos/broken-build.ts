@@ -64,7 +64,7 @@ export const BREAKAGES: Readonly<Record<Break, Breakage>> = {
       // Else the end of the run says by itself what is missing.
       {
         file: 'libs/ledger/lua/steps/finish.lua',
-        find: "redis.call('HSET', key, stream .. '_omitted', bytes - held, 'incomplete', 1)",
+        find: "redis.call('HSET', key, stream .. '_omitted', bytes - held, 'missing', 1)",
         replace: '',
       },
     ],

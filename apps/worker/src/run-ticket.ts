@@ -93,7 +93,7 @@ async function carryOutWith(deps: TicketDeps, run: HeldRun, spec: ReadySpec): Pr
   const dispatched = await reachAndDispatch(deps, run, spec).catch((error: unknown) => {
     deps.log.error({ err: error }, 'a fault of ours before dispatch')
     const detail = 'a fault in the worker, before the command was sent; its log has more'
-    return { end: neverStarted('unreachable', 'worker_lost', detail, true) }
+    return { end: neverStarted('unreachable', 'worker_lost', detail, { isRetryable: true }) }
   })
   if ('end' in dispatched) return dispatched
   const { reached } = dispatched.checkout.connection

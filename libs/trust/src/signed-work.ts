@@ -15,7 +15,7 @@ type WorkKind = 'job' | 'order'
 
 /** Signs work. */
 export type WorkSigner = {
-  /** The signed terms, as text of one line. They are what JSON keeps of them. */
+  /** The signed terms as one line of text. What JSON does not keep is not signed. */
   sign(kind: WorkKind, terms: object): Promise<string>
 }
 

@@ -357,7 +357,7 @@ test('no job is said to have succeeded, and no run to be on another host, than a
     await redis.del(key(`job:${jobId}:wrong`), key(`job:${jobId}:errors`))
   }
   const template = await ended('true')
-  const onH1 = '[ "$SSH_CONNECTION" != "${SSH_CONNECTION#*127.0.1.1 }" ]'
+  const onH1 = `[ "$SSH_CONNECTION" != "\${SSH_CONNECTION#*127.0.1.1 }" ]`
 
   const attacks: Record<string, () => Promise<string>> = {
     'a failure made a success': async () => {

@@ -54,14 +54,14 @@ const SCANS_AT_ONCE = 8
 const MOST_QUESTIONS = 5
 
 /** How it ended for one host, and what there is to say. */
-type Outcome = {
+type TrustResult = {
   readonly outcome: 'added' | 'known' | 'printed' | 'refused' | 'unanswered' | 'not_scanned'
   readonly detail: string
   readonly lines?: readonly string[]
 }
 
 /** Says which keys of a host a person trusts, or why none. */
-type Decide = (host: TrustedHost, keys: readonly ShownKey[]) => Promise<readonly ShownKey[] | Outcome>
+type Decide = (host: TrustedHost, keys: readonly ShownKey[]) => Promise<readonly ShownKey[] | TrustResult>
 
 /**
  * Carries out the command. Resolves with the exit status.
@@ -83,7 +83,7 @@ export async function trust(line: CommandLine, cli: TrustCli): Promise<number> {
   const isJson = switches.has('json')
   const isPrint = elsewhere !== undefined || switches.has('print')
   const act = async (decide: Decide) => {
-    const done: Array<Outcome & { readonly host: TrustedHost; readonly scan: Scan }> = []
+    const done: Array<TrustResult & { readonly host: TrustedHost; readonly scan: Scan }> = []
     for (let at = 0; at < hosts.length; at += SCANS_AT_ONCE) {
       const some = hosts.slice(at, at + SCANS_AT_ONCE)
       const scans = await Promise.all(some.map(async (host) => ({ host, scan: await scanned(keyscan, host, cli.env) })))
@@ -115,7 +115,7 @@ export async function trust(line: CommandLine, cli: TrustCli): Promise<number> {
   return exitStatus(done)
 }
 
-const UNANSWERED: Outcome = {
+const UNANSWERED: TrustResult = {
   outcome: 'unanswered',
   detail:
     'nothing was added: there is no terminal to ask on. Compare a fingerprint with the one on the host ' +
@@ -152,7 +152,7 @@ async function trustHost(
   host: TrustedHost,
   scan: Scan,
   { decide, isPrint, elsewhere, wanted }: Terms,
-): Promise<Outcome> {
+): Promise<TrustResult> {
   if ('why' in scan) return { outcome: 'not_scanned', detail: `cannot be scanned: ${scan.why}` }
   const unwanted = wanted === undefined ? undefined : withFingerprint(scan.keys, wanted)
   if (unwanted !== undefined && 'outcome' in unwanted) return unwanted
@@ -160,7 +160,7 @@ async function trustHost(
   const [name = ''] = names
   const [file] = host.files
   // Reads the file again: another process may have added a line while the person answered.
-  const standing = async (): Promise<Outcome | undefined> => {
+  const standing = async (): Promise<TrustResult | undefined> => {
     if (elsewhere !== undefined) return undefined
     const found = standingOf(await readKnownHosts(host.files), names, scan.keys)
     if (found.kind === 'unknown') return undefined
@@ -198,7 +198,7 @@ function askingBy(ask: AskLine, show: (host: TrustedHost, keys: readonly ShownKe
  * The key with this fingerprint, and no other: a matching public key does not prove that the same host sent the rest of
  * the scan.
  */
-function withFingerprint(keys: readonly ShownKey[], fingerprint: string): readonly ShownKey[] | Outcome {
+function withFingerprint(keys: readonly ShownKey[], fingerprint: string): readonly ShownKey[] | TrustResult {
   const same = keys.filter((key) => key.fingerprint === fingerprint)
   if (same.length > 0) return same
   const shown = keys.map((key) => key.fingerprint).join(', ')
@@ -220,15 +220,15 @@ function elsewhereText(url: string): string {
   )
 }
 
-function asJson({ host, scan, outcome, detail, lines }: Outcome & { host: TrustedHost; scan: Scan }) {
+function asJson({ host, scan, outcome, detail, lines }: TrustResult & { host: TrustedHost; scan: Scan }) {
   const [listed_as = ''] = knownHostsNames(host)
   const keys = 'why' in scan ? [] : scan.keys.map(({ type, fingerprint }) => ({ type, fingerprint }))
   return { host: host.name, listed_as, outcome, detail, keys, lines: lines ?? [] }
 }
 
 /** Undecided hosts make the call wrong, as for a job; a host that was not reached counts least. */
-function exitStatus(done: readonly Outcome[]): number {
-  const has = (outcome: Outcome['outcome']) => done.some((one) => one.outcome === outcome)
+function exitStatus(done: readonly TrustResult[]): number {
+  const has = (outcome: TrustResult['outcome']) => done.some((one) => one.outcome === outcome)
   if (has('unanswered')) return EXIT.usage
   if (has('refused')) return EXIT.someFailed
   return has('not_scanned') ? EXIT.onlyUnreached : EXIT.succeeded

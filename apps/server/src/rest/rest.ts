@@ -10,7 +10,7 @@ import { type Fields, gatherFields } from '../operations/call/request-input.ts'
 import type { Operations } from '../operations/operations.ts'
 import { createEventStreams, isEvents } from './event-stream.ts'
 
-/** Adds the routes. */
+/** Adds the route of each operation that has one. */
 export function addRest(
   app: FastifyInstance,
   {

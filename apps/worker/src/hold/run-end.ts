@@ -23,16 +23,12 @@ export function withReached(end: TicketEnd, reached: Reached): TicketEnd {
   return end === 'not ours' ? end : { ...end, reached }
 }
 
-/**
- * The end of a run whose command certainly did not start. `isRetryable`: another attempt may succeed.
- * `isHostsFault`: the host itself was asked, and refused or did not answer.
- */
+/** The end of a run whose command certainly did not start. Absent: no other attempt, and nobody's fault. */
 export function neverStarted(
   state: RunEnd['state'],
   reason: RunEnd['reason'],
   detail: string | null,
-  isRetryable = false,
-  isHostsFault = false,
+  { isRetryable = false, isHostsFault = false }: Partial<Pick<RunEnd, 'isRetryable' | 'isHostsFault'>> = {},
 ): RunEnd {
   return { state, remote: 'not_started', reason, detail, exitCode: null, signal: null, isRetryable, isHostsFault }
 }

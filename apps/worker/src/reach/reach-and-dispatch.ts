@@ -60,7 +60,7 @@ export async function reachAndDispatch(
   if ('reason' in found) return { end: endOfNotFound(run, found) }
   const timeoutMs = timeoutFor(spec, found.connectTimeoutMs)
   const timing = { timeoutMs, signal: run.signal, fairKey: run.claim.jobId }
-  const reached = await reachRenewed(found, async ({ host, sudo }) => {
+  const connected = await reachRenewed(found, async ({ host, sudo }) => {
     const command: RemoteCommand = { ...spec.command, sudo }
     const open = async (checkout: Checkout, signal: AbortSignal): Promise<Opened | NotGreeted> => {
       // A durable command is prepared after the mark: the host itself makes sure that it starts only once.
@@ -72,8 +72,8 @@ export async function reachAndDispatch(
     }
     return await checkOutAndOpen(deps.pool, host, timing, open)
   })
-  if (!reached.ok) return { end: await withTried(deps.triedWith, run, endWithoutConnection(run, spec, reached)) }
-  const { checkout, opened } = reached
+  if (!connected.ok) return { end: await withTried(deps.triedWith, run, endWithoutConnection(run, spec, connected)) }
+  const { checkout, opened } = connected
   const { ready, command } = opened
   try {
     const mode = spec.isDurable ? 'durable' : 'attached'
@@ -97,12 +97,13 @@ export async function reachAndDispatch(
 
 /** The end of a run whose host could not be tried at all. */
 function endOfNotFound(run: HeldRun, { state, reason, detail, isRetryable = false }: NotReachable): TicketEnd {
-  return endOfStop(run) ?? neverStarted(state, reason, detail, isRetryable)
+  return endOfStop(run) ?? neverStarted(state, reason, detail, { isRetryable })
 }
 
 function endWithoutConnection(run: HeldRun, spec: RunSpec, refused: Refused): TicketEnd {
   const { reason, detail, isRetryable, reached } = refused
-  const end = neverStarted(stateWithoutStart(reason), reason, detail, isRetryable, isHostsFault(spec, refused))
+  const whose = { isRetryable, isHostsFault: isHostsFault(spec, refused) }
+  const end = neverStarted(stateWithoutStart(reason), reason, detail, whose)
   return endOfStop(run) ?? { ...end, ...(reached && { reached }) }
 }
 
@@ -155,7 +156,7 @@ function endWithoutMark(mark: Exclude<DispatchAnswer, { word: 'go' }>): TicketEn
     case 'no_lease': {
       // The worker was frozen or cut off for so long that another worker may have the run.
       const detail = 'the lease of the worker ran out before the command was sent'
-      return neverStarted('unreachable', 'worker_lost', detail, true)
+      return neverStarted('unreachable', 'worker_lost', detail, { isRetryable: true })
     }
     default:
       return mark satisfies never

@@ -230,9 +230,9 @@ function endWithoutStart({ failure }: Extract<DurableEnd, { kind: 'not_started' 
   if (reason === 'cancelled_by_user' || reason === 'job_timeout') {
     // The order to stop came from this worker because it is letting go of the run.
     const isLetGo = run.stoppedBy() === 'shutdown' || run.stoppedBy() === 'fenced'
-    if (isLetGo) return neverStarted('unreachable', 'worker_lost', detail, true)
+    if (isLetGo) return neverStarted('unreachable', 'worker_lost', detail, { isRetryable: true })
   }
-  return neverStarted(stateWithoutStart(reason), reason, detail, isRetryable, isHostsFault)
+  return neverStarted(stateWithoutStart(reason), reason, detail, { isRetryable, isHostsFault })
 }
 
 /** For steps that Redis must take: they are repeated until this worker closes. */

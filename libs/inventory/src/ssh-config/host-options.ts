@@ -189,7 +189,7 @@ class OptionReader {
     const line = this.#settings.options.get('setenv')
     if (line === undefined) return undefined
     const pairs = line.words.map((word) => [word.slice(0, word.indexOf('=')), word.slice(word.indexOf('=') + 1)])
-    // Of a name that is given twice the first counts, as with sshd.
+    // The first value counts when a name is given twice, as with sshd.
     return Object.fromEntries(pairs.toReversed())
   }
 

@@ -33,7 +33,7 @@ local function count_missing(stream, bytes, left_out, tail)
   return true
 end
 
--- Of a run that has started in an earlier attempt, what that one reached stays.
+-- When an earlier attempt has started the run, what that attempt reached stays.
 local function note_reached()
   if reached == '' then return redis.call('HDEL', key, 'reached') end
   -- The dispatch mark has stored it.

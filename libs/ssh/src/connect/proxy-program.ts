@@ -57,11 +57,11 @@ function stop(stream: Duplex, child: ChildProcessWithoutNullStreams): void {
   stream.destroy()
   const { pid } = child
   if (pid === undefined || child.exitCode !== null || child.signalCode !== null) return
-  killGroup(pid, 'SIGTERM')
-  void setTimeout(END_MS, undefined, { ref: false }).then(() => killGroup(pid, 'SIGKILL'))
+  signalGroup(pid, 'SIGTERM')
+  void setTimeout(END_MS, undefined, { ref: false }).then(() => signalGroup(pid, 'SIGKILL'))
 }
 
-function killGroup(pid: number, signal: 'SIGTERM' | 'SIGKILL'): void {
+function signalGroup(pid: number, signal: 'SIGTERM' | 'SIGKILL'): void {
   try {
     process.kill(-pid, signal)
   } catch {

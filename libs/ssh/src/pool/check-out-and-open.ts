@@ -26,7 +26,7 @@ export async function checkOutAndOpen<T extends object>(
   open: OpenOn<T>,
 ): Promise<{ readonly ok: true; readonly checkout: Checkout; readonly opened: T } | Refused> {
   const { signal } = options
-  const withinMs = Math.min(SIGN_OF_LIFE_MS, options.timeoutMs / 3)
+  const signOfLifeMs = Math.min(SIGN_OF_LIFE_MS, options.timeoutMs / 3)
   const deadlineMs = performance.now() + options.timeoutMs
   let openedAfterMs = 0
   let wasRenewed = false
@@ -38,7 +38,7 @@ export async function checkOutAndOpen<T extends object>(
     const { connection, isWarm } = checkout
     const step = async (until: AbortSignal): Promise<Watched<T | NotGreeted>> =>
       isWarm && !wasRenewed
-        ? await unlessDead(connection, { withinMs, signal: until }, (limit) => open(checkout, limit))
+        ? await unlessDead(connection, { withinMs: signOfLifeMs, signal: until }, (limit) => open(checkout, limit))
         : { result: await open(checkout, until), isDead: false }
     const { result, isDead } = await step(signal).catch((error: unknown) => {
       connection.close()

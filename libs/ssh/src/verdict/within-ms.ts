@@ -1,4 +1,4 @@
-/** A wait with a limit. */
+/** A limit on a wait for something that cannot be stopped. */
 
 /** Resolves with the promise, or when this time is over. */
 export async function withinMs(timeoutMs: number, promise: Promise<void>): Promise<void> {

@@ -165,18 +165,27 @@ export async function requestConcurrency(
 }
 
 /**
- * What signs an order for a job: nothing when the job itself is not signed. The owner in its record has let the caller
- * in, and whoever can write to Redis can put their own name there.
+ * Passes when a server has signed the job for this caller, or nobody has signed it: the owner in its record has let the
+ * caller in, and anyone who can write to Redis can put their own name there. Returns whether it is signed; false where
+ * nothing is checked.
  * @throws {MusterError} signature_invalid
  */
-async function signingFor(
-  { ledger, signWork, checkWork }: OperationDeps,
+export async function requireSignedFor(
+  { ledger, checkWork }: OperationDeps,
   jobId: string,
   { owner, scopes }: Caller,
-): Promise<SignWork | undefined> {
-  if (checkWork === undefined) return signWork
-  const isSigned = await isSignedFor(ledger, checkWork, jobId, scopes.has('jobs:all') ? undefined : owner)
-  return isSigned ? signWork : undefined
+): Promise<boolean> {
+  if (checkWork === undefined) return false
+  return await isSignedFor(ledger, checkWork, jobId, scopes.has('jobs:all') ? undefined : owner)
+}
+
+/**
+ * What signs an order for a job: nothing when the job itself is not signed.
+ * @throws {MusterError} signature_invalid
+ */
+async function signingFor(deps: OperationDeps, jobId: string, caller: Caller): Promise<SignWork | undefined> {
+  const isSigned = await requireSignedFor(deps, jobId, caller)
+  return isSigned || deps.checkWork === undefined ? deps.signWork : undefined
 }
 
 /**

@@ -4,13 +4,13 @@
  */
 import { foldHosts, type Input, type JobReport, MusterError } from '@muster/contract'
 import type { InventoryHost } from '@muster/inventory'
-import { isSignedFor, type NewJob, readRerun, submitJob } from '@muster/ledger'
+import { type NewJob, readRerun, submitJob } from '@muster/ledger'
 import { noSuchJob } from '../call/not-found.ts'
 import type { Caller, OperationDeps } from '../call/operation.ts'
 import { requireNamedHosts, requireUsedConnect } from '../hosts/named-hosts.ts'
 import { selectHosts } from '../hosts/select-hosts.ts'
 import { secretsOfRerun, takeSecrets } from './job-secrets.ts'
-import { reportAfterWait } from './jobs.ts'
+import { reportAfterWait, requireSignedFor } from './jobs.ts'
 import { fitted, paced, requireAllowed } from './key-limits.ts'
 
 /**
@@ -100,10 +100,7 @@ export async function rerun(deps: OperationDeps, input: Input<'rerun_job'>, call
   const { job_id: rerunOf, states, wait_s, idempotency_key } = input
   const again = await readRerun(ledger, rerunOf, states, deps.checkWork)
   if (again === undefined) throw noSuchJob(rerunOf)
-  // The owner in its record has let the caller in.
-  if (deps.checkWork !== undefined && !caller.scopes.has('jobs:all')) {
-    await isSignedFor(ledger, deps.checkWork, rerunOf, caller.owner)
-  }
+  await requireSignedFor(deps, rerunOf, caller)
   if (again.hosts.length === 0) {
     throw new MusterError('no_targets', `no host of job ${rerunOf} has ended as ${states.join(', ')}`, {
       details: { field: 'states', job_id: rerunOf },
@@ -125,8 +122,8 @@ export async function rerun(deps: OperationDeps, input: Input<'rerun_job'>, call
     wait_s,
     ...(idempotency_key === undefined ? {} : { idempotency_key }),
   }
-  const rerun = { of: rerunOf, states: [...states].sort() }
-  const job = { request: paced(request, hosts.length, caller), hosts, rerun, ...(secrets && { secrets }) }
+  const origin = { of: rerunOf, states: [...states].sort() }
+  const job = { request: paced(request, hosts.length, caller), hosts, rerun: origin, ...(secrets && { secrets }) }
   const { jobId } = await accept(deps, caller, job, false)
   logger.info({ job_id: jobId, rerun_of: rerunOf, hosts: hosts.length, key_id: caller.keyId }, 'job run again')
   return reportAfterWait(ledger, jobId, { wait_s }, caller)
