@@ -10,6 +10,7 @@ import { parseInventory } from '@muster/inventory'
 import { openLedger } from '@muster/ledger'
 import { type Closers, createLogger } from '@muster/runtime'
 import { buildServer, type ServerDeps } from '@muster/server'
+import { openWorkSigner } from '@muster/trust'
 import { z } from 'zod'
 import { OPEN_SERVER } from '../support/server/open-server.ts'
 import type { Product } from './product.ts'
@@ -26,10 +27,13 @@ export async function startFixture(
   const ledger = await openLedger({ redisUrl: env.REDIS_URL ?? '', prefix, role: 'server' })
   closers.add('fixture ledger', () => ledger.close())
   const keyLedger = { ...ledger, macs: undefined }
+  // The product's workers run nothing that is not signed.
+  const signer = await openWorkSigner(env.MUSTER_SERVER_KEY_FILE ?? '', () => {})
   const defaults = { home: env.MUSTER_DATA_DIR ?? '', user: 'nobody', credentials: [] }
   const inventory = parseInventory(inventoryYaml, 'inventory.yaml', defaults)
   const app = await buildServer({
     ...OPEN_SERVER,
+    signWork: signer.sign,
     ledger,
     inventory: { current: () => inventory },
     keyLedger,
