@@ -6,9 +6,11 @@
  */
 import { Counts, isTerminalJob, type Job, type JobState, RunState } from '@muster/contract'
 import { isErrorState } from '../job/rollout.ts'
+import { freshVouch } from '../job/signed-end.ts'
 import type { StoredJob } from '../job/stored-job.ts'
 import type { Ledger } from '../redis/open-ledger.ts'
 import { readOutcomes } from './read-outcomes.ts'
+import { readEnd } from './read-run.ts'
 
 /** Most jobs whose counts are kept. */
 const KEPT_JOBS = 10_000
@@ -59,20 +61,31 @@ export async function endedRuns(ledger: Ledger, jobId: string, job: StoredJob): 
 
 async function countRuns(ledger: Ledger, jobId: string, job: StoredJob): Promise<EndedRuns> {
   const collected = collectEnds()
-  for await (const run of readOutcomes(ledger, jobId, job)) collected.add(run)
+  const released = Math.min(job.total, job.rest_from ?? job.total)
+  for await (const run of readOutcomes(ledger, jobId, job, released)) collected.add(run)
+  if (released < job.total) {
+    // The rest were never released and have no records: one of them says how all have ended.
+    const { state, reason = null } = readEnd(await freshVouch(ledger), jobId, job, {
+      index: released,
+      fields: {},
+      host: '',
+    })
+    collected.add({ index: released, state, reason }, job.total - released)
+  }
   return collected.ended()
 }
 
 /** Counts runs that come one after the other. */
 export function collectEnds(): {
-  add(run: { readonly index: number; readonly state: RunState; readonly reason: string | null }): void
+  /** Adds a run, or as many as `count` that have ended alike. */
+  add(run: { readonly index: number; readonly state: RunState; readonly reason: string | null }, count?: number): void
   ended(): EndedRuns
 } {
   const counts = new Map<RunState, number>(RunState.options.map((state) => [state, 0]))
   const unverified: number[] = []
   return {
-    add: ({ index, state, reason }) => {
-      counts.set(state, (counts.get(state) ?? 0) + 1)
+    add: ({ index, state, reason }, count = 1) => {
+      counts.set(state, (counts.get(state) ?? 0) + count)
       if (reason === 'end_unverified' && unverified.length < NAMED_RUNS) unverified.push(index)
     },
     ended: () => ({ counts: Counts.parse(Object.fromEntries(counts)), unverified }),

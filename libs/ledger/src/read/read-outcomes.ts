@@ -40,12 +40,17 @@ const Stored = z.array(z.string().nullable())
 const Names = z.array(z.string())
 
 /**
- * Yields all runs in the order of the frozen set.
+ * Yields all runs in the order of the frozen set, or the first `count` of them.
  * @throws {MusterError} job_damaged when that has fewer hosts than the job says; ledger_unavailable
  */
-export function readOutcomes(ledger: Ledger, jobId: string, job: StoredJob): AsyncGenerator<Outcome> {
+export function readOutcomes(
+  ledger: Ledger,
+  jobId: string,
+  job: StoredJob,
+  count = job.total,
+): AsyncGenerator<Outcome> {
   const { keys } = ledger
-  return inTurns(range(0, job.total), CHUNK, async (indexes) => {
+  return inTurns(range(0, count), CHUNK, async (indexes) => {
     const [names, ...runs] = await readAll(ledger, [
       ['lrange', keys.hosts(jobId), indexes[0] ?? 0, indexes.at(-1) ?? 0],
       ...indexes.map((index) => ['hmget', keys.run(jobId, index), ...FIELDS]),
