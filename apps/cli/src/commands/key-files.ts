@@ -76,7 +76,7 @@ const ACTS: Readonly<Record<string, Act>> = {
   },
   drop: async (set, directory) => {
     const { dropped } = await dropOldKeys(set, directory)
-    const lost = 'what is sealed with them can be read by nobody, and what is signed with them is not believed'
+    const lost = 'nobody can open what is sealed with them, and signatures made with them no longer count'
     const advice = `Dropped ${dropped.length} older keys: ${lost}.`
     return { answer: { ...filesOf(set, directory), dropped }, text: lineOfEach(dropped), advice }
   },

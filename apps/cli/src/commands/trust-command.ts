@@ -15,7 +15,7 @@ import { CONNECT_SWITCHES, connectOf } from '../line/connect-flags.ts'
 import { EXIT } from '../line/exit-status.ts'
 import type { CommandLine } from '../line/flags.ts'
 
-/** Which key a host shows depends on where it is; not on how somebody logs in. */
+/** A host shows its key before the log-in, so only these fields of the connection matter. */
 const WAY_FLAGS: ReadonlySet<string> = new Set(['login-user', 'port', 'jump'])
 
 /** The flags of `muster trust`. */

@@ -2,7 +2,7 @@
  * The host keys that a host shows, by OpenSSH's ssh-keyscan. What it prints is what a host says: a line that is no host
  * key of this host makes the whole scan a failure.
  *
- * Whoever answers has not proved to hold the keys, so somebody must compare a fingerprint.
+ * A scan does not prove that the host holds these keys, so a person must compare a fingerprint.
  */
 import { fingerprintOf, firstChars, knownHostsName, MusterError } from '@muster/contract'
 import { askProgram, type Environment, findProgram, plainEnvironment } from '@muster/runtime'

@@ -94,7 +94,7 @@ async function inState(
   return indexes.filter((index, i) => (states[i] ?? unreleasedEnd(index, job).state) === state)
 }
 
-/** The same, by what somebody vouches for. */
+/** The same, by the ends that a worker or the ledger vouches for. */
 async function verifiedInState(
   ledger: Ledger,
   jobId: string,
